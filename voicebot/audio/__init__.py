@@ -1,0 +1,1 @@
+"""Sound at the edges: engines, hearing, speaking, recording. Knows no policy and no dialogue."""

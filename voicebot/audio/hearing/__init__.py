@@ -1,0 +1,1 @@
+"""Sound becomes the caller's turn: voice activity, transcription, end of turn, barge-in."""

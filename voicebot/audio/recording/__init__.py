@@ -1,0 +1,1 @@
+"""Recording: format, writer, reader."""

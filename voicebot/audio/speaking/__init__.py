@@ -1,0 +1,1 @@
+"""A plan becomes sound, and a ledger of what was really heard."""

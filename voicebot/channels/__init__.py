@@ -1,0 +1,1 @@
+"""How a conversation comes in: Twilio now; browser, chat and SMS join here."""

@@ -1,0 +1,1 @@
+"""Twilio: wire codec, webhooks, media socket, REST."""

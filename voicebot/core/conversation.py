@@ -1,0 +1,222 @@
+"""The words every room shares: input, expectation, decision, clause, heard, event.
+
+Types only. No asyncio, no SQL, no clock. All models are strict and refuse unknown
+fields. Times named ``*_ms`` are integers in milliseconds on the call's media clock
+(Twilio's ``media.timestamp``: 0 = the stream began) unless the field says otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """Base of every model here: frozen, strict types, unknown fields refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Channel(StrEnum):
+    """How a conversation comes in."""
+
+    PHONE = "phone"
+    BROWSER = "browser"
+    CHAT = "chat"
+    SMS = "sms"
+
+
+class Expects(Strict):
+    """What was just asked, so that hearing knows when the answer is complete.
+
+    ``length`` is the number of digits and only set for ``digits``.
+    """
+
+    kind: Literal["free", "yes_no", "digits", "date", "name"] = "free"
+    length: int | None = Field(default=None, ge=1, le=32)
+
+
+FREE = Expects()
+
+
+# --- what causes a turn ---------------------------------------------------------------
+
+
+class CallStarted(Strict):
+    """The media stream is up. ``resumed`` after a lost socket of the same call."""
+
+    kind: Literal["call_started"] = "call_started"
+    resumed: bool = False
+
+
+class Utterance(Strict):
+    """One turn of the caller, in words. ``confidence`` in 0..1, None if the engine has none."""
+
+    kind: Literal["utterance"] = "utterance"
+    text: str
+    confidence: float | None = None
+    alternatives: tuple[str, ...] = ()
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+    compression_ratio: float | None = None
+    started_ms: int | None = None
+    last_voiced_ms: int | None = None
+
+
+class Keys(Strict):
+    """Keypad digits that belong together (``0-9``, ``*``, ``#``)."""
+
+    kind: Literal["keys"] = "keys"
+    digits: str = Field(pattern=r"^[0-9*#]+$")
+
+
+class Silence(Strict):
+    """The caller said nothing for the configured time; ``nth`` counts from 1 since they last did."""
+
+    kind: Literal["silence"] = "silence"
+    nth: int = Field(ge=1)
+
+
+class HearingFailure(StrEnum):
+    """Why words could not be had from sound."""
+
+    EMPTY = "empty"
+    LOW_CONFIDENCE = "low_confidence"
+    ENGINE_DOWN = "engine_down"
+
+
+class NotHeard(Strict):
+    """The caller made sound, but no words came of it."""
+
+    kind: Literal["not_heard"] = "not_heard"
+    reason: HearingFailure
+
+
+TurnInput = Annotated[
+    CallStarted | Utterance | Keys | Silence | NotHeard, Field(discriminator="kind")
+]
+
+
+# --- what is decided ------------------------------------------------------------------
+
+
+class Action(StrEnum):
+    """The closed set of what a turn may do."""
+
+    ANSWER = "answer"
+    PROPOSE = "propose"
+    ACT = "act"
+    CLARIFY = "clarify"
+    ABSTAIN = "abstain"
+    DRAFT = "draft"
+    ROUTE = "route"
+    FOLLOW_UP = "follow_up"
+    ESCALATE = "escalate"
+    END = "end"
+
+
+class Route(StrEnum):
+    """The closed set of who writes the words."""
+
+    FIXED = "fixed"
+    GROUNDED = "grounded"
+    SMALL = "small"
+    STRONG = "strong"
+    DRAFT = "draft"
+    PERSON = "person"
+
+
+class Source(Strict):
+    """Where a part of an answer comes from: an article chunk."""
+
+    article: str
+    title: str
+    version: str
+    score: float
+
+
+class ToolRead(Strict):
+    """One tool call of a plan: name, arguments, structured result (or the error)."""
+
+    tool: str
+    arguments: dict[str, Any]
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    duration_ms: float = 0.0
+
+
+class Confidences(Strict):
+    """The three confidences, kept apart. None: not measured for this turn."""
+
+    classification: float | None = None
+    grounding: float | None = None
+    answer: float | None = None
+
+
+class Decision(Strict):
+    """Everything that is settled before commit; what replay and shadow mode compare."""
+
+    intent: str
+    confidences: Confidences = Confidences()
+    tier: int = Field(ge=0, le=3)
+    action: Action
+    route: Route
+    expects: Expects = FREE
+    policy_row: str
+    reasons: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    tools: tuple[ToolRead, ...] = ()
+    trigger: str | None = None
+
+
+class Clause(Strict):
+    """A speakable piece of an answer: the unit of guardrails and of synthesis.
+
+    ``fixed`` marks words from the deployment's phrases, which the phrase cache keeps.
+    """
+
+    text: str
+    fixed: bool = False
+
+
+class Heard(Strict):
+    """What the caller heard of one turn's speech, from the playout ledger (to +-1 word)."""
+
+    text: str
+    complete: bool
+
+
+class TurnTimings(Strict):
+    """The waterfall of a turn as the caller hears it, ms on the media clock; None: did not happen."""
+
+    last_voiced_ms: int | None = None
+    turn_ended_ms: int | None = None
+    final_ms: int | None = None
+    planned_ms: int | None = None
+    committed_ms: int | None = None
+    first_clause_ms: int | None = None
+    first_audio_ms: int | None = None
+    first_heard_ms: int | None = None
+    finished_ms: int | None = None
+
+
+# --- what is told to others -----------------------------------------------------------
+
+
+class Event(Strict):
+    """A fact about a conversation (CloudEvents core attributes plus ours).
+
+    ``type`` is dotted and lower case, e.g. ``turn.committed``. ``seq`` orders events of
+    one database; it is None until stored.
+    """
+
+    id: str
+    type: str
+    conversation_id: str
+    turn: int | None = None
+    time: datetime
+    data: dict[str, Any]
+    seq: int | None = None

@@ -1,0 +1,118 @@
+"""One typed settings class, read once at start from the environment and ``.env``.
+
+An unknown ``VOICEBOT_*`` name is refused, so that a misspelt setting never passes for a
+default. ``voicebot doctor`` prints what is in force, secrets masked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "VOICEBOT_"
+
+# Read by our own scripts and child processes, not part of the server's settings.
+_OTHER_NAMES = frozenset({"VOICEBOT_LOG_LEVEL"})
+
+PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{4,14}$")]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names each one and what to write instead."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Names in the environment are the upper-case field names,
+    with ``VOICEBOT_`` in front except where ``validation_alias`` says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    stt: str = Field("auto", description="auto | whisper:NAME_OR_DIR | sphinx | pipecat:SERVICE")
+    tts: str = Field("auto", description="auto | piper:VOICE_OR_PATH | espeak")
+    llm: str = Field("grounded", description="grounded | openai:MODEL | anthropic:MODEL")
+    data_dir: Path = Field(Path(".voicebot"), description="database, keys, recordings, models")
+    deployment: Path = Field(Path("."), description="folder with pipelines/, tools/, business/")
+    public_url: str | None = Field(None, description="https://... as Twilio reaches this server")
+    desk_url: str | None = Field(None, description="where the desk process answers")
+    api_token: SecretStr | None = Field(None, description="bearer token of /api")
+    master_key: SecretStr | None = Field(None, description="32 bytes, base64 or hex; wraps all other keys")
+    fallback_number: PhoneNumber | None = Field(None, description="a person, in E.164")
+    nats_url: str | None = Field(None, description="nats://... (events stay in process without it)")
+    language: str = Field("en", description="language of recognition and speech")
+    silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
+    drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
+    max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
+
+    twilio_api: str = Field("https://api.twilio.com", description="base URL of Twilio's REST API")
+    twilio_account_sid: str | None = Field(None, validation_alias="TWILIO_ACCOUNT_SID")
+    twilio_auth_token: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN")
+    database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+
+    @field_validator("stt")
+    @classmethod
+    def _stt_known(cls, value: str) -> str:
+        return _choice(value, {"auto", "sphinx"}, {"whisper", "pipecat"})
+
+    @field_validator("tts")
+    @classmethod
+    def _tts_known(cls, value: str) -> str:
+        return _choice(value, {"auto", "espeak"}, {"piper"})
+
+    @field_validator("llm")
+    @classmethod
+    def _llm_known(cls, value: str) -> str:
+        return _choice(value, {"grounded"}, {"openai", "anthropic"})
+
+    @field_validator("public_url", "desk_url", "twilio_api")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is None or value == "":
+            return None
+        if not re.match(r"^https?://[^/\s]+", value):
+            raise ValueError("must start with http:// or https:// and name a host")
+        return value.rstrip("/")
+
+
+def _choice(value: str, plain: set[str], prefixed: set[str]) -> str:
+    head, _, tail = value.partition(":")
+    if value in plain or (head in prefixed and tail):
+        return value
+    known = sorted(plain) + [f"{p}:..." for p in sorted(prefixed)]
+    raise ValueError(f"{value!r} is not one of {', '.join(known)}")
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Reads the environment and ``env_file``; ``overrides`` (from the command line) win.
+
+    Raises:
+        SettingsError: a value is unusable, or a ``VOICEBOT_*`` name is unknown.
+    """
+    names = set(os.environ)
+    if env_file is not None and env_file.exists():
+        names |= set(dotenv_values(env_file))
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_NAMES
+    unknown = sorted(n for n in names if n.startswith(PREFIX) and n not in known)
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {', '.join(unknown)}: check the spelling against `voicebot doctor`"
+        )
+    try:
+        return Settings(
+            _env_file=env_file,  # pyright: ignore[reportCallIssue]  # pydantic-settings' own argument
+            **{k: v for k, v in overrides.items() if v is not None},
+        )
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("settings cannot be used:\n  " + "\n  ".join(lines)) from error

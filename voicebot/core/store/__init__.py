@@ -1,0 +1,1 @@
+"""Database, migrations, keys, outbox, leases, audit: all that must outlive a process."""

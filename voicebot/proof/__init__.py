@@ -1,0 +1,1 @@
+"""Instruments: the local Twilio, synthetic callers, later replay, load and evals."""

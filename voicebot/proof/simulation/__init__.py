@@ -1,0 +1,1 @@
+"""A stand-in for Twilio that keeps its protocol and timing, and callers who phone through it."""
