@@ -1,0 +1,147 @@
+"""The middle of a call's pipeline: a turn goes in, an answer comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+import structlog
+from pipecat.frames.frames import Frame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voicebot.channels.phone.frames import (
+    AnswerFrame,
+    CallerTurnFrame,
+    EmergencyFrame,
+    SpokenFrame,
+    StopSpeakingFrame,
+)
+from voicebot.channels.phone.punctual import FALLBACK_S, FILLER_S, punctual
+from voicebot.channels.phone.waterfall import Waterfall
+from voicebot.core import metrics
+from voicebot.core.conversation import Clause, TurnInput
+from voicebot.core.store.database import DatabaseDown
+from voicebot.dialogue.orchestrator import Committed, Orchestrator, StalePlan
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_TRIES = 3  # a plan loses its turn only to another node or a late write; once is already rare
+_CLOSE_S = 2.5  # how long a turn waits for the one before it to be written down as heard
+
+
+class Phrases(Protocol):
+    """The deployment's lines for a slow and for a late answer."""
+
+    def filler(self) -> Clause: ...
+
+    def fallback(self) -> Clause: ...
+
+
+class TooSlow(Exception):  # noqa: N818  # a state of the turn
+    """No plan within ``FALLBACK_S``: the caller is given to a person."""
+
+
+class Conversing(FrameProcessor):
+    """Plans and commits each of the caller's turns and hands the words on.
+
+    One turn at a time, in order. A turn waits until what was heard of the one before it has
+    been written, so that the plan sees it.
+
+    Args:
+        conversation_id: the conversation.
+        dialogue: the node's orchestrator.
+        phrases: lines for slow answers.
+    """
+
+    def __init__(self, conversation_id: str, dialogue: Orchestrator, phrases: Phrases) -> None:
+        super().__init__()
+        self._id = conversation_id
+        self._dialogue = dialogue
+        self._phrases = phrases
+        self._closed = asyncio.Event()
+        self._closed.set()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, CallerTurnFrame):
+            await self._turn(frame)
+            return
+        if isinstance(frame, SpokenFrame):
+            # Not awaited: system frames (a barge-in) must not queue behind a write.
+            self.create_task(self._close(frame))
+        await self.push_frame(frame, direction)
+
+    async def _turn(self, frame: CallerTurnFrame) -> None:
+        await self.push_frame(StopSpeakingFrame(cause="turn"))
+        try:
+            await asyncio.wait_for(self._closed.wait(), _CLOSE_S)
+        except TimeoutError:
+            log.warning("turn.previous_not_closed", conversation=self._id)
+        try:
+            committed = await self._with_filler(self._commit(frame.input, frame.waterfall))
+        except (DatabaseDown, TooSlow) as error:
+            metrics.database_down.inc()
+            log.error("turn.fails_to_person", conversation=self._id, reason=type(error).__name__)
+            await self.push_frame(
+                EmergencyFrame(line="handing_over", outcome="handoff", reason="database_down")
+            )
+            return
+        self._closed.clear()
+        words = punctual(
+            self._dialogue.words(committed),
+            filler=self._phrases.filler(),
+            fallback=self._phrases.fallback(),
+        )
+        await self.push_frame(
+            AnswerFrame(
+                turn=committed.turn,
+                clauses=words,
+                expects=committed.decision.expects,
+                after=committed.after,
+                waterfall=frame.waterfall,
+            )
+        )
+
+    async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
+        for attempt in range(_TRIES):
+            plan = await self._dialogue.plan(self._id, turn_input)
+            waterfall.note("planned_ms")
+            try:
+                committed = await self._dialogue.commit(plan)
+            except StalePlan:
+                metrics.stale_plans.inc()
+                if attempt == _TRIES - 1:
+                    raise
+                continue
+            waterfall.note("committed_ms")
+            metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
+            return committed
+        raise AssertionError("unreachable")
+
+    async def _with_filler(self, work: Awaitable[T]) -> T:
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=FILLER_S)
+            if not done:
+                await self.push_frame(EmergencyFrame(line="one_moment", outcome="continue", reason="slow"))
+                done, _ = await asyncio.wait({task}, timeout=FALLBACK_S - FILLER_S)
+            if not done:
+                raise TooSlow
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _close(self, frame: SpokenFrame) -> None:
+        try:
+            await self._dialogue.heard(self._id, frame.turn, frame.heard, frame.timings)
+        except DatabaseDown:
+            # The turn stays open in the database; the next plan fails over to a person.
+            metrics.database_down.inc()
+            log.error("turn.heard_not_stored", conversation=self._id, turn=frame.turn)
+        finally:
+            self._closed.set()

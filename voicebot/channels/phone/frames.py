@@ -1,0 +1,92 @@
+"""The events that run through a call's pipeline.
+
+``SystemFrame``s overtake (voice, barge-in, keys that stop the bot); data frames keep
+their order (turns, answers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from pipecat.frames.frames import DataFrame, SystemFrame
+
+from voicebot.channels.phone.waterfall import Waterfall
+from voicebot.core.conversation import FREE, Clause, Expects, Heard, TurnInput, TurnTimings
+
+
+@dataclass
+class CallerVoiceFrame(SystemFrame):
+    """Down: the caller began to speak, or what they said has become a turn (or nothing)."""
+
+    speaking: bool = False
+
+
+@dataclass
+class PartialWordsFrame(SystemFrame):
+    """Down: the words so far of a turn that is still being spoken."""
+
+    text: str = ""
+
+
+@dataclass
+class StopSpeakingFrame(SystemFrame):
+    """Down: the caller spoke over the bot or pressed a key; silence it at once."""
+
+    cause: str = "barge_in"
+
+
+@dataclass
+class CallerTurnFrame(DataFrame):
+    """Down: the caller's turn, complete."""
+
+    input: TurnInput = field(kw_only=True)
+    waterfall: Waterfall = field(kw_only=True)
+
+
+@dataclass
+class AnswerFrame(DataFrame):
+    """Down: the words of one turn, as they are written, and what the call does afterwards.
+
+    ``after`` is ``continue``, ``hang_up`` or ``hand_over``.
+    """
+
+    turn: int = field(kw_only=True)
+    clauses: AsyncIterator[Clause] = field(kw_only=True)
+    expects: Expects = field(default=FREE, kw_only=True)
+    after: str = field(default="continue", kw_only=True)
+    waterfall: Waterfall = field(kw_only=True)
+
+
+@dataclass
+class EmergencyFrame(DataFrame):
+    """Down: speak a pre-rendered line that needs no engine, then leave as ``outcome`` says."""
+
+    line: str = field(kw_only=True)
+    outcome: str = field(kw_only=True)
+    reason: str = field(kw_only=True)
+
+
+@dataclass
+class BotVoiceFrame(SystemFrame):
+    """Up: the bot's sound began or ended."""
+
+    speaking: bool = False
+
+
+@dataclass
+class SpokenFrame(SystemFrame):
+    """Up: one turn's speech is over; what the caller heard of it."""
+
+    turn: int = field(kw_only=True)
+    heard: Heard = field(kw_only=True)
+    expects: Expects = field(default=FREE, kw_only=True)
+    timings: TurnTimings = field(kw_only=True)
+
+
+@dataclass
+class CallOverFrame(SystemFrame):
+    """Up: nothing more to say; the call ends or goes to a person (``ended``, ``handoff``)."""
+
+    outcome: str = field(kw_only=True)
+    reason: str = field(kw_only=True)

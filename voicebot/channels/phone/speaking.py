@@ -1,0 +1,76 @@
+"""The end of a call's pipeline: clauses become sound, and what was heard goes back up."""
+
+from __future__ import annotations
+
+from pipecat.frames.frames import Frame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voicebot.audio.speaking.speaker import Speaker
+from voicebot.channels.phone.frames import (
+    AnswerFrame,
+    BotVoiceFrame,
+    CallerVoiceFrame,
+    CallOverFrame,
+    EmergencyFrame,
+    SpokenFrame,
+    StopSpeakingFrame,
+)
+from voicebot.core import metrics
+from voicebot.core.conversation import Heard
+
+
+class PhoneSpeaking(FrameProcessor):
+    """Speaks answers one after the other; a caller who is speaking is never spoken over.
+
+    Args:
+        speaker: the call's speaker.
+    """
+
+    def __init__(self, speaker: Speaker) -> None:
+        super().__init__()
+        self._speaker = speaker
+        self._caller_speaks = False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, CallerVoiceFrame):
+            self._caller_speaks = frame.speaking
+        elif isinstance(frame, StopSpeakingFrame):
+            if await self._speaker.cut() is not None and frame.cause == "barge_in":
+                metrics.barge_ins.inc()
+        elif isinstance(frame, AnswerFrame):
+            await self._answer(frame)
+        elif isinstance(frame, EmergencyFrame):
+            await self._emergency(frame)
+        else:
+            await self.push_frame(frame, direction)
+
+    async def _answer(self, frame: AnswerFrame) -> None:
+        if self._caller_speaks and frame.after != "hand_over":
+            closer = getattr(frame.clauses, "aclose", None)
+            if closer is not None:
+                await closer()
+            heard = Heard(text="", complete=False)
+        else:
+            await self._up(BotVoiceFrame(speaking=True))
+            heard = await self._speaker.say(frame.turn, frame.clauses, frame.waterfall.note)
+            await self._up(BotVoiceFrame(speaking=False))
+        frame.waterfall.note("finished_ms")
+        timings = frame.waterfall.timings()
+        if timings.first_heard_ms is not None and timings.last_voiced_ms is not None:
+            metrics.turn_latency_s.observe((timings.first_heard_ms - timings.last_voiced_ms) / 1000)
+        await self._up(SpokenFrame(turn=frame.turn, heard=heard, expects=frame.expects, timings=timings))
+        if frame.after == "hand_over":
+            await self._up(CallOverFrame(outcome="handoff", reason="handed over"))
+        elif frame.after == "hang_up" and heard.complete:
+            await self._up(CallOverFrame(outcome="ended", reason="bot said goodbye"))
+
+    async def _emergency(self, frame: EmergencyFrame) -> None:
+        await self._up(BotVoiceFrame(speaking=True))
+        await self._speaker.say_line(frame.line)
+        await self._up(BotVoiceFrame(speaking=False))
+        if frame.outcome != "continue":
+            await self._up(CallOverFrame(outcome=frame.outcome, reason=frame.reason))
+
+    async def _up(self, frame: Frame) -> None:
+        await self.push_frame(frame, FrameDirection.UPSTREAM)

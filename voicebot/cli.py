@@ -1,0 +1,303 @@
+"""The ``voicebot`` command. Each command reads the settings once and says plainly what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from voicebot.core.settings import Settings, SettingsError, load_settings
+from voicebot.core.telemetry import configure_logging
+
+app = typer.Typer(
+    help="A phone server for customer service.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+db = typer.Typer(help="The database: state and migrations.", no_args_is_help=True)
+twilio = typer.Typer(help="A Twilio number: connect it, test it.", no_args_is_help=True)
+app.add_typer(db, name="db")
+app.add_typer(twilio, name="twilio")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="for machines: one JSON document")]
+
+
+def says_why(command: Callable[P, R]) -> Callable[P, R]:
+    """Turns the errors that a person can mend into one line and exit status 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except _mendable() as error:
+            err.print(f"voicebot: {error}", style="red", markup=False)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    from voicebot.audio.engines.types import EngineUnavailable
+    from voicebot.channels.twilio.rest import TwilioError
+    from voicebot.core.store.database import DatabaseDown
+    from voicebot.core.store.embedded import EmbeddedPostgresError
+    from voicebot.core.store.keys import KeyProblem
+    from voicebot.core.store.migrate import SchemaMismatch
+    from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.runtime.supervisor import ServeError
+
+    return (
+        SettingsError,
+        EngineUnavailable,
+        TwilioError,
+        DatabaseDown,
+        EmbeddedPostgresError,
+        KeyProblem,
+        SchemaMismatch,
+        DeploymentError,
+        ServeError,
+    )
+
+
+@app.command()
+@says_why
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one", min=0, max=65535)] = 8080,
+    deployment: Annotated[Path | None, typer.Option(help="folder with pipelines/, tools/, business/")] = None,
+    workers: Annotated[int, typer.Option(help="call nodes sharing the port", min=1, max=64)] = 1,
+    insecure_local: Annotated[
+        bool, typer.Option("--insecure-local", help="accept unsigned webhooks and media, from loopback only")
+    ] = False,
+    stt: Annotated[str | None, typer.Option(help="auto | whisper:NAME_OR_DIR | sphinx")] = None,
+    tts: Annotated[str | None, typer.Option(help="auto | piper:VOICE_OR_PATH | espeak")] = None,
+) -> None:
+    """Run the server: database, engines, call nodes."""
+    from voicebot.runtime.supervisor import ServeError, Supervisor
+
+    configure_logging("supervisor")
+    if insecure_local and host not in LOOPBACK:
+        raise ServeError(
+            f"--insecure-local refuses to listen on {host}: unsigned calls would come from anywhere. "
+            "Use --host 127.0.0.1, or set TWILIO_AUTH_TOKEN and drop the flag"
+        )
+    overrides = _given(stt=stt, tts=tts, deployment=str(deployment) if deployment else None)
+    settings = load_settings(**overrides)
+    if not insecure_local and settings.twilio_auth_token is None:
+        raise ServeError(
+            "TWILIO_AUTH_TOKEN is not set, so no webhook could be checked. Set it (Twilio console, "
+            "'Account info'), or use --insecure-local to try things on this machine"
+        )
+    supervisor = Supervisor(
+        settings,
+        host=host,
+        port=port,
+        workers=workers,
+        insecure_local=insecure_local,
+        overrides=overrides,
+        on_ready=lambda s: _banner(s, settings, insecure_local),
+    )
+    asyncio.run(supervisor.run())
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _banner(supervisor: Any, settings: Settings, insecure_local: bool) -> None:
+    url = settings.public_url or supervisor.local_url
+    out.print(f"[bold]voicebot is ready[/bold] after {supervisor.started_s:.1f} s at {supervisor.local_url}")
+    for note in supervisor.notes:
+        out.print(f"  {note}", markup=False)
+    if supervisor.database_dir is not None:
+        out.print(f"  database: embedded, in {supervisor.database_dir}", markup=False)
+    out.print(f"  open      {supervisor.local_url}/docs (the REST API), /readyz, /metrics")
+    out.print("  try it    voicebot call --url " + supervisor.local_url)
+    if insecure_local:
+        out.print("  [yellow]insecure-local: unsigned webhooks are accepted from this machine[/yellow]")
+    elif settings.public_url is None:
+        out.print("  [yellow]VOICEBOT_PUBLIC_URL is not set: Twilio cannot reach this address[/yellow]")
+    out.print(f"  a number  voicebot twilio connect +1...   (voice webhook: POST {url}/twilio/voice)")
+    if settings.fallback_number is None:
+        out.print("  [yellow]VOICEBOT_FALLBACK_NUMBER is not set: no person can be dialled[/yellow]")
+    sys.stdout.flush()
+
+
+@app.command()
+@says_why
+def engines(
+    stt: Annotated[str | None, typer.Option(help="auto | whisper:NAME_OR_DIR | sphinx")] = None,
+    tts: Annotated[str | None, typer.Option(help="auto | piper:VOICE_OR_PATH | espeak")] = None,
+    sockets: Annotated[Path, typer.Option(help="folder for the engines' sockets")] = Path(".voicebot/engines"),
+) -> None:
+    """Run only the speech engines, each in its own process, until interrupted."""
+    from voicebot.runtime.engines import run_engines
+
+    configure_logging("engines")
+    asyncio.run(run_engines(load_settings(**_given(stt=stt, tts=tts)), sockets, out))
+
+
+@app.command()
+@says_why
+def call(
+    script: Annotated[Path | None, typer.Argument(help="a caller's script (YAML)")] = None,
+    url: Annotated[str | None, typer.Option(help="a running server; else one is started")] = None,
+    stt: Annotated[str | None, typer.Option(help="for the server that is started")] = None,
+    tts: Annotated[str | None, typer.Option(help="for the server that is started")] = None,
+    save: Annotated[Path | None, typer.Option(help="folder for the call's plain copies")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Phone a server through the local Twilio with a synthetic caller; transcript and timings live."""
+    from voicebot.runtime.phone import phone
+
+    configure_logging("call")
+    result = asyncio.run(phone(script, url=url, save=save, quiet=as_json, overrides=_given(stt=stt, tts=tts)))
+    if as_json:
+        print(json.dumps(result.as_dict(), indent=2))
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@contextmanager
+def _database_url(settings: Settings) -> Iterator[str]:
+    from voicebot.core.store.embedded import EmbeddedPostgres
+
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    postgres = EmbeddedPostgres.attach(settings.data_dir)
+    try:
+        yield postgres.url
+    finally:
+        postgres.stop()
+
+
+@db.command("migrate")
+@says_why
+def db_migrate() -> None:
+    """Bring the database to the schema that this version needs."""
+    from voicebot.core.store.migrate import migrate
+
+    with _database_url(load_settings()) as url:
+        applied = migrate(url)
+    out.print("applied: " + ", ".join(applied) if applied else "nothing to do", markup=False)
+
+
+@db.command("status")
+@says_why
+def db_status(as_json: JsonFlag = False) -> None:
+    """Which schema version the database has, and which this version needs."""
+    from voicebot.core.store.migrate import versions
+
+    with _database_url(load_settings()) as url:
+        has, needs = versions(url)
+    if as_json:
+        print(json.dumps({"has": has, "needs": needs}))
+    else:
+        out.print(f"database: {has or 'empty'}; needed: {needs}", markup=False)
+    raise typer.Exit(0 if has == needs else 1)
+
+
+@app.command()
+@says_why
+def off(by: Annotated[str, typer.Option(help="who, for the audit")] = "operator") -> None:
+    """Switch the bot off: new calls go to the fallback number, on all nodes within 5 s."""
+    _switch(on=False, by=by)
+
+
+@app.command()
+@says_why
+def on(by: Annotated[str, typer.Option(help="who, for the audit")] = "operator") -> None:
+    """Switch the bot on again."""
+    _switch(on=True, by=by)
+
+
+def _switch(*, on: bool, by: str) -> None:
+    from voicebot.core.store.database import Database
+    from voicebot.core.store.switches import set_switch
+
+    settings = load_settings()
+
+    async def turn(url: str) -> None:
+        database = await Database.open(url, max_size=1)
+        try:
+            async with database.transaction() as tx:
+                await set_switch(tx, "bot", on, by)
+        finally:
+            await database.close()
+
+    with _database_url(settings) as url:
+        asyncio.run(turn(url))
+    if on:
+        out.print("the bot answers again (all nodes within 5 s)")
+    elif settings.fallback_number is None:
+        out.print("the bot is off; VOICEBOT_FALLBACK_NUMBER is not set, so callers hear a line and a hang-up")
+    else:
+        out.print(f"the bot is off; callers are put through to {settings.fallback_number}")
+
+
+@twilio.command("connect")
+@says_why
+def twilio_connect(number: Annotated[str, typer.Argument(help="your Twilio number, E.164")]) -> None:
+    """Point a number's webhooks at this server (VOICEBOT_PUBLIC_URL)."""
+    from voicebot.channels.twilio.connect import connect
+
+    for line in asyncio.run(connect(load_settings(), number)):
+        out.print(line, markup=False)
+
+
+@twilio.command("selftest")
+@says_why
+def twilio_selftest(
+    number: Annotated[str, typer.Argument(help="your Twilio number, E.164")],
+    to: Annotated[str | None, typer.Option(help="a phone that may ring, E.164")] = None,
+) -> None:
+    """Check on a real number what no Twilio document promises."""
+    from voicebot.channels.twilio.selftest import selftest
+
+    settings = load_settings()
+
+    async def run() -> bool:
+        fine = True
+        async for check in selftest(settings, number, to=to):
+            fine = fine and check.ok
+            out.print(check.line(), markup=False)
+        return fine
+
+    raise typer.Exit(0 if asyncio.run(run()) else 1)
+
+
+@app.command()
+@says_why
+def doctor(as_json: JsonFlag = False) -> None:
+    """What is set (secrets masked), what works, what is missing and how to mend it."""
+    from voicebot.runtime.doctor import examine
+
+    report = examine(load_settings())
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        report.show(out)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def main() -> None:
+    """Console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

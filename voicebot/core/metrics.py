@@ -1,0 +1,24 @@
+"""Every metric of the server, declared in one place. Names follow Prometheus' habits: base units."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_TURN_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+calls_active = Gauge("voicebot_calls_active", "Calls whose media this node holds")
+calls_started = Counter("voicebot_calls_started_total", "Media sessions begun", ["resumed"])
+calls_ended = Counter("voicebot_calls_ended_total", "Media sessions over, by how", ["outcome"])
+turns = Counter("voicebot_turns_total", "Turns committed", ["input", "action"])
+turn_latency_s = Histogram(
+    "voicebot_turn_latency_seconds",
+    "Caller's last voiced sample to first bot audio heard (mark), seconds",
+    buckets=_TURN_S,
+)
+barge_ins = Counter("voicebot_barge_ins_total", "Answers cut by the caller")
+not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by reason", ["reason"])
+engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])
+stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
+database_down = Counter("voicebot_database_down_total", "Operations refused since the database was away")
+handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
+loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")

@@ -1,0 +1,254 @@
+"""``voicebot serve``: starts Postgres, the engine hosts and the nodes; watches, drains, restarts.
+
+One per machine. Everything it starts dies with it, ``kill -9`` included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+
+from voicebot.audio.engines.choice import choose
+from voicebot.audio.engines.hosts import EngineHosts
+from voicebot.core.settings import Settings
+from voicebot.core.store.embedded import EmbeddedPostgres
+from voicebot.core.store.migrate import ensure_schema
+from voicebot.dialogue.deployment import Deployment
+from voicebot.runtime.boot import EngineTargets, NodeBoot
+from voicebot.runtime.server import shared_socket
+
+log = structlog.get_logger(__name__)
+
+_READY_S = 60.0
+_RESTART_FIRST_S = 0.2
+_RESTART_MOST_S = 10.0
+_STEADY_S = 60.0
+
+
+class ServeError(Exception):
+    """The server cannot start; the message says what to do."""
+
+
+class Supervisor:
+    """Runs one server until a signal or ``stop()``.
+
+    Args:
+        settings: as read; ``overrides`` are those of them that came from the command line.
+        host, port: where nodes listen; port 0 takes a free one (see ``url``).
+        workers: number of nodes.
+        insecure_local: accept unsigned webhooks from loopback.
+        on_ready: called once with this supervisor when calls are taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str,
+        port: int,
+        workers: int = 1,
+        insecure_local: bool = False,
+        overrides: dict[str, Any] | None = None,
+        on_ready: Callable[[Supervisor], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        self._port = port
+        self._workers = workers
+        self._insecure_local = insecure_local
+        self._overrides = overrides or {}
+        self._on_ready = on_ready
+        self._stopping = asyncio.Event()
+        self._nodes: dict[int, asyncio.subprocess.Process] = {}
+        self.notes: tuple[str, ...] = ()
+        self.database_dir: Path | None = None
+        self.started_s = 0.0
+
+    @property
+    def url(self) -> str:
+        """Where this server answers, once ``run`` has bound its port."""
+        return f"http://{self._host}:{self._port}"
+
+    def stop(self) -> None:
+        """Begins the drain; ``run`` returns when everything has ended."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Starts everything, waits for ``stop`` or SIGTERM/SIGINT, drains, ends everything.
+
+        Raises:
+            ServeError: something cannot start.
+        """
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        async with AsyncExitStack() as stack:
+            try:
+                reserved = shared_socket(self._host, self._port, listen=False)
+            except OSError as error:
+                raise ServeError(
+                    f"cannot listen on {self._host}:{self._port}: {error.strerror}. "
+                    "Stop what uses the port, or give another with --port"
+                ) from error
+            stack.callback(reserved.close)
+            self._port = reserved.getsockname()[1]
+            self._refuse_if_taken()
+            deployment = Deployment.load(self._settings.deployment)
+            database_url = self._database(stack)
+            await deployment.prepare(database_url)
+            hosts = await self._engines(stack)
+            targets = EngineTargets(stt=hosts.targets.stt, tts=hosts.targets.tts, turn=hosts.targets.turn)
+            stack.push_async_callback(self._end_nodes)
+            watchers = [
+                asyncio.create_task(self._keep_node(index, database_url, targets))
+                for index in range(self._workers)
+            ]
+            try:
+                await self._until_ready(watchers)
+                self.started_s = time.monotonic() - began
+                if self._on_ready is not None and not self._stopping.is_set():
+                    self._on_ready(self)
+                stop = asyncio.create_task(self._stopping.wait())
+                await asyncio.wait([stop, *watchers], return_when=asyncio.FIRST_COMPLETED)
+                stop.cancel()
+                for watcher in watchers:
+                    if watcher.done() and not self._stopping.is_set():
+                        watcher.result()
+            finally:
+                self._stopping.set()
+                await self._drain(watchers)
+
+    def _refuse_if_taken(self) -> None:
+        """A plain listener without SO_REUSEPORT makes bind fail; another voicebot would not."""
+        import socket
+
+        with socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET) as probe:
+            probe.settimeout(0.5)
+            target = "127.0.0.1" if self._host == "0.0.0.0" else self._host  # noqa: S104  # compared, not bound
+            if probe.connect_ex((target, self._port)) == 0:
+                raise ServeError(
+                    f"another server answers on {self._host}:{self._port}. Stop it, or give another --port"
+                )
+
+    def _database(self, stack: AsyncExitStack) -> str:
+        if self._settings.database_url is not None:
+            url = self._settings.database_url.get_secret_value()
+        else:
+            postgres = EmbeddedPostgres.start(self._settings.data_dir)
+            stack.callback(postgres.stop)
+            self.database_dir = postgres.data_dir
+            url = postgres.url
+        ensure_schema(url)
+        return url
+
+    async def _engines(self, stack: AsyncExitStack) -> EngineHosts:
+        choice = choose(self._settings)
+        self.notes = choice.notes
+        sockets = tempfile.mkdtemp(prefix="voicebot-")
+        stack.callback(_remove_sockets, Path(sockets))
+        hosts = EngineHosts(choice, Path(sockets))
+        await hosts.start()
+        stack.push_async_callback(hosts.stop)
+        return hosts
+
+    async def _start_node(
+        self, index: int, database_url: str, targets: EngineTargets
+    ) -> asyncio.subprocess.Process:
+        boot = NodeBoot(
+            node_id=f"node-{index}-{secrets.token_hex(4)}",
+            parent_pid=os.getpid(),
+            host=self._host,
+            port=self._port,
+            insecure_local=self._insecure_local,
+            database_url=database_url,
+            engines=targets,
+            overrides=self._overrides,
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "voicebot.runtime.node",
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, which drains
+        )
+        assert process.stdin is not None
+        process.stdin.write(boot.model_dump_json().encode() + b"\n")
+        await process.stdin.drain()
+        process.stdin.close()
+        return process
+
+    async def _keep_node(self, index: int, database_url: str, targets: EngineTargets) -> None:
+        pause_s = _RESTART_FIRST_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = await self._start_node(index, database_url, targets)
+            self._nodes[index] = process
+            code = await process.wait()
+            if self._stopping.is_set():
+                return
+            if code == os.EX_CONFIG:
+                raise ServeError("a node refused its configuration; its message stands above")
+            log.error("node.died", index=index, code=code, restart_in_s=round(pause_s, 1))
+            await asyncio.sleep(pause_s)
+            steady = time.monotonic() - began > _STEADY_S
+            pause_s = _RESTART_FIRST_S if steady else min(pause_s * 2, _RESTART_MOST_S)
+
+    async def _until_ready(self, watchers: list[asyncio.Task[None]]) -> None:
+        wrong = "no answer yet"
+        deadline = time.monotonic() + _READY_S
+        async with httpx.AsyncClient(timeout=2.0) as client:
+            while time.monotonic() < deadline and not self._stopping.is_set():
+                for watcher in watchers:
+                    if watcher.done():
+                        watcher.result()
+                try:
+                    answer = await client.get(f"{self.local_url}/readyz")
+                    if answer.status_code == httpx.codes.OK:
+                        return
+                    wrong = answer.text
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+        if not self._stopping.is_set():
+            raise ServeError(f"not ready after {_READY_S:.0f} s: {wrong}. See the log lines above")
+
+    @property
+    def local_url(self) -> str:
+        """How this machine reaches the server, also when it listens on all addresses."""
+        host = "127.0.0.1" if self._host in {"0.0.0.0", "::"} else self._host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    async def _drain(self, watchers: list[asyncio.Task[None]]) -> None:
+        for process in self._nodes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        grace_s = self._settings.drain_s + 15.0
+        _, late = await asyncio.wait(watchers, timeout=grace_s)
+        for watcher in late:
+            watcher.cancel()
+
+    async def _end_nodes(self) -> None:
+        for process in self._nodes.values():
+            if process.returncode is None:
+                log.error("node.killed", reason="did not end within the drain time")
+                process.kill()
+                await process.wait()
+
+
+def _remove_sockets(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)
+    folder.rmdir()
