@@ -1,0 +1,165 @@
+"""A stock Pipecat phone bot on loopback, speaking Twilio's wire, to measure voicebot against.
+
+Pipecat 1.14 as its documents show it: FastAPI transport with the Twilio serializer at 8 kHz, Silero and
+smart-turn from the user aggregator, segmented recognition, default interruptions. The engines are
+voicebot's hosts, in processes of their own (see ``stock_services``).
+
+    .venv/bin/python -m scripts.bench.stock_bot [--port 0] [--answers answers.yaml]
+
+Prints one JSON line, ``{"url": "http://127.0.0.1:..."}``, when it takes calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import uvicorn
+import yaml
+from fastapi import FastAPI, Request, Response, WebSocket
+from loguru import logger
+from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
+from pipecat.runner.utils import parse_telephony_websocket
+from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
+from pipecat.workers.runner import WorkerRunner
+from voicebot.audio.engines.choice import choose
+from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber
+from voicebot.audio.engines.hosts import EngineHosts
+
+from scripts.bench.stock_services import Answers, CannedLLM, HostSTT, HostTTS
+from voicebot.core.settings import load_settings
+
+RATE_HZ = 8000
+ANSWERS = Path(__file__).with_name("answers.yaml")
+
+TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://{host}/media"/></Connect></Response>'
+
+
+def read_answers(path: Path) -> tuple[str, Answers]:
+    """The greeting and the canned answers of ``answers.yaml``."""
+    document = yaml.safe_load(path.read_text())
+    entries = tuple((str(e["heard"]), str(e["say"])) for e in document["answers"])
+    answers = Answers(
+        entries,
+        document["otherwise"],
+        document.get("first_token_ms", 0) / 1000,
+        document.get("token_ms", 0) / 1000,
+    )
+    return document["greeting"], answers
+
+
+async def run_call(
+    websocket: WebSocket, transcriber: GrpcTranscriber, speech: GrpcSpeech, greeting: str, answers: Answers
+) -> None:
+    """One call from the ``start`` message to the end of its socket."""
+    _, call = await parse_telephony_websocket(websocket)
+    wire = TwilioFrameSerializer(
+        call["stream_id"], params=TwilioFrameSerializer.InputParams(auto_hang_up=False)
+    )
+    transport = FastAPIWebsocketTransport(
+        websocket, FastAPIWebsocketParams(audio_in_enabled=True, audio_out_enabled=True, serializer=wire)
+    )
+    user, assistant = LLMContextAggregatorPair(
+        LLMContext(),
+        user_params=LLMUserAggregatorParams(
+            vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=UserTurnStrategies()
+        ),
+    )
+    stt = HostSTT(transcriber, call["call_id"])
+    tts = HostTTS(speech, call["call_id"])
+    pipeline = Pipeline(
+        [transport.input(), stt, user, CannedLLM(answers), tts, transport.output(), assistant]
+    )
+    worker = PipelineWorker(
+        pipeline,
+        params=PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ),
+        enable_rtvi=False,
+    )
+
+    @transport.event_handler("on_client_connected")
+    async def greet(_transport: object, _client: object) -> None:
+        await worker.queue_frames([TTSSpeakFrame(greeting)])
+
+    @transport.event_handler("on_client_disconnected")
+    async def hang_up(_transport: object, _client: object) -> None:
+        await worker.cancel()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+def build(hosts: EngineHosts, greeting: str, answers: Answers) -> FastAPI:
+    """The web application: the voice webhook and the media socket."""
+    app = FastAPI()
+    transcriber = GrpcTranscriber(hosts.targets.stt)
+    speech = GrpcSpeech(hosts.targets.tts)
+
+    @app.post("/twilio/voice")
+    async def voice(request: Request) -> Response:
+        return Response(TWIML.format(host=request.headers["host"]), media_type="application/xml")
+
+    @app.websocket("/media")
+    async def media(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await run_call(websocket, transcriber, speech, greeting, answers)
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list | None = None) -> None:
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(json.dumps({"url": f"http://127.0.0.1:{port}", "pid": os.getpid()}), flush=True)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Engine hosts, then the web server, until a signal."""
+    overrides = {"deployment": str(options.deployment)} if options.deployment else {}
+    settings = load_settings(**overrides)
+    with tempfile.TemporaryDirectory(prefix="stock-") as sockets:
+        hosts = EngineHosts(choose(settings), Path(sockets))
+        await hosts.start()
+        try:
+            app = build(hosts, *read_answers(options.answers))
+            config = uvicorn.Config(
+                app, host="127.0.0.1", port=options.port, log_level="warning", ws_per_message_deflate=False
+            )
+            await _Server(config).serve()
+        finally:
+            await hosts.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--deployment", type=Path, help="whose phrases the recogniser knows")
+    parser.add_argument("--answers", type=Path, default=ANSWERS)
+    parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, with what was said")
+    options = parser.parse_args()
+    logger.remove()
+    logger.add(sys.stderr, level="DEBUG" if options.verbose else "WARNING")
+    asyncio.run(serve(options))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
