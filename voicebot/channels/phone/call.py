@@ -1,0 +1,126 @@
+"""One phone call: what a node lends it, what is its own, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from pipecat.frames.frames import Frame
+
+from voicebot.audio.engines.types import Speech, Transcriber, TurnJudge
+from voicebot.audio.hearing.events import HearingEvent
+from voicebot.audio.hearing.listener import Listener
+from voicebot.audio.hearing.vad import VoiceActivity
+from voicebot.audio.media_clock import MediaClock
+from voicebot.audio.recording.writer import Recorder
+from voicebot.audio.speaking.events import SpeakingEvent
+from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.audio.speaking.speaker import Speaker
+from voicebot.channels.phone.conversing import Phrases
+from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
+from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.core.bus import Bus
+from voicebot.core.clock import Clock, monotonic
+from voicebot.dialogue.orchestrator import Orchestrator
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PhoneKit:
+    """What a node lends to each of its calls. Shared; made once.
+
+    ``recorder`` opens the call's recording (it knows the folder and the subject's key);
+    ``silence_s`` is how long a caller may say nothing before they are asked.
+    """
+
+    dialogue: Orchestrator
+    phrases: Phrases
+    transcriber: Transcriber
+    speech: Speech
+    judge: TurnJudge
+    vad: Callable[[], VoiceActivity]
+    phrase_cache: PhraseCache
+    bus: Bus
+    recorder: Callable[[str], Awaitable[Recorder]]
+    silence_s: float
+
+
+class PhoneCall:
+    """The parts of one call. Made on the event loop, used by its pipeline only.
+
+    Args:
+        kit: the node's.
+        session: the media socket after its ``start`` message.
+        recorder: where this call is recorded.
+    """
+
+    def __init__(
+        self,
+        kit: PhoneKit,
+        session: MediaSession,
+        recorder: Recorder,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.kit = kit
+        self.session = session
+        self.conversation_id = session.conversation_id
+        self.clock = clock
+        self.media_clock = MediaClock()
+        self.recorder = recorder
+        self.heard: asyncio.Queue[HearingEvent] = asyncio.Queue()
+        self.queue_frames: Callable[[Sequence[Frame]], Awaitable[None]] | None = None
+        self.over: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
+        self.listener = Listener(
+            self.conversation_id,
+            vad=kit.vad(),
+            transcriber=kit.transcriber,
+            judge=kit.judge,
+            emit=self._hearing,
+            clock=clock,
+            silence_s=kit.silence_s,
+            media_clock=self.media_clock,
+        )
+        self.speaker = Speaker(
+            self.conversation_id,
+            speech=kit.speech,
+            phrases=kit.phrase_cache,
+            wire=session,
+            emit=self._speaking,
+            clock=clock,
+            media_clock=self.media_clock,
+            on_bot_audio=recorder.bot,
+        )
+
+    def now_ms(self) -> int:
+        """Milliseconds on the media clock; 0 before the first frame."""
+        return self.media_clock.at_ms(self.clock()) or 0
+
+    def finish(self, outcome: CallOutcome) -> None:
+        """Ends the call once; later outcomes are ignored."""
+        if not self.over.done():
+            self.over.set_result(outcome)
+
+    async def hand_over(self, reason: str) -> None:
+        """Stops the bot, says so, and gives the caller to a person."""
+        if self.queue_frames is not None:
+            line = EmergencyFrame(line="handing_over", outcome="handoff", reason=reason)
+            await self.queue_frames([StopSpeakingFrame(cause=reason), line])
+
+    async def close(self) -> None:
+        """Ends listening, speaking and recording, each even when another fails."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.recorder.close)
+            stack.push_async_callback(self.speaker.close)
+            stack.push_async_callback(self.listener.close)
+
+    def _hearing(self, event: HearingEvent) -> None:
+        self.recorder.event({"type": f"hearing.{type(event).__name__}", "at_ms": event.at_ms})
+        self.heard.put_nowait(event)
+
+    def _speaking(self, event: SpeakingEvent) -> None:
+        self.recorder.event({"type": f"speaking.{type(event).__name__}", "at_ms": self.now_ms()})

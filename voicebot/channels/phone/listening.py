@@ -1,0 +1,148 @@
+"""The start of a call's pipeline: the socket's sound and keys become turns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from pipecat.frames.frames import Frame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voicebot.audio.hearing.events import (
+    BargeIn,
+    CallerSilent,
+    HearingEvent,
+    PartialHeard,
+    SpeechStarted,
+    TurnEnded,
+    Unheard,
+)
+from voicebot.channels.keys import KeyBuffer
+from voicebot.channels.phone.call import PhoneCall
+from voicebot.channels.phone.frames import (
+    BotVoiceFrame,
+    CallerTurnFrame,
+    CallerVoiceFrame,
+    CallOverFrame,
+    PartialWordsFrame,
+    SpokenFrame,
+    StopSpeakingFrame,
+)
+from voicebot.channels.phone.waterfall import Waterfall
+from voicebot.channels.twilio.media import CallOutcome
+from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Stop
+from voicebot.core import metrics
+from voicebot.core.conversation import FREE, CallStarted, Keys, NotHeard, Silence, TurnInput
+
+log = structlog.get_logger(__name__)
+
+
+class PhoneListening(FrameProcessor):
+    """Reads the media socket until it ends; audio stays here.
+
+    Args:
+        call: the call's parts.
+    """
+
+    def __init__(self, call: PhoneCall) -> None:
+        super().__init__()
+        self._call = call
+        self._keys = KeyBuffer()
+        self._key_timer: asyncio.TimerHandle | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, BotVoiceFrame):
+            self._call.listener.bot_speaks(frame.speaking)
+            return
+        if isinstance(frame, SpokenFrame):
+            self._expect(frame)
+            return
+        if isinstance(frame, CallOverFrame):
+            self._call.finish(CallOutcome(kind=frame.outcome, reason=frame.reason))
+            return
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self.create_task(self._pump())
+            self.create_task(self._read())
+
+    async def cleanup(self) -> None:
+        """Ends the timers with the pipeline."""
+        if self._key_timer is not None:
+            self._key_timer.cancel()
+        await super().cleanup()
+
+    async def _read(self) -> None:
+        call = self._call
+        await self._turn(CallStarted(resumed=call.session.resumed), Waterfall(call.now_ms))
+        async for message in call.session.messages():
+            if isinstance(message, Media):
+                call.recorder.caller(message.ulaw, message.timestamp_ms)
+                call.listener.feed(message.ulaw, message.timestamp_ms)
+            elif isinstance(message, Mark):
+                call.speaker.mark_returned(message.name)
+            elif isinstance(message, Dtmf):
+                await self._key(message.digit)
+            elif isinstance(message, Stop):
+                call.finish(CallOutcome(kind="ended", reason="stop"))
+                return
+        call.finish(CallOutcome(kind="lost", reason="socket closed"))
+
+    async def _pump(self) -> None:
+        while True:
+            await self._hearing(await self._call.heard.get())
+
+    async def _hearing(self, event: HearingEvent) -> None:
+        match event:
+            case SpeechStarted():
+                await self.push_frame(CallerVoiceFrame(speaking=True))
+            case BargeIn():
+                await self.push_frame(StopSpeakingFrame(cause="barge_in"))
+            case PartialHeard():
+                await self.push_frame(PartialWordsFrame(text=event.text))
+            case TurnEnded():
+                await self.push_frame(CallerVoiceFrame(speaking=False))
+                known = {k: v for k, v in event.timings.model_dump().items() if v is not None}
+                await self._turn(event.utterance, Waterfall(self._call.now_ms, **known))
+            case Unheard():
+                await self.push_frame(CallerVoiceFrame(speaking=False))
+                metrics.not_heard.labels(event.reason).inc()
+                await self._turn(NotHeard(reason=event.reason), self._ended(event.at_ms))
+            case CallerSilent():
+                await self._turn(Silence(nth=event.nth), self._ended(event.at_ms))
+
+    def _ended(self, at_ms: int) -> Waterfall:
+        return Waterfall(self._call.now_ms, turn_ended_ms=at_ms)
+
+    async def _turn(self, turn_input: TurnInput, waterfall: Waterfall) -> None:
+        await self.push_frame(CallerTurnFrame(input=turn_input, waterfall=waterfall))
+
+    async def _key(self, digit: str) -> None:
+        self._call.recorder.event({"type": "key", "at_ms": self._call.now_ms()})
+        await self.push_frame(StopSpeakingFrame(cause="key"))
+        self._call.listener.caller_acted()
+        await self._keyed(self._keys.press(digit, self._call.clock()))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._key_timer is not None:
+            self._key_timer.cancel()
+            self._key_timer = None
+        wait_s = self._keys.wait_s(self._call.clock())
+        if wait_s is not None:
+            loop = asyncio.get_running_loop()
+            self._key_timer = loop.call_later(wait_s, lambda: self.create_task(self._keys_due()))
+
+    async def _keys_due(self) -> None:
+        await self._keyed(self._keys.due(self._call.clock()))
+        self._arm()
+
+    async def _keyed(self, keys: Keys | None) -> None:
+        if keys is not None:
+            await self._turn(keys, self._ended(self._call.now_ms()))
+
+    def _expect(self, frame: SpokenFrame) -> None:
+        """A question counts once some of it was heard."""
+        expects = frame.expects if frame.heard.complete or frame.heard.text else FREE
+        self._call.listener.expect(expects)
+        self._keys.expect(expects)

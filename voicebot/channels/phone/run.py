@@ -1,0 +1,60 @@
+"""Runs a call's pipeline from the first frame to the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.workers.runner import WorkerRunner
+
+from voicebot.channels.phone.call import PhoneCall, PhoneKit
+from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.core import metrics
+
+RATE_HZ = 8000
+
+Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
+
+
+async def run_call(
+    kit: PhoneKit, parts: Parts, session: MediaSession, live: set[PhoneCall]
+) -> CallOutcome:
+    """Runs one media session through ``parts`` (the deployment's ``pipelines/phone.py``).
+
+    The call stands in ``live`` while it runs. Returns when the caller hung up, the socket was lost, or the bot has nothing more to say.
+    Everything that the call opened is closed when it returns, cancellation included.
+    """
+    metrics.calls_started.labels(str(session.resumed).lower()).inc()
+    metrics.calls_active.inc()
+    outcome = CallOutcome(kind="lost", reason="cancelled")
+    recorder = await kit.recorder(session.conversation_id)
+    call = PhoneCall(kit, session, recorder)
+    worker = PipelineWorker(
+        Pipeline(list(parts(call))),
+        params=PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ),
+        enable_rtvi=False,
+        enable_turn_tracking=False,
+        idle_timeout_secs=None,
+    )
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    call.queue_frames = worker.queue_frames
+    running = asyncio.create_task(runner.run())
+    live.add(call)
+    try:
+        await asyncio.wait({running, call.over}, return_when=asyncio.FIRST_COMPLETED)
+        if not call.over.done():
+            running.result()  # a pipeline that ends by itself is a fault: say which
+            call.finish(CallOutcome(kind="lost", reason="pipeline ended"))
+        outcome = call.over.result()
+        return outcome
+    finally:
+        live.discard(call)
+        await worker.cancel()
+        await asyncio.wait({running}, timeout=5.0)
+        await call.close()
+        metrics.calls_active.dec()
+        metrics.calls_ended.labels(outcome.kind).inc()

@@ -1,0 +1,207 @@
+"""The composition root of a node: the only place that knows every room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
+from fastapi import FastAPI
+
+from voicebot import __version__
+from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber, GrpcTurnJudge
+from voicebot.audio.hearing.vad import SharedSilero
+from voicebot.audio.recording.writer import Recorder
+from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.channels.phone.call import PhoneCall, PhoneKit
+from voicebot.channels.phone.run import run_call
+from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.rest import TwilioRest
+from voicebot.channels.twilio.router import twilio_router
+from voicebot.channels.twilio.services import NodeState, TwilioServices
+from voicebot.console.access import bearer_guard
+from voicebot.console.api import Console, api_router
+from voicebot.console.health import health_router
+from voicebot.core.bus import Bus
+from voicebot.core.settings import Settings
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.leases import Leases
+from voicebot.core.store.outbox import Relay
+from voicebot.core.store.switches import switches
+from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.orchestrator import Orchestrator
+from voicebot.dialogue.state import new_state
+from voicebot.runtime.boot import NodeBoot
+from voicebot.runtime.lag import watch_loop_lag
+
+log = structlog.get_logger(__name__)
+
+_SWITCH_S = 1.0  # an off switch works on all nodes within 5 s
+_LEASE_S = 1.0
+LEASE_TTL_S = 3.0
+HAND_OVER_S = 6.0
+"""How long the last words of a drained call may take."""
+
+
+class NodeApp:
+    """One node's FastAPI app and everything behind it.
+
+    Args:
+        boot: from the supervisor.
+        settings: as this process reads them.
+        address: ``host:port`` under which this very node answers (in its leases).
+    """
+
+    def __init__(self, boot: NodeBoot, settings: Settings, address: str) -> None:
+        self._boot = boot
+        self._settings = settings
+        self._address = address
+        self.state = NodeState(node_id=boot.node_id, max_calls=settings.max_calls)
+        self._calls: set[PhoneCall] = set()
+        self._warm = False
+        self._database: Database | None = None
+        self._deployment = Deployment.load(settings.deployment)
+        self.app = FastAPI(title="voicebot", version=__version__, lifespan=self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await self._build(app, stack)
+            yield
+
+    async def _build(self, app: FastAPI, stack: AsyncExitStack) -> None:
+        settings, boot = self._settings, self._boot
+        self._database = database = await Database.open(boot.database_url)
+        stack.push_async_callback(database.close)
+        keys = KeyRing.from_settings(settings)
+        bus = Bus()
+        relay = Relay(database, keys, bus)
+        conversations = Conversations(keys)
+        leases = Leases(boot.node_id, self._address, ttl_s=LEASE_TTL_S)
+        speech = GrpcSpeech(boot.engines.tts)
+        transcriber = GrpcTranscriber(boot.engines.stt)
+        judge = GrpcTurnJudge(boot.engines.turn)
+        for client in (speech, transcriber, judge):
+            stack.push_async_callback(client.close)
+        dialogue = await Orchestrator.create(
+            database=database, keys=keys, deployment=self._deployment, settings=settings, poke=relay.poke
+        )
+        stack.push_async_callback(dialogue.close)
+        cache = PhraseCache(settings.data_dir / "phrases", speech)
+        recordings = settings.data_dir / "recordings"
+
+        async def recorder(conversation_id: str) -> Recorder:
+            async with database.transaction() as tx:
+                snapshot = await conversations.load(tx, conversation_id)
+                cipher = await keys.cipher(tx, snapshot.subject_id)
+            base = recordings / conversation_id / f"{snapshot.epoch:03d}"
+            return Recorder(base, cipher.derive("recording"), conversation_id)
+
+        kit = PhoneKit(
+            dialogue=dialogue,
+            phrases=self._deployment.phrases,
+            transcriber=transcriber,
+            speech=speech,
+            judge=judge,
+            vad=SharedSilero.new_call,
+            phrase_cache=cache,
+            bus=bus,
+            recorder=recorder,
+            silence_s=settings.silence_s,
+        )
+        services = TwilioServices(
+            settings=settings,
+            database=database,
+            keys=keys,
+            conversations=conversations,
+            leases=leases,
+            rest=TwilioRest.from_settings(settings),
+            insecure_local=boot.insecure_local,
+            node=self.state,
+            new_state=new_state,
+            run_call=self._runner(kit),
+        )
+        app.include_router(health_router(self._wrong))
+        app.include_router(twilio_router(services))
+        guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
+        app.include_router(api_router(Console(database, keys, bus), guard))
+        for work in (
+            relay.run,
+            watch_loop_lag,
+            self._watch_switches,
+            services.keep_leases,
+            lambda: self._warm_up(cache, speech),
+        ):
+            self._keep(stack, work)
+
+    def _runner(self, kit: PhoneKit) -> Callable[[MediaSession], Awaitable[CallOutcome]]:
+        parts = self._deployment.pipeline("phone")
+
+        async def run(session: MediaSession) -> CallOutcome:
+            return await run_call(kit, parts, session, self._calls)
+
+        return run
+
+    def _keep(self, stack: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs ``work`` for the node's life; a crash is logged and the work begins again."""
+
+        async def forever() -> None:
+            while True:
+                try:
+                    await work()
+                    return
+                except DatabaseDown:
+                    await asyncio.sleep(0.5)
+                except Exception:
+                    log.exception("node.background_failed", work=getattr(work, "__qualname__", "?"))
+                    await asyncio.sleep(1.0)
+
+        task = asyncio.create_task(forever())
+
+        async def end() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        stack.push_async_callback(end)
+
+    async def _warm_up(self, cache: PhraseCache, speech: GrpcSpeech) -> None:
+        """Renders the fixed phrases before the first call needs one."""
+        await cache.warm(self._deployment.fixed_phrases())
+        self._warm = True
+
+    async def _watch_switches(self) -> None:
+        assert self._database is not None
+        while True:
+            async with self._database.transaction() as tx:
+                self.state.off = not (await switches(tx)).get("bot", True)
+            await asyncio.sleep(_SWITCH_S)
+
+    async def _wrong(self) -> dict[str, str]:
+        wrong: dict[str, str] = {}
+        if not self.state.accepting:
+            wrong["node"] = "draining"
+        if not self._warm:
+            wrong["speech"] = "fixed phrases are being rendered"
+        if self._database is None or not await self._database.healthy():
+            wrong["database"] = "not reachable"
+        return wrong
+
+    async def drain(self, seconds: float) -> None:
+        """No new calls; waits for those under way, then hands the rest to a person."""
+        self.state.accepting = False
+        overs = {call.over for call in self._calls}
+        if overs:
+            await asyncio.wait(overs, timeout=seconds)
+        late = set(self._calls)
+        if late:
+            log.warning("node.drain_deadline", calls=len(late))
+            for call in late:
+                await call.hand_over("draining")
+            await asyncio.wait({call.over for call in late}, timeout=HAND_OVER_S)
+        while self.state.calls and seconds > 0:  # sockets close, outcomes are written
+            await asyncio.sleep(0.05)
+            seconds -= 0.05

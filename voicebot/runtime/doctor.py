@@ -1,0 +1,163 @@
+"""``voicebot doctor``: what is set, what works, what is missing and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from voicebot.audio.engines.choice import choose
+from voicebot.audio.engines.types import EngineUnavailable
+from voicebot.core.settings import PREFIX, Settings
+from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from voicebot.core.store.migrate import versions
+from voicebot.dialogue.deployment import Deployment, DeploymentError
+
+_FREE_GB = 1.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``ok`` None: not needed to take calls, but worth knowing."""
+
+    what: str
+    ok: bool | None
+    found: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The settings in force (secrets masked) and the findings."""
+
+    settings: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing that calls need is missing."""
+        return all(finding.ok is not False for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"ok": self.ok, "settings": self.settings, "findings": [asdict(f) for f in self.findings]}
+
+    def show(self, out: Console) -> None:
+        """For people."""
+        table = Table(box=None, pad_edge=False)
+        for column in ("setting", "value"):
+            table.add_column(column, overflow="fold")
+        for name, value in self.settings.items():
+            table.add_row(name, value)
+        out.print(table)
+        out.print()
+        marks = {True: "[green]ok[/green]     ", False: "[red]missing[/red]", None: "[yellow]note[/yellow]   "}
+        for finding in self.findings:
+            out.print(f"{marks[finding.ok]} {finding.what}: {finding.found}")
+            if finding.mend:
+                out.print(f"          -> {finding.mend}", markup=False)
+
+
+def examine(settings: Settings) -> Report:
+    """Looks at everything without starting the server."""
+    checks: tuple[Callable[[Settings], list[Finding]], ...] = (
+        _engines,
+        _database,
+        _deployment,
+        _twilio,
+        _disk,
+    )
+    return Report(_shown(settings), tuple(f for check in checks for f in check(settings)))
+
+
+def _shown(settings: Settings) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        alias = field.validation_alias
+        env = alias if isinstance(alias, str) else PREFIX + name.upper()
+        shown[env] = "(set, masked)" if isinstance(value, SecretStr) else "-" if value is None else str(value)
+    return shown
+
+
+def _engines(settings: Settings) -> list[Finding]:
+    try:
+        choice = choose(settings)
+    except EngineUnavailable as error:
+        return [Finding("speech engines", ok=False, found=str(error))]
+    return [Finding("speech engines", ok=True, found="; ".join(choice.notes) or "as set")]
+
+
+def _database(settings: Settings) -> list[Finding]:
+    try:
+        if settings.database_url is not None:
+            return [_schema(settings.database_url.get_secret_value(), "DATABASE_URL")]
+        postgres = EmbeddedPostgres.attach(settings.data_dir)
+        try:
+            return [_schema(postgres.url, f"embedded, in {postgres.data_dir}")]
+        finally:
+            postgres.stop()
+    except EmbeddedPostgresError as error:
+        return [Finding("database", ok=False, found=str(error))]
+
+
+def _schema(url: str, where: str) -> Finding:
+    import psycopg
+
+    try:
+        has, needs = versions(url)
+    except psycopg.OperationalError:
+        return Finding("database", ok=False, found=f"{where}: not reachable", mend="start it or mend the address")
+    if has is None or has == needs:
+        return Finding("database", ok=True, found=f"{where}; schema {has or 'empty, made at first start'}")
+    return Finding("database", ok=False, found=f"schema {has}, needed {needs}", mend="run `voicebot db migrate`")
+
+
+def _deployment(settings: Settings) -> list[Finding]:
+    try:
+        Deployment.load(settings.deployment)
+    except DeploymentError as error:
+        return [Finding("deployment", ok=False, found=str(error))]
+    return [Finding("deployment", ok=True, found=str(settings.deployment.resolve().name))]
+
+
+def _twilio(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    if settings.twilio_auth_token is None:
+        findings.append(
+            Finding(
+                "Twilio",
+                ok=None,
+                found="no auth token: webhooks cannot be checked",
+                mend="set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use --insecure-local on this machine",
+            )
+        )
+    if settings.public_url is None:
+        findings.append(
+            Finding("public address", ok=None, found="not set", mend="set VOICEBOT_PUBLIC_URL=https://...")
+        )
+    if settings.fallback_number is None:
+        findings.append(
+            Finding(
+                "a person",
+                ok=None,
+                found="no fallback number: nobody can be dialled",
+                mend="set VOICEBOT_FALLBACK_NUMBER=+1...",
+            )
+        )
+    return findings
+
+
+def _disk(settings: Settings) -> list[Finding]:
+    folder: Path = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    mend = "" if free_gb >= _FREE_GB else "free some space, or set VOICEBOT_DATA_DIR elsewhere"
+    return [Finding("disk", ok=free_gb >= _FREE_GB, found=f"{free_gb:.1f} GB free", mend=mend)]
