@@ -1,0 +1,154 @@
+"""Starts the two bots of a comparison as outside programs, and weighs their processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READY_S = 120.0
+STOP_S = 30.0
+
+
+class BenchError(Exception):
+    """A measurement cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A running phone bot. ``ready_s``: from its start as a process until it took calls."""
+
+    name: str
+    url: str
+    pid: int
+    ready_s: float
+
+    @property
+    def voice_url(self) -> str:
+        """Where a call is announced."""
+        return f"{self.url}/twilio/voice"
+
+    def pss_bytes(self) -> int:
+        """Proportional set size of the program with everything it started, Postgres included."""
+        total = 0
+        top = psutil.Process(self.pid)
+        for process in [top, *top.children(recursive=True)]:
+            try:
+                total += process.memory_full_info().pss
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied as error:
+                raise BenchError(
+                    f"may not read the memory of {process.name()} (pid {process.pid}): run the bench as root"
+                ) from error
+        return total
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """Our environment without any setting of voicebot's, plus ``settings``."""
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith(("VOICEBOT_", "TWILIO_", "DATABASE_URL"))
+    }
+    return {**clean, "VOICEBOT_DATA_DIR": str(data_dir), "VOICEBOT_LOG_LEVEL": "WARNING", **settings}
+
+
+@contextmanager
+def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
+    """``voicebot serve --insecure-local`` on a data directory, until the block ends.
+
+    Raises:
+        BenchError: it did not become ready.
+    """
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "voicebot.cli",
+        "serve",
+        "--insecure-local",
+        "--port",
+        str(port),
+        *arguments,
+    ]
+    settings.setdefault("VOICEBOT_DRAIN_S", "1")
+    with tempfile.TemporaryFile() as log:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(data_dir, **settings), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not _answers(f"{url}/readyz"):
+                if process.poll() is not None or time.monotonic() - began > READY_S:
+                    log.seek(0)
+                    raise BenchError("voicebot did not become ready:\n" + log.read().decode()[-4000:])
+                time.sleep(0.01)
+            yield Bot("voicebot", url, process.pid, time.monotonic() - began)
+        finally:
+            _end(process)
+
+
+@contextmanager
+def stock(*arguments: str) -> Iterator[Bot]:
+    """The stock Pipecat bot, until the block ends.
+
+    Raises:
+        BenchError: it did not start.
+    """
+    command = [sys.executable, "-m", "scripts.bench.stock_bot", *arguments]
+    with tempfile.TemporaryDirectory(prefix="bench-stock-") as data:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(Path(data)), stdout=subprocess.PIPE, start_new_session=True
+        )
+        try:
+            assert process.stdout is not None
+            ready, _, _ = select.select([process.stdout], [], [], READY_S)
+            line = process.stdout.readline() if ready else b""
+            if not line:
+                raise BenchError("the stock bot did not start; its message stands above")
+            yield Bot("stock", json.loads(line)["url"], process.pid, time.monotonic() - began)
+        finally:
+            _end(process)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310  # our own loopback URL
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(process: subprocess.Popen) -> None:
+    """SIGTERM, and SIGKILL when that is not enough."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
