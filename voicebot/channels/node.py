@@ -1,0 +1,27 @@
+"""What a call node knows about itself when a new call knocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class NodeState:
+    """Shared by the channels and the runtime of one process; no locks, one event loop.
+
+    Attributes:
+        max_calls: calls this node takes before it says it is full.
+        accepting: False while draining; calls under way go on.
+        off: the bot as a whole is switched off (``voicebot off``); callers go to a person.
+        calls: media sessions that run here now.
+    """
+
+    max_calls: int
+    accepting: bool = True
+    off: bool = False
+    calls: int = 0
+
+    @property
+    def full(self) -> bool:
+        """No room for another call."""
+        return self.calls >= self.max_calls

@@ -1,0 +1,139 @@
+"""A call has no media socket: what now? Pure.
+
+Two questions, one set of facts. ``answer`` is what TwiML a call gets that asks for some
+(``/twilio/voice``, ``/twilio/resume``, the number's fallback URL). ``rescue`` is what to do
+about a call that has not asked: Twilio documents that the next verb runs after *our* close,
+but promises nothing for a broken socket (error 31903), a refused upgrade (31920) or a node
+that died. Then the same answer is pushed by REST.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+GRACE_S = 1.5
+"""Time for the next verb or the status callback to arrive by itself (730 ms were seen from our
+close to the next stream)."""
+
+CONNECT_WAIT_S = 8.0
+"""From TwiML that connects to ``start``: 365 ms were seen; past this the socket never came."""
+
+NO_WORD_S = 30.0
+"""With no way to ask Twilio, a call that showed no sign of life for this long is over."""
+
+ASKING_S = 300.0
+"""As long as this we keep asking a REST API that does not answer."""
+
+RETRY_S = 2.0
+
+MAX_SESSIONS = 6
+"""Media sessions of one call; a call that loses more goes to a person."""
+
+MAX_PUSHES = 3
+
+
+class Answer(StrEnum):
+    """What TwiML the call gets."""
+
+    CONNECT = "connect"
+    DIAL = "dial"
+    APOLOGISE_AND_DIAL = "apologise_and_dial"
+    HANG_UP = "hang_up"
+
+
+class Rescue(StrEnum):
+    """What to do about a call that has not asked."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"
+    ASK = "ask"
+    PUSH = "push"
+    FINISH = "finish"
+
+
+Standing = Literal["unknown", "live", "handoff", "ended"]
+"""Of the conversation: not known here, the bot's, a person's, over."""
+
+CallState = Literal["unknown", "in_progress", "over"]
+"""As Twilio last told us."""
+
+Step = Literal["none", "media", "connecting", "forwarded"]
+"""Last entry in the call's journal: a media session began, TwiML that connects was given, TwiML
+that dials a person (or hangs up) was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Facts for ``answer``."""
+
+    standing: Standing
+    database: bool = True
+    """The database answers."""
+    bot_on: bool = True
+    """Neither ``voicebot off`` nor the switch in the database."""
+    new: bool = False
+    """This is ``/twilio/voice``."""
+    room: bool = True
+    """The node takes new calls and is not full."""
+    sessions: int = 0
+    """Media sessions so far."""
+    failed: bool = False
+    """Twilio says that fetching our TwiML failed (``ErrorCode``): do not try the same again."""
+    decided: Standing | None = None
+    """What this node settled and could not write, since the database was away."""
+
+
+def answer(facts: Asked) -> Answer:
+    """The TwiML a call gets. Whenever in doubt: a person."""
+    standing = facts.decided or facts.standing
+    if standing == "ended":
+        return Answer.HANG_UP
+    if standing == "handoff":
+        return Answer.DIAL
+    if facts.failed or not facts.database or not facts.bot_on:
+        return Answer.APOLOGISE_AND_DIAL
+    if standing == "unknown":
+        return Answer.CONNECT if facts.new and facts.room else Answer.APOLOGISE_AND_DIAL
+    if facts.sessions >= MAX_SESSIONS:
+        return Answer.APOLOGISE_AND_DIAL
+    return Answer.CONNECT
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Facts for ``rescue``."""
+
+    standing: Standing
+    step: Step
+    waited_s: float
+    """Since the media ended, the callback came or the TwiML was given."""
+    socket: Literal["none", "flowing", "quiet", "elsewhere"] = "none"
+    """``quiet``: open on this node, but nothing has come lately."""
+    call: CallState = "unknown"
+    can_ask: bool = True
+    """There are REST credentials."""
+    pushes: int = 0
+
+
+def rescue(facts: Lost) -> tuple[Rescue, float]:
+    """What to do, and for ``WAIT`` how many seconds to wait before asking again."""
+    if facts.socket in {"flowing", "elsewhere"}:
+        return Rescue.NOTHING, 0.0
+    if facts.call == "over":
+        return Rescue.FINISH, 0.0
+    if facts.step == "forwarded":
+        return Rescue.NOTHING, 0.0
+    patience = CONNECT_WAIT_S if facts.step == "connecting" else GRACE_S
+    if facts.waited_s < patience:
+        return Rescue.WAIT, patience - facts.waited_s
+    if facts.call == "in_progress":
+        return (Rescue.PUSH, 0.0) if facts.pushes < MAX_PUSHES else (Rescue.NOTHING, 0.0)
+    if facts.can_ask and facts.waited_s < ASKING_S:
+        return Rescue.ASK, 0.0
+    if facts.standing == "ended":
+        return Rescue.NOTHING, 0.0
+    if not facts.can_ask and facts.waited_s < NO_WORD_S:
+        return Rescue.WAIT, NO_WORD_S - facts.waited_s
+    return Rescue.FINISH, 0.0

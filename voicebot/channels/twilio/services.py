@@ -1,0 +1,72 @@
+"""What the Twilio channel needs from the rest of the server; filled by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicebot.channels.node import NodeState
+from voicebot.channels.twilio.media import MediaSession
+from voicebot.channels.twilio.rest import TwilioRest
+from voicebot.core.clock import Clock, monotonic
+from voicebot.core.settings import Settings
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.leases import Leases
+
+MAX_WAITING_SOCKETS = 64
+"""Sockets of one node that may be open without an accepted ``start``."""
+
+START_WITHIN_S = 5.0
+"""Time a socket has to send ``start``; Twilio does at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What the pipeline says when a call's media is over.
+
+    ``ended``: the bot ended the call. ``handoff``: a person takes it. ``lost``: the media went away
+    under it (hang-up, broken socket, taken over): the channel finds out which. ``reason`` is a short
+    word for logs, metrics and the conversation (``goodbye``, ``silence``, ``asked_for_person``).
+    """
+
+    kind: Literal["ended", "handoff", "lost"]
+    reason: str
+
+
+def _ignore() -> None:
+    return
+
+
+@dataclass
+class TwilioServices:
+    """Everything the channel's routes share; one per node.
+
+    Attributes:
+        settings: public URL, fallback number, auth token.
+        database, keys, conversations, leases: the store.
+        rest: Twilio's REST API; None without credentials (lost calls cannot be fetched back then).
+        insecure_local: accept unsigned webhooks, and ``start`` without token, from loopback.
+        node: may this node take calls, and how many has it; ``calls`` is kept by the channel.
+        new_state: the dialogue's state of a fresh conversation.
+        run_call: the pipeline; returns when the call's media is over, and never before its last
+            database write of this media session.
+        poke: called after a commit that put events into the outbox.
+    """
+
+    settings: Settings
+    database: Database
+    keys: KeyRing
+    conversations: Conversations
+    leases: Leases
+    rest: TwilioRest | None
+    insecure_local: bool
+    node: NodeState
+    new_state: Callable[[], dict[str, Any]]
+    run_call: Callable[[MediaSession], Awaitable[CallOutcome]]
+    poke: Callable[[], None] = field(default=_ignore)
+    clock: Clock = monotonic
+    max_waiting_sockets: int = MAX_WAITING_SOCKETS
+    start_within_s: float = START_WITHIN_S
