@@ -1,0 +1,97 @@
+"""From words to features: the same code trains the classifier and runs it. Pure.
+
+Word unigrams and pairs carry meaning; character n-grams inside words survive a recogniser that
+writes "return pole a see" for "return policy". Numbers become one token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+NUMBER = "#"
+_APOSTROPHE = re.compile(r"[’`´]")
+_NOT_WORD = re.compile(r"[^a-z0-9' ]+")
+_CONTRACTIONS = (
+    (re.compile(r"\b(what|where|when|who|how|that|it|there|here|he|she)'s\b"), r"\1 is"),
+    (re.compile(r"\bcan't\b|\bcannot\b"), "can not"),
+    (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"n't\b"), " not"),
+    (re.compile(r"\bi'm\b"), "i am"),
+    (re.compile(r"'re\b"), " are"),
+    (re.compile(r"'ve\b"), " have"),
+    (re.compile(r"'ll\b"), " will"),
+    (re.compile(r"'d\b"), " would"),
+    (re.compile(r"'s\b"), " s"),
+)
+_FILLERS = frozenset({"um", "uh", "er", "erm", "hm", "hmm", "mm", "ah", "eh"})
+_DIGIT_WORDS = frozenset(
+    [
+        "zero",
+        "oh",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+        "eighty",
+        "ninety",
+        "hundred",
+        "double",
+        "triple",
+    ]
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The normalised words: lower case, contractions opened, fillers dropped, runs of numbers as ``#``."""
+    plain = _APOSTROPHE.sub("'", text.lower())
+    plain = _NOT_WORD.sub(" ", plain)
+    for pattern, replacement in _CONTRACTIONS:
+        plain = pattern.sub(replacement, plain)
+    words: list[str] = []
+    for word in plain.replace("'", " ").split():
+        if word in _FILLERS:
+            continue
+        token = NUMBER if word.isdigit() or word in _DIGIT_WORDS else word
+        if token == NUMBER and words and words[-1] == NUMBER:
+            continue
+        words.append(token)
+    return words
+
+
+def features_of(text: str) -> Iterator[str]:
+    """Feature names of a text, with repeats: ``w:word``, ``b:pair``, ``c:characters``."""
+    words = words_of(text)
+    padded = ["<", *words, ">"]
+    for word in words:
+        yield "w:" + word
+    for left, right in zip(padded, padded[1:], strict=False):
+        yield f"b:{left} {right}"
+    for left, middle, right in zip(padded, padded[1:], padded[2:], strict=False):
+        yield f"t:{left} {middle} {right}"
+    for word in words:
+        marked = f" {word} "
+        for size in (3, 4, 5):
+            for at in range(len(marked) - size + 1):
+                yield "c:" + marked[at : at + size]
