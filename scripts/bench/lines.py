@@ -46,9 +46,11 @@ def expected(name: str) -> Expects:
     return FREE
 
 
-def words(text: str) -> list[str]:
-    """Lower case, without punctuation; digit words and "oh" as figures."""
+def words(text: str, expects: Expects) -> list[str]:
+    """Lower case, without punctuation; where digits are expected, digit words and "oh" as figures."""
     plain = re.findall(r"[a-z0-9']+", text.lower())
+    if expects.kind != "digits":
+        return plain
     return [DIGITS.get("zero" if w == "oh" else w, w) for w in plain]
 
 
@@ -89,8 +91,9 @@ async def measure(stt: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
             transcriber = GrpcTranscriber(hosts.targets.stt)
             found = []
             for line in lines:
-                transcript = await read(transcriber, line["wav"], expected(line["name"]))
-                said, heard = words(line["text"]), words(transcript.text)
+                expects = expected(line["name"])
+                transcript = await read(transcriber, line["wav"], expects)
+                said, heard = words(line["text"], expects), words(transcript.text, expects)
                 found.append(
                     {
                         "voice": line["voice"],
