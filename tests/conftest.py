@@ -1,0 +1,76 @@
+"""Fixtures of the whole suite: one embedded Postgres, a fresh migrated database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from voicebot.core.store import embedded
+from voicebot.core.store.database import Database
+from voicebot.core.store.embedded import EmbeddedPostgres
+from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.migrate import ensure_schema
+
+TEMPLATE = "voicebot_template"
+MASTER_KEY = bytes(range(32))
+
+
+def database_url_of(server_url: str, name: str) -> str:
+    """The URL of database ``name`` on the same server."""
+    head, _, query = server_url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The suite's server. Not durable: ``fsync`` off. For tests that stop it, start one of your own."""
+    home = Path(tempfile.mkdtemp(prefix="vb-test-"))
+    home.chmod(0o755)  # so that as root the database lies below it
+    with EmbeddedPostgres.start(home / "data", settings={"fsync": "off"}) as server:
+        yield server
+    embedded.erase(home / "data")
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: EmbeddedPostgres) -> str:
+    """A migrated database of the session. It is the template of all others: never connect to it for long,
+    never write to it; servers under test take `fresh_database_url`.
+    """
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {TEMPLATE}")
+    url = database_url_of(postgres.url, TEMPLATE)
+    ensure_schema(url)
+    return url
+
+
+@pytest.fixture
+def fresh_database_url(postgres: EmbeddedPostgres, database_url: str) -> Iterator[str]:
+    """URL of a migrated, empty database of this test alone."""
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        row = admin.execute("SELECT 'test_' || replace(gen_random_uuid()::text, '-', '')").fetchone()
+        assert row is not None
+        name = row[0]
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        yield database_url_of(postgres.url, name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def database(fresh_database_url: str) -> AsyncIterator[Database]:
+    """An open `Database` on `fresh_database_url`."""
+    opened = await Database.open(fresh_database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def keys() -> KeyRing:
+    """A key ring with a fixed master key."""
+    return KeyRing(MASTER_KEY)

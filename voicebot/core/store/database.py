@@ -1,0 +1,250 @@
+"""Transactions on Postgres, with a short and certain end when Postgres is not there.
+
+One `Database` per process and event loop; all tasks share it. ::
+
+    database = await Database.open(url)
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE ...")
+
+The pool is ours and small because of what must happen on failure: a stopped Postgres is
+reported at once (no waiting for background reconnection), a hung one after ``timeout_s``,
+and the first transaction after it is back succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection, errors, waiting
+from psycopg.abc import PQGen
+from psycopg.rows import DictRow, dict_row
+
+log = structlog.get_logger(__name__)
+
+Transaction = AsyncConnection[DictRow]
+"""What `Database.transaction` gives: rows are dicts."""
+
+_RV = TypeVar("_RV")
+_CLIENT_SLACK_S = 0.2
+"""The server ends a slow statement first, with a clean error; if it does not, we hang up."""
+
+# SQLSTATE classes in which it is the server that fails, not the statement.
+_SERVER_FAILS = frozenset({"08", "53", "57", "58", "F0"})
+_ALSO_DOWN = frozenset({"25006", "55P03", "25P03", "25P04"})  # read-only, lock or transaction timeout
+
+
+class DatabaseDown(Exception):
+    """Postgres is unreachable, does not answer in time, or cannot do its work.
+
+    Nothing of the transaction can be relied on. If it came from the commit itself, the
+    transaction may have been committed: whatever is tried again must be keyed so that
+    twice is once.
+    """
+
+
+class _NoAnswer(psycopg.OperationalError):
+    """The server is there and silent."""
+
+
+class _Connection(AsyncConnection[DictRow]):
+    """A connection whose every wait ends."""
+
+    deadline_s: float = 2.0
+
+    async def wait(self, gen: PQGen[_RV], interval: float = 0.1, timeout: float | None = None) -> _RV:
+        """Waits for ``gen`` up to `deadline_s`, then hangs up.
+
+        psycopg would, on cancellation, ask the server to cancel and wait up to 10 s for it,
+        which a hung server never answers. Hanging up is certain: the server rolls back.
+        """
+        try:
+            async with asyncio.timeout(self.deadline_s if timeout is None else timeout):
+                return await waiting.wait_async(gen, self.pgconn.socket, interval=interval)
+        except TimeoutError:
+            self.pgconn.finish()
+            raise _NoAnswer(f"no answer within {self.deadline_s:.1f} s") from None
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self.pgconn.finish()
+            raise
+
+
+class Database:
+    """A pool of connections to one Postgres database.
+
+    Attributes:
+        url: what was given to `open`.
+        timeout_s: limit for getting a connection, and for each statement.
+        name: of this process's life, also Postgres' ``application_name``; whose events are whose.
+    """
+
+    def __init__(self, url: str, *, max_size: int, timeout_s: float) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self.name = f"voicebot-{os.getpid()}-{secrets.token_hex(4)}"
+        self._idle: list[_Connection] = []
+        self._slots = asyncio.Semaphore(max_size)
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, url: str, *, min_size: int = 1, max_size: int = 8, timeout_s: float = 2.0
+    ) -> Database:
+        """Connects ``min_size`` times.
+
+        Args:
+            url: ``postgresql://...``.
+            min_size: connections made now; 0 opens without Postgres.
+            max_size: most transactions at a time; more wait up to ``timeout_s``.
+            timeout_s: seconds.
+
+        Raises:
+            DatabaseDown: Postgres does not answer.
+        """
+        database = cls(url, max_size=max_size, timeout_s=timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                for _ in range(min_size):
+                    database._idle.append(await database._connect())
+        except (psycopg.Error, TimeoutError, OSError) as error:
+            await database.close()
+            raise _down(error) from error
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """One transaction: committed at the end of the block, rolled back on any error.
+
+        Raises:
+            DatabaseDown: no connection within ``timeout_s``, a statement took longer than
+                that, or the server failed.
+        """
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise DatabaseDown(f"all connections in use for {self.timeout_s:.1f} s") from error
+        connection: _Connection | None = None
+        try:
+            connection = await self._begin()
+            try:
+                yield connection
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            await connection.commit()
+        except psycopg.Error as error:
+            if _server_failed(error):
+                raise _down(error) from error
+            raise
+        finally:
+            try:
+                if connection is not None:
+                    await self._put_back(connection)
+            finally:
+                self._slots.release()
+
+    async def healthy(self) -> bool:
+        """Whether a transaction works now; never raises, never takes longer than about 2 x ``timeout_s``."""
+        try:
+            async with self.transaction() as tx:
+                await tx.execute("SELECT 1")
+        except (DatabaseDown, psycopg.Error):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Closes the idle connections now, those in use when they come back."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _begin(self) -> _Connection:
+        """A connection on which BEGIN has just worked; stale ones are thrown away."""
+        if self._closed:
+            raise DatabaseDown("the database was closed")
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                await connection.execute("BEGIN")
+            except _NoAnswer:  # hung: the other connections are no better
+                await connection.close()
+                raise
+            except psycopg.Error:
+                await connection.close()
+                continue
+            except BaseException:
+                await connection.close()
+                raise
+            return connection
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                connection = await self._connect()
+        except (TimeoutError, OSError) as error:
+            raise _down(error) from error
+        try:
+            await connection.execute("BEGIN")
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _connect(self) -> _Connection:
+        connection = await _Connection.connect(
+            self.url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=max(2, round(self.timeout_s)),
+            application_name=self.name,
+        )
+        connection.deadline_s = self.timeout_s + _CLIENT_SLACK_S
+        milliseconds = round(self.timeout_s * 1000)
+        await connection.execute(
+            f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
+            "SET idle_in_transaction_session_timeout = 15000; SET timezone = 'UTC'".encode()
+        )
+        return connection
+
+    async def _put_back(self, connection: _Connection) -> None:
+        healthy = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if healthy and not self._closed:
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
+
+async def _roll_back(connection: _Connection) -> None:
+    if connection.closed:
+        return
+    try:
+        await connection.rollback()
+    except psycopg.Error as error:  # the server rolls back a lost connection by itself
+        log.info("database.rollback_unanswered", error=type(error).__name__)
+        await connection.close()
+
+
+def _server_failed(error: psycopg.Error) -> bool:
+    state: Any = error.sqlstate
+    if state is None:  # no word from the server: the connection is gone
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in _SERVER_FAILS or state in _ALSO_DOWN or isinstance(error, errors.QueryCanceled)
+
+
+def _down(error: BaseException) -> DatabaseDown:
+    """Names the failure without the connection string, which may hold a password."""
+    state = getattr(error, "sqlstate", None)
+    return DatabaseDown(f"{type(error).__name__}{f' ({state})' if state else ''}: {_first_line(error)}")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no answer in time"

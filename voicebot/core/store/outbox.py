@@ -1,0 +1,188 @@
+"""Events written with what they tell of, in one transaction, and delivered after it.
+
+`append` writes an event and its outbox row; if the transaction commits, the event will be
+delivered, a crash in between included. `Relay` delivers: in order within a conversation,
+at least once (whoever acts on an event remembers its id).
+
+Events go first to the process that wrote them, which is where the call is; a relay takes over
+those of a process that has not delivered for `TAKEOVER_S`. Whoever watches from another
+process reads `events_of`, or uses `follow`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from voicebot.core.bus import Bus
+from voicebot.core.conversation import Event
+from voicebot.core.store import audit
+from voicebot.core.store.database import Database, DatabaseDown, Transaction
+from voicebot.core.store.keys import KeyRing, KeysError
+
+log = structlog.get_logger(__name__)
+
+TAKEOVER_S = 5.0
+POLL_S = 0.5
+"""Only a fallback, and for other processes' events: our own are poked."""
+BATCH = 200
+
+_EVENT = "e.seq, e.id, e.type, e.conversation_id, e.turn, e.subject_id, e.time, e.sealed_data"
+
+
+async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) -> int:
+    """Writes ``event``, sealed for ``subject_id``, to be delivered once the transaction commits.
+
+    Holds the conversation's row until then, so that ``seq`` follows the order of commits.
+    The same ``event.id`` again changes nothing.
+
+    Returns:
+        Its ``seq``.
+
+    Raises:
+        LookupError: there is no such conversation or subject.
+    """
+    held = await tx.execute(
+        "SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (event.conversation_id,)
+    )
+    if await held.fetchone() is None:
+        raise LookupError(f"no conversation {event.conversation_id}")
+    cipher = await keys.cipher(tx, subject_id)
+    cursor = await tx.execute(
+        "INSERT INTO events (id, type, conversation_id, turn, subject_id, time, sealed_data)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING seq",
+        (
+            event.id,
+            event.type,
+            event.conversation_id,
+            event.turn,
+            subject_id,
+            event.time,
+            cipher.seal_json(event.data, f"event:{event.id}"),
+        ),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        row = await (await tx.execute("SELECT seq FROM events WHERE id = %s", (event.id,))).fetchone()
+        assert row is not None
+        return row["seq"]
+    await tx.execute(
+        "INSERT INTO outbox (seq, conversation_id, origin)"
+        " VALUES (%s, %s, current_setting('application_name'))",
+        (row["seq"], event.conversation_id),
+    )
+    return row["seq"]
+
+
+async def events_of(
+    tx: Transaction, keys: KeyRing, conversation_id: str, *, after_seq: int = 0
+) -> list[Event]:
+    """A conversation's events with ``seq`` above ``after_seq``, in order, opened. None are skipped:
+    whatever commits later in this conversation has a higher ``seq``.
+    """
+    cursor = await tx.execute(
+        f"SELECT {_EVENT}, s.key_id, s.wrapped_key FROM events e JOIN subjects s ON s.id = e.subject_id"  # noqa: S608  # constant
+        " WHERE e.conversation_id = %s AND e.seq > %s ORDER BY e.seq",
+        (conversation_id, after_seq),
+    )
+    return [_opened(keys, row) for row in await cursor.fetchall()]
+
+
+class Relay:
+    """Delivers this process's events to its bus, and those that a dead process left behind."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        bus: Bus,
+        *,
+        takeover_s: float = TAKEOVER_S,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._bus = bus
+        self._takeover_s = takeover_s
+        self._poll_s = poll_s
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        """Something was committed: deliver now."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Delivers until cancelled. While the database is down it waits, and says so once."""
+        down = False
+        while True:
+            self._poked.clear()
+            try:
+                delivered = await self.deliver()
+            except DatabaseDown as error:
+                if not down:
+                    log.warning("outbox.database_down", error=str(error))
+                down, delivered = True, 0
+            else:
+                if down:
+                    log.info("outbox.database_back")
+                down = False
+            if delivered < BATCH:
+                await self._wait()
+
+    async def deliver(self) -> int:
+        """Delivers what is due now, at most `BATCH` events; returns how many.
+
+        An event is taken out of the outbox after it was published: if that fails it comes again.
+        """
+        async with self._database.transaction() as tx:
+            cursor = await tx.execute(
+                f"SELECT {_EVENT}, s.key_id, s.wrapped_key"  # noqa: S608  # constant
+                " FROM outbox o JOIN events e ON e.seq = o.seq JOIN subjects s ON s.id = e.subject_id"
+                " WHERE o.conversation_id IN (SELECT conversation_id FROM outbox WHERE origin = %s"
+                "  OR created_at < clock_timestamp() - make_interval(secs => %s))"
+                " ORDER BY o.seq LIMIT %s FOR UPDATE OF o",
+                (self._database.name, self._takeover_s, BATCH),
+            )
+            rows = await cursor.fetchall()
+            for row in rows:
+                await self._publish(tx, row)
+            if rows:
+                await tx.execute("DELETE FROM outbox WHERE seq = ANY(%s)", ([row["seq"] for row in rows],))
+        return len(rows)
+
+    async def _publish(self, tx: Transaction, row: dict[str, Any]) -> None:
+        try:
+            event = _opened(self._keys, row)
+        except KeysError as error:  # it will never open: it must not hold up those behind it
+            log.error("outbox.event_unreadable", seq=row["seq"], error=type(error).__name__)
+            await audit.refusal(
+                tx,
+                what="outbox.event",
+                reason=type(error).__name__,
+                facts={"seq": row["seq"], "type": row["type"]},
+                conversation_id=row["conversation_id"],
+            )
+            return
+        self._bus.publish(event)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll_s):
+                await self._poked.wait()
+        except TimeoutError:
+            return
+
+
+def _opened(keys: KeyRing, row: dict[str, Any]) -> Event:
+    cipher = keys.unwrap(row["subject_id"], row["key_id"], row["wrapped_key"])
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        conversation_id=row["conversation_id"],
+        turn=row["turn"],
+        time=row["time"],
+        data=cipher.open_json(row["sealed_data"], f"event:{row['id']}"),
+        seq=row["seq"],
+    )
