@@ -55,7 +55,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.channels.twilio.rest import TwilioError
     from voicebot.core.store.database import DatabaseDown
     from voicebot.core.store.embedded import EmbeddedPostgresError
-    from voicebot.core.store.keys import KeyProblem
+    from voicebot.core.store.keys import KeysError
     from voicebot.core.store.migrate import SchemaMismatch
     from voicebot.dialogue.deployment import DeploymentError
     from voicebot.runtime.supervisor import ServeError
@@ -66,7 +66,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         TwilioError,
         DatabaseDown,
         EmbeddedPostgresError,
-        KeyProblem,
+        KeysError,
         SchemaMismatch,
         DeploymentError,
         ServeError,
@@ -200,10 +200,10 @@ def db_migrate() -> None:
 @says_why
 def db_status(as_json: JsonFlag = False) -> None:
     """Which schema version the database has, and which this version needs."""
-    from voicebot.core.store.migrate import versions
+    from voicebot.core.store.migrate import expected_version, found_version
 
     with _database_url(load_settings()) as url:
-        has, needs = versions(url)
+        has, needs = found_version(url), expected_version()
     if as_json:
         print(json.dumps({"has": has, "needs": needs}))
     else:

@@ -85,11 +85,10 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
             events = await outbox.events_of(tx, console.keys, conversation_id)
             await audit.access(
                 tx,
-                conversation_id=conversation_id,
-                turn=None,
+                actor="api",
+                resource="conversation",
                 purpose="console",
-                what=["conversation"],
-                discarded=False,
+                conversation_id=conversation_id,
             )
         return ConversationDetail(
             id=snapshot.id,
@@ -123,10 +122,24 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
         return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get("/handoffs", tags=["handoffs"])
-    async def list_handoffs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> list[dict[str, Any]]:
-        """Conversations given to a person, newest first, with their payloads."""
+    async def list_handoffs(
+        status: str | None = None,
+        conversation: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> list[dict[str, Any]]:
+        """Conversations given to a person, those that wait longest first, with their payloads."""
         async with console.database.transaction() as tx:
-            return await handoffs.list_recent(tx, console.keys, limit=limit)
+            rows = await handoffs.list(tx, status=status, conversation_id=conversation, limit=limit)
+            found = [await handoffs.get(tx, console.keys, row["id"]) for row in rows]
+            for row in found:
+                await audit.access(
+                    tx,
+                    actor="api",
+                    resource="handoff",
+                    purpose="console",
+                    conversation_id=row["conversation_id"],
+                )
+            return found
 
     return router
 
@@ -157,7 +170,7 @@ async def _live(console: Console, conversation_id: str, after: int, request: Req
             while waited < POLL_S:
                 started = asyncio.get_running_loop().time()
                 try:
-                    event = await asyncio.wait_for(live.get(), POLL_S - waited)
+                    event = await asyncio.wait_for(anext(live), POLL_S - waited)
                 except TimeoutError:
                     break
                 if event.seq is not None:

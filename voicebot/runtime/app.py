@@ -11,15 +11,16 @@ from fastapi import FastAPI
 
 from voicebot import __version__
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber, GrpcTurnJudge
-from voicebot.audio.hearing.vad import SharedSilero
+from voicebot.audio.hearing.vad import shared_silero
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.router import twilio_router
-from voicebot.channels.twilio.services import NodeState, TwilioServices
+from voicebot.channels.twilio.services import TwilioServices
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
 from voicebot.console.health import health_router
@@ -77,6 +78,8 @@ class NodeApp:
         self._database = database = await Database.open(boot.database_url)
         stack.push_async_callback(database.close)
         keys = KeyRing.from_settings(settings)
+        async with database.transaction() as tx:
+            await keys.verify(tx)
         bus = Bus()
         relay = Relay(database, keys, bus)
         conversations = Conversations(keys)
@@ -90,7 +93,7 @@ class NodeApp:
             database=database, keys=keys, deployment=self._deployment, settings=settings, poke=relay.poke
         )
         stack.push_async_callback(dialogue.close)
-        cache = PhraseCache(settings.data_dir / "phrases", speech)
+        cache = PhraseCache(settings.data_dir / "phrases")
         recordings = settings.data_dir / "recordings"
 
         async def recorder(conversation_id: str) -> Recorder:
@@ -106,7 +109,7 @@ class NodeApp:
             transcriber=transcriber,
             speech=speech,
             judge=judge,
-            vad=SharedSilero.new_call,
+            vad=shared_silero().voice,
             phrase_cache=cache,
             bus=bus,
             recorder=recorder,
@@ -123,6 +126,7 @@ class NodeApp:
             node=self.state,
             new_state=new_state,
             run_call=self._runner(kit),
+            poke=relay.poke,
         )
         app.include_router(health_router(self._wrong))
         app.include_router(twilio_router(services))
@@ -170,7 +174,7 @@ class NodeApp:
 
     async def _warm_up(self, cache: PhraseCache, speech: GrpcSpeech) -> None:
         """Renders the fixed phrases before the first call needs one."""
-        await cache.warm(self._deployment.fixed_phrases())
+        await cache.warm(speech, self._deployment.fixed_phrases())
         self._warm = True
 
     async def _watch_switches(self) -> None:

@@ -16,7 +16,7 @@ from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.types import EngineUnavailable
 from voicebot.core.settings import PREFIX, Settings
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from voicebot.core.store.migrate import versions
+from voicebot.core.store.migrate import SchemaMismatch, expected_version, found_version
 from voicebot.dialogue.deployment import Deployment, DeploymentError
 
 _FREE_GB = 1.0
@@ -111,7 +111,9 @@ def _schema(url: str, where: str) -> Finding:
     import psycopg
 
     try:
-        has, needs = versions(url)
+        has, needs = found_version(url), expected_version()
+    except SchemaMismatch as error:
+        return Finding("database", ok=False, found=str(error))
     except psycopg.OperationalError:
         return Finding("database", ok=False, found=f"{where}: not reachable", mend="start it or mend the address")
     if has is None or has == needs:

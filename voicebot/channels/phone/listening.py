@@ -84,9 +84,8 @@ class PhoneListening(FrameProcessor):
             elif isinstance(message, Dtmf):
                 await self._key(message.digit)
             elif isinstance(message, Stop):
-                call.finish(CallOutcome(kind="ended", reason="stop"))
-                return
-        call.finish(CallOutcome(kind="lost", reason="socket closed"))
+                break
+        call.finish(CallOutcome(kind="lost", reason="media ended"))
 
     async def _pump(self) -> None:
         while True:
@@ -120,7 +119,7 @@ class PhoneListening(FrameProcessor):
     async def _key(self, digit: str) -> None:
         self._call.recorder.event({"type": "key", "at_ms": self._call.now_ms()})
         await self.push_frame(StopSpeakingFrame(cause="key"))
-        self._call.listener.caller_acted()
+        self._call.listener.caller_active()
         await self._keyed(self._keys.press(digit, self._call.clock()))
         self._arm()
 
