@@ -1,0 +1,57 @@
+"""What hearing tells the pipeline: a closed set of facts. Times are ms on the call's media clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicebot.core.conversation import HearingFailure, TurnTimings, Utterance
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """The caller began to make sound at ``at_ms`` (the first voiced window, not when we noticed)."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class BargeIn:
+    """The caller speaks over the bot since ``at_ms``: silence it now."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class PartialHeard:
+    """Words so far of a turn that still goes on. For display; never a cause of action."""
+
+    text: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class TurnEnded:
+    """The caller finished a turn. ``timings`` has last_voiced, turn_ended and final filled."""
+
+    utterance: Utterance
+    at_ms: int
+    timings: TurnTimings
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """The caller made sound, but no words came of it."""
+
+    reason: HearingFailure
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class CallerSilent:
+    """Neither side made a sound for the configured time; ``nth`` counts since the caller last did."""
+
+    nth: int
+    at_ms: int
+
+
+HearingEvent = SpeechStarted | BargeIn | PartialHeard | TurnEnded | Unheard | CallerSilent

@@ -1,0 +1,331 @@
+"""The listening side of one call: 20 ms of mu-law in, the caller's turns out. A thin shell.
+
+Everything that decides stands beside it and is pure: ``timeline`` (frames to a line), ``bargein`` (onset),
+``endpointing`` (is the turn over). The slow parts are tasks of ``turn``. What is left here is the order of
+things, and that is synchronous: no state changes across an ``await``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from voicebot.audio.engines.types import EngineDown, Transcriber, Transcript, TurnJudge
+from voicebot.audio.hearing import bargein
+from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, decide
+from voicebot.audio.hearing.events import (
+    BargeIn,
+    CallerSilent,
+    HearingEvent,
+    PartialHeard,
+    SpeechStarted,
+    TurnEnded,
+    Unheard,
+)
+from voicebot.audio.hearing.silence import SilenceTimer
+from voicebot.audio.hearing.timeline import Timeline
+from voicebot.audio.hearing.turn import PAUSE_MS, HearingTurn
+from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS, VoiceActivity, level_dbfs
+from voicebot.audio.media_clock import MediaClock
+from voicebot.audio.mulaw import decode
+from voicebot.core.clock import Clock
+from voicebot.core.conversation import FREE, Expects, HearingFailure, TurnTimings, Utterance
+
+log = structlog.get_logger(__name__)
+
+PREROLL_MS = 300
+"""Audio from before the onset that the recogniser gets: soft consonants start unvoiced."""
+
+NOISE_MS = 130
+"""Voiced sound up to this length without words is a click or a cough: nobody is bothered with it."""
+
+STALL_MS = 500
+"""Audio missing for so long counts as silence; bursts of up to 233 ms late are normal (Twilio, field)."""
+
+_KEPT_VOICED = 0.35  # a voice that is already speaking may sink to this between two pauses
+
+
+@dataclass
+class _Current:
+    """The turn that is being heard, and its sound so far (ms on the media clock)."""
+
+    turn: HearingTurn
+    last_voiced_ms: int
+    voiced_ms: int
+    barged_in: bool = False
+
+
+class Listener:
+    """One per call. Every method must be called on the call's event loop; none blocks.
+
+    Args:
+        call: the call's name for engines and logs.
+        vad: this call's voice activity (it has state), e.g. ``shared_silero().voice()``.
+        transcriber: recognition, shared by calls.
+        judge: smart-turn, shared by calls.
+        emit: gets every ``HearingEvent``, on the event loop, in order; must not block.
+        clock: the loop's clock, seconds.
+        silence_s: silence of both sides after which ``CallerSilent`` is told.
+        media_clock: shared with the speaker of the same call; made here when not given.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        vad: VoiceActivity,
+        transcriber: Transcriber,
+        judge: TurnJudge,
+        emit: Callable[[HearingEvent], None],
+        clock: Clock,
+        silence_s: float,
+        media_clock: MediaClock | None = None,
+        rules: EndpointRules = DEFAULT_RULES,
+    ) -> None:
+        self.media_clock = media_clock or MediaClock()
+        self._call = call
+        self._vad = vad
+        self._transcriber = transcriber
+        self._judge = judge
+        self._emit = emit
+        self._clock = clock
+        self._rules = rules
+        self._timeline = Timeline()
+        self._samples: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
+        self._samples_ms = 0.0
+        self._heard_to_ms = 0
+        self._preroll: deque[npt.NDArray[np.int16]] = deque(maxlen=PREROLL_MS // WINDOW_MS + 4)
+        self._onset = bargein.Onset(bargein.TURN)
+        self._over_bot = bargein.Onset(bargein.OVER_BOT)
+        self._bot_speaks = False
+        self._barged_in = False
+        self._expects: Expects = FREE
+        self._current: _Current | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._concluding: set[asyncio.Task[None]] = set()
+        self._last_conclusion: asyncio.Task[None] | None = None
+        self._silence = SilenceTimer(silence_s, self._caller_silent)
+        self._begun = False
+        self._closed = False
+
+    # --- what the call tells us -------------------------------------------------------
+
+    def feed(self, ulaw: bytes, timestamp_ms: int) -> None:
+        """One media frame of any length. Lost, repeated and late ones are tolerated."""
+        if self._closed or not ulaw:
+            return
+        self.media_clock.observe(timestamp_ms + len(ulaw) / 8, self._clock())
+        if not self._begun:
+            self._begun = True
+            self._rest()
+        audio, start_ms = self._timeline.place(ulaw, timestamp_ms)
+        if not audio:
+            return
+        if abs(self._samples_ms + self._samples.size / 8 - start_ms) > 1:
+            self._samples = self._samples[:0]  # the line jumped: half a window from before is worthless
+        if not self._samples.size:
+            self._samples_ms = start_ms
+        samples = np.concatenate((self._samples, decode(audio)))
+        whole = samples.size - samples.size % WINDOW
+        for begin in range(0, whole, WINDOW):
+            self._window(samples[begin : begin + WINDOW], round(self._samples_ms + begin / 8))
+        self._samples = samples[whole:]
+        self._samples_ms += whole / 8
+
+    def expect(self, expects: Expects) -> None:
+        """What was just asked (and heard); holds for the turns that begin from now on."""
+        self._expects = expects
+
+    def bot_speaks(self, speaking: bool) -> None:
+        """Whether the bot is being heard: from the first audio of an answer to its last mark or its cut."""
+        self._bot_speaks = speaking
+        self._over_bot.reset()
+        if speaking:
+            self._barged_in = False
+            self._silence.stop()
+        else:
+            self._rest()
+
+    def caller_active(self) -> None:
+        """The caller did something other than speak (a key): the silence counts anew."""
+        self._silence.heard()
+        self._rest()
+
+    async def close(self) -> None:
+        """The call is over: nothing is emitted from now on, nothing is left running."""
+        self._closed = True
+        self._silence.stop()
+        self._stop_stall_timer()
+        current, self._current = self._current, None
+        tasks = list(self._concluding)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if current is not None:
+            await current.turn.cancel()
+
+    # --- windows ----------------------------------------------------------------------
+
+    def _window(self, window: npt.NDArray[np.int16], at_ms: int) -> None:
+        probability = self._vad.probability(window)
+        level = level_dbfs(window)
+        self._heard_to_ms = at_ms + WINDOW_MS
+        over_bot = self._bot_speaks and self._over_bot.push(probability, level, at_ms)
+        onset = self._onset.push(probability, level, at_ms)
+        if self._current is not None:
+            self._go_on(self._current, window, probability, level)
+        else:
+            self._preroll.append(window)
+            if over_bot or (onset and not self._bot_speaks):
+                self._begin(self._over_bot if over_bot else self._onset)
+        if over_bot and not self._barged_in:
+            self._barged_in = True
+            if self._current is not None:
+                self._current.barged_in = True
+            self._emit(BargeIn(self._over_bot.start_ms))
+
+    def _begin(self, onset: bargein.Onset) -> None:
+        turn = HearingTurn(
+            self._call,
+            transcriber=self._transcriber,
+            judge=self._judge,
+            expects=self._expects,
+            started_ms=onset.start_ms,
+            clock=self._clock,
+            on_partial=self._partial,
+            on_fact=self._fact,
+            rules=self._rules,
+        )
+        for window in self._preroll:
+            turn.feed(window)
+        self._preroll.clear()
+        self._silence.stop()
+        self._current = _Current(turn, self._heard_to_ms, voiced_ms=self._heard_to_ms - onset.start_ms)
+        self._watch_for_stall()
+        self._emit(SpeechStarted(onset.start_ms))
+
+    def _go_on(
+        self, current: _Current, window: npt.NDArray[np.int16], probability: float, level: float
+    ) -> None:
+        current.turn.feed(window)
+        rules = bargein.OVER_BOT if self._bot_speaks else bargein.TURN
+        silence_ms = self._heard_to_ms - WINDOW_MS - current.last_voiced_ms
+        threshold = _KEPT_VOICED if silence_ms < PAUSE_MS else rules.voiced
+        if probability >= threshold and level >= rules.floor_dbfs:
+            if silence_ms >= PAUSE_MS:
+                current.turn.resumed()
+            current.last_voiced_ms = self._heard_to_ms
+            current.voiced_ms += WINDOW_MS
+        self._weigh(self._heard_to_ms)
+
+    # --- the end of a turn ------------------------------------------------------------
+
+    def _weigh(self, now_ms: int) -> None:
+        current = self._current
+        if current is None or self._closed:
+            return
+        silence_ms = now_ms - current.last_voiced_ms
+        current.turn.paused(silence_ms)
+        decision = decide(current.turn.facts(silence_ms, now_ms - current.turn.started_ms), self._rules)
+        if decision.over:
+            self._end(current, decision.why, silence_ms)
+
+    def _end(self, current: _Current, why: str, silence_ms: int) -> None:
+        self._current = None
+        self._onset.reset()
+        self._stop_stall_timer()
+        log.info("turn_ended", call=self._call, why=why, silence_ms=silence_ms, voiced_ms=current.voiced_ms)
+        task = asyncio.get_running_loop().create_task(
+            self._conclude(current, self._now_ms(), self._last_conclusion)
+        )
+        self._last_conclusion = task
+        self._concluding.add(task)
+        task.add_done_callback(self._concluded)
+
+    async def _conclude(self, current: _Current, ended_ms: int, previous: asyncio.Task[None] | None) -> None:
+        transcript: Transcript | None = None
+        try:
+            transcript = await current.turn.final()
+        except EngineDown as down:
+            log.warning("turn_unheard", call=self._call, engine=down.engine, reason=down.reason)
+        if previous is not None:
+            await asyncio.wait([previous])  # turns are told in the order they were spoken
+        event = self._event_of(current, transcript, ended_ms)
+        if event is not None and not self._closed:
+            self._silence.heard()
+            self._emit(event)
+
+    def _event_of(
+        self, current: _Current, transcript: Transcript | None, ended_ms: int
+    ) -> HearingEvent | None:
+        now_ms = self._now_ms()
+        if transcript is not None and transcript.text.strip():
+            return TurnEnded(
+                Utterance(
+                    text=transcript.text.strip(),
+                    confidence=transcript.confidence,
+                    alternatives=transcript.alternatives,
+                    avg_logprob=transcript.avg_logprob,
+                    no_speech_prob=transcript.no_speech_prob,
+                    compression_ratio=transcript.compression_ratio,
+                    started_ms=current.turn.started_ms,
+                    last_voiced_ms=current.last_voiced_ms,
+                ),
+                now_ms,
+                TurnTimings(last_voiced_ms=current.last_voiced_ms, turn_ended_ms=ended_ms, final_ms=now_ms),
+            )
+        if current.voiced_ms <= NOISE_MS and not current.barged_in:
+            return None  # but a bot that was cut off needs to know that nothing followed
+        failure = HearingFailure.ENGINE_DOWN if transcript is None else HearingFailure.EMPTY
+        return Unheard(failure, now_ms)
+
+    def _concluded(self, task: asyncio.Task[None]) -> None:
+        self._concluding.discard(task)
+        if self._last_conclusion is task:
+            self._last_conclusion = None
+        if not task.cancelled() and task.exception() is not None:
+            log.error("turn_conclusion_failed", call=self._call, exc_info=task.exception())
+        self._rest()
+
+    # --- timers and callbacks ---------------------------------------------------------
+
+    def _fact(self) -> None:
+        self._weigh(self._heard_to_ms)
+
+    def _partial(self, text: str) -> None:
+        if not self._closed:
+            self._emit(PartialHeard(text, self._now_ms()))
+
+    def _watch_for_stall(self) -> None:
+        self._stall = asyncio.get_running_loop().call_later(STALL_MS / 2000, self._check_stall)
+
+    def _check_stall(self) -> None:
+        self._watch_for_stall()
+        missing_ms = self._now_ms() - self._heard_to_ms
+        if missing_ms >= STALL_MS:
+            self._weigh(self._heard_to_ms + missing_ms - STALL_MS // 2)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _rest(self) -> None:
+        """Runs the silence timer if neither side makes a sound and nothing is being worked out."""
+        busy = self._bot_speaks or self._current is not None or bool(self._concluding)
+        if self._begun and not busy and not self._closed:
+            self._silence.start()
+
+    def _caller_silent(self, nth: int) -> None:
+        if not self._closed:
+            self._emit(CallerSilent(nth, self._now_ms()))
+
+    def _now_ms(self) -> int:
+        return self.media_clock.at_ms(self._clock()) or self._heard_to_ms

@@ -1,0 +1,126 @@
+"""Voice activity: one Silero session for the process, a recurrent state per call.
+
+The weights are those inside the pipecat wheel (``pipecat/audio/vad/data/silero_vad.onnx``, Silero v5).
+At 8 kHz the model reads windows of 256 samples (32 ms) behind the last 32 samples of the window before;
+one window costs about 0.1 ms on one thread.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+WINDOW = 256
+"""Samples per window at 8 kHz."""
+
+WINDOW_MS = 32
+
+_CONTEXT = 32
+# After long silence or noise the recurrent state hears the next speech late or not at all (worst at
+# 8 kHz). So it is cleared now and then, but only in clear quiet: a reset inside speech loses confidence.
+_RESET_AFTER_WINDOWS = 62  # 2 s
+_RESET_QUIET_WINDOWS = 8  # 256 ms in a row ...
+_RESET_QUIET_BELOW = 0.1  # ... below this
+
+
+class VoiceActivity(Protocol):
+    """Says how likely a window holds a voice. Has state: one per call, windows in order."""
+
+    def probability(self, window: npt.NDArray[np.int16]) -> float:
+        """Probability in 0..1 for the next ``WINDOW`` samples of PCM16 at 8 kHz. Never blocks."""
+        ...
+
+
+class VadUnavailable(Exception):  # noqa: N818  # names a state that doctor reports
+    """The voice activity model is not where it should be; reinstall pipecat-ai."""
+
+
+class SharedSilero:
+    """The one ONNX session of a process. Thread-safe; ``voice()`` gives each call its own state."""
+
+    def __init__(self, weights: Path | None = None) -> None:
+        path = weights or bundled_weights()
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = 1
+        self._session: Any = onnxruntime.InferenceSession(
+            str(path), providers=["CPUExecutionProvider"], sess_options=options
+        )
+        self._rate = np.array(8000, dtype=np.int64)
+
+    def voice(self) -> SileroVoice:
+        """A fresh state for one call."""
+        return SileroVoice(self)
+
+    def run(
+        self, samples: npt.NDArray[np.float32], state: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """One step for n calls: samples ``[n, 288]``, state ``[2, n, 128]`` -> ``[n, 1]``, state."""
+        probability, after = self._session.run(None, {"input": samples, "state": state, "sr": self._rate})
+        return probability, after
+
+
+class SileroVoice:
+    """Silero's view of one call (``VoiceActivity``)."""
+
+    def __init__(self, model: SharedSilero) -> None:
+        self._model = model
+        self._input = np.zeros((1, _CONTEXT + WINDOW), dtype=np.float32)
+        self._state = np.zeros((2, 1, 128), dtype=np.float32)
+        self._windows = 0
+        self._quiet = 0
+
+    def probability(self, window: npt.NDArray[np.int16]) -> float:
+        """Probability in 0..1 that the window (``WINDOW`` samples, PCM16) holds a voice."""
+        if window.shape != (WINDOW,):
+            raise ValueError(f"a window has {WINDOW} samples, not {window.shape}")
+        self._input[0, _CONTEXT:] = window
+        self._input[0, _CONTEXT:] /= 32768.0
+        probability, self._state = self._model.run(self._input, self._state)
+        self._input[0, :_CONTEXT] = self._input[0, -_CONTEXT:]
+        value = float(probability[0, 0])
+        self._refresh(value)
+        return value
+
+    def _refresh(self, probability: float) -> None:
+        self._windows += 1
+        self._quiet = self._quiet + 1 if probability < _RESET_QUIET_BELOW else 0
+        if self._windows >= _RESET_AFTER_WINDOWS and self._quiet >= _RESET_QUIET_WINDOWS:
+            self._state = np.zeros_like(self._state)
+            self._input[:] = 0.0
+            self._windows = 0
+
+
+@lru_cache(maxsize=1)
+def shared_silero() -> SharedSilero:
+    """The process's session, loaded at the first call (about 60 ms): call it before taking calls."""
+    return SharedSilero()
+
+
+def bundled_weights() -> Path:
+    """Where the installed pipecat keeps Silero's weights, found without importing it.
+
+    Raises:
+        VadUnavailable: it is not installed, or keeps them elsewhere.
+    """
+    spec = find_spec("pipecat")
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(root) / "audio" / "vad" / "data" / "silero_vad.onnx"
+        if path.is_file():
+            return path
+    raise VadUnavailable("no silero_vad.onnx in the pipecat package: reinstall pipecat-ai==1.14.0")
+
+
+def level_dbfs(window: npt.NDArray[np.int16]) -> float:
+    """Root mean square level in dB below full scale; -100 for digital silence."""
+    samples = window.astype(np.float32)
+    mean_square = float(np.dot(samples, samples)) / max(1, samples.size)
+    if mean_square < 1e-1:
+        return -100.0
+    return 10.0 * float(np.log10(mean_square)) - 90.309  # 20 log10(32768)

@@ -1,0 +1,179 @@
+"""The playout ledger: which words of an answer the caller has heard. Pure, clock passed in.
+
+Twilio returns each mark when the audio before it has played, and all of them at once after a ``clear``:
+"played" and "dropped" look alike. So marks are named by generation, and a generation ends with the clear:
+what returns afterwards says nothing. Between two marks the time since the last one tells.
+
+Times are ms of our own clock, as a mark would arrive here: playing a sample "at t" means that a mark
+behind it would have come back at t. A sample sent into an empty buffer plays one round trip later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from voicebot.audio.engines.types import SpokenWord
+from voicebot.audio.speaking.heard_words import heard_characters
+from voicebot.core.conversation import Heard
+
+SAMPLES_PER_MS = 8
+
+LATE_MARK_MS = 80
+"""A mark later than this is not jitter: the audio itself began later than thought."""
+
+
+@dataclass
+class _Stretch:
+    """Audio of one attempt at one clause, on the axis of all samples of this answer."""
+
+    clause: int
+    first: int
+    samples: int = 0
+    whole: bool = False
+    words: list[SpokenWord] = field(default_factory=list[SpokenWord])
+
+
+class PlayoutLedger:
+    """One answer. Clauses are written, audio is added, messages are sent, marks come back."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self._texts: list[str] = []
+        self._stretches: list[_Stretch] = []
+        self._made = 0  # samples synthesised
+        self._sent = 0  # samples sent
+        self._sent_ends: list[int] = []  # of message n
+        self._marked = 0  # samples known to have played, by marks
+        self._next_mark = 0
+        self._run_first = 0  # the stretch of uninterrupted playing: its first sample ...
+        self._run_began_ms = 0.0  # ... and when that played
+        self._run_marked = False
+        self._round_trip_ms: float | None = None
+
+    # --- writing ----------------------------------------------------------------------
+
+    def clause(self, text: str) -> int:
+        """A clause begins; its audio follows. Returns its number. ``text`` "" is not part of the answer."""
+        self._texts.append(text)
+        number = len(self._texts) - 1
+        self._stretches.append(_Stretch(number, self._made))
+        return number
+
+    def again(self, number: int) -> None:
+        """The same clause begins anew (the engine was lost on the way)."""
+        self._stretches.append(_Stretch(number, self._made))
+
+    def audio(self, samples: int, words: Iterable[SpokenWord] = ()) -> None:
+        """More audio of the clause at hand; ``words`` on the axis of this clause's audio."""
+        stretch = self._stretches[-1]
+        stretch.samples += samples
+        stretch.words.extend(words)
+        self._made += samples
+
+    def clause_made(self) -> None:
+        """All audio of the clause at hand is there."""
+        self._stretches[-1].whole = True
+
+    # --- playing ----------------------------------------------------------------------
+
+    def sent(self, samples: int, now_ms: float) -> str:
+        """The next message leaves; returns the name of the mark that must follow it."""
+        if not self._sent_ends or now_ms > self.plays_until_ms:
+            self._run_first = self._sent
+            self._run_began_ms = now_ms + (self._round_trip_ms or 0.0)
+            self._run_marked = False
+        self._sent += samples
+        self._sent_ends.append(self._sent)
+        return f"g{self.generation}.{len(self._sent_ends) - 1}"
+
+    def returned(self, name: str, now_ms: float) -> bool:
+        """A mark came back. False if it is not of this answer, or is known already."""
+        generation, _, number = name.removeprefix("g").partition(".")
+        if not (generation.isdecimal() and number.isdecimal()) or int(generation) != self.generation:
+            return False
+        if not self._next_mark <= int(number) < len(self._sent_ends):
+            return False
+        self._next_mark = int(number) + 1
+        self._marked = self._sent_ends[int(number)]
+        if self._marked <= self._run_first:
+            return True  # of an earlier run: that it played is all it tells
+        began_ms = now_ms - (self._marked - self._run_first) / SAMPLES_PER_MS
+        if not self._run_marked:
+            if self._run_first == 0 and self._round_trip_ms is None:
+                self._round_trip_ms = max(0.0, began_ms - self._run_began_ms)
+            self._run_began_ms, self._run_marked = began_ms, True
+        elif not 0 <= began_ms - self._run_began_ms <= LATE_MARK_MS:
+            self._run_began_ms = began_ms
+        return True
+
+    @property
+    def all_returned(self) -> bool:
+        """Whether the mark behind the last message sent has come back."""
+        return self._next_mark == len(self._sent_ends)
+
+    @property
+    def marked(self) -> int:
+        """Samples that marks prove to have played."""
+        return self._marked
+
+    @property
+    def first_returned(self) -> bool:
+        """Whether any mark has come back: something was heard for certain."""
+        return self._next_mark > 0
+
+    @property
+    def round_trip_ms(self) -> float:
+        """To the caller's buffer and back, from the first mark; 0 before it."""
+        return self._round_trip_ms or 0.0
+
+    @property
+    def plays_until_ms(self) -> float:
+        """When the last sample sent will have played."""
+        return self._run_began_ms + (self._sent - self._run_first) / SAMPLES_PER_MS
+
+    def plays_at_ms(self, sample: int) -> float:
+        """When a sample of the present run plays (or played)."""
+        return self._run_began_ms + (sample - self._run_first) / SAMPLES_PER_MS
+
+    def played(self, now_ms: float) -> int:
+        """Samples played by ``now_ms``: as far as marks say, and by time beyond them."""
+        if not self._sent_ends:
+            return 0
+        by_time = self._run_first + int((now_ms - self._run_began_ms) * SAMPLES_PER_MS)
+        return max(self._marked, min(self._sent, by_time))
+
+    def played_when_cut(self, now_ms: float) -> int:
+        """Samples that will have played when a ``clear`` sent now takes effect."""
+        return self.played(now_ms + self.round_trip_ms)
+
+    # --- reading ----------------------------------------------------------------------
+
+    def heard(self, played: int, *, ended: bool) -> Heard:
+        """What the caller heard once ``played`` samples were played.
+
+        The text is a prefix of the answer, cut at a word. ``complete`` needs ``ended``: that no further
+        clause was to come.
+        """
+        parts: list[str] = []
+        complete = ended
+        for number, text in enumerate(self._texts):
+            if not text:
+                continue
+            heard = max(
+                heard_characters(
+                    text,
+                    stretch.words,
+                    (played - stretch.first) / SAMPLES_PER_MS,
+                    stretch.samples / SAMPLES_PER_MS,
+                    stretch.whole,
+                )
+                for stretch in self._stretches
+                if stretch.clause == number
+            )
+            if heard:
+                parts.append(text[:heard])
+            if heard < len(text):
+                complete = False
+                break
+        return Heard(text=" ".join(parts), complete=complete)

@@ -1,0 +1,304 @@
+"""One answer on its way to the caller: messages, pacing, marks, and what was played. A thin shell.
+
+Pacing and the ledger decide; this holds the queue between the producer (synthesis) and the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from voicebot.audio.engines.types import SpokenWord
+from voicebot.audio.speaking.ledger import SAMPLES_PER_MS, PlayoutLedger
+from voicebot.audio.speaking.pacer import MESSAGE_MS, Pacer
+from voicebot.core.clock import Clock
+from voicebot.core.conversation import Heard
+
+log = structlog.get_logger(__name__)
+
+MESSAGE_BYTES = MESSAGE_MS * SAMPLES_PER_MS
+
+BUFFERED_BYTES = 10 * 8000
+"""Audio that may wait here (10 s); the engine is not read further until some has left."""
+
+MARK_MARGIN_S = 1.0
+"""How long after its estimated end the last mark is waited for."""
+
+UNMARKED_MARGIN_S = 0.15
+"""The same once a peer has shown that it returns none."""
+
+
+class Wire(Protocol):
+    """The outgoing half of a media stream. Calls leave in the order in which they were made."""
+
+    async def media(self, ulaw: bytes) -> None:
+        """Sends audio; it plays behind what was sent before."""
+        ...
+
+    async def mark(self, name: str) -> None:
+        """Asks to be told when everything before it has played."""
+        ...
+
+    async def clear(self) -> None:
+        """Drops what has not played yet; every pending mark comes back."""
+        ...
+
+
+class WireLost(Exception):  # noqa: N818  # a state the caller of the line ends in, not a bug
+    """A message could not be sent: the socket is gone. The answer ends where it was heard to."""
+
+
+class PlayoutObserver(Protocol):
+    """What the speaker wants to know, as it happens."""
+
+    def clause_left(self, text: str) -> None:
+        """The first audio of a clause was sent ("" = an emergency line)."""
+        ...
+
+    def first_heard(self, at_s: float) -> None:
+        """The first mark came back; playing began at ``at_s`` of our clock."""
+        ...
+
+
+@dataclass
+class _Message:
+    ulaw: bytes
+    opens: int | None = None  # the number of the clause whose first audio it is
+
+
+@dataclass
+class _Sent:
+    ulaw: bytes
+    first: int  # on the ledger's axis of samples
+
+
+class Playout:
+    """One per ``say``.
+
+    Args:
+        generation: names the marks.
+        wire: where to.
+        clock: seconds.
+        lead_ms: audio kept ahead of the caller's ear.
+        observer: told of clauses and of the first mark.
+        on_played: gets each piece of audio once it has played, with the moment (our clock, s) its first
+            sample did; never audio that was dropped.
+        marks_return: whether this peer has returned marks so far.
+    """
+
+    def __init__(
+        self,
+        generation: int,
+        *,
+        wire: Wire,
+        clock: Clock,
+        lead_ms: int,
+        observer: PlayoutObserver,
+        on_played: Callable[[bytes, float], None],
+        marks_return: bool = True,
+    ) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._observer = observer
+        self._on_played = on_played
+        self._margin_s = MARK_MARGIN_S if marks_return else UNMARKED_MARGIN_S
+        self._ledger = PlayoutLedger(generation)
+        self._pacer = Pacer(lead_ms)
+        self._pending = bytearray()
+        self._texts: list[str] = []
+        self._opens: int | None = None
+        self._opened: set[int] = set()
+        self._ready: deque[_Message] = deque()
+        self._unconfirmed: deque[_Sent] = deque()
+        self._waiting = 0  # bytes in _pending and _ready
+        self._sent_bytes = 0
+        self._making = True
+        self._made_all = False
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._heard: Heard | None = None
+
+    # --- producer ---------------------------------------------------------------------
+
+    def clause(self, text: str) -> int:
+        """A clause begins; ``text`` "" for sound that is not part of the answer."""
+        self._texts.append(text)
+        self._opens = self._ledger.clause(text)
+        return self._opens
+
+    def again(self, number: int) -> None:
+        """The same clause from its beginning."""
+        self._opens = number
+        self._ledger.again(number)
+
+    async def add(self, ulaw: bytes, words: Iterable[SpokenWord] = ()) -> None:
+        """More audio of the clause at hand. Waits while enough is buffered."""
+        self._ledger.audio(len(ulaw), words)
+        self._pending += ulaw
+        self._waiting += len(ulaw)
+        while len(self._pending) >= MESSAGE_BYTES:
+            self._pack(MESSAGE_BYTES)
+        if self._waiting > BUFFERED_BYTES:
+            self._room.clear()
+        await self._room.wait()
+
+    def clause_made(self) -> None:
+        """The clause at hand has all its audio."""
+        self._ledger.clause_made()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """The clause at hand goes no further for now: what there is of it leaves."""
+        if self._pending:
+            self._pack(len(self._pending))
+
+    def no_more(self, *, complete: bool) -> None:
+        """Nothing follows. ``complete``: everything that was to be said has its audio."""
+        self._made_all = complete
+        self._making = False
+        self._changed.set()
+
+    # --- wire -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Sends everything and returns when it was heard (or cut).
+
+        Raises:
+            WireLost: the socket is gone.
+        """
+        while self._heard is None:
+            if not self._ready:
+                if not self._making:
+                    break
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            wait_s = self._pacer.wait_s(self._clock())
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                continue
+            await self._send(self._ready.popleft())
+        while self._heard is None and not self._ledger.all_returned:
+            left_s = self._ledger.plays_until_ms / 1000 + self._margin_s - self._clock()
+            if left_s <= 0:
+                log.warning("marks_missing", generation=self._ledger.generation)
+                break
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        self._end(self._sent_bytes)
+
+    def returned(self, name: str) -> bool:
+        """A mark came back; False if it is not of this answer."""
+        if self._heard is not None:
+            return False
+        first = not self._ledger.first_returned
+        if not self._ledger.returned(name, self._clock() * 1000):
+            return False
+        if first:
+            self._observer.first_heard(self._ledger.plays_at_ms(0) / 1000)
+        self._hand_over(self._ledger.marked)
+        self._changed.set()
+        return True
+
+    def cut(self) -> Heard:
+        """A ``clear`` is being sent now: what was heard by then. Nothing more leaves."""
+        if self._heard is None:
+            self._end(self._ledger.played_when_cut(self._clock() * 1000), partly=True)
+        return self.heard
+
+    def lost(self) -> None:
+        """The wire is gone: what was played so far was heard, nothing more will be."""
+        self._end(self._ledger.played(self._clock() * 1000), partly=True)
+
+    # --- state ------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether any audio has left."""
+        return self._sent_bytes > 0
+
+    @property
+    def marks_returned(self) -> bool:
+        """Whether any mark came back."""
+        return self._ledger.first_returned
+
+    @property
+    def over(self) -> bool:
+        """Heard to the end, cut or lost."""
+        return self._heard is not None
+
+    @property
+    def heard(self) -> Heard:
+        """What the caller heard; after the end only."""
+        assert self._heard is not None, "the answer is not over"
+        return self._heard
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _pack(self, length: int) -> None:
+        self._ready.append(_Message(bytes(self._pending[:length]), self._opens))
+        self._opens = None
+        del self._pending[:length]
+        self._changed.set()
+
+    async def _send(self, message: _Message) -> None:
+        now_ms = self._clock() * 1000
+        self._waiting -= len(message.ulaw)
+        if self._waiting <= BUFFERED_BYTES:
+            self._room.set()
+        if now_ms > self._ledger.plays_until_ms:
+            self._hand_over(self._sent_bytes)  # the buffer ran dry: all of it has played
+        self._unconfirmed.append(_Sent(message.ulaw, self._sent_bytes))
+        self._sent_bytes += len(message.ulaw)
+        name = self._ledger.sent(len(message.ulaw), now_ms)
+        self._pacer.sent(len(message.ulaw) / SAMPLES_PER_MS, now_ms / 1000)
+        try:
+            await self._wire.media(message.ulaw)
+            if self._heard is not None:
+                return
+            if message.opens is not None and message.opens not in self._opened:
+                self._opened.add(message.opens)
+                self._observer.clause_left(self._texts[message.opens])
+            await self._wire.mark(name)
+        except Exception as error:
+            # Whatever a socket may raise, it means the same here.
+            raise WireLost(f"{type(error).__name__} while sending") from error
+        self._hand_over_overdue()
+
+    def _hand_over(self, played: int, *, partly: bool = False) -> None:
+        while self._unconfirmed:
+            sent = self._unconfirmed[0]
+            if sent.first + len(sent.ulaw) > played:
+                break
+            self._unconfirmed.popleft()
+            self._on_played(sent.ulaw, self._ledger.plays_at_ms(sent.first) / 1000)
+        if partly and self._unconfirmed and self._unconfirmed[0].first < played:
+            sent = self._unconfirmed[0]
+            self._on_played(sent.ulaw[: played - sent.first], self._ledger.plays_at_ms(sent.first) / 1000)
+        if partly:
+            self._unconfirmed.clear()
+
+    def _hand_over_overdue(self) -> None:
+        """A peer that returns no marks must not make us hold the whole answer."""
+        self._hand_over(self._ledger.played((self._clock() - MARK_MARGIN_S) * 1000))
+
+    def _end(self, played: int, *, partly: bool = False) -> None:
+        if self._heard is not None:
+            return
+        self._hand_over(played, partly=partly)
+        ended = self._made_all and not self._ready and not self._pending
+        self._heard = self._ledger.heard(played, ended=ended)
+        self._ready.clear()
+        self._pending.clear()
+        self._room.set()
+        self._changed.set()

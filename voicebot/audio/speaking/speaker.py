@@ -1,0 +1,268 @@
+"""The speaking side of one call: clauses in, paced mu-law out, and what was heard of them. A thin shell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from voicebot.audio.engines.types import EngineDown, Speech
+from voicebot.audio.media_clock import MediaClock
+from voicebot.audio.speaking import emergency
+from voicebot.audio.speaking.events import (
+    ClauseStarted,
+    FirstAudioSent,
+    FirstHeard,
+    LineSpoken,
+    SpeakingEnded,
+    SpeakingEvent,
+    SpeechFailed,
+)
+from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.audio.speaking.playout import Playout, Wire, WireLost
+from voicebot.audio.speaking.synthesis import Synthesis, close
+from voicebot.core.clock import Clock
+from voicebot.core.conversation import Clause, Heard
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = (0.7, 1.0, 1.2, 1.0)
+"""Pauses before a clause is tried again while its engine is being restarted."""
+
+LINE_AGAIN_S = 2.5
+"""The emergency line is spoken again when the engine has been away for so long since."""
+
+NOTHING = Heard(text="", complete=False)
+
+
+class Speaker:
+    """One per call. Every method must be called on the call's event loop.
+
+    Args:
+        call: the call's name for engines and logs.
+        speech: synthesis, shared by calls.
+        phrases: the cache of fixed phrases, shared by calls.
+        wire: this call's media stream.
+        emit: gets every ``SpeakingEvent``, on the event loop, in order; must not block.
+        clock: the loop's clock, seconds.
+        lead_ms: audio runs ahead of the caller's ear by this much to 100 ms more.
+        on_bot_audio: gets every piece of audio that was played (mu-law, and the media time of its first
+            sample in ms), shortly after it was; never audio that a cut dropped.
+        media_clock: the listener's; without it media times are None.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        speech: Speech,
+        phrases: PhraseCache,
+        wire: Wire,
+        emit: Callable[[SpeakingEvent], None],
+        clock: Clock,
+        lead_ms: int = 300,
+        on_bot_audio: Callable[[bytes, int | None], None] | None = None,
+        media_clock: MediaClock | None = None,
+    ) -> None:
+        self._call = call
+        self._synthesis = Synthesis(call, speech, phrases)
+        self._wire = wire
+        self._emit = emit
+        self._clock = clock
+        self._lead_ms = lead_ms
+        self._on_bot_audio = on_bot_audio
+        self._media_clock = media_clock
+        self._generation = 0
+        self._cuts = 0
+        self._one_at_a_time = asyncio.Lock()
+        self._playout: Playout | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._marks_return = True
+
+    @property
+    def speaking(self) -> bool:
+        """Whether audio is on its way to the caller's ear."""
+        return self._playout is not None and self._playout.started and not self._playout.over
+
+    async def say(self, turn: int, clauses: AsyncIterator[Clause]) -> Heard:
+        """Speaks the clauses as they come; returns what was heard once the last mark is back, or at a cut.
+
+        A second ``say`` waits for the first (and says nothing if a cut came meanwhile). When the engine
+        is lost, an emergency line fills in while the clause is tried again; ``SpeechFailed`` tells if it
+        stayed away. When the wire is lost it returns at once. Errors of ``clauses`` itself are raised
+        after what came before them was heard.
+        """
+
+        async def produce(playout: Playout) -> None:
+            try:
+                await self._produce(turn, playout, clauses)
+            finally:
+                await close(clauses)
+
+        return await self._play(turn, produce)
+
+    async def line(self, turn: int, name: str) -> Heard:
+        """Speaks an emergency line; needs no engine.
+
+        Raises:
+            UnknownLine: no such line.
+        """
+        audio = emergency.line(name)
+
+        async def produce(playout: Playout) -> None:
+            playout.clause(emergency.LINES[name])
+            await playout.add(audio.ulaw, audio.words)
+            playout.clause_made()
+            playout.no_more(complete=True)
+
+        return await self._play(turn, produce)
+
+    async def cut(self) -> Heard | None:
+        """Barge-in: silences the caller's ear at once.
+
+        Returns what was heard by then; None if nothing was being said.
+        """
+        self._cuts += 1
+        playout = self._playout
+        if playout is None or playout.over:
+            return None
+        heard = playout.cut()
+        if self._sending is not None:
+            self._sending.cancel()
+        if playout.started:
+            try:
+                await self._wire.clear()
+            except Exception as error:
+                log.warning("clear_not_sent", call=self._call, error=type(error).__name__)
+        return heard
+
+    def mark_returned(self, name: str) -> None:
+        """A mark came back from the peer; unknown, old and repeated ones are ignored."""
+        if self._playout is not None:
+            self._playout.returned(name)
+
+    # --- one answer -------------------------------------------------------------------
+
+    async def _play(self, turn: int, produce: Callable[[Playout], Any]) -> Heard:
+        cuts = self._cuts
+        async with self._one_at_a_time:
+            if cuts != self._cuts:
+                return NOTHING
+            self._generation += 1
+            playout = Playout(
+                self._generation,
+                wire=self._wire,
+                clock=self._clock,
+                lead_ms=self._lead_ms,
+                observer=_Observer(self, turn),
+                on_played=self._played,
+                marks_return=self._marks_return,
+            )
+            self._playout = playout
+            loop = asyncio.get_running_loop()
+            making: asyncio.Task[None] = loop.create_task(produce(playout))
+            making.add_done_callback(lambda task: _stopped_making(task, playout))
+            self._sending = sending = loop.create_task(playout.run())
+            try:
+                await asyncio.wait([sending])
+                self._settle(sending, playout)
+            finally:
+                making.cancel()
+                sending.cancel()
+                await asyncio.wait([making, sending])
+                self._playout = self._sending = None
+            if playout.started:
+                self._marks_return = playout.marks_returned or not playout.heard.complete
+            self._emit(SpeakingEnded(turn, playout.heard, self.media_ms()))
+            if not making.cancelled() and (error := making.exception()) is not None:
+                raise error
+            return playout.heard
+
+    def _settle(self, sending: asyncio.Task[None], playout: Playout) -> None:
+        if sending.cancelled():
+            playout.lost()  # no-op after a cut
+        elif (error := sending.exception()) is not None:
+            playout.lost()
+            if not isinstance(error, WireLost):
+                raise error
+            log.warning("wire_lost", call=self._call, reason=str(error))
+
+    async def _produce(self, turn: int, playout: Playout, clauses: AsyncIterator[Clause]) -> None:
+        async for clause in clauses:
+            if not await self._render(turn, playout, clause):
+                self._emit(SpeechFailed(turn, self.media_ms()))
+                playout.no_more(complete=False)
+                return
+        playout.no_more(complete=True)
+
+    async def _render(self, turn: int, playout: Playout, clause: Clause) -> bool:
+        number = playout.clause(clause.text)
+        last_line = float("-inf")
+        for attempt in range(len(RETRY_S) + 1):
+            try:
+                async with aclosing(self._synthesis.pieces(clause)) as pieces:
+                    async for piece in pieces:
+                        await playout.add(piece.ulaw, piece.words)
+                playout.clause_made()
+                return True
+            except EngineDown as down:
+                log.warning("speech_lost", call=self._call, reason=down.reason, attempt=attempt)
+            if attempt == len(RETRY_S):
+                return False
+            playout.interrupt()
+            if self._clock() - last_line >= LINE_AGAIN_S:
+                last_line = self._clock()
+                await self._fill_in(turn, playout)
+            await asyncio.sleep(RETRY_S[attempt])
+            playout.again(number)
+        return False
+
+    async def _fill_in(self, turn: int, playout: Playout) -> None:
+        audio = emergency.line("one_moment")
+        playout.clause("")
+        await playout.add(audio.ulaw, audio.words)
+        playout.clause_made()
+        self._emit(LineSpoken(turn, "one_moment", self.media_ms()))
+
+    def _played(self, ulaw: bytes, at_s: float) -> None:
+        if self._on_bot_audio is not None:
+            self._on_bot_audio(ulaw, self.media_ms(at_s))
+
+    def media_ms(self, at_s: float | None = None) -> int | None:
+        """Media time of a moment of our clock (now, if not given)."""
+        if self._media_clock is None:
+            return None
+        return self._media_clock.at_ms(self._clock() if at_s is None else at_s)
+
+    def tell(self, event: SpeakingEvent) -> None:
+        """Passes an event on to the pipeline."""
+        self._emit(event)
+
+
+class _Observer:
+    """Turns what a playout sees into the events of its turn."""
+
+    def __init__(self, speaker: Speaker, turn: int) -> None:
+        self._speaker = speaker
+        self._turn = turn
+        self._first = True
+
+    def clause_left(self, text: str) -> None:
+        at_ms = self._speaker.media_ms()
+        if self._first:
+            self._first = False
+            self._speaker.tell(FirstAudioSent(self._turn, at_ms))
+        if text:
+            self._speaker.tell(ClauseStarted(self._turn, text, at_ms))
+
+    def first_heard(self, at_s: float) -> None:
+        self._speaker.tell(FirstHeard(self._turn, self._speaker.media_ms(at_s)))
+
+
+def _stopped_making(task: asyncio.Task[None], playout: Playout) -> None:
+    """A producer that failed must not leave the sender waiting for more."""
+    if task.cancelled() or task.exception() is not None:
+        playout.no_more(complete=False)
