@@ -35,9 +35,12 @@ class _Stretch:
 
 
 class PlayoutLedger:
-    """One answer. Clauses are written, audio is added, messages are sent, marks come back."""
+    """One answer. Clauses are written, audio is added, messages are sent, marks come back.
 
-    def __init__(self, generation: int) -> None:
+    ``round_trip_ms`` is what an earlier answer of the call measured; None for the first.
+    """
+
+    def __init__(self, generation: int, round_trip_ms: float | None = None) -> None:
         self.generation = generation
         self._texts: list[str] = []
         self._stretches: list[_Stretch] = []
@@ -49,7 +52,7 @@ class PlayoutLedger:
         self._run_first = 0  # the stretch of uninterrupted playing: its first sample ...
         self._run_began_ms = 0.0  # ... and when that played
         self._run_marked = False
-        self._round_trip_ms: float | None = None
+        self._round_trip_ms = round_trip_ms
 
     # --- writing ----------------------------------------------------------------------
 
@@ -100,8 +103,8 @@ class PlayoutLedger:
             return True  # of an earlier run: that it played is all it tells
         began_ms = now_ms - (self._marked - self._run_first) / SAMPLES_PER_MS
         if not self._run_marked:
-            if self._run_first == 0 and self._round_trip_ms is None:
-                self._round_trip_ms = max(0.0, began_ms - self._run_began_ms)
+            late_ms = began_ms - self._run_began_ms
+            self._round_trip_ms = max(0.0, (self._round_trip_ms or 0.0) + late_ms)
             self._run_began_ms, self._run_marked = began_ms, True
         elif not 0 <= began_ms - self._run_began_ms <= LATE_MARK_MS:
             self._run_began_ms = began_ms
@@ -124,7 +127,7 @@ class PlayoutLedger:
 
     @property
     def round_trip_ms(self) -> float:
-        """To the caller's buffer and back, from the first mark; 0 before it."""
+        """To the caller's buffer and back, from the last run's first mark; 0 before any."""
         return self._round_trip_ms or 0.0
 
     @property

@@ -89,6 +89,7 @@ class Playout:
         on_played: gets each piece of audio once it has played, with the moment (our clock, s) its first
             sample did; never audio that was dropped.
         marks_return: whether this peer has returned marks so far.
+        round_trip_ms: what an earlier answer measured.
     """
 
     def __init__(
@@ -101,13 +102,14 @@ class Playout:
         observer: PlayoutObserver,
         on_played: Callable[[bytes, float], None],
         marks_return: bool = True,
+        round_trip_ms: float | None = None,
     ) -> None:
         self._wire = wire
         self._clock = clock
         self._observer = observer
         self._on_played = on_played
         self._margin_s = MARK_MARGIN_S if marks_return else UNMARKED_MARGIN_S
-        self._ledger = PlayoutLedger(generation)
+        self._ledger = PlayoutLedger(generation, round_trip_ms)
         self._pacer = Pacer(lead_ms)
         self._pending = bytearray()
         self._texts: list[str] = []
@@ -231,6 +233,11 @@ class Playout:
     def marks_returned(self) -> bool:
         """Whether any mark came back."""
         return self._ledger.first_returned
+
+    @property
+    def round_trip_ms(self) -> float:
+        """As far as marks told."""
+        return self._ledger.round_trip_ms
 
     @property
     def over(self) -> bool:

@@ -81,6 +81,7 @@ class Speaker:
         self._playout: Playout | None = None
         self._sending: asyncio.Task[None] | None = None
         self._marks_return = True
+        self._round_trip_ms: float | None = None
 
     @property
     def speaking(self) -> bool:
@@ -160,6 +161,7 @@ class Speaker:
                 observer=_Observer(self, turn),
                 on_played=self._played,
                 marks_return=self._marks_return,
+                round_trip_ms=self._round_trip_ms,
             )
             self._playout = playout
             loop = asyncio.get_running_loop()
@@ -176,6 +178,8 @@ class Speaker:
                 self._playout = self._sending = None
             if playout.started:
                 self._marks_return = playout.marks_returned or not playout.heard.complete
+                if playout.marks_returned:
+                    self._round_trip_ms = playout.round_trip_ms
             self._emit(SpeakingEnded(turn, playout.heard, self.media_ms()))
             if not making.cancelled() and (error := making.exception()) is not None:
                 raise error
