@@ -10,12 +10,14 @@ class NodeState:
     """Shared by the channels and the runtime of one process; no locks, one event loop.
 
     Attributes:
+        node_id: its name in logs and leases.
         max_calls: calls this node takes before it says it is full.
         accepting: False while draining; calls under way go on.
         off: the bot as a whole is switched off (``voicebot off``); callers go to a person.
         calls: media sessions that run here now.
     """
 
+    node_id: str
     max_calls: int
     accepting: bool = True
     off: bool = False

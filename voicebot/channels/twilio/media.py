@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from starlette.types import Message as AsgiMessage
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
@@ -48,6 +49,19 @@ class EndKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What the pipeline says when a call's media is over.
+
+    ``ended``: the bot ended the call. ``handoff``: a person takes it. ``lost``: the media went away
+    under it (hang-up, broken socket, taken over): the channel finds out which. ``reason`` is a short
+    word for logs, metrics and the conversation (``goodbye``, ``silence``, ``asked_for_person``).
+    """
+
+    kind: Literal["ended", "handoff", "lost"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnd:
     """How, with the close code (None: none was seen) and the refusal if there was one."""
 
@@ -75,6 +89,7 @@ class MediaSession:
         conversation_id: ours.
         resumed: the caller has heard us before on this call; say the recovery line, not the greeting.
         epoch: number of this media session within the conversation.
+        announced: a webhook of ours announced the call (the stream had a token).
         custom: the stream's ``<Parameter>`` values without the token.
     """
 
@@ -95,6 +110,7 @@ class MediaSession:
         self.resumed = resumed
         self.epoch = epoch
         self.custom = {name: value for name, value in start.parameters.items() if name != "token"}
+        self.announced = bool(start.parameters.get("token"))
         self._socket = socket
         self._order = order
         self._clock = clock
@@ -166,8 +182,7 @@ class MediaSession:
         await self._shut(SessionEnd(EndKind.CLOSED, code), code)
 
     async def leave(self, kind: EndKind) -> None:
-        """Ends it because something else than the socket said so (``TAKEN_OVER``, ``CALL_OVER``,
-        ``BROKEN``)."""
+        """Ends it for a reason that did not come by the socket: taken over, call over, dead."""
         await self._shut(SessionEnd(kind), GOING_AWAY)
 
     async def _send(self, text: str) -> None:

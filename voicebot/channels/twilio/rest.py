@@ -8,8 +8,10 @@ use the local Twilio) and nothing blocks the event loop.
         await rest.update_call("CA...", twiml="<Response><Hangup/></Response>")
 
 Raises, everywhere:
-    TwilioError: Twilio refused (``status`` 400-599 and Twilio's own ``code``).
-    TwilioUnreachable: no answer within the deadline, or no connection.
+    TwilioRefusedError: Twilio refused (``status`` 400-599 and Twilio's own ``code``).
+    TwilioUnreachableError: no answer within the deadline, or no connection.
+
+Both are ``TwilioError``.
 """
 
 from __future__ import annotations
@@ -60,6 +62,10 @@ _REMEDIES: dict[int, str] = {
 
 
 class TwilioError(Exception):
+    """Something with Twilio's side did not work. The message says what to do."""
+
+
+class TwilioRefusedError(TwilioError):
     """Twilio said no. The message names Twilio's code and what to do."""
 
     def __init__(self, status: int, code: int | None, message: str) -> None:
@@ -75,7 +81,7 @@ class TwilioError(Exception):
         return self.code in {21220, 20404} or self.status == _NOT_FOUND
 
 
-class TwilioUnreachableError(Exception):
+class TwilioUnreachableError(TwilioError):
     """No answer from Twilio's REST API; whether the request was carried out is unknown."""
 
 
@@ -275,7 +281,7 @@ def _body(response: httpx.Response) -> dict[str, Any]:
     code = fields.get("code")
     # Older errors say `message`, RFC 9457 ones `detail` or `title`.
     message = fields.get("message") or fields.get("detail") or fields.get("title") or response.reason_phrase
-    raise TwilioError(response.status_code, code if isinstance(code, int) else None, str(message))
+    raise TwilioRefusedError(response.status_code, code if isinstance(code, int) else None, str(message))
 
 
 def _call(row: Mapping[str, Any]) -> Call:

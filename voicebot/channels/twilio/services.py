@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from voicebot.channels.node import NodeState
-from voicebot.channels.twilio.media import MediaSession
+from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.core.clock import Clock, monotonic
 from voicebot.core.settings import Settings
@@ -23,17 +23,7 @@ START_WITHIN_S = 5.0
 """Time a socket has to send ``start``; Twilio does at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """What the pipeline says when a call's media is over.
-
-    ``ended``: the bot ended the call. ``handoff``: a person takes it. ``lost``: the media went away
-    under it (hang-up, broken socket, taken over): the channel finds out which. ``reason`` is a short
-    word for logs, metrics and the conversation (``goodbye``, ``silence``, ``asked_for_person``).
-    """
-
-    kind: Literal["ended", "handoff", "lost"]
-    reason: str
+__all__ = ["NodeState", "TwilioServices"]
 
 
 def _ignore() -> None:
@@ -53,6 +43,7 @@ class TwilioServices:
         new_state: the dialogue's state of a fresh conversation.
         run_call: the pipeline; returns when the call's media is over, and never before its last
             database write of this media session.
+        keeper: set by ``twilio_router``; see ``keep_leases``.
         poke: called after a commit that put events into the outbox.
     """
 
@@ -70,3 +61,14 @@ class TwilioServices:
     clock: Clock = monotonic
     max_waiting_sockets: int = MAX_WAITING_SOCKETS
     start_within_s: float = START_WITHIN_S
+    keeper: Callable[[], Awaitable[None]] | None = None
+
+    async def keep_leases(self) -> None:
+        """Background work of the channel, until cancelled: leases, lost calls, unwritten ends.
+
+        Raises:
+            RuntimeError: there is no router yet.
+        """
+        if self.keeper is None:
+            raise RuntimeError("make the router with twilio_router(services) first")
+        await self.keeper()

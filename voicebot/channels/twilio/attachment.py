@@ -1,0 +1,92 @@
+"""Binds a new stream to its conversation: token, epoch, lease, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicebot.channels.twilio import journal
+from voicebot.channels.twilio.refusals import Refusal, Refused
+from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.wire import Start
+from voicebot.core.conversation import Channel
+from voicebot.core.store import tokens
+from voicebot.core.store.conversations import Snapshot
+from voicebot.core.store.database import DatabaseDown, Transaction
+from voicebot.core.store.tokens import TokenRefused
+
+_TOKEN_REFUSALS: dict[str, Refusal] = {
+    "unknown": Refusal.TOKEN_UNKNOWN,
+    "used": Refusal.TOKEN_USED,
+    "expired": Refusal.TOKEN_EXPIRED,
+    "wrong_call": Refusal.WRONG_CALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The conversation a stream belongs to. ``resumed``: the caller has heard us on this call."""
+
+    conversation_id: str
+    resumed: bool
+    epoch: int
+
+
+async def attach(services: TwilioServices, start: Start, *, local: bool) -> Attached:
+    """Admits a stream, or refuses it before any model works.
+
+    Args:
+        services: the channel's.
+        start: the stream's first message.
+        local: no token is needed (``--insecure-local``, from loopback); a call that no webhook
+            announced then gets its conversation here.
+
+    Raises:
+        Refused: the token is missing, unknown, used, expired or another call's; the call is
+            unknown or over; the database is away (``unavailable``).
+    """
+    try:
+        async with services.database.transaction() as tx:
+            attached = await _attach(services, tx, start, local=local)
+    except TokenRefused as refused:
+        raise Refused(_TOKEN_REFUSALS[refused.reason]) from None
+    except DatabaseDown:
+        raise Refused(Refusal.UNAVAILABLE, "database") from None
+    services.poke()
+    return attached
+
+
+async def _attach(services: TwilioServices, tx: Transaction, start: Start, *, local: bool) -> Attached:
+    conversations = services.conversations
+    token = start.parameters.get("token")
+    if token:
+        await tokens.redeem(tx, token, start.call_sid)
+    elif not local:
+        raise Refused(Refusal.TOKEN_MISSING, "the stream has no <Parameter> named token")
+    snapshot = await _conversation(services, tx, start, may_create=local and not token)
+    epoch = await conversations.new_epoch(tx, snapshot.id)
+    await services.leases.take(tx, start.call_sid, snapshot.id, start.stream_sid)
+    resumed = snapshot.turn > 0
+    data = {"stream_sid": start.stream_sid, "epoch": epoch, "resumed": resumed}
+    await journal.note(tx, services.keys, snapshot, journal.MEDIA_STARTED, data)
+    return Attached(snapshot.id, resumed, epoch)
+
+
+async def _conversation(
+    services: TwilioServices, tx: Transaction, start: Start, *, may_create: bool
+) -> Snapshot:
+    conversations = services.conversations
+    known = await conversations.by_call(tx, start.call_sid)
+    call_sid: str | None = start.call_sid
+    if known is not None:
+        snapshot = await conversations.load(tx, known, lock=True)
+        if snapshot.status != "ended":
+            return snapshot
+        if not may_create:
+            raise Refused(Refusal.CALL_OVER, "the call ended before its stream began")
+        call_sid = None  # a program that uses one CallSid again: a conversation of its own
+    elif not may_create:
+        raise Refused(Refusal.CALL_UNKNOWN, "no webhook announced the call")
+    made = await conversations.create(
+        tx, channel=Channel.PHONE, call_sid=call_sid, caller=None, called=None, state=services.new_state()
+    )
+    return await conversations.load(tx, made, lock=True)

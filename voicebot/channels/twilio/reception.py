@@ -1,0 +1,153 @@
+"""Gives a call the TwiML it needs now, whoever asks: a new call, a resumed one, or a rescue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from voicebot.channels.twilio import journal, twiml
+from voicebot.channels.twilio.addresses import Addresses
+from voicebot.channels.twilio.resumption import Answer, Asked, Standing, answer
+from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.twiml import Person
+from voicebot.channels.twilio.unwritten import Unwritten
+from voicebot.core.conversation import Channel
+from voicebot.core.store import audit, tokens
+from voicebot.core.store.conversations import Snapshot
+from voicebot.core.store.database import DatabaseDown, Transaction
+from voicebot.core.store.switches import switches
+
+log = structlog.get_logger(__name__)
+
+TOKEN_TTL_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is known of a call that needs TwiML.
+
+    ``new``: it has just arrived (``/twilio/voice``). ``failed``: Twilio could not get our TwiML
+    before (the fallback URL). ``person``: whatever the facts, a person (the bot lost too often).
+    """
+
+    call_sid: str
+    caller: str | None = None
+    called: str | None = None
+    new: bool = False
+    failed: bool = False
+    person: bool = False
+
+
+class Reception:
+    """One per node. Never raises for want of a database: then a person is called."""
+
+    def __init__(self, services: TwilioServices, unwritten: Unwritten) -> None:
+        self._services = services
+        self._unwritten = unwritten
+
+    async def twiml(self, request: Request, at: Addresses) -> tuple[Answer, str]:
+        """What the call gets, as decided and as text; the decision is written before it is given."""
+        settled = self._unwritten.of_call(request.call_sid)
+        decided: Standing | None = settled.standing if settled is not None else None
+        try:
+            async with self._services.database.transaction() as tx:
+                given, token = await self._decide(tx, request, decided)
+        except DatabaseDown:
+            given, token = answer(Asked("unknown", database=False, decided=decided)), ""
+            log.error("call_answered_without_database", call_sid=request.call_sid, answer=given.value)
+        else:
+            self._services.poke()
+        return given, self._text(given, token, at)
+
+    async def _decide(
+        self, tx: Transaction, request: Request, decided: Standing | None
+    ) -> tuple[Answer, str]:
+        services, node = self._services, self._services.node
+        known = await services.conversations.by_call(tx, request.call_sid)
+        snapshot = await services.conversations.load(tx, known, lock=True) if known is not None else None
+        facts = Asked(
+            standing=_standing(snapshot),
+            bot_on=not node.off and (await switches(tx)).get("bot", True),
+            new=request.new,
+            room=node.accepting and not node.full,
+            sessions=snapshot.epoch if snapshot is not None else 0,
+            failed=request.failed or request.person,
+            decided=decided,
+        )
+        given = answer(facts)
+        if given is Answer.CONNECT:
+            if snapshot is None:
+                snapshot = await self._create(tx, request)
+            await journal.note(tx, services.keys, snapshot, journal.CONNECTING, {"sessions": facts.sessions})
+            return given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S)
+        await self._forward(tx, request, snapshot, given, facts)
+        return given, ""
+
+    async def _create(self, tx: Transaction, request: Request) -> Snapshot:
+        conversations = self._services.conversations
+        conversation_id = await conversations.create(
+            tx,
+            channel=Channel.PHONE,
+            call_sid=request.call_sid,
+            caller=request.caller,
+            called=request.called,
+            state=self._services.new_state(),
+        )
+        log.info("call_arrived", conversation=conversation_id, call_sid=request.call_sid)
+        return await conversations.load(tx, conversation_id, lock=True)
+
+    async def _forward(
+        self, tx: Transaction, request: Request, snapshot: Snapshot | None, given: Answer, facts: Asked
+    ) -> None:
+        services = self._services
+        why = _why(facts, room=facts.room or not facts.new)
+        if snapshot is None:
+            await audit.record(
+                tx,
+                action="call.forwarded",
+                actor="server",
+                facts={"call_sid": request.call_sid, "answer": given.value, "why": why},
+            )
+        else:
+            if snapshot.status == "live" and given is not Answer.HANG_UP:
+                await services.conversations.set_status(tx, snapshot.id, "handoff")
+            data = {"answer": given.value, "why": why}
+            await journal.note(tx, services.keys, snapshot, journal.FORWARDED, data)
+        log.info("call_forwarded", call_sid=request.call_sid, answer=given.value, why=why)
+
+    def _text(self, given: Answer, token: str, at: Addresses) -> str:
+        person = Person(self._services.settings.fallback_number)
+        match given:
+            case Answer.CONNECT:
+                return twiml.connect_stream(at, token)
+            case Answer.DIAL:
+                return twiml.dial(at, person)
+            case Answer.APOLOGISE_AND_DIAL:
+                return twiml.play_then_dial(at, "handing_over", person)
+            case Answer.HANG_UP:
+                return twiml.hangup()
+
+
+def _standing(snapshot: Snapshot | None) -> Standing:
+    match snapshot.status if snapshot is not None else None:
+        case "live":
+            return "live"
+        case "handoff":
+            return "handoff"
+        case "ended":
+            return "ended"
+        case _:
+            return "unknown"
+
+
+def _why(facts: Asked, *, room: bool) -> str:
+    if facts.standing in {"handoff", "ended"}:
+        return facts.standing
+    if facts.failed:
+        return "failed_before"
+    if not facts.bot_on:
+        return "bot_off"
+    if not room:
+        return "no_room"
+    return "call_unknown" if facts.standing == "unknown" else "lost_too_often"

@@ -1,0 +1,70 @@
+"""Puts the Twilio channel together: one router for a node's app."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, WebSocket
+from starlette.responses import PlainTextResponse, Response
+
+from voicebot.channels.twilio.caller import CallerCheck
+from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.gate import MediaGate
+from voicebot.channels.twilio.keeper import LeaseKeeper
+from voicebot.channels.twilio.live import LiveSessions
+from voicebot.channels.twilio.reception import Reception
+from voicebot.channels.twilio.recovery import Recovery
+from voicebot.channels.twilio.refusal_log import RefusalLog
+from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.twiml import recorded_line
+from voicebot.channels.twilio.unwritten import Unwritten
+from voicebot.channels.twilio.webhooks import Webhooks
+
+_DAY_S = 24 * 3600
+
+
+def twilio_router(services: TwilioServices) -> APIRouter:
+    """Every route under ``/twilio``; also gives ``services.keep_leases`` its work.
+
+    Make it once per node. The app needs a server with ``ws_max_size`` of 64 KiB and no
+    permessage-deflate, and must run ``services.keep_leases()`` in the background.
+    """
+    live, unwritten = LiveSessions(), Unwritten()
+    check = CallerCheck(services.settings, insecure_local=services.insecure_local)
+    refusals = RefusalLog(services.database, services.clock)
+    closing = Closing(services, unwritten)
+    reception = Reception(services, unwritten)
+    recovery = Recovery(services, live, reception, closing, unwritten)
+    gate = MediaGate(services, check, live, recovery, closing, refusals)
+    hooks = Webhooks(services, check, live, reception, recovery, closing, refusals)
+    services.keeper = LeaseKeeper(services, live, recovery, closing, unwritten).run
+
+    router = APIRouter(prefix="/twilio", tags=["twilio"])
+    for path, handler in (
+        ("/voice", hooks.voice),
+        ("/resume", hooks.resume),
+        ("/status", hooks.status),
+        ("/stream-status", hooks.stream_status),
+        ("/sms", hooks.sms),
+    ):
+        router.add_api_route(path, handler, methods=["POST"], response_model=None)
+
+    @router.post("/transfer/{step}", response_model=None)
+    async def transfer(request: Request, step: str) -> Response:
+        """Steps of a transfer to a person."""
+        return await hooks.transfer(request, step)
+
+    @router.get("/lines/{name}.wav", response_model=None)
+    async def line(name: str) -> Response:
+        """A pre-rendered line that needs no engine (8 kHz mu-law WAV)."""
+        recorded = recorded_line(name)
+        if recorded is None:
+            return PlainTextResponse("no such line\n", 404)
+        kept = {"Cache-Control": f"public, max-age={_DAY_S}"}
+        return Response(recorded.read_bytes(), media_type="audio/wav", headers=kept)
+
+    @router.websocket("/media")
+    async def media(socket: WebSocket) -> None:
+        """The media socket."""
+        await gate.serve(socket)
+
+    _ = (transfer, line, media)  # used by the router
+    return router

@@ -1,0 +1,193 @@
+"""The webhooks: signed form in, TwiML (or nothing) out.
+
+Whatever goes wrong inside, a caller ends up with a person and not with Twilio's error message.
+"""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import Request
+from starlette.responses import PlainTextResponse, Response
+
+from voicebot.channels.twilio import reception, signature, twiml
+from voicebot.channels.twilio.addresses import Addresses
+from voicebot.channels.twilio.caller import CallerCheck, Proven
+from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.live import LiveSessions
+from voicebot.channels.twilio.media import QUIET_S, EndKind
+from voicebot.channels.twilio.reception import Reception
+from voicebot.channels.twilio.recovery import Recovery
+from voicebot.channels.twilio.refusal_log import RefusalLog
+from voicebot.channels.twilio.refusals import Refusal, Refused
+from voicebot.channels.twilio.rest import FINAL_STATUSES
+from voicebot.channels.twilio.resumption import Answer
+from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.signature import Form
+from voicebot.channels.twilio.transfers import after_dial
+from voicebot.channels.twilio.twiml import Person
+from voicebot.channels.twilio.wire import SID_PATTERN
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+
+SMS_REPLY = "Thank you for your message. This number cannot answer texts yet. Please call us instead."
+
+_LONGEST_NUMBER = 128
+_LONGEST_ERROR = 200
+
+
+class Webhooks:
+    """Handlers of one node; every one of them checks the signature first."""
+
+    def __init__(
+        self,
+        services: TwilioServices,
+        check: CallerCheck,
+        live: LiveSessions,
+        reception: Reception,
+        recovery: Recovery,
+        closing: Closing,
+        refusals: RefusalLog,
+    ) -> None:
+        self._services = services
+        self._check = check
+        self._live = live
+        self._reception = reception
+        self._recovery = recovery
+        self._closing = closing
+        self._refusals = refusals
+
+    async def voice(self, request: Request) -> Response:
+        """``/twilio/voice``: a call has arrived."""
+        return await self._answer(request, new=True)
+
+    async def resume(self, request: Request) -> Response:
+        """``/twilio/resume``: the media is over, or (with ``ErrorCode``) our TwiML could not be had."""
+        return await self._answer(request, new=False)
+
+    async def status(self, request: Request) -> Response:
+        """``/twilio/status``: progress of a call; late, twice and in any order."""
+        try:
+            form, _ = await self._read(request)
+            call_sid = _call_sid(form)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        status = form.get("CallStatus", "")
+        if status in FINAL_STATUSES:
+            await self._over(call_sid, status)
+        return Response(status_code=204)
+
+    async def stream_status(self, request: Request) -> Response:
+        """``/twilio/stream-status``: a stream began, stopped or failed."""
+        try:
+            form, proven = await self._read(request)
+            call_sid = _call_sid(form)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        event = form.get("StreamEvent", "")
+        session = self._live.of_call(call_sid)
+        # A callback about an older stream of the call says nothing about the present one.
+        stale = session is not None and session.stream_sid != form.get("StreamSid")
+        if event == "stream-error":
+            error = form.get("StreamError", "")[:_LONGEST_ERROR]
+            log.warning("stream_error", call_sid=call_sid, stream_sid=form.get("StreamSid"), error=error)
+        if event in {"stream-error", "stream-stopped"} and not stale:
+            self._look_after(call_sid, proven.at, delay_s=QUIET_S if session is not None else 0.0)
+        return Response(status_code=204)
+
+    async def transfer(self, request: Request, step: str) -> Response:
+        """``/twilio/transfer/done``: a person's leg is over (or never came about)."""
+        try:
+            form, proven = await self._read(request)
+            call_sid = _call_sid(form)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        if step != "done":
+            return PlainTextResponse("no such step\n", 404)
+        return _twiml(await after_dial(self._services, self._closing, form, call_sid, proven.at))
+
+    async def sms(self, request: Request) -> Response:
+        """``/twilio/sms``: a text message; a polite word that nobody reads them yet."""
+        try:
+            await self._read(request)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        return _twiml(twiml.sms_reply(SMS_REPLY))
+
+    async def _answer(self, request: Request, *, new: bool) -> Response:
+        try:
+            form, proven = await self._read(request)
+            call_sid = _call_sid(form)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        if form.get("CallStatus") in FINAL_STATUSES:
+            await self._over(call_sid, form["CallStatus"])
+            return _twiml(twiml.hangup())
+        asked = reception.Request(
+            call_sid,
+            caller=form.get("From", "")[:_LONGEST_NUMBER] or None,
+            called=form.get("To", "")[:_LONGEST_NUMBER] or None,
+            new=new,
+            failed="ErrorCode" in form,
+        )
+        if asked.failed:
+            log.error("twilio_could_not_get_twiml", call_sid=call_sid, code=form["ErrorCode"][:16])
+        try:
+            given, text = await self._reception.twiml(asked, proven.at)
+        except Exception:  # the caller must not hear Twilio's error message
+            log.exception("call_answer_failed", call_sid=call_sid)
+            person = Person(self._services.settings.fallback_number)
+            return _twiml(twiml.play_then_dial(proven.at, "handing_over", person))
+        if given is Answer.CONNECT:
+            self._recovery.watch(call_sid, proven.at)
+        else:
+            self._recovery.forget(call_sid)
+        return _twiml(text)
+
+    async def _over(self, call_sid: str, status: str) -> None:
+        """Twilio says that the call is over."""
+        self._recovery.forget(call_sid)
+        reason = "caller_hung_up" if status == "completed" else f"call_{status.replace('-', '_')}"
+        await self._closing.end(call_sid, reason)
+        session = self._live.of_call(call_sid)
+        if session is not None:
+            await session.leave(EndKind.CALL_OVER)
+
+    def _look_after(self, call_sid: str, at: Addresses, *, delay_s: float) -> None:
+        if not self._recovery.watched(call_sid):
+            self._recovery.watch(call_sid, at, delay_s=delay_s)
+
+    async def _read(self, request: Request) -> tuple[Form, Proven]:
+        """The form of a request that is Twilio's.
+
+        Raises:
+            Refused: it is not, or there is no form.
+        """
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise Refused(Refusal.TOO_LARGE, f"a body above {MAX_BODY_BYTES} bytes")
+        try:
+            form = signature.read_form(bytes(body))
+        except signature.BadFormError:
+            raise Refused(Refusal.BAD_REQUEST, "the body is not a form") from None
+        return form, self._check.webhook(request, form)
+
+    async def _refuse(self, request: Request, refused: Refused) -> Response:
+        bad = refused.reason in {Refusal.BAD_REQUEST, Refusal.TOO_LARGE}
+        status = 400 if bad else 403
+        await self._refusals.note("webhook", refused, path=request.url.path, status=status)
+        return PlainTextResponse(f"refused: {refused.reason.value}\n", status)
+
+
+def _call_sid(form: Form) -> str:
+    call_sid = form.get("CallSid", "")
+    if not SID_PATTERN.fullmatch(call_sid):
+        raise Refused(Refusal.BAD_REQUEST, "no usable CallSid")
+    return call_sid
+
+
+def _twiml(text: str) -> Response:
+    return Response(text, media_type=twiml.CONTENT_TYPE)
