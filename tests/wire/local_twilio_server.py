@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from twilio.request_validator import RequestValidator
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 Answerer = Callable[[dict[str, str]], Response | Awaitable[Response]]
 
@@ -60,10 +61,10 @@ class Peer:
                 return message
 
     async def drain(self) -> None:
-        """Reads until the socket is over."""
+        """Reads until `stop`, or until the socket is over."""
         with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                await self.receive()
+            while (await self.receive())["event"] != "stop":
+                pass
 
     async def send(self, **message: Any) -> None:
         await self.socket.send_text(json.dumps(message))
@@ -148,6 +149,18 @@ class ScriptedServer:
         return RequestValidator(self.auth_token).validate(url, form, given)
 
 
+class _Protocol(WebSocketsSansIOProtocol):
+    """Lets a test cut the wire: the transport is in the scope's extensions."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.cut = transport.abort
+
+    async def run_asgi(self) -> None:
+        self.scope["extensions"]["test.cut"] = self.cut
+        await super().run_asgi()
+
+
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self):
@@ -161,7 +174,7 @@ async def running(server: ScriptedServer) -> AsyncIterator[ScriptedServer]:
     listening.bind(("127.0.0.1", 0))
     server.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(
-        server.app(), lifespan="off", log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1
+        server.app(), lifespan="off", log_config=None, ws=_Protocol, timeout_graceful_shutdown=1
     )
     process = _Uvicorn(config)
     task = asyncio.create_task(process.serve(sockets=[listening]))

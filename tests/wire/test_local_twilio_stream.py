@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import itertools
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 from local_twilio_server import Peer, ScriptedServer, running
 
-from voicebot.proof.simulation import LocalTwilio, Quiet, Timeline, murmur, tone
+from voicebot.proof.simulation import SILENCE, LocalCall, LocalTwilio, Options, Quiet, Timeline, murmur, tone
+
+
+def heard_ms(call: LocalCall) -> int:
+    """How many ms (in steps of 20) of sound the caller heard."""
+    heard = bytes(call.recording.heard)
+    return 20 * sum(heard[n : n + 160] != SILENCE for n in range(0, len(heard), 160))
 
 
 @pytest.fixture
@@ -82,7 +91,7 @@ async def test_audio_is_played_in_real_time_and_marks_come_back_when_played(serv
     await call.wait_ended()
     assert times["empty"] < 0.06
     assert 0.49 < times["end"] < 0.62
-    assert len(bytes(call.recording.heard).replace(b"\xff", b"")) >= 3900
+    assert heard_ms(call) == 500
     assert call.violations == []
 
 
@@ -109,8 +118,7 @@ async def test_clear_silences_at_once_and_returns_all_pending_marks(server, twil
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.wait_ended()
     assert returned == ["a", "b"]
-    heard_ms = len(bytes(call.recording.heard).replace(b"\xff", b"")) / 8
-    assert 240 <= heard_ms <= 380
+    assert 240 <= heard_ms(call) <= 380
     assert [e.data["why"] for e in call.log.of("mark")] == ["cleared", "cleared"]
 
 
@@ -122,7 +130,7 @@ async def test_what_the_caller_says_arrives_and_keys_too(server, twilio):
 
     server.on_media = on_media
     server.twiml["/voice"] = server.stream()
-    call = await twilio.phone(f"{server.url}/voice", ear=Timeline([(100, murmur(300))]))
+    call = await twilio.phone(f"{server.url}/voice", ear=Timeline([(400, murmur(300))]))
     await call.log.wait("stream", event="start")
     await call.press("4#")
     await asyncio.sleep(0.6)  # real time is what is tested
@@ -136,6 +144,224 @@ async def test_what_the_caller_says_arrives_and_keys_too(server, twilio):
     ]
     assert peer.messages[-1]["event"] == "stop"
     assert peer.messages[-1]["stop"]["callSid"] == call.call_sid
-    loud = [m for m in peer.events("media") if set(m["media"]["payload"].strip("=")) != {"/"}]
+    frames = [base64.b64decode(m["media"]["payload"]) for m in peer.events("media")]
+    loud = [frame for frame in frames if frame != SILENCE]
     assert 13 <= len(loud) <= 17
     assert call.status == "completed"
+
+
+async def test_frames_wait_in_a_gap_and_come_in_a_burst_after_it(server, twilio):
+    """A gap on the way loses nothing: numbers and timestamps go on, arrival bunches."""
+    twilio.options.uplink_gaps = [(100, 200)]
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.log.wait("stream", event="start")
+    await asyncio.sleep(0.6)  # real time is what is tested
+    call.hang_up()
+    await call.wait_ended()
+    await call.settle()
+    peer = server.peers[0]
+    media = peer.events("media")
+    stamps = [int(m["media"]["timestamp"]) for m in media]
+    assert stamps == list(range(20, 20 * len(stamps) + 20, 20))
+    arrived = [at for at, m in zip(peer.arrived, peer.messages, strict=True) if m["event"] == "media"]
+    pauses = [b - a for a, b in itertools.pairwise(arrived)]
+    assert max(pauses) > 0.15
+    assert sum(pause < 0.005 for pause in pauses) >= 8
+
+
+async def test_lost_frames_leave_a_hole_in_the_timestamps_only(server, twilio):
+    """What is lost before Twilio never becomes a message: numbers stay dense, time goes on."""
+    twilio.options.uplink_loss = 0.5
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.log.wait("stream", event="start")
+    await asyncio.sleep(0.4)  # real time is what is tested
+    call.hang_up()
+    await call.wait_ended()
+    await call.settle()
+    media = server.peers[0].events("media")
+    chunks = [int(m["media"]["chunk"]) for m in media]
+    stamps = [int(m["media"]["timestamp"]) for m in media]
+    assert chunks == list(range(1, len(chunks) + 1))
+    assert len(stamps) < stamps[-1] / 20
+
+
+BAD = {
+    "binary frame": (31950, lambda sid: b"\x00\x01"),
+    "not json": (31951, lambda sid: "hello"),
+    "unknown event": (31951, lambda sid: {"event": "pause", "streamSid": sid}),
+    "missing field": (31951, lambda sid: {"event": "mark", "streamSid": sid}),
+    "extra field": (31951, lambda sid: {"event": "clear", "streamSid": sid, "all": True}),
+    "extra inner field": (
+        31951,
+        lambda sid: {"event": "media", "streamSid": sid, "media": {"payload": "//8=", "track": "outbound"}},
+    ),
+    "wrong type": (31951, lambda sid: {"event": "mark", "streamSid": sid, "mark": {"name": 3}}),
+    "foreign stream": (31951, lambda sid: {"event": "clear", "streamSid": "MZ" + "0" * 32}),
+    "broken base64": (31951, lambda sid: {"event": "media", "streamSid": sid, "media": {"payload": "%%%"}}),
+    "file header": (
+        31951,
+        lambda sid: {"event": "media", "streamSid": sid, "media": {"payload": "UklGRgAA"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_message_that_breaks_the_protocol_is_a_violation(server, twilio, case):
+    """Each is reported with Twilio's code, and the stream lives on."""
+    code, make = BAD[case]
+
+    async def on_media(peer: Peer) -> None:
+        await peer.until("start")
+        message = make(peer.sid)
+        if isinstance(message, bytes):
+            await peer.socket.send_bytes(message)
+        else:
+            await peer.socket.send_text(message if isinstance(message, str) else json.dumps(message))
+        await peer.mark("still here")
+        await peer.until("mark")
+        await peer.socket.close(1000)
+
+    server.on_media = on_media
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.wait_ended()
+    assert [v.code for v in call.violations] == [code]
+
+
+async def test_more_than_ten_minutes_of_audio_is_dropped_and_reported_once(server, twilio):
+    """The buffer ends at ten minutes; a well-filled one below it is no violation."""
+
+    async def on_media(peer: Peer) -> None:
+        await peer.until("start")
+        for _ in range(12):
+            await peer.media(b"\x7f" * 8000 * 60)
+        await peer.clear()
+        await peer.mark("m")
+        await peer.until("mark")
+        await peer.socket.close(1000)
+
+    server.on_media = on_media
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.wait_ended()
+    assert [v.code for v in call.violations] == [31931]
+
+
+@pytest.mark.parametrize(("code", "reported"), [(1000, []), (1011, [31921])])
+async def test_the_close_code_of_the_server_is_looked_at(server, twilio, code, reported):
+    """Any close lets the next verb run; codes other than 1000 are reported."""
+
+    async def on_media(peer: Peer) -> None:
+        await peer.until("start")
+        await peer.socket.close(code)
+
+    server.on_media = on_media
+    server.twiml["/voice"] = server.stream(after="<Redirect>/next</Redirect>")
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.wait_ended()
+    assert len(server.of("/next")) == 1
+    assert [n.code for n in call.notifications] == reported
+
+
+@pytest.mark.parametrize("fate", ["next_verb", "hang"])
+async def test_both_fates_of_a_broken_socket(server, twilio, fate):
+    """31903 is told to the stream callback at once; what follows is what the test chose."""
+    twilio.options = Options(broken_socket=fate)
+    server.twiml["/voice"] = server.stream(
+        attributes='name="s" statusCallback="/stream"', after="<Redirect>/next</Redirect>"
+    )
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.log.wait("stream", event="start")
+    await call.log.wait("callback", about="stream")
+    call.break_socket()
+    while len(server.of("/stream")) < 2:
+        await call.log.wait("callback", again=True)
+    forms = [a.form for a in server.of("/stream")]
+    assert [f["StreamEvent"] for f in forms] == ["stream-started", "stream-error"]
+    assert forms[1]["StreamName"] == "s"
+    assert forms[1]["StreamSid"] == forms[0]["StreamSid"]
+    if fate == "next_verb":
+        await call.wait_ended()
+        assert len(server.of("/next")) == 1
+    else:
+        await call.log.wait("stream", event="hang")
+        assert not server.of("/next")
+        assert call.status == "in-progress"
+        call.hang_up()
+        await call.wait_ended()
+    assert call.violations == []
+
+
+async def test_a_server_that_vanishes_is_noticed(server, twilio):
+    """A socket that dies without a close frame on the server's side is 31903."""
+
+    async def on_media(peer: Peer) -> None:
+        await peer.until("start")
+        peer.socket.scope["extensions"]["test.cut"]()
+
+    server.on_media = on_media
+    server.twiml["/voice"] = server.stream(attributes='statusCallback="/stream"')
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.wait_ended()
+    await call.settle()
+    assert [n.code for n in call.notifications] == [31903]
+
+
+async def test_a_refused_upgrade_is_31920(server, twilio):
+    """The socket never comes up; the callback says so."""
+    server.refuse_upgrade = True
+    server.twiml["/voice"] = server.stream(attributes='statusCallback="/stream"')
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.wait_ended()
+    await call.settle()
+    assert [v.code for v in call.violations] == [31920]
+    assert [a.form["StreamEvent"] for a in server.of("/stream")] == ["stream-error"]
+
+
+@pytest.mark.parametrize(("talks_on_ms", "codes"), [(60, []), (600, [31951])])
+async def test_the_server_falls_silent_after_stop(server, twilio, talks_on_ms, codes):
+    """What crosses `stop` on the wire is fine; talking on is a violation."""
+
+    async def on_media(peer: Peer) -> None:
+        await peer.until("stop")
+        for _ in range(talks_on_ms // 20):
+            await peer.media(b"\x7f" * 160)
+            await asyncio.sleep(0.02)  # real time is what is tested
+        await peer.drain()
+
+    server.on_media = on_media
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await call.log.wait("stream", event="start")
+    call.hang_up()
+    await call.wait_ended()
+    await call.settle()
+    assert [v.code for v in call.violations] == codes
+
+
+async def test_hang_up_in_mid_stream_sends_stop_then_stopped_then_completed(server, twilio):
+    """The caller hangs up: `stop` on the socket, both callbacks, the call is completed."""
+    server.twiml["/voice"] = server.stream(
+        attributes='statusCallback="/stream"', after="<Redirect>/no</Redirect>"
+    )
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet(), status_callback=f"{server.url}/status")
+    await call.log.wait("stream", event="start")
+    call.hang_up()
+    await call.wait_ended()
+    await call.settle()
+    assert server.peers[0].messages[-1]["event"] == "stop"
+    assert [a.form["StreamEvent"] for a in server.of("/stream")] == ["stream-started", "stream-stopped"]
+    assert [a.form["CallStatus"] for a in server.of("/status")] == ["completed"]
+    assert not server.of("/no")
+    assert call.violations == []
+
+
+async def test_the_clock_does_not_drift(server, twilio):
+    """Two seconds of call are two seconds of recording, whatever the load: within one frame plus lateness."""
+    server.twiml["/voice"] = server.stream()
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await asyncio.sleep(2)  # real time is what is tested
+    now = call.line.now_ms()
+    assert abs(call.recording.duration_ms - now) <= 20 + call.line.max_late_ms

@@ -28,7 +28,7 @@ from .options import Options
 from .people import Person
 from .rest import rest_app
 from .twiml import Jump
-from .webhooks import Routes
+from .webhooks import Routes, tls_context
 
 DEFAULT_NUMBER = "+15005550006"
 DEFAULT_CALLER = "+14155550100"
@@ -82,6 +82,7 @@ class LocalTwilio:
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     async def __aenter__(self) -> LocalTwilio:
+        tls_context()  # takes tens of milliseconds once; not during a call
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.bind(("127.0.0.1", 0))
         config = uvicorn.Config(

@@ -106,7 +106,8 @@ def is_loopback(host: str | None) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """One for all calls of the process: certificates are read once."""
     return ssl.create_default_context()
 
 
@@ -118,7 +119,7 @@ class Webhooks:
         self._routes = routes
         self._options = options
         self._log = log
-        self._client = httpx.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(verify=tls_context(), trust_env=False, follow_redirects=False)
 
     async def close(self) -> None:
         """Gives back connections."""
