@@ -52,10 +52,10 @@ MAX_BACKLOG_BYTES = 30 * RATE_HZ * 2
 """Audio a recognition may hold back when its host stops reading (30 s); then it is given up."""
 
 
-class _Client:
-    """One channel to one host."""
+class EngineClient:
+    """One channel to one host: its health and its description; the faces below add their requests."""
 
-    def __init__(self, target: str, engine: str, deadlines: Deadlines | None) -> None:
+    def __init__(self, target: str, engine: str, deadlines: Deadlines | None = None) -> None:
         self.target = rpc.check_target(target)
         self.engine = engine
         self.deadlines = deadlines or Deadlines()
@@ -119,7 +119,7 @@ class _Client:
         return EngineDown(self.engine, code.name.lower())
 
 
-class GrpcTranscriber(_Client):
+class GrpcTranscriber(EngineClient):
     """``Transcriber`` over gRPC. One per node; calls share it.
 
     ::
@@ -297,7 +297,7 @@ class GrpcRecognition:
             log.exception("partial_callback_failed", engine=self._engine)
 
 
-class GrpcSpeech(_Client):
+class GrpcSpeech(EngineClient):
     """``Speech`` over gRPC. One per node; calls share it.
 
     Args:
@@ -347,7 +347,7 @@ class GrpcSpeech(_Client):
             stream.cancel()
 
 
-class GrpcTurnJudge(_Client):
+class GrpcTurnJudge(EngineClient):
     """``TurnJudge`` over gRPC. One per node; calls share it."""
 
     def __init__(self, target: str, *, deadlines: Deadlines | None = None, engine: str = "turn") -> None:

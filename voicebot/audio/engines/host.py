@@ -25,6 +25,7 @@ from typing import Any
 import structlog
 
 from voicebot.audio.engines.hosted import HostedSpeech, HostedTranscriber
+from voicebot.audio.engines.rpc import CANNOT_START
 from voicebot.audio.engines.server import EngineServer
 from voicebot.audio.engines.types import EngineUnavailable
 from voicebot.audio.engines.work import Workshop
@@ -32,9 +33,6 @@ from voicebot.audio.engines.work import Workshop
 log = structlog.get_logger(__name__)
 
 KINDS = ("sphinx", "whisper", "pipecat", "espeak", "piper", "smart-turn")
-CANNOT_START = 78
-"""Exit status, EX_CONFIG of sysexits.h: starting it again the same way will not help."""
-
 MAX_LINE = 64
 """Engine calls that may wait in a host; more are refused as overload."""
 
@@ -131,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", required=True, help="unix:PATH or HOST:PORT")
     parser.add_argument("--model", help="a model's name or path, a voice, a service")
     parser.add_argument("--phrases", type=Path, help="the deployment's phrases file (YAML)")
+    parser.add_argument("--models", type=Path, help="where a model asked for by name is kept")
     parser.add_argument("--parent", type=int, help="process id of the starter: die with it")
     options = parser.parse_args(arguments)
     if options.parent is not None:

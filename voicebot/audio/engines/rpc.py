@@ -41,6 +41,10 @@ SERVER_OPTIONS: Final[list[tuple[str, int | str]]] = [
 MAX_UNIX_PATH: Final = 107
 """Bytes in ``sockaddr_un.sun_path`` on Linux, without the final zero."""
 
+CANNOT_START: Final = 78
+"""A host's exit status when it cannot be started as asked (EX_CONFIG of sysexits.h): trying again the same
+way will not help; the last line on its standard error says why."""
+
 
 def check_target(target: str) -> str:
     """The target itself, if it can be listened on and dialled: ``unix:PATH`` or ``HOST:PORT``.
