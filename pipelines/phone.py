@@ -4,8 +4,8 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.conversing import Conversing
-from voicebot.channels.phone.live import LiveTranscript
 from voicebot.channels.phone.listening import PhoneListening
+from voicebot.channels.phone.live import LiveTranscript
 from voicebot.channels.phone.speaking import PhoneSpeaking
 
 
@@ -15,5 +15,5 @@ def phone(call: PhoneCall) -> list[FrameProcessor]:
         PhoneListening(call),  # 20 ms of sound, keys -> the caller's turns
         LiveTranscript(call),  # words so far -> whoever watches
         Conversing(call.conversation_id, call.kit.dialogue, call.kit.phrases),  # a turn -> an answer
-        PhoneSpeaking(call.speaker),  # clauses -> sound, and what was heard of it
+        PhoneSpeaking(call),  # clauses -> sound, and what was heard of it
     ]

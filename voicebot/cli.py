@@ -142,7 +142,9 @@ def _banner(supervisor: Any, settings: Settings, insecure_local: bool) -> None:
 def engines(
     stt: Annotated[str | None, typer.Option(help="auto | whisper:NAME_OR_DIR | sphinx")] = None,
     tts: Annotated[str | None, typer.Option(help="auto | piper:VOICE_OR_PATH | espeak")] = None,
-    sockets: Annotated[Path, typer.Option(help="folder for the engines' sockets")] = Path(".voicebot/engines"),
+    sockets: Annotated[Path, typer.Option(help="folder for the engines' sockets")] = Path(
+        ".voicebot/engines"
+    ),
 ) -> None:
     """Run only the speech engines, each in its own process, until interrupted."""
     from voicebot.runtime.engines import run_engines

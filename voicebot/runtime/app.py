@@ -84,7 +84,7 @@ class NodeApp:
         relay = Relay(database, keys, bus)
         conversations = Conversations(keys)
         leases = Leases(boot.node_id, self._address, ttl_s=LEASE_TTL_S)
-        speech = GrpcSpeech(boot.engines.tts)
+        speech = GrpcSpeech(boot.engines.tts, boot.engines.voice_id)
         transcriber = GrpcTranscriber(boot.engines.stt)
         judge = GrpcTurnJudge(boot.engines.turn)
         for client in (speech, transcriber, judge):

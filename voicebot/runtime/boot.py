@@ -13,6 +13,7 @@ class EngineTargets(Strict):
     stt: str
     tts: str
     turn: str
+    voice_id: str
 
 
 class NodeBoot(Strict):

@@ -57,7 +57,11 @@ class Report:
             table.add_row(name, value)
         out.print(table)
         out.print()
-        marks = {True: "[green]ok[/green]     ", False: "[red]missing[/red]", None: "[yellow]note[/yellow]   "}
+        marks = {
+            True: "[green]ok[/green]     ",
+            False: "[red]missing[/red]",
+            None: "[yellow]note[/yellow]   ",
+        }
         for finding in self.findings:
             out.print(f"{marks[finding.ok]} {finding.what}: {finding.found}")
             if finding.mend:
@@ -115,10 +119,14 @@ def _schema(url: str, where: str) -> Finding:
     except SchemaMismatch as error:
         return Finding("database", ok=False, found=str(error))
     except psycopg.OperationalError:
-        return Finding("database", ok=False, found=f"{where}: not reachable", mend="start it or mend the address")
+        return Finding(
+            "database", ok=False, found=f"{where}: not reachable", mend="start it or mend the address"
+        )
     if has is None or has == needs:
         return Finding("database", ok=True, found=f"{where}; schema {has or 'empty, made at first start'}")
-    return Finding("database", ok=False, found=f"schema {has}, needed {needs}", mend="run `voicebot db migrate`")
+    return Finding(
+        "database", ok=False, found=f"schema {has}, needed {needs}", mend="run `voicebot db migrate`"
+    )
 
 
 def _deployment(settings: Settings) -> list[Finding]:

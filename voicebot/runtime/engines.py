@@ -8,9 +8,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from voicebot.audio.engines.choice import choose
+from voicebot.audio.engines.choice import EngineChoice, choose, models_dir
 from voicebot.audio.engines.hosts import EngineHosts
 from voicebot.core.settings import Settings
+
+
+def engine_hosts(settings: Settings, choice: EngineChoice, sockets: Path) -> EngineHosts:
+    """The hosts of ``choice`` with the deployment's phrases, not yet started."""
+    return EngineHosts(
+        choice,
+        sockets,
+        phrases=settings.deployment / "business" / "phrases.yaml",
+        models=models_dir(settings),
+    )
 
 
 async def run_engines(settings: Settings, sockets: Path, out: Console) -> None:
@@ -21,7 +31,7 @@ async def run_engines(settings: Settings, sockets: Path, out: Console) -> None:
     """
     choice = choose(settings)
     sockets.mkdir(parents=True, exist_ok=True)
-    hosts = EngineHosts(choice, sockets)
+    hosts = engine_hosts(settings, choice, sockets)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -30,7 +40,9 @@ async def run_engines(settings: Settings, sockets: Path, out: Console) -> None:
     try:
         for note in choice.notes:
             out.print(note, markup=False)
-        out.print(f"stt {hosts.targets.stt}\ntts {hosts.targets.tts}\nturn {hosts.targets.turn}", markup=False)
+        out.print(
+            f"stt {hosts.targets.stt}\ntts {hosts.targets.tts}\nturn {hosts.targets.turn}", markup=False
+        )
         await stop.wait()
     finally:
         await hosts.stop()

@@ -18,7 +18,8 @@ _MAX_HEADER_WAIT_S = 10
 
 class NodeServer(uvicorn.Server):
     """Serves until ``should_exit``; signals only call ``on_signal`` (uvicorn would close every
-    socket about 40 ms after SIGTERM)."""
+    socket about 40 ms after SIGTERM).
+    """
 
     def __init__(self, app: FastAPI, on_signal: Callable[[signal.Signals], None]) -> None:
         super().__init__(

@@ -23,10 +23,11 @@ import structlog
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.hosts import EngineHosts
 from voicebot.core.settings import Settings
-from voicebot.core.store.embedded import EmbeddedPostgres
+from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.deployment import Deployment
 from voicebot.runtime.boot import EngineTargets, NodeBoot
+from voicebot.runtime.engines import engine_hosts
 from voicebot.runtime.server import shared_socket
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,8 @@ _READY_S = 60.0
 _RESTART_FIRST_S = 0.2
 _RESTART_MOST_S = 10.0
 _STEADY_S = 60.0
+_DATABASE_LOOK_S = 0.5
+_DATABASE_RESTART_S = 3.0
 
 
 class ServeError(Exception):
@@ -72,6 +75,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._stopping = asyncio.Event()
         self._nodes: dict[int, asyncio.subprocess.Process] = {}
+        self._postgres: EmbeddedPostgres | None = None
         self.notes: tuple[str, ...] = ()
         self.database_dir: Path | None = None
         self.started_s = 0.0
@@ -110,12 +114,18 @@ class Supervisor:
             database_url = self._database(stack)
             await deployment.prepare(database_url)
             hosts = await self._engines(stack)
-            targets = EngineTargets(stt=hosts.targets.stt, tts=hosts.targets.tts, turn=hosts.targets.turn)
+            targets = EngineTargets(
+                stt=hosts.targets.stt,
+                tts=hosts.targets.tts,
+                turn=hosts.targets.turn,
+                voice_id=hosts.voice_id,
+            )
             stack.push_async_callback(self._end_nodes)
             watchers = [
                 asyncio.create_task(self._keep_node(index, database_url, targets))
                 for index in range(self._workers)
             ]
+            database = asyncio.create_task(self._keep_database())
             try:
                 await self._until_ready(watchers)
                 self.started_s = time.monotonic() - began
@@ -130,6 +140,7 @@ class Supervisor:
             finally:
                 self._stopping.set()
                 await self._drain(watchers)
+                database.cancel()
 
     def _refuse_if_taken(self) -> None:
         """A plain listener without SO_REUSEPORT makes bind fail; another voicebot would not."""
@@ -147,19 +158,32 @@ class Supervisor:
         if self._settings.database_url is not None:
             url = self._settings.database_url.get_secret_value()
         else:
-            postgres = EmbeddedPostgres.start(self._settings.data_dir)
-            stack.callback(postgres.stop)
-            self.database_dir = postgres.data_dir
-            url = postgres.url
+            self._postgres = EmbeddedPostgres.start(self._settings.data_dir)
+            stack.callback(lambda: self._postgres and self._postgres.stop())
+            self.database_dir = self._postgres.data_dir
+            url = self._postgres.url
         ensure_schema(url)
         return url
+
+    async def _keep_database(self) -> None:
+        """Starts the embedded Postgres again when it has died; calls meanwhile go to people."""
+        while self._postgres is not None:
+            await asyncio.sleep(_DATABASE_LOOK_S)
+            if self._postgres.alive():
+                continue
+            log.error("database.died", restart_in_s=_DATABASE_RESTART_S)
+            await asyncio.sleep(_DATABASE_RESTART_S)
+            try:
+                self._postgres = await asyncio.to_thread(EmbeddedPostgres.start, self._settings.data_dir)
+            except EmbeddedPostgresError as error:
+                log.error("database.not_restarted", reason=str(error))
 
     async def _engines(self, stack: AsyncExitStack) -> EngineHosts:
         choice = choose(self._settings)
         self.notes = choice.notes
         sockets = tempfile.mkdtemp(prefix="voicebot-")
         stack.callback(_remove_sockets, Path(sockets))
-        hosts = EngineHosts(choice, Path(sockets))
+        hosts = engine_hosts(self._settings, choice, Path(sockets))
         await hosts.start()
         stack.push_async_callback(hosts.stop)
         return hosts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
-
 from pipecat.frames.frames import Frame
 
 from voicebot.audio.engines.types import Speech, Transcriber, TurnJudge
@@ -17,14 +19,25 @@ from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
 from voicebot.audio.recording.writer import Recorder
-from voicebot.audio.speaking.events import SpeakingEvent
+from voicebot.audio.speaking.events import (
+    ClauseStarted,
+    FirstAudioSent,
+    FirstHeard,
+    LineSpoken,
+    SpeakingEnded,
+    SpeakingEvent,
+    SpeechFailed,
+)
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
 from voicebot.channels.phone.conversing import Phrases
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
+from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
+from voicebot.core.conversation import Event
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
@@ -73,6 +86,8 @@ class PhoneCall:
         self.media_clock = MediaClock()
         self.recorder = recorder
         self.heard: asyncio.Queue[HearingEvent] = asyncio.Queue()
+        self.speech_failed = False
+        self._waterfall: Waterfall | None = None
         self.queue_frames: Callable[[Sequence[Frame]], Awaitable[None]] | None = None
         self.over: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         self.listener = Listener(
@@ -100,6 +115,10 @@ class PhoneCall:
         """Milliseconds on the media clock; 0 before the first frame."""
         return self.media_clock.at_ms(self.clock()) or 0
 
+    def begin_answer(self, waterfall: Waterfall) -> None:
+        """The moments of speaking that follow belong to this turn."""
+        self._waterfall = waterfall
+
     def finish(self, outcome: CallOutcome) -> None:
         """Ends the call once; later outcomes are ignored."""
         if not self.over.done():
@@ -115,7 +134,7 @@ class PhoneCall:
         """Ends listening, speaking and recording, each even when another fails."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.recorder.close)
-            stack.push_async_callback(self.speaker.close)
+            stack.push_async_callback(self.speaker.cut)
             stack.push_async_callback(self.listener.close)
 
     def _hearing(self, event: HearingEvent) -> None:
@@ -123,4 +142,36 @@ class PhoneCall:
         self.heard.put_nowait(event)
 
     def _speaking(self, event: SpeakingEvent) -> None:
-        self.recorder.event({"type": f"speaking.{type(event).__name__}", "at_ms": self.now_ms()})
+        self.recorder.event(
+            {"type": f"speaking.{type(event).__name__}", "turn": event.turn, "at_ms": event.at_ms}
+        )
+        match event:
+            case FirstAudioSent():
+                self.listener.bot_speaks(True)
+                self._note("first_audio_ms", event.at_ms)
+            case FirstHeard():
+                self._note("first_heard_ms", event.at_ms)
+            case ClauseStarted():
+                self.publish("bot.clause", {"turn": event.turn, "text": event.text})
+            case SpeechFailed():
+                self.speech_failed = True
+                metrics.engine_down.labels("tts").inc()
+            case SpeakingEnded():
+                self.listener.bot_speaks(False)
+            case LineSpoken():
+                pass
+
+    def _note(self, moment: str, at_ms: int | None) -> None:
+        if self._waterfall is not None and at_ms is not None:
+            self._waterfall.note(moment, at_ms)
+
+    def publish(self, kind: str, data: dict[str, Any]) -> None:
+        """Tells whoever watches this call, live only: nothing is stored."""
+        event = Event(
+            id=f"live_{secrets.token_hex(8)}",
+            type=kind,
+            conversation_id=self.conversation_id,
+            time=datetime.now(UTC),
+            data=data,
+        )
+        self.kit.bus.publish(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol, TypeVar
 
 import structlog
@@ -91,7 +91,7 @@ class Conversing(FrameProcessor):
             return
         self._closed.clear()
         words = punctual(
-            self._dialogue.words(committed),
+            _noting(self._dialogue.words(committed), frame.waterfall),
             filler=self._phrases.filler(),
             fallback=self._phrases.fallback(),
         )
@@ -145,3 +145,9 @@ class Conversing(FrameProcessor):
             log.error("turn.heard_not_stored", conversation=self._id, turn=frame.turn)
         finally:
             self._closed.set()
+
+
+async def _noting(clauses: AsyncIterator[Clause], waterfall: Waterfall) -> AsyncIterator[Clause]:
+    async for clause in clauses:
+        waterfall.note("first_clause_ms")
+        yield clause

@@ -68,13 +68,6 @@ class EmergencyFrame(DataFrame):
 
 
 @dataclass
-class BotVoiceFrame(SystemFrame):
-    """Up: the bot's sound began or ended."""
-
-    speaking: bool = False
-
-
-@dataclass
 class SpokenFrame(SystemFrame):
     """Up: one turn's speech is over; what the caller heard of it."""
 

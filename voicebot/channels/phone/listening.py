@@ -20,7 +20,6 @@ from voicebot.audio.hearing.events import (
 from voicebot.channels.keys import KeyBuffer
 from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import (
-    BotVoiceFrame,
     CallerTurnFrame,
     CallerVoiceFrame,
     CallOverFrame,
@@ -52,9 +51,6 @@ class PhoneListening(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, BotVoiceFrame):
-            self._call.listener.bot_speaks(frame.speaking)
-            return
         if isinstance(frame, SpokenFrame):
             self._expect(frame)
             return

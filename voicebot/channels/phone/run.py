@@ -19,9 +19,7 @@ RATE_HZ = 8000
 Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
 
 
-async def run_call(
-    kit: PhoneKit, parts: Parts, session: MediaSession, live: set[PhoneCall]
-) -> CallOutcome:
+async def run_call(kit: PhoneKit, parts: Parts, session: MediaSession, live: set[PhoneCall]) -> CallOutcome:
     """Runs one media session through ``parts`` (the deployment's ``pipelines/phone.py``).
 
     The call stands in ``live`` while it runs. Returns when the caller hung up, the socket was lost, or the bot has nothing more to say.

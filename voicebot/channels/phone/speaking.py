@@ -5,10 +5,9 @@ from __future__ import annotations
 from pipecat.frames.frames import Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from voicebot.audio.speaking.speaker import Speaker
+from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import (
     AnswerFrame,
-    BotVoiceFrame,
     CallerVoiceFrame,
     CallOverFrame,
     EmergencyFrame,
@@ -23,12 +22,12 @@ class PhoneSpeaking(FrameProcessor):
     """Speaks answers one after the other; a caller who is speaking is never spoken over.
 
     Args:
-        speaker: the call's speaker.
+        call: the call's parts.
     """
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, call: PhoneCall) -> None:
         super().__init__()
-        self._speaker = speaker
+        self._call = call
         self._caller_speaks = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -36,7 +35,7 @@ class PhoneSpeaking(FrameProcessor):
         if isinstance(frame, CallerVoiceFrame):
             self._caller_speaks = frame.speaking
         elif isinstance(frame, StopSpeakingFrame):
-            if await self._speaker.cut() is not None and frame.cause == "barge_in":
+            if await self._call.speaker.cut() is not None and frame.cause == "barge_in":
                 metrics.barge_ins.inc()
         elif isinstance(frame, AnswerFrame):
             await self._answer(frame)
@@ -52,23 +51,22 @@ class PhoneSpeaking(FrameProcessor):
                 await closer()
             heard = Heard(text="", complete=False)
         else:
-            await self._up(BotVoiceFrame(speaking=True))
-            heard = await self._speaker.say(frame.turn, frame.clauses, frame.waterfall.note)
-            await self._up(BotVoiceFrame(speaking=False))
+            self._call.begin_answer(frame.waterfall)
+            heard = await self._call.speaker.say(frame.turn, frame.clauses)
         frame.waterfall.note("finished_ms")
         timings = frame.waterfall.timings()
         if timings.first_heard_ms is not None and timings.last_voiced_ms is not None:
             metrics.turn_latency_s.observe((timings.first_heard_ms - timings.last_voiced_ms) / 1000)
         await self._up(SpokenFrame(turn=frame.turn, heard=heard, expects=frame.expects, timings=timings))
         if frame.after == "hand_over":
-            await self._up(CallOverFrame(outcome="handoff", reason="handed over"))
+            await self._up(CallOverFrame(outcome="handoff", reason="handed_over"))
         elif frame.after == "hang_up" and heard.complete:
-            await self._up(CallOverFrame(outcome="ended", reason="bot said goodbye"))
+            await self._up(CallOverFrame(outcome="ended", reason="goodbye"))
+        elif self._call.speech_failed:
+            await self._up(CallOverFrame(outcome="handoff", reason="speech_engine_down"))
 
     async def _emergency(self, frame: EmergencyFrame) -> None:
-        await self._up(BotVoiceFrame(speaking=True))
-        await self._speaker.say_line(frame.line)
-        await self._up(BotVoiceFrame(speaking=False))
+        await self._call.speaker.line(0, frame.line)
         if frame.outcome != "continue":
             await self._up(CallOverFrame(outcome=frame.outcome, reason=frame.reason))
 

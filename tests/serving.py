@@ -1,0 +1,83 @@
+"""A real server for tests: ``voicebot serve`` in processes of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_READY = re.compile(r"voicebot is ready.* at (http://\S+)")
+
+
+@dataclass
+class Serving:
+    """A running server. ``url`` is where it answers; ``lines`` is all it printed so far."""
+
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str] = field(default_factory=list)
+
+    def children(self, containing: str) -> list[psutil.Process]:
+        """Processes of this server whose command line contains a word, e.g. ``engines.host``."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [p for p in family if containing in " ".join(p.cmdline())]
+
+
+@contextmanager
+def serving(*arguments: str, data_dir: Path, **environment: str) -> Iterator[Serving]:
+    """Starts ``voicebot serve --port 0`` with ``arguments``, waits until it is ready, ends it.
+
+    The environment is ours without any ``VOICEBOT_*`` and ``TWILIO_*``, plus ``environment``.
+
+    Raises:
+        AssertionError: it did not become ready; the message holds what it printed.
+    """
+    base = {k: v for k, v in os.environ.items() if not k.startswith(("VOICEBOT_", "TWILIO_", "DATABASE_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voicebot.cli", "serve", "--port", "0", *arguments],
+        cwd=REPOSITORY,
+        env={**base, "VOICEBOT_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server = Serving(process, "")
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            server.lines.append(line)
+            found = _READY.search(line)
+            if found:
+                server.url = found.group(1)
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(60), "not ready in 60 s:\n" + "".join(server.lines)
+        assert server.url, "it ended:\n" + "".join(server.lines)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+        reader.join(5)
+        assert process.stdout is not None
+        process.stdout.close()
