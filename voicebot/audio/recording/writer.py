@@ -1,0 +1,249 @@
+"""Writes a call's recording while it runs: placing on the loop, sealing and disk in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import struct
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from voicebot.audio.recording.format import (
+    AUDIO_MAGIC,
+    AUDIO_SUFFIX,
+    EVENTS_SUFFIX,
+    RECORD_HEAD,
+    Header,
+    Kind,
+    Seal,
+)
+from voicebot.audio.recording.tracks import BOT, CALLER, Chunk, Tracks
+
+log = structlog.get_logger(__name__)
+
+MAX_QUEUED = 64
+"""Chunks that may wait for a slow disk (1 MB, a minute); beyond that audio becomes a gap."""
+
+MAX_QUEUED_EVENTS = 4096
+
+CLOSE_DEADLINE_S = 5.0
+
+
+@lru_cache(maxsize=1)
+def _disk() -> ThreadPoolExecutor:
+    """Shared by all recorders of the process; each keeps its own order."""
+    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="recording")
+
+
+class Recorder:
+    """One per media session. ``caller``, ``bot`` and ``event`` never block and never raise.
+
+    Writes ``PATH.vbrec`` (audio) and ``PATH.vbevents`` (events), mode 0600; where they exist already (the
+    session before a lost socket), ``PATH.2.vbrec`` and so on, as ``audio_path`` says after ``close``. A disk
+    that fails or hangs costs the recording, not the call: ``failed`` then says why, and so does the log.
+
+    Args:
+        path_base: path without suffix; its folder is made.
+        key: 32 bytes, the recording's own (derived from the subject's key).
+        conversation_id: written in the clear in the header.
+    """
+
+    def __init__(self, path_base: Path, key: bytes, conversation_id: str) -> None:
+        self.audio_path = path_base.with_name(path_base.name + AUDIO_SUFFIX)
+        self.events_path = path_base.with_name(path_base.name + EVENTS_SUFFIX)
+        self.failed: str | None = None
+        self.dropped_events = 0
+        self._conversation_id = conversation_id
+        self._tracks = Tracks()
+        self._audio_header = Header.new("audio", conversation_id, key)
+        self._events_header = Header.new("events", conversation_id, key)
+        self._audio_seal = Seal(key, self._audio_header)
+        self._events_seal = Seal(key, self._events_header)
+        self._audio_file: IO[bytes] | None = None
+        self._events_file: IO[bytes] | None = None
+        self._queue: deque[Chunk | dict[str, Any]] = deque()
+        self._queued_chunks = 0
+        self._guard = threading.Lock()  # the queue
+        self._writing = threading.Lock()  # the files
+        self._samples = 0
+        self._events = 0
+        self._scheduled = False
+        self._closing = False
+        self._ended = False
+        self._schedule()  # opens the files: a call of no sound leaves a recording of none
+
+    # --- on the event loop ------------------------------------------------------------
+
+    def caller(self, ulaw: bytes, timestamp_ms: int) -> None:
+        """What the caller said: mu-law whose first sample Twilio stamped ``timestamp_ms``."""
+        self._place(CALLER, ulaw, timestamp_ms)
+
+    def bot(self, ulaw: bytes, at_ms: int | None) -> None:
+        """What the caller heard, from ``at_ms`` of the media clock on (None: unknown, so not recorded)."""
+        if at_ms is not None:
+            self._place(BOT, ulaw, at_ms)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """A fact beside the sound; ``at_ms`` (media clock) is added where it is missing."""
+        if self._closing:
+            return
+        event = {"at_ms": self._tracks.head_ms, **event}
+        with self._guard:
+            if len(self._queue) - self._queued_chunks >= MAX_QUEUED_EVENTS:
+                self.dropped_events += 1
+                return
+            self._queue.append(event)
+        self._schedule()
+
+    async def close(self) -> None:
+        """Writes what is held and the end; afterwards the files are whole. Safe to call twice.
+
+        Waits for a slow disk, but not for ever: then ``failed`` is set.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        self._enqueue(self._tracks.rest())
+        writing = asyncio.get_running_loop().run_in_executor(_disk(), self._drain, True)
+        done, _ = await asyncio.wait([writing], timeout=CLOSE_DEADLINE_S)
+        if not done:
+            self._fail("the disk does not answer")
+        log.info(
+            "recording_closed",
+            seconds=self._samples // 8000,
+            late_ms=self._tracks.late_ms,
+            dropped_ms=self._tracks.dropped_ms,
+            dropped_events=self.dropped_events,
+            failed=self.failed,
+        )
+
+    def _place(self, channel: int, ulaw: bytes, at_ms: int) -> None:
+        if self._closing or not ulaw:
+            return
+        chunks = self._tracks.place(channel, ulaw, at_ms)
+        if chunks:
+            self._enqueue(chunks)
+            self._schedule()
+
+    def _enqueue(self, chunks: list[Chunk]) -> None:
+        with self._guard:
+            for chunk in chunks:
+                if self._queued_chunks < MAX_QUEUED:
+                    self._queue.append(chunk)
+                    self._queued_chunks += 1
+                    continue
+                last = self._queue[-1]
+                if self.failed is None:
+                    log.error("recording_gap", reason="the disk does not keep up")
+                if isinstance(last, Chunk) and not last.ulaw:
+                    self._queue[-1] = Chunk(last.samples + chunk.samples)
+                else:
+                    self._queue.append(Chunk(chunk.samples))
+                    self._queued_chunks += 1
+
+    def _schedule(self) -> None:
+        with self._guard:
+            if self._scheduled:
+                return
+            self._scheduled = True
+        _disk().submit(self._drain)
+
+    # --- in the thread ----------------------------------------------------------------
+
+    def _drain(self, end: bool = False) -> None:
+        with self._writing:
+            if self._ended:
+                return
+            self._ended = end
+            try:
+                self._write(end)
+            except OSError as error:
+                self._fail(f"{type(error).__name__}: {error.strerror}")
+            finally:
+                if end:
+                    self._close_files()
+
+    def _write(self, end: bool) -> None:
+        if self._audio_file is None and self.failed is None:
+            self._open_files()
+        while True:
+            with self._guard:
+                if not self._queue:
+                    self._scheduled = False
+                    break
+                item = self._queue.popleft()
+                self._queued_chunks -= isinstance(item, Chunk)
+            if self.failed is None:
+                self._write_one(item)
+        if end and self.failed is None:
+            self._record(Kind.END, json.dumps({"samples": self._samples}).encode())
+            self._line(Kind.END, {"events": self._events})
+        for file in (self._audio_file, self._events_file):
+            if file is not None:
+                file.flush()
+                if end:
+                    os.fsync(file.fileno())
+
+    def _write_one(self, item: Chunk | dict[str, Any]) -> None:
+        if not isinstance(item, Chunk):
+            self._events += 1
+            self._line(Kind.EVENT, item)
+            return
+        self._samples += item.samples
+        if item.ulaw:
+            self._record(Kind.AUDIO, item.ulaw)
+        else:
+            self._record(Kind.GAP, struct.pack("<Q", item.samples))
+
+    def _record(self, kind: Kind, plaintext: bytes) -> None:
+        assert self._audio_file is not None
+        sealed = self._audio_seal.close(kind, plaintext)
+        self._audio_file.write(RECORD_HEAD.pack(len(sealed), kind) + sealed)
+
+    def _line(self, kind: Kind, value: dict[str, Any]) -> None:
+        assert self._events_file is not None
+        plaintext = json.dumps(value, ensure_ascii=False, default=str).encode()
+        sealed = self._events_seal.close(kind, plaintext)
+        self._events_file.write(b"%d %s\n" % (kind, base64.b64encode(sealed)))
+
+    def _open_files(self) -> None:
+        self.audio_path.parent.mkdir(parents=True, exist_ok=True)
+        base = self.audio_path.name.removesuffix(AUDIO_SUFFIX)
+        session = 1
+        while True:
+            try:
+                self._audio_file = _private(self.audio_path)
+                break
+            except FileExistsError:
+                session += 1
+                self.audio_path = self.audio_path.with_name(f"{base}.{session}{AUDIO_SUFFIX}")
+                self.events_path = self.audio_path.with_name(f"{base}.{session}{EVENTS_SUFFIX}")
+        self._events_file = _private(self.events_path)
+        header = self._audio_header.to_json()
+        self._audio_file.write(AUDIO_MAGIC + struct.pack("<I", len(header)) + header)
+        self._events_file.write(self._events_header.to_json() + b"\n")
+
+    def _close_files(self) -> None:
+        for file in (self._audio_file, self._events_file):
+            if file is not None:
+                try:
+                    file.close()
+                except OSError as error:
+                    self._fail(f"{type(error).__name__}: {error.strerror}")
+
+    def _fail(self, reason: str) -> None:
+        if self.failed is None:
+            self.failed = reason
+            log.error("recording_lost", reason=reason, remedy="free or mend the disk; the call goes on")
+
+
+def _private(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
