@@ -28,7 +28,9 @@ from voicebot.audio.engines.types import Transcript
 from voicebot.core.conversation import FREE, Expects
 from voicebot.core.settings import load_settings
 
-LINES = Path(__file__).resolve().parent.parent.parent / "recordings" / "lines"
+ROOT = Path(__file__).resolve().parent.parent.parent
+LINES = ROOT / "recordings" / "lines"
+PHRASES = ROOT / "business" / "phrases.yaml"
 PACKET = 800  # samples, 100 ms
 PAUSE = bytes([mulaw.SILENCE]) * 2400  # 300 ms before and after, as the listener hands over
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -85,7 +87,7 @@ async def measure(stt: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Every one of those lines through one engine."""
     with tempfile.TemporaryDirectory(prefix="bench-lines-") as folder:
         settings = load_settings(stt=stt, data_dir=Path(folder))
-        hosts = EngineHosts(choose(settings), Path(folder))
+        hosts = EngineHosts(choose(settings), Path(folder), phrases=PHRASES)
         await hosts.start()
         try:
             transcriber = GrpcTranscriber(hosts.targets.stt)

@@ -37,11 +37,11 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
+
+from scripts.bench.stock_services import Answers, CannedLLM, HostSTT, HostTTS
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber
 from voicebot.audio.engines.hosts import EngineHosts
-
-from scripts.bench.stock_services import Answers, CannedLLM, HostSTT, HostTTS
 from voicebot.core.settings import load_settings
 
 RATE_HZ = 8000
@@ -136,7 +136,9 @@ async def serve(options: argparse.Namespace) -> None:
     overrides = {"deployment": str(options.deployment)} if options.deployment else {}
     settings = load_settings(**overrides)
     with tempfile.TemporaryDirectory(prefix="stock-") as sockets:
-        hosts = EngineHosts(choose(settings), Path(sockets))
+        hosts = EngineHosts(
+            choose(settings), Path(sockets), phrases=settings.deployment / "business" / "phrases.yaml"
+        )
         await hosts.start()
         try:
             app = build(hosts, *read_answers(options.answers))

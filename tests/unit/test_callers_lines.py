@@ -1,0 +1,76 @@
+"""The callers' recorded lines: what is listed is there, sounds like a phone, and is new to the server.
+
+A demo in which the caller says what the server was built from would prove nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from voicebot.audio import mulaw
+from voicebot.audio.engines.phrases import expand, normalise, read_phrases
+from voicebot.dialogue.patterns import expand as expand_pattern
+from voicebot.proof.simulation.clips import read_wav
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LINES = ROOT / "recordings" / "lines"
+ENTRIES = yaml.safe_load((LINES / "lines.yaml").read_text())
+
+# Said in one way only, by everybody.
+UNIVERSAL = {"affirm", "deny", "interrupt_stop", "uh_huh", "mm_hm"}
+
+
+def _name(entry: dict) -> str:
+    return f"{entry['voice']}/{entry['name']}"
+
+
+def test_what_is_listed_is_there_and_nothing_else() -> None:
+    files = {str(path.relative_to(LINES).with_suffix("")) for path in LINES.glob("*/*.wav")}
+
+    assert files == {_name(entry) for entry in ENTRIES}
+
+
+def test_lines_come_from_the_texts_beside_them() -> None:
+    texts = yaml.safe_load((LINES / "texts.yaml").read_text())["lines"]
+    said = {
+        f"{voice}/{name}": " ".join(text.replace("|", " ").split())
+        for voice, lines in texts.items()
+        for name, text in lines.items()
+    }
+
+    assert said == {_name(entry): entry["text"] for entry in ENTRIES if entry["text"]}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=_name)
+def test_a_line_is_telephone_audio_at_the_common_level(entry: dict) -> None:
+    data = (LINES / entry["voice"] / f"{entry['name']}.wav").read_bytes()
+    ulaw = read_wav(data)
+    power = np.mean((mulaw.decode(ulaw)[: len(ulaw) // 160 * 160].reshape(-1, 160) / 32768.0) ** 2, axis=1)
+    voiced = power[power > power.max() * 1e-3]
+
+    assert data[20:22] == b"\x07\x00", "format 7 is mu-law"
+    assert len(ulaw) / 8000 == pytest.approx(entry["seconds"], abs=0.01)
+    assert 10 * np.log10(voiced.mean()) == pytest.approx(-20, abs=2)
+
+
+def test_all_lines_together_stay_small() -> None:
+    assert sum(path.stat().st_size for path in LINES.glob("*/*.wav")) < 2_000_000
+
+
+def test_the_server_was_built_from_none_of_them() -> None:
+    intents = yaml.safe_load((ROOT / "business" / "intents.yaml").read_text())["intents"]
+    known = set(expand(read_phrases(ROOT / "business" / "phrases.yaml"), limit=10**9))
+    known |= {
+        normalise(sentence)
+        for intent in intents.values()
+        for example in intent["examples"]
+        for sentence in expand_pattern(example)
+    }
+    assert normalise("When are you open?") in known, "the near miss: this one it was built from"
+
+    new = [e for e in ENTRIES if e["text"] and e["name"] not in UNIVERSAL]
+    assert [_name(e) for e in new if normalise(e["text"]) in known] == []
