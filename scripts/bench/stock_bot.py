@@ -108,7 +108,7 @@ def build(hosts: EngineHosts, greeting: str, answers: Answers) -> FastAPI:
     """The web application: the voice webhook and the media socket."""
     app = FastAPI()
     transcriber = GrpcTranscriber(hosts.targets.stt)
-    speech = GrpcSpeech(hosts.targets.tts)
+    speech = GrpcSpeech(hosts.targets.tts, hosts.voice_id)
 
     @app.post("/twilio/voice")
     async def voice(request: Request) -> Response:
