@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voicebot.audio.hearing.vad import WINDOW_MS
-
 
 @dataclass(frozen=True)
 class OnsetRules:
@@ -37,13 +35,14 @@ OVER_BOT = OnsetRules(windows=3, floor_dbfs=-42.0)
 
 
 class Onset:
-    """Counts voiced windows in a row. ``start_ms`` is where the run began."""
+    """Counts voiced windows in a row. ``start_ms`` is where the run began, ``loudest_dbfs`` its peak."""
 
     def __init__(self, rules: OnsetRules) -> None:
         self._rules = rules
         self._run = 0
         self._certain = 0
         self.start_ms = 0
+        self.loudest_dbfs = -100.0
 
     def push(self, probability: float, level_dbfs: float, window_ms: int) -> bool:
         """The next window, which begins at ``window_ms``. True in the window that makes the onset."""
@@ -53,14 +52,11 @@ class Onset:
             return False
         if self._run == 0:
             self.start_ms = window_ms
+            self.loudest_dbfs = level_dbfs
         self._run += 1
+        self.loudest_dbfs = max(self.loudest_dbfs, level_dbfs)
         self._certain = self._certain + 1 if probability >= rules.certain else 0
         return self._run >= rules.windows or self._certain >= 2
-
-    @property
-    def run_ms(self) -> int:
-        """Length of the run so far."""
-        return self._run * WINDOW_MS
 
     def reset(self) -> None:
         """Forgets the run."""

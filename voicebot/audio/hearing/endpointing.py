@@ -34,11 +34,11 @@ class EndpointRules:
         longest_turn: ms from the start after which a turn is ended in any case.
     """
 
-    sounds_finished: int = 260
+    sounds_finished: int = 280
     sounds_unsure: int = 900
     sounds_unfinished: int = 1600
     silence_alone: int = 800
-    proven: int = 260
+    proven: int = 280
     nearly: int = 900
     digits_open: int = 2500
     digits_lost: int = 1200

@@ -24,10 +24,11 @@ log = structlog.get_logger(__name__)
 PACKET_BYTES = 2 * 8 * 80
 """Audio goes to the recogniser 80 ms at a time: at 20 ms the RPC itself costs four times as much."""
 
-PAUSE_MS = 96
-"""Silence (three windows) after which the words so far are decoded and smart-turn is asked."""
+PAUSE_MS = 128
+"""Silence after which the words so far are decoded and smart-turn is asked; most pauses inside a sentence
+are shorter."""
 
-JUDGE_AT_MS = (PAUSE_MS, 240, 500, 900, 1300)
+JUDGE_AT_MS = (PAUSE_MS, 256, 512, 900, 1300)
 """Silences at which smart-turn is asked again: it hears the pause grow."""
 
 JUDGE_BYTES = 2 * 8000 * 8

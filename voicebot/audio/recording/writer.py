@@ -118,6 +118,7 @@ class Recorder:
             self._fail("the disk does not answer")
         log.info(
             "recording_closed",
+            conversation=self._conversation_id,
             seconds=self._samples // 8000,
             late_ms=self._tracks.late_ms,
             dropped_ms=self._tracks.dropped_ms,
@@ -142,7 +143,11 @@ class Recorder:
                     continue
                 last = self._queue[-1]
                 if self.failed is None:
-                    log.error("recording_gap", reason="the disk does not keep up")
+                    log.error(
+                        "recording_gap",
+                        conversation=self._conversation_id,
+                        reason="the disk does not keep up",
+                    )
                 if isinstance(last, Chunk) and not last.ulaw:
                     self._queue[-1] = Chunk(last.samples + chunk.samples)
                 else:
@@ -242,7 +247,12 @@ class Recorder:
     def _fail(self, reason: str) -> None:
         if self.failed is None:
             self.failed = reason
-            log.error("recording_lost", reason=reason, remedy="free or mend the disk; the call goes on")
+            log.error(
+                "recording_lost",
+                conversation=self._conversation_id,
+                reason=reason,
+                remedy="free or mend the disk; the call goes on",
+            )
 
 
 def _private(path: Path) -> IO[bytes]:
