@@ -49,7 +49,7 @@ class SpeechError(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """One recorded line. ``text`` may hold ``|`` (a pause) and is otherwise what is said."""
+    """One recorded line. ``text`` may hold ``|`` (a pause; two make a long one), else is what is said."""
 
     voice: str
     name: str
@@ -127,10 +127,11 @@ def say(voice: dict, line: Line) -> Samples:
     digits = line.name.startswith(("order_", "postcode_"))
     stretch = voice.get("digits_stretch" if digits else "stretch", 1.0)
     parts: list[Samples] = []
-    for phrase in line.text.split("|"):
-        if parts:
+    for nth, phrase in enumerate(line.text.split("|")):
+        if nth:
             parts.append(silence(voice.get("pause_ms", 300)))
-        parts.append(level(telephone_band(synthesise(voice, phrase.strip(), stretch=stretch))))
+        if phrase.strip():
+            parts.append(level(telephone_band(synthesise(voice, phrase.strip(), stretch=stretch))))
     return np.concatenate([silence(EDGE_MS), *parts, silence(EDGE_MS)])
 
 
