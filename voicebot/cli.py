@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -174,7 +174,7 @@ def call(
 
 
 @contextmanager
-def _database_url(settings: Settings) -> Iterator[str]:
+def _database_url(settings: Settings) -> Generator[str]:
     from voicebot.core.store.embedded import EmbeddedPostgres
 
     if settings.database_url is not None:

@@ -74,7 +74,7 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
         """The newest conversations first; ``before`` pages back by ``created_at``."""
         async with console.database.transaction() as tx:
             rows = await console.conversations.list(tx, limit=limit, before=before)
-        return [ConversationRow(**{k: row.get(k) for k in ConversationRow.model_fields}) for row in rows]
+        return [ConversationRow.model_validate({k: row[k] for k in ConversationRow.model_fields}) for row in rows]
 
     @router.get("/conversations/{conversation_id}")
     async def conversation(conversation_id: str) -> ConversationDetail:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
@@ -68,7 +68,7 @@ class NodeApp:
         self.app = FastAPI(title="voicebot", version=__version__, lifespan=self._lifespan)
 
     @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await self._build(app, stack)
             yield

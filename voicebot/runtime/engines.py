@@ -30,7 +30,6 @@ async def run_engines(settings: Settings, sockets: Path, out: Console) -> None:
         EngineUnavailable: an engine cannot be started as configured.
     """
     choice = choose(settings)
-    sockets.mkdir(parents=True, exist_ok=True)
     hosts = engine_hosts(settings, choice, sockets)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

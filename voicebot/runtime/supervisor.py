@@ -206,6 +206,7 @@ class Supervisor:
             "-m",
             "voicebot.runtime.node",
             stdin=asyncio.subprocess.PIPE,
+            env={**os.environ, "LOGURU_AUTOINIT": "False"},  # Pipecat logs before we can lead it into ours
             start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, which drains
         )
         assert process.stdin is not None
@@ -240,7 +241,7 @@ class Supervisor:
                         watcher.result()
                 try:
                     answer = await client.get(f"{self.local_url}/readyz")
-                    if answer.status_code == httpx.codes.OK:
+                    if answer.is_success:
                         return
                     wrong = answer.text
                 except httpx.TransportError:

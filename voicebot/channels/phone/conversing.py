@@ -35,9 +35,13 @@ _CLOSE_S = 2.5  # how long a turn waits for the one before it to be written down
 class Phrases(Protocol):
     """The deployment's lines for a slow and for a late answer."""
 
-    def filler(self) -> Clause: ...
+    def filler(self) -> Clause:
+        """Said when an answer takes longer than ``FILLER_S``."""
+        ...
 
-    def fallback(self) -> Clause: ...
+    def fallback(self) -> Clause:
+        """Said instead of an answer that takes longer than ``FALLBACK_S``."""
+        ...
 
 
 class TooSlow(Exception):  # noqa: N818  # a state of the turn
@@ -65,6 +69,7 @@ class Conversing(FrameProcessor):
         self._closed.set()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerTurnFrame):
             await self._turn(frame)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipecat.frames.frames import DataFrame, SystemFrame
 
@@ -63,7 +64,7 @@ class EmergencyFrame(DataFrame):
     """Down: speak a pre-rendered line that needs no engine, then leave as ``outcome`` says."""
 
     line: str = field(kw_only=True)
-    outcome: str = field(kw_only=True)
+    outcome: Literal["continue", "handoff"] = field(kw_only=True)
     reason: str = field(kw_only=True)
 
 
@@ -81,5 +82,5 @@ class SpokenFrame(SystemFrame):
 class CallOverFrame(SystemFrame):
     """Up: nothing more to say; the call ends or goes to a person (``ended``, ``handoff``)."""
 
-    outcome: str = field(kw_only=True)
+    outcome: Literal["ended", "handoff"] = field(kw_only=True)
     reason: str = field(kw_only=True)

@@ -29,7 +29,7 @@ from voicebot.channels.phone.frames import (
 )
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.channels.twilio.media import CallOutcome
-from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Stop
+from voicebot.channels.twilio.wire import Dtmf, Mark, Media
 from voicebot.core import metrics
 from voicebot.core.conversation import FREE, CallStarted, Keys, NotHeard, Silence, TurnInput
 
@@ -48,8 +48,10 @@ class PhoneListening(FrameProcessor):
         self._call = call
         self._keys = KeyBuffer()
         self._key_timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, SpokenFrame):
             self._expect(frame)
@@ -59,11 +61,12 @@ class PhoneListening(FrameProcessor):
             return
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
-            self.create_task(self._pump())
-            self.create_task(self._read())
+            self._tasks = [self.create_task(self._pump()), self.create_task(self._read())]
 
     async def cleanup(self) -> None:
-        """Ends the timers with the pipeline."""
+        """Ends the timer and the tasks with the pipeline."""
+        for task in self._tasks:
+            await self.cancel_task(task)
         if self._key_timer is not None:
             self._key_timer.cancel()
         await super().cleanup()
@@ -79,7 +82,7 @@ class PhoneListening(FrameProcessor):
                 call.speaker.mark_returned(message.name)
             elif isinstance(message, Dtmf):
                 await self._key(message.digit)
-            elif isinstance(message, Stop):
+            else:
                 break
         call.finish(CallOutcome(kind="lost", reason="media ended"))
 
@@ -126,7 +129,10 @@ class PhoneListening(FrameProcessor):
         wait_s = self._keys.wait_s(self._call.clock())
         if wait_s is not None:
             loop = asyncio.get_running_loop()
-            self._key_timer = loop.call_later(wait_s, lambda: self.create_task(self._keys_due()))
+            self._key_timer = loop.call_later(wait_s, self._on_key_timer)
+
+    def _on_key_timer(self) -> None:
+        self.create_task(self._keys_due())
 
     async def _keys_due(self) -> None:
         await self._keyed(self._keys.due(self._call.clock()))

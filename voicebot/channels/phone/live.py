@@ -17,6 +17,7 @@ class LiveTranscript(FrameProcessor):
         self._call = call
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, PartialWordsFrame):
             self._call.publish("caller.partial", {"text": frame.text})

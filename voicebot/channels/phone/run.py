@@ -22,8 +22,8 @@ Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
 async def run_call(kit: PhoneKit, parts: Parts, session: MediaSession, live: set[PhoneCall]) -> CallOutcome:
     """Runs one media session through ``parts`` (the deployment's ``pipelines/phone.py``).
 
-    The call stands in ``live`` while it runs. Returns when the caller hung up, the socket was lost, or the bot has nothing more to say.
-    Everything that the call opened is closed when it returns, cancellation included.
+    The call stands in ``live`` while it runs. Returns when the media went away or the bot has nothing more
+    to say. Everything that the call opened is closed when it returns, cancellation included.
     """
     metrics.calls_started.labels(str(session.resumed).lower()).inc()
     metrics.calls_active.inc()

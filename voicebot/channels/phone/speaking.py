@@ -31,6 +31,7 @@ class PhoneSpeaking(FrameProcessor):
         self._caller_speaks = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerVoiceFrame):
             self._caller_speaks = frame.speaking
