@@ -34,6 +34,8 @@ Transaction = AsyncConnection[DictRow]
 _RV = TypeVar("_RV")
 _CLIENT_SLACK_S = 0.2
 """The server ends a slow statement first, with a clean error; if it does not, we hang up."""
+_IDLE_IN_TRANSACTION_MS = 15_000
+"""A node that hangs with a transaction open loses it, and its row locks with it."""
 
 # SQLSTATE classes in which it is the server that fails, not the statement.
 _SERVER_FAILS = frozenset({"08", "53", "57", "58", "F0"})
@@ -128,14 +130,8 @@ class Database:
             DatabaseDown: no connection within ``timeout_s``, a statement took longer than
                 that, or the server failed.
         """
+        connection = await self._begin()
         try:
-            async with asyncio.timeout(self.timeout_s):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise DatabaseDown(f"all connections in use for {self.timeout_s:.1f} s") from error
-        connection: _Connection | None = None
-        try:
-            connection = await self._begin()
             try:
                 yield connection
             except BaseException:
@@ -147,14 +143,10 @@ class Database:
                 raise _down(error) from error
             raise
         finally:
-            try:
-                if connection is not None:
-                    await self._put_back(connection)
-            finally:
-                self._slots.release()
+            await self._put_back(connection)
 
     async def healthy(self) -> bool:
-        """Whether a transaction works now; never raises, never takes longer than about 2 x ``timeout_s``."""
+        """Whether a transaction works now; never raises, never takes longer than twice ``timeout_s``."""
         try:
             async with self.transaction() as tx:
                 await tx.execute("SELECT 1")
@@ -169,34 +161,41 @@ class Database:
             await self._idle.pop().close()
 
     async def _begin(self) -> _Connection:
-        """A connection on which BEGIN has just worked; stale ones are thrown away."""
+        """A slot and a connection on which BEGIN has just worked, all within ``timeout_s``."""
         if self._closed:
-            raise DatabaseDown("the database was closed")
-        while self._idle:
-            connection = self._idle.pop()
+            raise DatabaseDown("the database was closed by this process")
+        slot = False
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                slot = await self._slots.acquire()
+                return await self._idle_or_new()
+        except TimeoutError as error:
+            if slot:
+                self._slots.release()
+                raise _down(error) from error
+            raise DatabaseDown(f"all connections were in use for {self.timeout_s:.1f} s") from error
+        except BaseException as error:
+            if slot:
+                self._slots.release()
+            if isinstance(error, psycopg.Error | OSError):
+                raise _down(error) from error
+            raise
+
+    async def _idle_or_new(self) -> _Connection:
+        while True:
+            new = not self._idle
+            connection = await self._connect() if new else self._idle.pop()
             try:
                 await connection.execute("BEGIN")
-            except _NoAnswer:  # hung: the other connections are no better
+            except psycopg.Error as error:
                 await connection.close()
-                raise
-            except psycopg.Error:
-                await connection.close()
-                continue
+                if new or isinstance(error, _NoAnswer):  # hung: the other connections are no better
+                    raise
             except BaseException:
                 await connection.close()
                 raise
-            return connection
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                connection = await self._connect()
-        except (TimeoutError, OSError) as error:
-            raise _down(error) from error
-        try:
-            await connection.execute("BEGIN")
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
+            else:
+                return connection
 
     async def _connect(self) -> _Connection:
         connection = await _Connection.connect(
@@ -208,18 +207,26 @@ class Database:
         )
         connection.deadline_s = self.timeout_s + _CLIENT_SLACK_S
         milliseconds = round(self.timeout_s * 1000)
-        await connection.execute(
-            f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
-            "SET idle_in_transaction_session_timeout = 15000; SET timezone = 'UTC'".encode()
-        )
+        try:
+            await connection.execute(
+                f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
+                f"SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS};"
+                "SET timezone = 'UTC'".encode()
+            )
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def _put_back(self, connection: _Connection) -> None:
-        healthy = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if healthy and not self._closed:
-            self._idle.append(connection)
-        else:
-            await connection.close()
+        try:
+            idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            if idle and not self._closed:
+                self._idle.append(connection)
+            else:
+                await connection.close()
+        finally:
+            self._slots.release()
 
 
 async def _roll_back(connection: _Connection) -> None:

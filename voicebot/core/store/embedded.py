@@ -32,6 +32,7 @@ from urllib.parse import quote
 import psycopg
 
 from voicebot.core.store import binaries, placement, postmaster
+from voicebot.core.store.data_dir import make_data_dir
 
 ROLE = DATABASE = "voicebot"
 START_TIMEOUT_S = 60.0
@@ -112,10 +113,10 @@ class EmbeddedPostgres:
             try:
                 return cls._own(data_dir, "command", settings or {})
             except AlreadyRunning:
-                place = _place(data_dir)
-                running = _read(place.cluster)
-                if running is not None and running.ready and running.runs_in(place.cluster):
-                    return cls(_url(running.socket_dir), place.cluster, None)
+                cluster = _found(data_dir)
+                running = _read(cluster)
+                if running is not None and running.ready and running.runs_in(cluster):
+                    return cls(_url(running.socket_dir), cluster, None)
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"the Postgres of {data_dir} is being started by another process and does not become "
@@ -126,9 +127,9 @@ class EmbeddedPostgres:
     @classmethod
     def _own(cls, data_dir: Path, role: Role, settings: Mapping[str, str]) -> EmbeddedPostgres:
         data_dir = data_dir.absolute()
-        place = _place(data_dir)
-        lock = _Lock(data_dir / "postgres.lock", role)
+        lock = _Lock(data_dir, role)
         try:
+            place = _place(data_dir)
             server = _Server(data_dir, place, lock, {**SETTINGS, **settings})
             server.start()
         except BaseException:
@@ -172,11 +173,11 @@ def erase(data_dir: Path) -> None:
     data_dir = data_dir.absolute()
     if not data_dir.exists():
         return
-    place = _place(data_dir)
-    lock = _Lock(data_dir / "postgres.lock", "command")
+    lock = _Lock(data_dir, "command")
     try:
-        home = place.cluster.parent
-        shutil.rmtree(place.cluster, ignore_errors=True)
+        cluster = _found(data_dir)
+        home = cluster.parent
+        shutil.rmtree(cluster, ignore_errors=True)
         if home != data_dir and home.parent == placement.SYSTEM_DIR:
             shutil.rmtree(home, ignore_errors=True)
         (data_dir / "postgres.place").unlink(missing_ok=True)
@@ -189,6 +190,13 @@ def erase(data_dir: Path) -> None:
 def _place(data_dir: Path) -> placement.Placement:
     try:
         return placement.place(data_dir)
+    except placement.PlacementError as error:
+        raise EmbeddedPostgresError(str(error)) from error
+
+
+def _found(data_dir: Path) -> Path:
+    try:
+        return placement.found(data_dir.absolute())
     except placement.PlacementError as error:
         raise EmbeddedPostgresError(str(error)) from error
 
@@ -209,25 +217,30 @@ def _url(socket_dir: str) -> str:
 class _Lock:
     """The right to run the server of one data directory."""
 
-    def __init__(self, path: Path, role: Role) -> None:
+    def __init__(self, data_dir: Path, role: Role) -> None:
+        path = data_dir / "postgres.lock"
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            make_data_dir(data_dir)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except PermissionError as error:
             raise EmbeddedPostgresError(
-                f"{path} belongs to another user: run as that user, or as root, or choose another "
-                "VOICEBOT_DATA_DIR"
+                f"{path} cannot be written: {data_dir} belongs to another user. Run as that user, or as "
+                "root, or choose another VOICEBOT_DATA_DIR"
             ) from error
+        except OSError as error:
+            raise EmbeddedPostgresError(f"data directory {data_dir}: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._file, 200, 0)
             os.close(self._file)
-            raise AlreadyRunning(_held_by(path.parent, holder)) from None
+            raise AlreadyRunning(_held_by(data_dir, holder)) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps({"pid": os.getpid(), "role": role}).encode(), 0)
         if os.geteuid() == 0:  # whoever owns the data directory may run the server another time
-            owner = path.parent.stat()
+            owner = data_dir.stat()
             os.fchown(self._file, owner.st_uid, owner.st_gid)
+        os.register_at_fork(after_in_child=self.release)  # a forked child must not keep it after us
 
     def release(self) -> None:
         if self._file >= 0:
@@ -260,6 +273,7 @@ class _Server:
         self._settings = settings
         self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner_pid = os.getpid()
         self._bin = self._reachable_binaries()
         self.socket_dir = str(self._socket_dir())
 
@@ -281,6 +295,8 @@ class _Server:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
+        if os.getpid() != self._owner_pid:  # a forked child of ours at its exit
+            return
         atexit.unregister(self.stop)
         process = self._process
         if process is not None:
@@ -288,6 +304,7 @@ class _Server:
                 if process.poll() is not None:
                     break
                 process.send_signal(how)
+                process.send_signal(signal.SIGCONT)  # a stopped process would not hear it
                 try:
                     process.wait(seconds)
                 except subprocess.TimeoutExpired:
@@ -306,7 +323,8 @@ class _Server:
 
     def _socket_dir(self) -> Path:
         beside = self._cluster.parent / "postgres.socket"
-        if len(os.fsencode(beside / _SOCKET_NAME)) <= _SOCKET_PATH_MAX:
+        short = len(os.fsencode(beside / _SOCKET_NAME)) <= _SOCKET_PATH_MAX
+        if short and not set(',"') & set(str(beside)):  # libpq reads a comma as the end of a host
             return beside
         name = hashlib.sha256(os.fsencode(self._cluster)).hexdigest()[:12]
         return Path("/tmp") / f"voicebot-{self._account.uid}-{name}"  # noqa: S108  # entered only if ours
@@ -321,6 +339,7 @@ class _Server:
                     told.add(pid)
                     try:
                         os.kill(pid, how)
+                        os.kill(pid, signal.SIGCONT)  # a stopped process would not hear it
                     except ProcessLookupError:
                         continue
                 if time.monotonic() > deadline:
@@ -394,7 +413,8 @@ class _Server:
 
         def keep() -> None:
             try:
-                with self._log.open("wb") as log:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+                with open(os.open(self._log, flags, 0o600), "wb") as log:
                     self._process = subprocess.Popen(
                         command,
                         stdin=subprocess.DEVNULL,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from voicebot.core.store.database import DatabaseDown
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -21,18 +23,32 @@ _HERE = Path(__file__).with_name("migrations")
 
 
 class SchemaMismatch(Exception):
-    """The database is at another schema version than this voicebot."""
+    """The database is at another schema version than this voicebot.
 
-    def __init__(self, found: str, expected: str) -> None:
+    Attributes:
+        found: the database's version, None if its tables are not voicebot's.
+        expected: the version this code needs.
+    """
+
+    def __init__(self, found: str | None, expected: str) -> None:
         self.found = found
         self.expected = expected
-        if found > expected:
-            remedy = "it was written by a newer voicebot: run that version, or restore a backup made before"
+        if found is None:
+            message = (
+                f"the database holds tables that are not voicebot's (this voicebot needs schema version "
+                f"{expected}): give it an empty database"
+            )
+        elif found > expected:
+            message = (
+                f"the database is at schema version {found}, this voicebot needs {expected}: a newer "
+                "voicebot ran `voicebot db migrate` on it. Run that version, or restore an older backup"
+            )
         else:
-            remedy = "stop all nodes, make a backup, then run `voicebot db migrate`"
-        super().__init__(
-            f"the database is at schema version {found}, this voicebot needs {expected}: {remedy}"
-        )
+            message = (
+                f"the database is at schema version {found}, this voicebot needs {expected}: stop all nodes, "
+                "make a backup, then run `voicebot db migrate`"
+            )
+        super().__init__(message)
 
 
 def expected_version() -> str:
@@ -45,8 +61,10 @@ def found_version(url: str) -> str | None:
 
     Raises:
         SchemaMismatch: it holds tables, but not ours.
+        DatabaseDown: it cannot be reached.
     """
-    with psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+    with _connect(url) as connection:
+        connection.autocommit = True
         return _found(connection)
 
 
@@ -55,6 +73,7 @@ def ensure_schema(url: str) -> None:
 
     Raises:
         SchemaMismatch: names both versions and what to run.
+        DatabaseDown: it cannot be reached.
     """
     found = found_version(url)
     if found == expected_version():
@@ -72,6 +91,7 @@ def migrate(url: str) -> list[str]:
 
     Raises:
         SchemaMismatch: the database is newer than this code, or not ours.
+        DatabaseDown: it cannot be reached.
     """
     return _upgrade(url, only_empty=False)
 
@@ -81,10 +101,7 @@ def _upgrade(url: str, *, only_empty: bool) -> list[str]:
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine, pool, text
 
-    def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="voicebot migrate")
-
-    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=pool.NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(url), poolclass=pool.NullPool)
     with engine.connect() as connection, connection.begin():
         connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
@@ -101,6 +118,16 @@ def _upgrade(url: str, *, only_empty: bool) -> list[str]:
         pending = [step.revision for step in script.iterate_revisions("head", found or "base")]
         command.upgrade(config, "head")
         return pending[::-1]
+
+
+def _connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
+    try:
+        return psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="voicebot-migrate")
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()
+        raise DatabaseDown(
+            f"the database cannot be reached: {reason[-1] if reason else 'no answer'}"
+        ) from error
 
 
 def _config() -> Config:
@@ -125,5 +152,5 @@ def _found(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
         " AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
     ).fetchone()
     if row is not None and row[0]:
-        raise SchemaMismatch("unknown (its tables are not voicebot's)", expected_version())
+        raise SchemaMismatch(None, expected_version())
     return None

@@ -17,8 +17,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicebot.core.store.data_dir import make_data_dir
-
 SYSTEM_DIR = Path("/var/lib/voicebot")
 LAUNCHER = Path(__file__).with_name("launch.py")
 _ACCOUNTS = ("voicebot", "postgres", "nobody")
@@ -47,15 +45,12 @@ class Placement:
 def place(data_dir: Path) -> Placement:
     """Decides and remembers where the database of ``data_dir`` lies; makes the folders above it.
 
+    Only for whoever holds the data directory's lock.
+
     Raises:
         PlacementError: it cannot lie anywhere, or a remembered place is gone.
     """
-    data_dir = data_dir.absolute()
     root = os.geteuid() == 0
-    try:
-        make_data_dir(data_dir)
-    except OSError as error:
-        raise PlacementError(f"data directory {data_dir} cannot be made: {error.strerror}") from error
     cluster = _remembered(data_dir)
     if not root:
         return Placement(cluster or data_dir / "postgres", Account(os.getuid(), os.getgid()))
@@ -70,6 +65,15 @@ def place(data_dir: Path) -> Placement:
                 )
             cluster = _elsewhere(data_dir)
     return Placement(cluster, account)
+
+
+def found(data_dir: Path) -> Path:
+    """Where the database of ``data_dir`` lies, if there is one; decides nothing.
+
+    Raises:
+        PlacementError: the remembered place is gone.
+    """
+    return _remembered(data_dir) or data_dir / "postgres"
 
 
 def can_reach(account: Account, *paths: Path) -> bool:
