@@ -234,13 +234,14 @@ class Stream:
 
     async def closed(self) -> int:
         """The close code the server ends with; what it sends before that is read over."""
-        try:
+        with contextlib.suppress(ConnectionClosed):
             async with asyncio.timeout(15):
                 while True:
                     await self.ws.recv()
-        except ConnectionClosed as end:
-            assert end.rcvd is not None, "the server died without a close frame"
-            return end.rcvd.code
+        code = self.ws.close_code
+        assert code != 1006, "the server died without a close frame"
+        assert code is not None
+        return code
 
 
 def open_socket(url: str, base: str = PUBLIC_URL, token: str | None = AUTH_TOKEN, **more: Any) -> connect:
@@ -297,9 +298,10 @@ async def twilio_channel(
     insecure_local: bool = False,
     keep: bool = False,
     node_id: str = "node-a",
+    port: socket.socket | None = None,
     **services: Any,
 ) -> AsyncIterator[Channel]:
-    """The channel on a free port. ``keep`` runs the background work too."""
+    """The channel on a free port (or on ``port``). ``keep`` runs the background work too."""
     own = settings or settings_for()
     leases = Leases(node_id, f"http://{node_id}", ttl_s=3.0)
     made = TwilioServices(
@@ -308,7 +310,7 @@ async def twilio_channel(
         keys=keys,
         conversations=Conversations(keys),
         leases=leases,
-        rest=TwilioRest.from_settings(own),
+        rest=TwilioRest.from_settings(own),  # none without an account SID
         insecure_local=insecure_local,
         node=NodeState(node_id=node_id, max_calls=services.pop("max_calls", 10)),
         new_state=lambda: {"greeted": False},
@@ -317,7 +319,7 @@ async def twilio_channel(
     )
     app = FastAPI()
     app.include_router(twilio_router(made))
-    async with serving(app) as url:
+    async with serving(app, port or free_port()) as url:
         keeping = asyncio.create_task(made.keep_leases()) if keep else None
         channel = Channel(made, url, keys, database, base=own.public_url or url)
         try:
@@ -341,11 +343,20 @@ async def stop_watches(services: TwilioServices) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def free_port() -> socket.socket:
+    """A bound socket; its address is known before anything listens on it."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def url_of(port: socket.socket) -> str:
+    return f"http://127.0.0.1:{port.getsockname()[1]}"
+
+
 @contextlib.asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
+async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[str]:
     """``app`` behind uvicorn with the product's WebSocket settings, until the block is left."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
     server = _Server(
         uvicorn.Config(
             app,
@@ -363,7 +374,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
     while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
         await asyncio.sleep(0.005)
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield url_of(listening)
     finally:
         server.should_exit = True
         await task

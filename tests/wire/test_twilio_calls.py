@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from twilio_kit import CALLED, CALLER, FALLBACK, Channel, Echo, eventually, new_sid, twilio_channel
+from twilio_kit import CALLED, CALLER, FALLBACK, Channel, Echo, eventually, new_sid, token_in, twilio_channel
 
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -61,8 +62,6 @@ async def test_sound_keys_and_marks_go_both_ways(channel: Channel, echo: Echo) -
         await stream.media(bytes(range(256)) * 3, 40)
         back = await stream.receive()
         assert back["streamSid"] == stream.stream_sid
-        import base64
-
         assert base64.b64decode(back["media"]["payload"]) == bytes(range(256)) * 3
         assert (await stream.receive())["mark"]["name"] == "echo-40"
         await stream.key("*")
@@ -136,8 +135,6 @@ async def test_a_lost_socket_comes_back_with_its_history(channel: Channel, echo:
         stream.ws.transport.abort()
     await eventually(lambda: echo.running == 0)
     twiml = await resume(channel, call)
-    from twilio_kit import token_in
-
     async with channel.stream(call, token_in(twiml)) as again:
         assert await again.echoed()
     first, second = echo.sessions
@@ -158,8 +155,6 @@ async def test_a_new_stream_takes_a_half_dead_one_over(channel: Channel, echo: E
     call = new_sid("CA")
     async with channel.stream(call, await channel.voice(call)) as first:
         assert await first.echoed()
-        from twilio_kit import token_in
-
         async with channel.stream(call, token_in(await resume(channel, call))) as second:
             assert await second.echoed()
             assert await first.closed() == 1001
@@ -237,8 +232,6 @@ async def test_a_call_that_is_lost_too_often_goes_to_a_person(channel: Channel) 
     """Six media sessions are enough."""
     call = new_sid("CA")
     token = await channel.voice(call)
-    from twilio_kit import token_in
-
     for _ in range(5):
         async with channel.stream(call, token) as stream:
             await stream.key("7")

@@ -8,7 +8,8 @@ callback came, a node died.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
@@ -47,6 +48,8 @@ class _Watch:
     conversation_id: str | None
     call: CallState = "unknown"
     pushes: int = 0
+    failed: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Recovery:
@@ -75,6 +78,7 @@ class Recovery:
         conversation_id: str | None = None,
         delay_s: float = 0.0,
         late_s: float = 0.0,
+        failed: bool = False,
     ) -> None:
         """Sees to it that the call does not stay in silence. Again: the waiting begins anew.
 
@@ -84,6 +88,7 @@ class Recovery:
             conversation_id: ours; None: the call's.
             delay_s: look no earlier than this.
             late_s: how long ago it happened.
+            failed: Twilio says that the stream failed.
         """
         now = self._services.clock()
         known = self._watches.get(call_sid)
@@ -91,6 +96,8 @@ class Recovery:
         watch.since_s = now - late_s
         watch.at = at or watch.at
         watch.call = "unknown"
+        watch.failed = failed
+        watch.news.set()
         if known is None:
             task = asyncio.create_task(self._run(watch, delay_s))
             self._watches[call_sid] = (watch, task)
@@ -144,11 +151,13 @@ class Recovery:
         what, wait_s = rescue(facts)
         match what:
             case Rescue.NOTHING:
-                if facts.pushes >= MAX_PUSHES:
+                if facts.call == "in_progress" and facts.pushes >= MAX_PUSHES:
                     log.error("call_recovery_gave_up", call_sid=watch.call_sid)
                 return False
             case Rescue.WAIT:
-                await asyncio.sleep(wait_s)
+                watch.news.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(watch.news.wait(), wait_s)
             case Rescue.ASK:
                 assert rest is not None
                 watch.call = await self._ask(rest, watch.call_sid)
@@ -197,6 +206,7 @@ class Recovery:
             call=watch.call,
             can_ask=services.rest is not None,
             pushes=watch.pushes,
+            failed=watch.failed,
         )
 
     async def _ask(self, rest: TwilioRest, call_sid: str) -> CallState:
@@ -235,6 +245,7 @@ class Recovery:
         else:
             watch.pushes += 1
             watch.since_s = self._services.clock()
+            watch.failed = False
             log.info("call_brought_back", call_sid=watch.call_sid, answer=given.value, pushes=watch.pushes)
         return True
 

@@ -115,6 +115,8 @@ class Lost:
     can_ask: bool = True
     """There are REST credentials."""
     pushes: int = 0
+    failed: bool = False
+    """Twilio says that the stream failed (``stream-error``): it will not come any more."""
 
 
 def rescue(facts: Lost) -> tuple[Rescue, float]:
@@ -125,7 +127,7 @@ def rescue(facts: Lost) -> tuple[Rescue, float]:
         return Rescue.FINISH, 0.0
     if facts.step == "forwarded":
         return Rescue.NOTHING, 0.0
-    patience = CONNECT_WAIT_S if facts.step == "connecting" else GRACE_S
+    patience = CONNECT_WAIT_S if facts.step == "connecting" and not facts.failed else GRACE_S
     if facts.waited_s < patience:
         return Rescue.WAIT, patience - facts.waited_s
     if facts.call == "in_progress":

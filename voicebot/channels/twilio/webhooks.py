@@ -10,7 +10,6 @@ from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from voicebot.channels.twilio import reception, signature, twiml
-from voicebot.channels.twilio.addresses import Addresses
 from voicebot.channels.twilio.caller import CallerCheck, Proven
 from voicebot.channels.twilio.closing import Closing
 from voicebot.channels.twilio.live import LiveSessions
@@ -92,8 +91,12 @@ class Webhooks:
         if event == "stream-error":
             error = form.get("StreamError", "")[:_LONGEST_ERROR]
             log.warning("stream_error", call_sid=call_sid, stream_sid=form.get("StreamSid"), error=error)
-        if event in {"stream-error", "stream-stopped"} and not stale:
-            self._look_after(call_sid, proven.at, delay_s=QUIET_S if session is not None else 0.0)
+            # An error that does not end the stream goes on sending sound: look after a moment.
+            delay_s = QUIET_S if session is not None else 0.0
+            if not stale:
+                self._recovery.watch(call_sid, proven.at, delay_s=delay_s, failed=True)
+        if event == "stream-stopped" and not stale and not self._recovery.watched(call_sid):
+            self._recovery.watch(call_sid, proven.at)
         return Response(status_code=204)
 
     async def transfer(self, request: Request, step: str) -> Response:
@@ -153,10 +156,6 @@ class Webhooks:
         session = self._live.of_call(call_sid)
         if session is not None:
             await session.leave(EndKind.CALL_OVER)
-
-    def _look_after(self, call_sid: str, at: Addresses, *, delay_s: float) -> None:
-        if not self._recovery.watched(call_sid):
-            self._recovery.watch(call_sid, at, delay_s=delay_s)
 
     async def _read(self, request: Request) -> tuple[Form, Proven]:
         """The form of a request that is Twilio's.
