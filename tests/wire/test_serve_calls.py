@@ -1,0 +1,159 @@
+"""`voicebot serve` takes calls from any program that speaks Media Streams, and survives its parts.
+
+A real server in processes of its own, real sockets, real audio at real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.media_client import MediaClient, line
+from tests.serving import Serving, serving
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving("--insecure-local", data_dir=tmp_path_factory.mktemp("serve")) as running:
+        yield running
+
+
+def call_sid(n: int) -> str:
+    return f"CA{n:032x}"
+
+
+async def conversation(server: Serving, sid: str) -> dict[str, Any]:
+    """The conversation of a call, whole, by /api."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+        rows = (await api.get("/api/conversations", params={"limit": 100})).json()
+        for row in rows:
+            found = (await api.get(f"/api/conversations/{row['id']}")).json()
+            if found["call_sid"] == sid:
+                return found
+    raise AssertionError(f"no conversation of {sid}")
+
+
+def intents(found: dict[str, Any]) -> list[str]:
+    return [turn["decision"]["intent"] for turn in found["turns"]]
+
+
+async def asks_twice_and_interrupts(server: Serving, sid: str, voice: str) -> MediaClient:
+    """Greeting; a question; an interruption in the middle of the answer to another."""
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(1.0, within_s=8)
+        await caller.quiet(1.0, within_s=20)
+        caller.say(line(voice, "opening_hours"))
+        await caller.spoken_to(1.0, within_s=12)
+        await caller.quiet(1.0, within_s=20)
+        caller.say(line(voice, "returns"))
+        await caller.spoken_to(1.2, within_s=12)
+        before = caller.clears
+        caller.say(line(voice, "shipping"))
+        async with asyncio.timeout(3):
+            while caller.clears == before:
+                await asyncio.sleep(0.01)
+        await caller.spoken_to(1.0, within_s=12)
+    return caller
+
+
+async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Serving):
+    """No call waits for another, and nobody hears another's answer."""
+    sids = [call_sid(n) for n in (1, 2, 3)]
+    voices = ["slt", "awb", "rms"]
+    await asyncio.gather(
+        *(asks_twice_and_interrupts(server, s, v) for s, v in zip(sids, voices, strict=True))
+    )
+    for sid in sids:
+        found = await conversation(server, sid)
+        kinds = [turn["input"]["kind"] for turn in found["turns"]]
+        assert kinds[0] == "call_started"
+        assert kinds.count("utterance") >= 3
+        assert any(turn["heard"] and not turn["heard"]["complete"] for turn in found["turns"])
+        assert "opening_hours" in intents(found)
+
+
+async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
+    """kill -9 of the engine in the middle of a call: the caller is asked again, and then understood."""
+    sid = call_sid(10)
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(1.0, within_s=8)
+        await caller.quiet(1.0, within_s=20)
+        [engine] = server.children("engines.host sphinx")
+        caller.say(line("slt", "opening_hours"))
+        await asyncio.sleep(0.6)
+        engine.kill()
+        await caller.spoken_to(0.5, within_s=12)
+        await caller.quiet(1.0, within_s=20)
+        caller.say(line("slt", "opening_hours"))
+        await caller.spoken_to(1.0, within_s=12)
+    found = await conversation(server, sid)
+    assert {"kind": "not_heard", "reason": "engine_down"} in [turn["input"] for turn in found["turns"]]
+    assert intents(found)[-1] == "opening_hours"
+    assert [p.pid for p in server.children("engines.host sphinx")] != [engine.pid]
+
+
+async def test_keys_are_input_while_the_bot_speaks(server: Serving):
+    """Key 0 in the middle of the greeting silences the bot and brings a person."""
+    sid = call_sid(20)
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(1.0, within_s=8)
+        caller.press("0")
+        async with asyncio.timeout(15):
+            await caller.closed.wait()
+        assert caller.clears >= 1
+    found = await conversation(server, sid)
+    assert found["turns"][-1]["decision"]["action"] == "escalate"
+    assert found["status"] == "handoff"
+
+
+async def test_the_call_leaves_nothing_behind(server: Serving):
+    """After its calls the node has the sockets and tasks it had before."""
+    [node] = server.children("voicebot.runtime.node")
+    await asyncio.sleep(1.0)
+    before = node.num_fds()
+    for n in range(30, 33):
+        async with MediaClient(server.url, call_sid(n)) as caller:
+            await caller.spoken_to(0.3, within_s=8)
+    await asyncio.sleep(2.0)
+    assert node.num_fds() <= before + 2
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        metrics = (await http.get("/metrics")).text
+    assert "voicebot_calls_active 0.0" in metrics
+
+
+def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
+    """Engines, nodes and Postgres die with the process that started them."""
+    with serving("--insecure-local", data_dir=tmp_path / "data") as running:
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        assert len(family) >= 5
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait(5)
+        _, alive = psutil.wait_procs(family, timeout=12)
+        assert alive == []
+
+
+async def test_sigterm_lets_a_call_finish_and_takes_no_new_one(tmp_path: Path):
+    """A drain is heard by nobody: the call under way goes on, the next is turned away."""
+    with serving("--insecure-local", data_dir=tmp_path / "data") as running:
+        async with MediaClient(running.url, call_sid(1)) as caller:
+            await caller.spoken_to(1.0, within_s=8)
+            running.process.send_signal(signal.SIGTERM)
+            async with httpx.AsyncClient(base_url=running.url) as http:
+                async with asyncio.timeout(5):
+                    while (await http.get("/readyz")).status_code != 503:
+                        await asyncio.sleep(0.05)
+            await caller.quiet(1.0, within_s=20)
+            caller.say(line("slt", "opening_hours"))
+            await caller.spoken_to(1.0, within_s=12)
+        began = time.monotonic()
+        while running.process.poll() is None and time.monotonic() - began < 15:
+            await asyncio.sleep(0.1)
+        assert running.process.returncode == 0
