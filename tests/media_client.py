@@ -9,8 +9,8 @@ import asyncio
 import base64
 import json
 import time
-from dataclasses import dataclass, field
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import websockets

@@ -37,7 +37,9 @@ def test_a_leading_zero_of_a_number_is_not_a_call_for_a_person():
     assert pressed(buffer, "02139") == ["02139"]
 
 
-@pytest.mark.parametrize(("expects", "pause"), [(Expects(), SINGLE_KEY_S), (Expects(kind="digits", length=6), BETWEEN_KEYS_S)])
+@pytest.mark.parametrize(
+    ("expects", "pause"), [(Expects(), SINGLE_KEY_S), (Expects(kind="digits", length=6), BETWEEN_KEYS_S)]
+)
 def test_a_lone_zero_comes_out_after_the_pause_and_not_before(expects: Expects, pause: float):
     buffer = KeyBuffer()
     buffer.expect(expects)
