@@ -22,9 +22,13 @@ class EndpointRules:
     Attributes:
         sounds_finished: smart-turn says complete.
         sounds_unsure: it leans to incomplete.
-        sounds_unfinished: it says incomplete; also the bound for everything but digits.
+        sounds_unfinished: it says incomplete, and the words do not speak against it; also the bound for
+            everything but digits.
+        words_finished: it says incomplete, but there are words and the last can end a sentence.
         silence_alone: no verdict is to be had.
         proven: the words prove the answer whole (digits, yes or no).
+        doubted: they do, but it sounds unfinished: a recogniser that heard one digit too many proves too
+            early, and "yes" may go on with "but".
         nearly: the words are whole, but a word like "and" or "my" stands last.
         digits_open: digits are still missing.
         digits_lost: one digit is missing but it sounds finished: rather misheard than unsaid.
@@ -37,8 +41,10 @@ class EndpointRules:
     sounds_finished: int = 280
     sounds_unsure: int = 900
     sounds_unfinished: int = 1600
+    words_finished: int = 1200
     silence_alone: int = 800
     proven: int = 280
+    doubted: int = 700
     nearly: int = 900
     digits_open: int = 2500
     digits_lost: int = 1200
@@ -109,7 +115,7 @@ def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> Endpoi
     if facts.turn_ms >= rules.longest_turn:
         return EndpointDecision(0, "longest_turn")
     needed, why = _silence_needed(facts, rules)
-    if facts.verdict_due and facts.complete is None and why != "proven":
+    if facts.verdict_due and facts.complete is None:
         # The witness is on its way: do not end before it spoke, but do not promise more either.
         needed = max(needed, facts.silence_ms + 1)
     return EndpointDecision(max(0, needed - facts.silence_ms), why)
@@ -123,14 +129,20 @@ def _silence_needed(facts: EndpointFacts, rules: EndpointRules) -> tuple[int, st
     if words is None:
         return by_sound
     if facts.expects.kind == "yes_no" and facts.words_current and _YES_NO.search(words):
-        return (rules.nearly, "nearly") if _UNFINISHED.search(words) else (rules.proven, "proven")
+        return _proven(words, facts, rules)
     if facts.expects.kind == "date" and facts.words_current and _DATE.search(words):
-        return (rules.nearly, "nearly") if _UNFINISHED.search(words) else (rules.proven, "proven")
+        return _proven(words, facts, rules)
     if not words:
         return max(by_sound, (rules.no_words, "no_words"))
     if _UNFINISHED.search(words):
         return max(by_sound, (rules.nearly, "nearly"))
-    return by_sound
+    return min(by_sound, (rules.words_finished, "words_finished")) if facts.words_current else by_sound
+
+
+def _proven(words: str, facts: EndpointFacts, rules: EndpointRules) -> tuple[int, str]:
+    if facts.complete is not None and facts.complete < rules.complete:
+        return rules.doubted, "doubted"
+    return (rules.nearly, "nearly") if _UNFINISHED.search(words) else (rules.proven, "proven")
 
 
 def _by_sound(facts: EndpointFacts, rules: EndpointRules) -> tuple[int, str]:
@@ -157,7 +169,7 @@ def _digits(
             else max(by_sound, (rules.silence_alone, "silence_alone"))
         )
     if count == length and facts.words_current:
-        return rules.proven, "proven"
+        return _proven("", facts, rules)
     if count >= length:
         return rules.sounds_unsure, "digits_over"
     if count == 0:
