@@ -89,8 +89,9 @@ async def get(tx: Transaction, keys: KeyRing, handoff_id: str) -> dict[str, Any]
     if row is None:
         raise UnknownHandoff(f"no handoff {handoff_id}")
     cipher = await keys.cipher(tx, row.pop("subject_id"))
-    context = f"handoff:{row['conversation_id']}:{row['turn']}"
-    return {**row, "payload": cipher.open_json(row.pop("sealed_payload"), context)}
+    sealed = row.pop("sealed_payload")
+    row["payload"] = cipher.open_json(sealed, f"handoff:{row['conversation_id']}:{row['turn']}")
+    return row
 
 
 async def set_status(tx: Transaction, handoff_id: str, status: str) -> None:

@@ -1,0 +1,141 @@
+"""A transaction is all or nothing, and a failing one never spoils the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from voicebot.core.store.database import Database, DatabaseDown
+
+
+@pytest_asyncio.fixture
+async def small(fresh_database_url: str) -> AsyncIterator[Database]:
+    """Two connections, impatient, with a table to write to."""
+    opened = await Database.open(fresh_database_url, max_size=2, timeout_s=0.3)
+    async with opened.transaction() as tx:
+        await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
+    yield opened
+    await opened.close()
+
+
+async def numbers(database: Database) -> list[int]:
+    async with database.transaction() as tx:
+        cursor = await tx.execute("SELECT n FROM numbers ORDER BY n")
+        return [row["n"] for row in await cursor.fetchall()]
+
+
+async def test_it_commits_at_the_end(small: Database) -> None:
+    async with small.transaction() as tx:
+        await tx.execute("INSERT INTO numbers VALUES (1)")
+        assert await numbers(small) == [], "not before"
+    assert await numbers(small) == [1]
+
+
+async def test_an_error_rolls_back_and_comes_through(small: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with small.transaction() as tx:
+            await tx.execute("INSERT INTO numbers VALUES (1)")
+            raise ZeroDivisionError
+    assert await numbers(small) == []
+
+
+async def test_a_statements_own_error_is_not_the_databases(small: Database) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        async with small.transaction() as tx:
+            await tx.execute("INSERT INTO numbers VALUES (1)")
+            await tx.execute("INSERT INTO numbers VALUES (1)")
+    assert await numbers(small) == []
+
+
+async def test_a_savepoint_inside(small: Database) -> None:
+    async with small.transaction() as tx:
+        await tx.execute("INSERT INTO numbers VALUES (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            async with tx.transaction():
+                await tx.execute("INSERT INTO numbers VALUES (1)")
+        await tx.execute("INSERT INTO numbers VALUES (2)")
+    assert await numbers(small) == [1, 2]
+
+
+async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_place(small: Database) -> None:
+    """A call that goes away in mid-query must not cost the others a connection."""
+    for _ in range(4):  # more often than there are connections
+        inside = asyncio.Event()
+
+        async def work(inside: asyncio.Event = inside) -> None:
+            async with small.transaction() as tx:
+                await tx.execute("INSERT INTO numbers VALUES (1)")
+                inside.set()
+                await tx.execute("SELECT pg_sleep(10)")
+
+        task = asyncio.create_task(work())
+        await inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await numbers(small) == []
+
+
+async def test_a_statement_that_takes_too_long_is_the_database_down(small: Database) -> None:
+    with pytest.raises(DatabaseDown, match="57014"):
+        async with small.transaction() as tx:
+            await tx.execute("SELECT pg_sleep(10)")
+    assert await small.healthy()
+
+
+async def test_a_lock_that_does_not_come_is_the_database_down(small: Database) -> None:
+    async with small.transaction() as tx:
+        await tx.execute("LOCK numbers")
+        with pytest.raises(DatabaseDown):
+            await numbers(small)
+    assert await numbers(small) == []
+
+
+async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ever(small: Database) -> None:
+    release = asyncio.Event()
+
+    async def hold(started: asyncio.Event) -> None:
+        async with small.transaction():
+            started.set()
+            await release.wait()
+
+    starts = [asyncio.Event(), asyncio.Event()]
+    holders = [asyncio.create_task(hold(started)) for started in starts]
+    for started in starts:
+        await started.wait()
+    with pytest.raises(DatabaseDown, match="all connections were in use"):
+        await numbers(small)
+    waiting = asyncio.create_task(numbers(small))
+    await asyncio.sleep(0)
+    release.set()
+    assert await waiting == []
+    await asyncio.gather(*holders)
+
+
+async def test_rows_are_dicts_and_times_are_utc(small: Database) -> None:
+    async with small.transaction() as tx:
+        row = await (await tx.execute("SELECT 1 AS one, now() AS at")).fetchone()
+    assert row is not None
+    assert row["one"] == 1
+    assert row["at"].utcoffset().total_seconds() == 0
+
+
+async def test_a_closed_database_says_so(fresh_database_url: str) -> None:
+    database = await Database.open(fresh_database_url)
+    async with database.transaction() as tx:
+        await database.close()
+        await tx.execute("SELECT 1")  # those under way finish
+    with pytest.raises(DatabaseDown, match="closed"):
+        async with database.transaction():
+            pass
+    assert not await database.healthy()
+
+
+async def test_a_wrong_address_is_refused_at_open_without_the_password() -> None:
+    with pytest.raises(DatabaseDown) as down:
+        await Database.open("postgresql://someone:hunter2@/x?host=/nowhere", timeout_s=1.0)
+    assert "hunter2" not in str(down.value)
