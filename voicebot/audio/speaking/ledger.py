@@ -10,6 +10,7 @@ behind it would have come back at t. A sample sent into an empty buffer plays on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ SAMPLES_PER_MS = 8
 
 LATE_MARK_MS = 80
 """A mark later than this is not jitter: the audio itself began later than thought."""
+
+_MARK = re.compile(r"g([0-9]{1,9})\.([0-9]{1,9})")
 
 
 @dataclass
@@ -92,13 +95,14 @@ class PlayoutLedger:
 
     def returned(self, name: str, now_ms: float) -> bool:
         """A mark came back. False if it is not of this answer, or is known already."""
-        generation, _, number = name.removeprefix("g").partition(".")
-        if not (generation.isdecimal() and number.isdecimal()) or int(generation) != self.generation:
+        parts = _MARK.fullmatch(name)
+        if parts is None or int(parts[1]) != self.generation:
             return False
-        if not self._next_mark <= int(number) < len(self._sent_ends):
+        number = int(parts[2])
+        if not self._next_mark <= number < len(self._sent_ends):
             return False
-        self._next_mark = int(number) + 1
-        self._marked = self._sent_ends[int(number)]
+        self._next_mark = number + 1
+        self._marked = self._sent_ends[number]
         if self._marked <= self._run_first:
             return True  # of an earlier run: that it played is all it tells
         began_ms = now_ms - (self._marked - self._run_first) / SAMPLES_PER_MS
