@@ -1,4 +1,4 @@
-"""Patterns of sentences, as the deployment writes them: ``(a|b)`` one of, ``[a]`` may be left out, ``{slot}``.
+"""Patterns of sentences as a deployment writes them: ``(a|b)`` one of, ``[a]`` optional, ``{slot}``.
 
 Pure. Used to train the intent classifier and to count what a recogniser's language model is built from.
 """

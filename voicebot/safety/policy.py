@@ -48,13 +48,19 @@ class IntentRule(Strict):
     sure: float | None = Field(default=None, gt=0, le=1)
     grounding: float | None = Field(default=None, ge=0, le=1)
     urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    apology: bool = False
+    """A person who takes this over is announced with an apology."""
     priority: int = Field(default=0, ge=0, le=100)
     """Of several wants in one sentence the highest priority is taken first."""
+    then: Action | None = None
+    """What a sure reading means instead of the tier's `sure`; never more free than that."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.reads is Reads.TOOL) != (self.tool is not None):
             raise ValueError("`tool` is named exactly when `reads` is tool")
+        if self.then in {Action.ACT, Action.PROPOSE, Action.DRAFT}:
+            raise ValueError("`then` may only lead to words, a person or the end")
         if self.reads is Reads.TOOL and not self.identity and self.tier > 0:
             raise ValueError("a tool above tier 0 needs `identity: true`")
         return self
@@ -71,8 +77,6 @@ class TierRow(Strict):
     """Identity is needed and missing."""
     unsure: Action
     """The intent is likely, not certain."""
-    lost: Action
-    """The intent is not known."""
 
 
 class Thresholds(Strict):
@@ -108,6 +112,8 @@ class PolicyTable(Strict):
     thresholds: Thresholds = Thresholds()
     ladder: Ladder = Ladder()
     identity: GateRules
+    lost: Literal[Action.CLARIFY, Action.ABSTAIN, Action.ESCALATE] = Action.CLARIFY
+    """When it is not known what the caller wants, so that no tier applies."""
     tiers: dict[int, TierRow]
     intents: dict[str, IntentRule]
 
@@ -118,6 +124,9 @@ class PolicyTable(Strict):
             raise ValueError(f"tiers {missing} are used by intents but have no row under `tiers`")
         for number, row in sorted(self.tiers.items()):
             _check_tier(number, row)
+        for name, rule in self.intents.items():
+            if rule.then is not None and _FREEDOM[rule.then] > _FREEDOM[self.tiers[rule.tier].sure]:
+                raise ValueError(f"intents.{name}: `then: {rule.then}` gives more freedom than its tier")
         return self
 
 
@@ -162,6 +171,10 @@ class Policy:
         if rule.reads is Reads.PERSON and band in {"sure", "unverified", "ungrounded"}:
             action = Action.ESCALATE
             reasons = (*reasons, "a person deals with this")
+        elif band == "sure" and rule.then is not None:
+            action = rule.then
+        elif band == "lost":
+            action: Action = self.table.lost
         else:
             action = getattr(row, band)
         return Ruling(
@@ -209,17 +222,15 @@ _FREEDOM = {
 
 
 def _check_tier(number: int, row: TierRow) -> None:
-    if number == 3 and {row.sure, row.unsure, row.lost, row.ungrounded, row.unverified} & {
+    if number == 3 and {row.sure, row.unsure, row.ungrounded, row.unverified} & {
         Action.ANSWER,
         Action.ACT,
     }:
         raise ValueError("tier 3 must not end in an unattended answer or act")
-    for band in ("ungrounded", "unverified", "unsure", "lost"):
+    for band in ("ungrounded", "unverified", "unsure"):
         action: Action = getattr(row, band)
         if _FREEDOM[action] > _FREEDOM[row.sure]:
             raise ValueError(f"tier {number}: `{band}: {action}` gives more freedom than `sure: {row.sure}`")
-    if _FREEDOM[row.lost] > _FREEDOM[row.unsure]:
-        raise ValueError(f"tier {number}: `lost: {row.lost}` gives more freedom than `unsure: {row.unsure}`")
 
 
 def _route(action: Action, rule: IntentRule) -> Route:

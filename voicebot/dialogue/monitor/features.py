@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 NUMBER = "#"
 _APOSTROPHE = re.compile(r"[’`´]")
@@ -86,7 +87,7 @@ def features_of(text: str) -> Iterator[str]:
     padded = ["<", *words, ">"]
     for word in words:
         yield "w:" + word
-    for left, right in zip(padded, padded[1:], strict=False):
+    for left, right in pairwise(padded):
         yield f"b:{left} {right}"
     for left, middle, right in zip(padded, padded[1:], padded[2:], strict=False):
         yield f"t:{left} {middle} {right}"

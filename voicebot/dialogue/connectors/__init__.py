@@ -1,0 +1,1 @@
+"""Systems of record behind one interface: named, read-only queries in, rows out."""

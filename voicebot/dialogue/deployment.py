@@ -1,0 +1,195 @@
+"""A deployment: the folders beside the package, read and checked once at boot.
+
+    deployment = Deployment.load(Path("."))        # raises DeploymentError, naming file and key
+    await deployment.prepare(database_url)         # its schema, its articles
+
+Everything in it is immutable afterwards and shared by all conversations of a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import structlog
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from voicebot.dialogue.actions.registry import ToolRegistry
+from voicebot.dialogue.actions.tool import ToolError
+from voicebot.dialogue.connectors.queries import QueriesError, read_queries
+from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
+from voicebot.dialogue.intents import STEERING, IntentCatalog
+from voicebot.dialogue.knowledge.articles import Article, ArticleError, read_articles
+from voicebot.dialogue.knowledge.ingest import ingest
+from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
+from voicebot.dialogue.phrases import Phrases, slots_of
+from voicebot.dialogue.prompts import Prompts, PromptsError
+from voicebot.safety.policy import Policy, PolicyError, PolicyTable, check_policy
+
+log = structlog.get_logger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class DeploymentError(Exception):
+    """The deployment's folder cannot be used; the message names the file, the key, and what to do."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a business edits, checked. ``folder`` holds pipelines/, tools/, business/ and models/."""
+
+    folder: Path
+    policy: Policy
+    intents: IntentCatalog
+    phrases: Phrases
+    articles: tuple[Article, ...]
+    tools: ToolRegistry
+    queries: dict[str, str]
+    classifier: IntentClassifier
+    prompts: Prompts
+
+    @classmethod
+    def load(cls, folder: Path) -> Deployment:
+        """Reads and checks everything.
+
+        Raises:
+            DeploymentError: the first thing that cannot be used.
+        """
+        business = folder / "business"
+        if not business.is_dir():
+            raise DeploymentError(
+                f"{folder.resolve()} holds no business/ folder: start there, or give --deployment DIR"
+            )
+        try:
+            deployment = cls(
+                folder=folder,
+                policy=Policy(_read(business / "policy.yaml", PolicyTable)),
+                intents=_read(business / "intents.yaml", IntentCatalog),
+                phrases=_read(business / "phrases.yaml", Phrases),
+                articles=read_articles(business / "knowledge"),
+                tools=ToolRegistry.load(folder / "tools"),
+                queries=read_queries(business / "shop" / "queries.sql"),
+                classifier=IntentClassifier.load(folder / "models"),
+                prompts=Prompts.read(business / "prompts"),
+            )
+            deployment._check()
+        except (ArticleError, ToolError, QueriesError, ModelError, PolicyError, PromptsError) as error:
+            raise DeploymentError(str(error)) from error
+        return deployment
+
+    def fixed_phrases(self) -> tuple[str, ...]:
+        """Texts that never change, for the phrase cache."""
+        return self.phrases.fixed_phrases()
+
+    async def prepare(self, url: str) -> None:
+        """Applies the deployment's schema, fills an empty shop, writes new and changed articles.
+
+        Raises:
+            DeploymentError: schema or seed cannot be used.
+            psycopg.Error: the database does not answer.
+        """
+        await asyncio.to_thread(self._prepare, url)
+
+    def pipeline(self, name: str) -> Callable[..., Any]:
+        """The function ``name`` of ``pipelines/{name}.py``.
+
+        Raises:
+            DeploymentError: no such file or function.
+        """
+        path = self.folder / "pipelines" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"deployment_pipeline_{name}", path)
+        if not path.exists() or spec is None or spec.loader is None:
+            raise DeploymentError(f"{path} is missing")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        parts = getattr(module, name, None)
+        if not callable(parts):
+            raise DeploymentError(f"{path} defines no function {name}(call)")
+        return parts
+
+    def _prepare(self, url: str) -> None:
+        try:
+            orders = prepare_shop(url, self.folder / "business" / "shop", today=datetime.now(UTC).date())
+        except ShopSetupError as error:
+            raise DeploymentError(str(error)) from error
+        changed = ingest(url, self.articles)
+        log.info("deployment.prepared", shop_orders_written=orders, articles_written=len(changed))
+
+    def _check(self) -> None:
+        known = set(self.intents.intents) | {OUT_OF_SCOPE}
+        missing = sorted(STEERING - known)
+        if missing:
+            raise DeploymentError(f"intents.yaml: intents {missing} are needed by every conversation")
+        check_policy(self.policy.table, intents=known, tools=self.tools.names)
+        if set(self.classifier.labels) != known:
+            different = sorted(set(self.classifier.labels) ^ known)
+            raise DeploymentError(
+                f"models/intents.json does not know the intents of intents.yaml ({', '.join(different)}): "
+                "run scripts/train_intents.py"
+            )
+        strangers = sorted(set(self.phrases.menu.values()) - known)
+        if strangers:
+            raise DeploymentError(f"phrases.yaml: menu names unknown intents {strangers}")
+        for article in self.articles:
+            if set(article.intents) - known:
+                raise DeploymentError(
+                    f"knowledge/{article.id}.md: unknown intents {sorted(set(article.intents) - known)}"
+                )
+        self._check_identity()
+        self._check_results()
+
+    def _check_identity(self) -> None:
+        factors = self.policy.table.identity.factors
+        query = f"identity_by_{factors[0].name}"
+        if query not in self.queries:
+            raise DeploymentError(f"shop/queries.sql has no query {query}, which the identity gate needs")
+        for factor in factors:
+            for how in ("first", "again", "retry", "keypad"):
+                if not self.phrases.has(f"identity.{factor.name}.{how}"):
+                    raise DeploymentError(f"phrases.yaml: spoken.identity.{factor.name}.{how} is missing")
+
+    def _check_results(self) -> None:
+        expected: dict[str, set[str]] = {}
+        for name in sorted(self.tools.names):
+            result = self.tools.get(name).result
+            annotation = result.model_fields["outcome"].annotation
+            if get_origin(annotation) is not Literal:
+                raise DeploymentError(f"tool {name}: `outcome` must be a Literal of its cases")
+            for outcome in get_args(annotation):
+                expected[f"{name}.{outcome}"] = set(result.model_fields)
+        for key, fields in expected.items():
+            line = self.phrases.results.get(key)
+            if line is None:
+                raise DeploymentError(f"phrases.yaml: results.{key} is missing")
+            unknown = sorted(slots_of(line) - fields)
+            if unknown:
+                raise DeploymentError(
+                    f"phrases.yaml: results.{key} uses {unknown}, which the tool does not give"
+                )
+        strange = sorted(set(self.phrases.results) - set(expected))
+        if strange:
+            raise DeploymentError(f"phrases.yaml: results {strange} belong to no tool outcome")
+
+
+def _read(path: Path, model: type[M]) -> M:
+    """A YAML file as a strict model. JSON in between lets strict types take enums and tuples."""
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate_json(json.dumps(document))
+    except OSError as error:
+        raise DeploymentError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        raise DeploymentError(f"{path}: is not usable YAML: {error}") from error
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc'])) or '(whole file)'}: {e['msg']}" for e in error.errors()]
+        raise DeploymentError(f"{path}:\n  " + "\n  ".join(wrong)) from error

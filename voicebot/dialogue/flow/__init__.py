@@ -1,0 +1,1 @@
+"""How a conversation goes: an input and a state become a draft of the turn. Pure but for the reads."""

@@ -1,0 +1,43 @@
+"""What the dialogue gives to whoever stores handoffs. The room `handoff` implements it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from voicebot.core.conversation import Decision
+from voicebot.core.store.conversations import Snapshot
+from voicebot.core.store.database import Transaction
+from voicebot.dialogue.state import ConversationState
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverRequest:
+    """A turn that ends with a person, seen at its commit.
+
+    ``turns`` are the stored turns before it, as `Conversations.turns` gives them; ``caller`` the
+    caller's part of this one, ``said`` the bot's (None while it is still being written).
+    """
+
+    snapshot: Snapshot
+    turn: int
+    state: ConversationState
+    decision: Decision
+    trigger: str
+    urgency: str
+    caller: str
+    said: str | None
+    turns: tuple[dict[str, Any], ...]
+    policy_version: str
+
+
+class HandoverDesk(Protocol):
+    """Stores what a person needs to take over, in the turn's own transaction."""
+
+    async def store(self, tx: Transaction, request: HandoverRequest) -> str:
+        """Stores the handoff; twice for one turn is once.
+
+        Returns:
+            Its id.
+        """
+        ...

@@ -1,0 +1,56 @@
+"""Truth is what was heard: what a turn's words made true, once the playout ledger has spoken. Pure."""
+
+from __future__ import annotations
+
+from voicebot.core.conversation import Heard
+from voicebot.dialogue.generation.request import Exchange
+from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.state import HISTORY, ConversationState, OpenTurn
+
+QUESTION_SHARE = 0.5
+"""A question counts as asked once this share of its words was heard: people answer early."""
+
+
+def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationState:
+    """The state once it is known what the caller heard of ``turn``; unchanged if that was settled before."""
+    open_turn = next((one for one in state.open_turns if one.turn == turn), None)
+    if open_turn is None:
+        return state
+    words = words_of(heard.text)
+    unheard = tuple(
+        item
+        for item in open_turn.owes
+        if not (heard.complete or _contains(words, words_of(item.text), slack=1))
+    )
+    told = tuple(item.key for item in open_turn.owes if item not in unheard)
+    if heard.complete:
+        told = (*told, *open_turn.tells)
+    asked = open_turn.asked if _question_heard(open_turn, words, heard) else state.asked
+    return state.model_copy(
+        update={
+            "open_turns": tuple(one for one in state.open_turns if one.turn != turn),
+            "owed": (*state.owed, *unheard),
+            "told": tuple(dict.fromkeys((*state.told, *told))),
+            "asked": asked,
+            "last_said": open_turn.text or heard.text or state.last_said,
+            "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],
+        }
+    )
+
+
+def _question_heard(turn: OpenTurn, words: list[str], heard: Heard) -> bool:
+    if turn.asked is None:
+        return False
+    if heard.complete or not turn.question:
+        return heard.complete or bool(words)
+    question = words_of(turn.question)
+    share = question[: max(1, round(len(question) * QUESTION_SHARE))]
+    return _contains(words, share, slack=0)
+
+
+def _contains(words: list[str], part: list[str], *, slack: int) -> bool:
+    """Whether ``part`` was heard. The ledger is right to a word: the last ``slack`` words may be missing."""
+    needed = part[: max(1, len(part) - slack)]
+    if not needed:
+        return True
+    return any(words[at : at + len(needed)] == needed for at in range(len(words) - len(needed) + 1))

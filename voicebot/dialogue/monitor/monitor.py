@@ -1,0 +1,123 @@
+"""What a turn of the caller says: intent with calibrated confidence, further wants, yes or no. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from voicebot.core.conversation import Strict, Utterance
+from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, Guess, IntentClassifier
+from voicebot.dialogue.monitor.features import words_of
+
+ALTERNATIVE_DISCOUNT = 0.95
+"""A reading of the recogniser's second choice counts this much of its probability."""
+_JOINTS = re.compile(r"[.;?!]+|,?\s+(?:and also|and then|and|also|plus|but|then)\s+|,\s+", re.IGNORECASE)
+_YES = frozenset(
+    [
+        "yes",
+        "yeah",
+        "yep",
+        "yup",
+        "sure",
+        "okay",
+        "ok",
+        "alright",
+        "right",
+        "correct",
+        "exactly",
+        "absolutely",
+        "definitely",
+        "certainly",
+        "please",
+        "fine",
+    ]
+)
+_NO = frozenset(["no", "nope", "nah", "wrong", "incorrect", "not", "dont", "never"])
+
+
+class Want(Strict):
+    """Something the caller wants: intent, how sure (0..1), and the words it was heard in."""
+
+    intent: str
+    confidence: float
+    text: str
+
+
+class Reading(Strict):
+    """One utterance read. ``wants`` is never empty; the first is taken up, the others are kept."""
+
+    wants: tuple[Want, ...]
+    guesses: tuple[Guess, ...]
+    """The likeliest intents of the whole utterance, for the record."""
+
+    @property
+    def first(self) -> Want:
+        """The want to take up."""
+        return self.wants[0]
+
+
+class Monitor:
+    """Reads utterances. Stateless; shared by all conversations of a node.
+
+    Args:
+        classifier: trained for the deployment's intents.
+        is_content: whether an intent is a question of its own.
+        priority: an intent's place when several are wanted at once; higher comes first.
+        sure: a part of a sentence counts as a want of its own from this probability on.
+    """
+
+    def __init__(
+        self,
+        classifier: IntentClassifier,
+        *,
+        is_content: Callable[[str], bool],
+        priority: Callable[[str], int],
+        sure: float,
+    ) -> None:
+        self._classifier = classifier
+        self._is_content = is_content
+        self._priority = priority
+        self._sure = sure
+
+    def read(self, utterance: Utterance) -> Reading:
+        """What the caller wants. Looks at the recogniser's alternatives when its first choice is unclear."""
+        guesses = self._classifier.guesses(utterance.text)
+        text, best = utterance.text, guesses[0]
+        if best.probability < self._sure:
+            for alternative in utterance.alternatives:
+                other = self._classifier.guesses(alternative)[0]
+                discounted = other.probability * ALTERNATIVE_DISCOUNT
+                if other.intent != OUT_OF_SCOPE and discounted > best.probability:
+                    text, best = alternative, Guess(intent=other.intent, probability=discounted)
+        whole = Want(intent=best.intent, confidence=best.probability, text=text)
+        parts = self._parts(text)
+        return Reading(wants=parts if len(parts) > 1 else (whole,), guesses=guesses[:3])
+
+    def _parts(self, text: str) -> tuple[Want, ...]:
+        """The wants of a sentence that holds several, the most important first; else empty or one."""
+        wants: dict[str, Want] = {}
+        for part in _JOINTS.split(text):
+            if len(part.split()) < 3:
+                continue
+            guess = self._classifier.guesses(part)[0]
+            important = self._is_content(guess.intent) or guess.intent == "person"
+            if important and guess.probability >= self._sure and guess.intent not in wants:
+                want = Want(intent=guess.intent, confidence=guess.probability, text=part.strip())
+                wants[guess.intent] = want
+        return tuple(sorted(wants.values(), key=lambda want: -self._priority(want.intent)))
+
+
+def yes_or_no(text: str) -> bool | None:
+    """An answer to a yes/no question: True, False, or None when it is neither or both.
+
+    >>> yes_or_no("yeah sure"), yes_or_no("no thanks"), yes_or_no("yes no wait")
+    (True, False, None)
+    """
+    words = words_of(text)
+    if not words or len(words) > 6:
+        return None
+    yes = any(word in _YES for word in words)
+    no = any(word in _NO for word in words)
+    if no and (not yes or words[0] in _NO):
+        return False
+    return True if yes and not no else None

@@ -1,0 +1,168 @@
+"""The lines the bot says by itself: fixed phrases, templates with slots, and one line per tool outcome."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from voicebot.core.conversation import Clause, Strict
+from voicebot.dialogue.generation.clauses import split
+from voicebot.dialogue.generation.spoken import spoken
+
+# Every key the dialogue can ask for: a deployment that misses one refuses to load.
+REQUIRED = frozenset(
+    [
+        "greeting.notice",
+        "greeting.person",
+        "greeting.question",
+        "owed.notice",
+        "recovery.sorry",
+        "recovery.question",
+        "filler",
+        "fallback",
+        "ask.more",
+        "ask.what",
+        "ask.confirm",
+        "ask.waiting",
+        "ask.person",
+        "ask.continue",
+        "identity.passed",
+        "identity.refused",
+        "identity.no_reference",
+        "heard.again",
+        "heard.keys",
+        "heard.engine",
+        "understood.not",
+        "scope.out",
+        "know.not",
+        "tool.failed",
+        "silence.first",
+        "silence.second",
+        "silence.end",
+        "handoff.now",
+        "handoff.sorry",
+        "handoff.person_needed",
+        "end.goodbye",
+        "repeat.nothing",
+        "say.greeting",
+        "say.thanks",
+        "say.help",
+        "say.chitchat",
+        "say.wait",
+        "say.yes",
+        "say.no",
+        "say.dropped",
+    ]
+)
+_KEY = re.compile(r"^[a-z]+(\.[a-z_]+)*$")
+
+
+class UnknownPhrase(KeyError):  # noqa: N818
+    """No such line; the message names the key to add to phrases.yaml."""
+
+
+class Phrases(Strict):
+    """``business/phrases.yaml`` without its recognition part. Immutable; shared by all conversations."""
+
+    brand: str = Field(min_length=1)
+    spoken: dict[str, str | tuple[str, ...]]
+    results: dict[str, str] = Field(default_factory=dict[str, str])
+    menu: dict[str, str] = Field(default_factory=dict[str, str])
+    recognition: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Read by the recogniser; kept here so that the whole file has one shape."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        missing = sorted(REQUIRED - set(self.spoken))
+        if missing:
+            raise ValueError(f"spoken: lines missing: {', '.join(missing)}")
+        for key, lines in self.spoken.items():
+            if not _KEY.match(key) or not lines or not all(self._lines(key)):
+                raise ValueError(f"spoken.{key}: needs a dotted lower-case key and at least one line")
+        bad = sorted(key for key in self.menu if not re.fullmatch(r"[1-9]", key))
+        if bad:
+            raise ValueError(f"menu: {bad} cannot be chosen; use keys 1 to 9 (0 is always a person)")
+        return self
+
+    def text(self, key: str, nth: int = 0, /, **slots: Any) -> str:
+        """A line's words. ``nth`` counts how often it was said: each time the next wording, then the last.
+
+        Raises:
+            UnknownPhrase: no such line.
+            KeyError: a slot of the line was not given.
+        """
+        lines = self._lines(key)
+        line = lines[min(nth, len(lines) - 1)]
+        return _fill(line, slots)
+
+    def variants(self, key: str) -> int:
+        """How many wordings a line has."""
+        return len(self._lines(key))
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a line."""
+        return key in self.spoken
+
+    def result(self, tool: str, outcome: str, fields: Mapping[str, Any]) -> str:
+        """What is said for a tool's outcome, its fields rendered for speech.
+
+        Raises:
+            UnknownPhrase: the deployment has no line for it.
+        """
+        line = self.results.get(f"{tool}.{outcome}")
+        if line is None:
+            raise UnknownPhrase(f"phrases.yaml has no results line {tool}.{outcome}")
+        return _fill(line, fields)
+
+    def is_fixed(self, key: str) -> bool:
+        """Whether a line has no slots, so that its sound can be kept."""
+        return not any(slots_of(line) for line in self._lines(key))
+
+    def fixed_phrases(self) -> tuple[str, ...]:
+        """Texts of all clauses that never change: what the phrase cache renders before the first call."""
+        texts = [
+            clause
+            for key in sorted(self.spoken)
+            for line in self._lines(key)
+            if not slots_of(line)
+            for clause in split(line)
+        ]
+        return tuple(dict.fromkeys(texts))
+
+    def filler(self) -> Clause:
+        """Said when an answer is slow to begin."""
+        return Clause(text=self.text("filler"), fixed=True)
+
+    def fallback(self) -> Clause:
+        """Said when an answer does not come at all."""
+        return Clause(text=self.text("fallback"), fixed=True)
+
+    def _lines(self, key: str) -> tuple[str, ...]:
+        lines = self.spoken.get(key)
+        if lines is None:
+            raise UnknownPhrase(f"phrases.yaml has no spoken line {key}")
+        return (lines,) if isinstance(lines, str) else lines
+
+
+def slots_of(line: str) -> frozenset[str]:
+    """Names of a line's slots.
+
+    Raises:
+        ValueError: a brace is not closed, or a slot is more than a name.
+    """
+    names: set[str] = set()
+    for _, name, spec, conversion in Formatter().parse(line):
+        if name is None:
+            continue
+        if spec or conversion or not name.isidentifier():
+            raise ValueError(f"{line!r}: a slot is a plain name in braces, not {{{name}}}")
+        names.add(name)
+    return frozenset(names)
+
+
+def _fill(line: str, slots: Mapping[str, Any]) -> str:
+    return line.format_map({name: spoken(slots[name]) for name in slots_of(line)})
