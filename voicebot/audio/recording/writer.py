@@ -225,13 +225,13 @@ class Recorder:
         session = 1
         while True:
             try:
-                self._audio_file = _private(self.audio_path)
+                self._audio_file = open_private(self.audio_path)
                 break
             except FileExistsError:
                 session += 1
                 self.audio_path = self.audio_path.with_name(f"{base}.{session}{AUDIO_SUFFIX}")
                 self.events_path = self.audio_path.with_name(f"{base}.{session}{EVENTS_SUFFIX}")
-        self._events_file = _private(self.events_path)
+        self._events_file = open_private(self.events_path)
         header = self._audio_header.to_json()
         self._audio_file.write(AUDIO_MAGIC + struct.pack("<I", len(header)) + header)
         self._events_file.write(self._events_header.to_json() + b"\n")
@@ -255,5 +255,10 @@ class Recorder:
             )
 
 
-def _private(path: Path) -> IO[bytes]:
+def open_private(path: Path) -> IO[bytes]:
+    """A new file that only we may read.
+
+    Raises:
+        FileExistsError: it is there already.
+    """
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
