@@ -36,6 +36,7 @@ def heard(words: str | None, complete: float | None = None, expects: Expects = F
         (heard("i want to send back the", 0.9), R.nearly, "nearly"),
         (heard("i want to send back the", 0.05), R.sounds_unfinished, "sounds_unfinished"),
         (heard("where is it um", None), R.nearly, "nearly"),
+        (heard("i want to know where it is", 0.9), R.sounds_finished, "sounds_finished"),
         (heard("", 0.9), R.no_words, "no_words"),
         # yes or no
         (heard("yes please", 0.9, YES_NO), R.proven, "proven"),

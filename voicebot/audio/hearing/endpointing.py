@@ -100,9 +100,8 @@ _YES_NO = re.compile(
     r"\b(yes|yeah|yep|yup|sure|right|correct|okay|ok|please do|go ahead|exactly|"
     r"no|nope|nah|wrong|incorrect|don't|do not)\b"
 )
-_UNFINISHED = re.compile(
-    r"\b(and|or|but|because|so|if|that|the|a|an|my|your|is|are|to|of|for|with|um|uh|erm|er|it's|i'm)$"
-)
+# Words that hardly ever end a sentence. Not "is", "for" or "that": "where it is", "what is that for".
+_UNFINISHED = re.compile(r"\b(and|or|but|because|if|the|a|an|my|your|to|of|um|uh|erm|er|it's|i'm)$")
 _MONTH = r"(january|february|march|april|may|june|july|august|september|october|november|december)"
 _DATE = re.compile(
     rf"\b{_MONTH}\b.*\b\w+(st|nd|rd|th|first|second|third)\b|\b\w+(st|nd|rd|th|first|second|third)\b.*\b{_MONTH}\b|"
