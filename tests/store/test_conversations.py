@@ -69,8 +69,8 @@ async def test_no_personal_value_lies_in_the_clear(conversations: Conversations,
         heard = {"text": "On its", "complete": False}
         await conversations.close_turn(tx, conversation_id, turn=1, heard=heard, timings={})
         dumps: list[str] = []
-        for table in ("subjects", "conversations", "turns"):
-            cursor = await tx.execute(f"SELECT t::text AS whole FROM {table} t".encode())
+        for table in (b"subjects", b"conversations", b"turns"):
+            cursor = await tx.execute(b"SELECT t::text AS whole FROM %s t" % table)
             dumps += [row["whole"] for row in await cursor.fetchall()]
     whole = "\n".join(dumps)
     decoded = whole + "".join(

@@ -36,18 +36,24 @@ async def test_it_commits_at_the_end(small: Database) -> None:
 
 
 async def test_an_error_rolls_back_and_comes_through(small: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with small.transaction() as tx:
             await tx.execute("INSERT INTO numbers VALUES (1)")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     assert await numbers(small) == []
 
 
 async def test_a_statements_own_error_is_not_the_databases(small: Database) -> None:
-    with pytest.raises(psycopg.errors.UniqueViolation):
+    async def insert_twice() -> None:
         async with small.transaction() as tx:
             await tx.execute("INSERT INTO numbers VALUES (1)")
             await tx.execute("INSERT INTO numbers VALUES (1)")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await insert_twice()
     assert await numbers(small) == []
 
 

@@ -166,6 +166,19 @@ def test_a_server_outlives_the_thread_that_asked_for_it(data_dir: Path) -> None:
     started[0].stop()
 
 
+def test_a_server_that_died_can_be_started_again_by_the_same_process(data_dir: Path) -> None:
+    """The supervisor does so; the nodes know the old address."""
+    first = EmbeddedPostgres.start(data_dir)
+    assert first.alive()
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    assert eventually(lambda: not first.alive())
+    with EmbeddedPostgres.start(data_dir) as second:
+        assert second.url == first.url
+        first.stop()
+        assert ask(second.url, "SELECT 1") == 1, "stopping the dead one does not touch the new one"
+
+
 def test_ctrl_c_does_not_reach_the_server(data_dir: Path) -> None:
     with EmbeddedPostgres.start(data_dir) as server:
         assert server.pid is not None

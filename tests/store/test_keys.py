@@ -154,7 +154,8 @@ async def test_wrapped_keys_cannot_be_swapped_or_altered(database: Database, key
     async with database.transaction() as tx:
         one, other = await keys.new_subject(tx), await keys.new_subject(tx)
         await tx.execute(
-            "UPDATE subjects SET wrapped_key = (SELECT wrapped_key FROM subjects WHERE id = %s) WHERE id = %s",
+            "UPDATE subjects SET wrapped_key = (SELECT wrapped_key FROM subjects WHERE id = %s)"
+            " WHERE id = %s",
             (one, other),
         )
         with pytest.raises(SealBroken):

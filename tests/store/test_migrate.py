@@ -67,7 +67,7 @@ def test_another_version_is_refused_naming_both_and_the_command(
     empty_url: str, found: str, remedy: str
 ) -> None:
     ensure_schema(empty_url)
-    run(empty_url, f"UPDATE alembic_version SET version_num = '{found}'")
+    run(empty_url, "UPDATE alembic_version SET version_num = $$FOUND$$".replace("FOUND", found))
     with pytest.raises(SchemaMismatch) as refused:
         ensure_schema(empty_url)
     message = str(refused.value)

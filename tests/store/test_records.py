@@ -27,10 +27,13 @@ async def test_a_refusal_is_recorded_with_its_reason(database: Database) -> None
 
 
 async def test_an_action_and_its_record_are_one(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.transaction() as tx:
             await audit.record(tx, action="order.cancel", actor="bot", facts={})
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with database.transaction() as tx:
         assert await audit.records(tx) == []
 

@@ -149,11 +149,13 @@ class EmbeddedPostgres:
         return running.pid if running is not None and running.runs_in(self.data_dir) else None
 
     def alive(self) -> bool:
-        """False once a server that is ours has ended by itself. One that is not ours counts as alive."""
+        """False once a server that is ours has ended by itself; `start` may then be called again and gives
+        the same ``url``. One that is not ours counts as alive.
+        """
         return self._server is None or self._server.alive()
 
     def stop(self) -> None:
-        """Ends the server if it is ours (at most about 20 s, usually 0.1 s). Twice does nothing."""
+        """Ends the server if it is ours (usually 0.1 s, at most 23 s). Twice does nothing."""
         if self._server is not None:
             self._server.stop()
 
@@ -243,9 +245,9 @@ class _Lock:
         os.register_at_fork(after_in_child=self.release)  # a forked child must not keep it after us
 
     def release(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 def _held_by(data_dir: Path, holder: bytes) -> str:
@@ -273,6 +275,7 @@ class _Server:
         self._settings = settings
         self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended = threading.Event()
         self._owner_pid = os.getpid()
         self._bin = self._reachable_binaries()
         self.socket_dir = str(self._socket_dir())
@@ -292,25 +295,20 @@ class _Server:
         atexit.register(self.stop)
 
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and not self._ended.is_set()
 
     def stop(self) -> None:
         if os.getpid() != self._owner_pid:  # a forked child of ours at its exit
             return
-        atexit.unregister(self.stop)
         process = self._process
-        if process is not None:
-            for how, seconds in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 8.0), (signal.SIGKILL, 5.0)):
-                if process.poll() is not None:
-                    break
-                process.send_signal(how)
-                process.send_signal(signal.SIGCONT)  # a stopped process would not hear it
-                try:
-                    process.wait(seconds)
-                except subprocess.TimeoutExpired:
-                    continue
-        shutil.rmtree(self.socket_dir, ignore_errors=True)
-        self._lock.release()
+        if process is None:
+            return
+        for how, seconds in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 8.0), (signal.SIGKILL, 5.0)):
+            if self._ended.is_set():
+                break
+            process.send_signal(how)
+            process.send_signal(signal.SIGCONT)  # a stopped process would not hear it
+            self._ended.wait(seconds)
 
     def _reachable_binaries(self) -> Path:
         try:
@@ -429,6 +427,11 @@ class _Server:
             finally:
                 started.set()
             self._process.wait()
+            # Also when it ended by itself: then the data directory is free for another start.
+            atexit.unregister(self.stop)
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+            self._lock.release()
+            self._ended.set()
 
         threading.Thread(target=keep, name="postgres-keeper", daemon=True).start()
         started.wait()
