@@ -11,11 +11,14 @@ from pathlib import Path
 
 from voicebot.core.store import postmaster
 
+NOT_DURABLE = {"fsync": "off"}
+"""Ten times as fast on a busy disk. Loses nothing when processes die, only when the machine does."""
+
 OWNER = """
 import sys, time
 from pathlib import Path
 from voicebot.core.store.embedded import EmbeddedPostgres
-server = EmbeddedPostgres.{how}(Path(sys.argv[1]))
+server = EmbeddedPostgres.{how}(Path(sys.argv[1]), settings={{"fsync": "off"}})
 print(server.pid, server.owner, server.data_dir, server.url, flush=True)
 {then}
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from processes import Owner, eventually
+from processes import NOT_DURABLE, Owner, eventually
 
 from voicebot.core.store import binaries, embedded, placement, postmaster
 from voicebot.core.store.embedded import AlreadyRunning, EmbeddedPostgres, EmbeddedPostgresError
@@ -38,7 +38,7 @@ def data_dir() -> Iterator[Path]:
     """A data directory with a database in it, not running. One for all, since making it takes longest."""
     home = Path(tempfile.mkdtemp(prefix="vb-test-"))
     home.chmod(0o755)
-    EmbeddedPostgres.start(home / "data").stop()
+    EmbeddedPostgres.start(home / "data", NOT_DURABLE).stop()
     yield home / "data"
     embedded.erase(home / "data")
     shutil.rmtree(home)
@@ -65,7 +65,7 @@ def test_a_new_data_directory_gets_a_database_that_keeps_what_it_is_told(new_dat
 
 
 def test_pgvector_is_there(data_dir: Path) -> None:
-    with EmbeddedPostgres.start(data_dir) as server, psycopg.connect(server.url) as connection:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server, psycopg.connect(server.url) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         row = connection.execute("SELECT '[1,2]'::vector <-> '[1,4]'::vector").fetchone()
         assert row == (2.0,)
@@ -74,7 +74,7 @@ def test_pgvector_is_there(data_dir: Path) -> None:
 def test_a_second_server_on_one_data_directory_says_who_has_it(data_dir: Path) -> None:
     owner = Owner(data_dir)
     with pytest.raises(AlreadyRunning, match=rf"another voicebot server \(pid {owner.process.pid}\) runs"):
-        EmbeddedPostgres.start(data_dir)
+        EmbeddedPostgres.start(data_dir, NOT_DURABLE)
     assert ask(owner.url, "SELECT 1") == 1, "the one that runs is untouched"
     owner.kill()
 
@@ -84,7 +84,7 @@ def test_two_servers_at_once_on_a_new_data_directory_leave_one(new_data_dir: Pat
 
     def start() -> None:
         try:
-            results.append(EmbeddedPostgres.start(new_data_dir))
+            results.append(EmbeddedPostgres.start(new_data_dir, NOT_DURABLE))
         except EmbeddedPostgresError as error:
             results.append(error)
 
@@ -102,7 +102,7 @@ def test_two_servers_at_once_on_a_new_data_directory_leave_one(new_data_dir: Pat
 
 def test_a_command_attaches_to_the_server_that_runs_and_leaves_it_running(data_dir: Path) -> None:
     owner = Owner(data_dir)
-    with EmbeddedPostgres.attach(data_dir) as attached:
+    with EmbeddedPostgres.attach(data_dir, NOT_DURABLE) as attached:
         assert not attached.owner
         assert attached.data_dir == owner.cluster
         assert ask(attached.url, "SELECT 1") == 1
@@ -111,10 +111,10 @@ def test_a_command_attaches_to_the_server_that_runs_and_leaves_it_running(data_d
 
 
 def test_a_command_without_a_server_has_one_for_its_own_time(data_dir: Path) -> None:
-    with EmbeddedPostgres.attach(data_dir) as own:
+    with EmbeddedPostgres.attach(data_dir, NOT_DURABLE) as own:
         assert own.owner
         with pytest.raises(AlreadyRunning, match="a voicebot command"):
-            EmbeddedPostgres.start(data_dir)
+            EmbeddedPostgres.start(data_dir, NOT_DURABLE)
     assert postmaster.processes(own.data_dir) == []
 
 
@@ -125,14 +125,14 @@ def test_kill_9_of_the_owner_leaves_no_postgres_and_loses_nothing(data_dir: Path
     assert owner.postgres_pid in owner.postgres_processes()
     owner.kill()
     assert eventually(lambda: owner.postgres_processes() == [])
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT answer FROM kept") == 42
 
 
 def test_a_start_right_after_kill_9_waits_for_the_old_server_to_be_gone(data_dir: Path) -> None:
     owner = Owner(data_dir)
     owner.kill()  # and not a moment between
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert server.pid != owner.postgres_pid
         assert ask(server.url, "SELECT 1") == 1
 
@@ -143,7 +143,7 @@ def test_a_stray_server_that_hangs_is_ended(data_dir: Path) -> None:
     os.kill(owner.postgres_pid, signal.SIGSTOP)
     owner.kill()
     assert owner.postgres_pid in owner.postgres_processes()
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
         assert owner.postgres_pid not in owner.postgres_processes()
 
@@ -158,7 +158,7 @@ def test_however_the_owner_ends_the_server_ends(data_dir: Path, ending: str) -> 
 def test_a_server_outlives_the_thread_that_asked_for_it(data_dir: Path) -> None:
     """The kernel's death signal is bound to a thread; `start` may be called from a pool's."""
     started: list[EmbeddedPostgres] = []
-    thread = threading.Thread(target=lambda: started.append(EmbeddedPostgres.start(data_dir)))
+    thread = threading.Thread(target=lambda: started.append(EmbeddedPostgres.start(data_dir, NOT_DURABLE)))
     thread.start()
     thread.join()
     assert ask(started[0].url, "SELECT pg_sleep(0.2) IS NOT NULL") is True
@@ -168,19 +168,19 @@ def test_a_server_outlives_the_thread_that_asked_for_it(data_dir: Path) -> None:
 
 def test_a_server_that_died_can_be_started_again_by_the_same_process(data_dir: Path) -> None:
     """The supervisor does so; the nodes know the old address."""
-    first = EmbeddedPostgres.start(data_dir)
+    first = EmbeddedPostgres.start(data_dir, NOT_DURABLE)
     assert first.alive()
     assert first.pid is not None
     os.kill(first.pid, signal.SIGKILL)
     assert eventually(lambda: not first.alive())
-    with EmbeddedPostgres.start(data_dir) as second:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as second:
         assert second.url == first.url
         first.stop()
         assert ask(second.url, "SELECT 1") == 1, "stopping the dead one does not touch the new one"
 
 
 def test_ctrl_c_does_not_reach_the_server(data_dir: Path) -> None:
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert server.pid is not None
         assert os.getpgid(server.pid) != os.getpgid(0)
         assert os.getsid(server.pid) != os.getsid(0)
@@ -196,12 +196,12 @@ def test_a_forked_child_neither_ends_the_server_nor_keeps_its_lock(data_dir: Pat
     child_stays = "import os\nif os.fork() == 0:\n    os.close(1); time.sleep(30)\ntime.sleep(600)"
     owner = Owner(data_dir, then=child_stays)
     owner.kill()
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
 
 
 def test_a_stale_pid_that_now_belongs_to_somebody_else_does_not_matter(data_dir: Path) -> None:
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         account = server.data_dir.stat()
     sleeper = subprocess.Popen(
         placement.launch_command(
@@ -210,7 +210,7 @@ def test_a_stale_pid_that_now_belongs_to_somebody_else_does_not_matter(data_dir:
     )
     pid_file = server.data_dir / "postmaster.pid"
     pid_file.write_text(f"{sleeper.pid}\n{server.data_dir}\n1\n5432\n/nowhere\n\n1 1\nready   \n")
-    with EmbeddedPostgres.start(data_dir) as again:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as again:
         assert ask(again.url, "SELECT 1") == 1
     assert sleeper.poll() is None, "and is left alone"
     sleeper.kill()
@@ -221,9 +221,9 @@ def test_a_long_path_gets_its_socket_elsewhere() -> None:
     home = Path(tempfile.mkdtemp(prefix="vb-test-"))
     home.chmod(0o755)
     data_dir = home / ("long" * 30) / "data"
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
-        with EmbeddedPostgres.attach(data_dir) as attached:
+        with EmbeddedPostgres.attach(data_dir, NOT_DURABLE) as attached:
             assert ask(attached.url, "SELECT 1") == 1
         socket_dir = Path(str(ask(server.url, "SHOW unix_socket_directories")).strip('"'))
         assert not socket_dir.is_relative_to(home)
@@ -235,7 +235,7 @@ def test_a_long_path_gets_its_socket_elsewhere() -> None:
 def test_odd_characters_in_the_path() -> None:
     home = Path(tempfile.mkdtemp(prefix='vb te"s,t %41?&é-'))
     home.chmod(0o755)
-    with EmbeddedPostgres.start(home / "data") as server:
+    with EmbeddedPostgres.start(home / "data", NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
     embedded.erase(home / "data")
     shutil.rmtree(home)
@@ -245,7 +245,7 @@ def test_a_first_start_that_was_cut_off_is_done_again(new_data_dir: Path) -> Non
     new_data_dir.mkdir(mode=0o755)
     (new_data_dir / "postgres.new").mkdir()
     (new_data_dir / "postgres.new" / "PG_VERSION").write_text("18\n")
-    with EmbeddedPostgres.start(new_data_dir) as server:
+    with EmbeddedPostgres.start(new_data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
 
 
@@ -253,14 +253,14 @@ def test_a_folder_that_is_no_database_is_not_touched(new_data_dir: Path) -> None
     (new_data_dir / "postgres").mkdir(parents=True)
     (new_data_dir / "postgres" / "thesis.txt").write_text("do not lose")
     with pytest.raises(EmbeddedPostgresError, match="is not empty and holds no database"):
-        EmbeddedPostgres.start(new_data_dir)
+        EmbeddedPostgres.start(new_data_dir, NOT_DURABLE)
     assert (new_data_dir / "postgres" / "thesis.txt").read_text() == "do not lose"
 
 
 def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match="shared_buffers"):
-        EmbeddedPostgres.start(data_dir, settings={"shared_buffers": "nonsense"})
-    with EmbeddedPostgres.start(data_dir) as server:
+        EmbeddedPostgres.start(data_dir, {"shared_buffers": "nonsense"})
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert server.alive(), "and leaves nothing in the way"
 
 
@@ -270,7 +270,7 @@ def test_environment_variables_of_postgres_do_not_matter(
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGPORT", "9999")
     monkeypatch.setenv("PGHOST", "nowhere.invalid")
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert ask(server.url, "SELECT 1") == 1
 
 
@@ -278,14 +278,14 @@ def test_environment_variables_of_postgres_do_not_matter(
 def test_under_a_closed_directory_the_database_lies_where_its_user_can_reach_it() -> None:
     home = Path(tempfile.mkdtemp(prefix="vb-test-"))  # mode 0700
     data_dir = home / "data"
-    with EmbeddedPostgres.start(data_dir) as server:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
         assert server.data_dir.is_relative_to(placement.SYSTEM_DIR)
         assert server.data_dir.stat().st_uid != 0
         with psycopg.connect(server.url) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
     assert home.stat().st_mode & 0o777 == 0o700, "no directory was opened"
     home.chmod(0o755)
-    with EmbeddedPostgres.start(data_dir) as again:
+    with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as again:
         assert again.data_dir == server.data_dir, "the place is remembered"
         assert ask(again.url, "SELECT answer FROM kept") == 42
     embedded.erase(data_dir)
@@ -298,16 +298,16 @@ def test_a_remembered_place_that_is_gone_is_not_silently_replaced(new_data_dir: 
     new_data_dir.mkdir()
     (new_data_dir / "postgres.place").write_text(f"{placement.SYSTEM_DIR}/gone-0000/postgres\n")
     with pytest.raises(EmbeddedPostgresError, match=r"lay in .*gone-0000/postgres, which is gone"):
-        EmbeddedPostgres.start(new_data_dir)
+        EmbeddedPostgres.start(new_data_dir, NOT_DURABLE)
     (new_data_dir / "postgres.place").unlink()
 
 
 @as_root
 def test_a_database_that_its_user_can_no_longer_reach_is_not_silently_replaced(data_dir: Path) -> None:
-    EmbeddedPostgres.start(data_dir).stop()
+    EmbeddedPostgres.start(data_dir, NOT_DURABLE).stop()
     data_dir.parent.chmod(0o700)
     with pytest.raises(EmbeddedPostgresError, match="cannot be reached by the user that runs it"):
-        EmbeddedPostgres.start(data_dir)
+        EmbeddedPostgres.start(data_dir, NOT_DURABLE)
     data_dir.parent.chmod(0o755)
 
 
@@ -355,7 +355,7 @@ import sys
 from pathlib import Path
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 try:
-    with EmbeddedPostgres.start(Path(sys.argv[1])) as server:
+    with EmbeddedPostgres.start(Path(sys.argv[1]), {'fsync': 'off'}) as server:
         print(server.data_dir)
 except EmbeddedPostgresError as error:
     print(error)
@@ -381,10 +381,10 @@ except EmbeddedPostgresError as error:
     assert (home / "theirs").stat().st_mode & 0o777 == 0o700
     assert (home / "theirs" / "postgres").stat().st_uid == account.uid
 
-    with EmbeddedPostgres.start(home / "roots"):
+    with EmbeddedPostgres.start(home / "roots", NOT_DURABLE):
         assert "belongs to another user" in as_nobody(home / "roots")
 
-    with EmbeddedPostgres.start(home / "theirs") as server:
+    with EmbeddedPostgres.start(home / "theirs", NOT_DURABLE) as server:
         assert server.data_dir.stat().st_uid == account.uid, "root runs it as its owner"
     assert as_nobody(home / "theirs") == str(home / "theirs" / "postgres"), "and leaves it usable for them"
     shutil.rmtree(home)

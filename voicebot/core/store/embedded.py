@@ -388,6 +388,7 @@ class _Server:
             str(self._bin / "initdb"),
             *("-D", str(building), "-U", ROLE, "--auth=trust", "--encoding=UTF8"),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+            *(("--no-sync",) if self._settings.get("fsync") == "off" else ()),
         )
         done = subprocess.run(
             command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=_environment()
