@@ -371,7 +371,7 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[str]:
         )
     )
     task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
+    while not server.started:  # uvicorn offers no event
         await asyncio.sleep(0.005)
     try:
         yield url_of(listening)
