@@ -1,0 +1,1 @@
+"""The parts of `scripts/train_demo_whisper.py`: from sentences to score."""

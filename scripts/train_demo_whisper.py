@@ -1,0 +1,99 @@
+"""Trains the demo Whisper from nothing, on one core, and ships it as int8 with its card.
+
+    pip install torch==2.13.0 ctranslate2 faster-whisper tokenizers soxr soundfile pyyaml
+    apt-get install flite espeak-ng festival festvox-kallpc16k festvox-us-slt-hts festvox-kdlpc16k
+    OMP_NUM_THREADS=1 python scripts/train_demo_whisper.py --work /tmp/demo-whisper --minutes 35
+
+Five stages, each of which writes into the work folder and is skipped when its result is there: synthetic
+speech, tokenizer, training, export, score. PyTorch is needed here only, so use an environment of its own.
+The model is for synthetic voices in demo and tests; it is no use for people. Training ends by the clock, so
+two runs of one seed differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+
+from demo_whisper import card, corpus, grammar, measuring, tokenizer, training
+from demo_whisper.export import export, scaled
+from tokenizers import Tokenizer
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=Path("/tmp/demo-whisper"), help="speech and checkpoints")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "models" / "demo-whisper")
+    parser.add_argument("--sentences", type=int, default=13_000)
+    parser.add_argument("--minutes", type=float, default=35.0, help="of training, by the clock")
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    lines = REPOSITORY / "recordings" / "lines"
+    shop = grammar.load(
+        REPOSITORY / "business" / "intents.yaml", [lines / "lines.yaml", lines / "texts.yaml"]
+    )
+    facts_file = work / "facts.json"
+    facts = json.loads(facts_file.read_text()) if facts_file.exists() else {}
+
+    def timed(stage: str, result: Path, make) -> None:
+        if result.exists():
+            print(f"{stage}: already there")
+            return
+        print(f"{stage} ...", flush=True)
+        started, processor = time.monotonic(), time.process_time()
+        make()
+        facts[f"{stage} minutes"] = round((time.monotonic() - started) / 60, 1)
+        facts[f"{stage} processor minutes"] = round((time.process_time() - processor) / 60, 1)
+        facts_file.write_text(json.dumps(facts, indent=1))
+
+    timed("speech", work / "training.json", lambda: corpus.make(shop, options.sentences, work, options.seed))
+    tokens = work / "tokenizer.json"
+    timed("tokenizer", tokens, lambda: tokenizer.train(shop, tokens, options.seed))
+    final = work / "final.pt"
+
+    def run_training() -> None:
+        # The demo callers' lines may have changed since the speech was made.
+        clips = [
+            clip
+            for clip in corpus.load(work / "training")
+            if len(clip.text.split()) < 3 or clip.text not in shop.reserved
+        ]
+        unfinished = work / "running.pt"
+        plan = training.Plan(minutes=options.minutes, seed=options.seed)
+        facts["seen clips"] = training.train(clips, Tokenizer.from_file(str(tokens)), plan, unfinished)
+        facts["speech hours"] = round(corpus.seconds(clips) / 3600, 1)
+        facts["sentences"] = len(clips)
+        facts["machine"] = platform.processor() or platform.machine()
+        unfinished.rename(final)
+
+    timed("training", final, run_training)
+    model = training.restore(final)
+    facts["parameters"] = model.parameter_count()
+    facts["patterns"] = [len(shop.training), len(shop.choosing), len(shop.scoring)]
+    facts["words"] = len(shop.vocabulary)
+
+    print("confidence scale ...", flush=True)
+    scale, tried = measuring.choose_scale(model, tokens, work)
+    print(f"  {scale}; tried {tried}", flush=True)
+    export(scaled(model, scale), tokens, options.out)
+    export(scaled(model, scale), tokens, work / "float32", quantization=None)
+    print("score ...", flush=True)
+    score = measuring.measure(options.out, work / "float32", work, lines)
+    (work / "score.json").write_text(
+        json.dumps({"facts": facts, "scale": scale, "tried": tried, **score}, indent=1)
+    )
+    (options.out / "card.md").write_text(card.written(facts, scale, tried, score, options.out))
+    print((options.out / "card.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
