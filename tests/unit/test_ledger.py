@@ -81,6 +81,23 @@ def test_complete_needs_every_word_and_the_end_of_the_answer() -> None:
     assert ledger.heard(9 * 800, ended=True).text == "one two three"
 
 
+def test_an_answer_cut_inside_its_last_word_is_not_complete() -> None:
+    ledger = ledger_of("one two")
+    for _ in range(6):
+        ledger.sent(800, 0)
+    assert ledger.heard(4799, ended=True).text == "one two"
+    assert not ledger.heard(4799, ended=True).complete
+
+
+def test_a_clause_whose_engine_died_is_not_heard_by_the_time_that_passed_since() -> None:
+    ledger = PlayoutLedger(1)
+    ledger.clause("one two three")
+    ledger.audio(400)
+    ledger.clause("")  # the emergency line
+    ledger.audio(16_000)
+    assert ledger.heard(16_000, ended=False).text == ""
+
+
 def test_a_clause_begun_anew_counts_once() -> None:
     """The engine died after one word, a line was played, and the clause was spoken again."""
     ledger = PlayoutLedger(1)
@@ -115,7 +132,8 @@ def test_heard_is_a_growing_prefix_of_what_was_said(
         assert whole.startswith(heard.text)
         assert not heard.text or whole[len(heard.text) :][:1] in ("", " ")  # whole words
         assert len(heard.text) >= len(before)
-        assert heard.complete == (heard.text == whole)
+        assert heard.text == whole or not heard.complete
+        assert heard.complete == (played >= len(whole.split()) * WORD_MS * 8)
         before = heard.text
 
 
@@ -152,3 +170,14 @@ def test_played_never_exceeds_what_was_sent_nor_falls_below_the_marks(
 def test_words_heard(words: list[SpokenWord], played_ms: int, whole: bool, expected: str) -> None:
     length = heard_characters(TEXT, words, played_ms, 1500, whole)
     assert TEXT[:length] == expected
+
+
+def test_a_first_mark_that_was_late_by_chance_is_mended_by_the_next() -> None:
+    """The recording is given audio once its moment has settled."""
+    ledger = ledger_of(TEXT)
+    names = [ledger.sent(800, 0) for _ in range(5)]
+    for name, at_ms in zip(names, (160, 202, 301, 405, 500), strict=True):
+        assert ledger.settled < ledger.marked or ledger.marked == 0
+        ledger.returned(name, at_ms)
+    assert ledger.plays_at_ms(0) == 0
+    assert ledger.settled == 3 * 800

@@ -20,6 +20,9 @@ from voicebot.core.conversation import Heard
 
 SAMPLES_PER_MS = 8
 
+SETTLING_MARKS = 3
+"""Marks of a run after which its beginning is known: one alone may be late by its own jitter."""
+
 LATE_MARK_MS = 80
 """A mark later than this is not jitter: the audio itself began later than thought."""
 
@@ -35,6 +38,19 @@ class _Stretch:
     samples: int = 0
     whole: bool = False
     words: list[SpokenWord] = field(default_factory=list[SpokenWord])
+
+    def heard(self, text: str, played: int) -> int:
+        """Characters of ``text`` heard once ``played`` samples of the answer were."""
+        mine = max(0, min(self.samples, played - self.first))
+        audio_ms = self.samples / SAMPLES_PER_MS
+        return heard_characters(text, self.words, mine / SAMPLES_PER_MS, audio_ms, self.whole)
+
+    def finished(self, played: int) -> bool:
+        """Whether its last word was heard to the end."""
+        end = self.samples
+        if self.words:
+            end = min(end, self.words[-1].end_ms * SAMPLES_PER_MS)
+        return self.whole and played - self.first >= end
 
 
 class PlayoutLedger:
@@ -125,6 +141,12 @@ class PlayoutLedger:
         return self._marked
 
     @property
+    def settled(self) -> int:
+        """Of these, the samples whose moment is known well: ``SETTLING_MARKS`` came back since."""
+        number = self._next_mark - SETTLING_MARKS
+        return self._sent_ends[number] if number >= 0 else 0
+
+    @property
     def first_returned(self) -> bool:
         """Whether any mark has come back: something was heard for certain."""
         return self._next_mark > 0
@@ -159,25 +181,17 @@ class PlayoutLedger:
     def heard(self, played: int, *, ended: bool) -> Heard:
         """What the caller heard once ``played`` samples were played.
 
-        The text is a prefix of the answer, cut at a word. ``complete`` needs ``ended``: that no further
-        clause was to come.
+        The text is a prefix of the answer, cut at a word. ``complete`` needs more than all of the text:
+        ``ended`` (no further clause was to come), and the last word to its end.
         """
         parts: list[str] = []
         complete = ended
         for number, text in enumerate(self._texts):
             if not text:
                 continue
-            heard = max(
-                heard_characters(
-                    text,
-                    stretch.words,
-                    (played - stretch.first) / SAMPLES_PER_MS,
-                    stretch.samples / SAMPLES_PER_MS,
-                    stretch.whole,
-                )
-                for stretch in self._stretches
-                if stretch.clause == number
-            )
+            tries = [stretch for stretch in self._stretches if stretch.clause == number]
+            heard = max(stretch.heard(text, played) for stretch in tries)
+            complete = complete and any(stretch.finished(played) for stretch in tries)
             if heard:
                 parts.append(text[:heard])
             if heard < len(text):

@@ -208,7 +208,7 @@ class Playout:
             return False
         if first:
             self._observer.first_heard(self._ledger.plays_at_ms(0) / 1000)
-        self._hand_over(self._ledger.marked)
+        self._hand_over(self._ledger.settled)
         self._changed.set()
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -96,14 +96,10 @@ class Speaker:
         stayed away. When the wire is lost it returns at once. Errors of ``clauses`` itself are raised
         after what came before them was heard.
         """
-
-        async def produce(playout: Playout) -> None:
-            try:
-                await self._produce(turn, playout, clauses)
-            finally:
-                await close(clauses)
-
-        return await self._play(turn, produce)
+        try:
+            return await self._play(turn, lambda playout: self._produce(turn, playout, clauses))
+        finally:
+            await close(clauses)
 
     async def line(self, turn: int, name: str) -> Heard:
         """Speaks an emergency line; needs no engine.
@@ -147,7 +143,7 @@ class Speaker:
 
     # --- one answer -------------------------------------------------------------------
 
-    async def _play(self, turn: int, produce: Callable[[Playout], Any]) -> Heard:
+    async def _play(self, turn: int, produce: Callable[[Playout], Coroutine[Any, Any, None]]) -> Heard:
         cuts = self._cuts
         async with self._one_at_a_time:
             if cuts != self._cuts:
