@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,12 +18,11 @@ from voicebot.core.conversation import Event
 from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot, UnknownConversation
 from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.follow import follow
 from voicebot.core.store.keys import KeyRing
 
-POLL_S = 0.25
-"""How often a live stream looks for events that another node wrote."""
-
-KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 5.0
+"""A quiet live stream says so this often, and notices then that its reader has left."""
 
 
 class ConversationRow(BaseModel):
@@ -74,7 +74,9 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
         """The newest conversations first; ``before`` pages back by ``created_at``."""
         async with console.database.transaction() as tx:
             rows = await console.conversations.list(tx, limit=limit, before=before)
-        return [ConversationRow.model_validate({k: row[k] for k in ConversationRow.model_fields}) for row in rows]
+        return [
+            ConversationRow.model_validate({k: row[k] for k in ConversationRow.model_fields}) for row in rows
+        ]
 
     @router.get("/conversations/{conversation_id}")
     async def conversation(conversation_id: str) -> ConversationDetail:
@@ -152,34 +154,41 @@ async def _load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
 
 
 async def _live(console: Console, conversation_id: str, after: int, request: Request) -> AsyncIterator[str]:
-    live = console.bus.subscribe(conversation_id)
-    quiet_s = 0.0
+    while not await request.is_disconnected():
+        events = follow(console.database, console.keys, console.bus, conversation_id, after_seq=after)
+        lines = _with_heartbeat(events)
+        try:
+            async with aclosing(lines):
+                async for event in lines:
+                    if await request.is_disconnected():
+                        return
+                    if event is None:
+                        yield ": still here\n\n"
+                        continue
+                    mark = "" if event.seq is None else f"id: {event.seq}\n"
+                    after = after if event.seq is None else event.seq
+                    yield f"{mark}event: {event.type}\ndata: {json.dumps(event_dict(event))}\n\n"
+                    if event.type == "conversation.ended":
+                        return
+        except DatabaseDown:
+            yield ": the database is away, trying again\n\n"
+            await asyncio.sleep(1.0)
+
+
+async def _with_heartbeat(events: AsyncGenerator[Event]) -> AsyncGenerator[Event | None]:
+    """The events, and None when nothing came for ``KEEP_ALIVE_S``."""
+    waiting: asyncio.Future[Event] | None = None
     try:
-        while not await request.is_disconnected():
-            try:
-                async with console.database.transaction() as tx:
-                    events = await outbox.events_of(tx, console.keys, conversation_id, after_seq=after)
-            except DatabaseDown:
-                events = []
-            for event in events:
-                after = event.seq or after
-                yield f"id: {after}\nevent: {event.type}\ndata: {json.dumps(event_dict(event))}\n\n"
-                if event.type == "conversation.ended":
-                    return
-            waited = 0.0
-            while waited < POLL_S:
-                started = asyncio.get_running_loop().time()
-                try:
-                    event = await asyncio.wait_for(anext(live), POLL_S - waited)
-                except TimeoutError:
-                    break
-                if event.seq is not None:
-                    break  # stored: read it from the database, in order
-                yield f"event: {event.type}\ndata: {json.dumps(event_dict(event))}\n\n"
-                waited += asyncio.get_running_loop().time() - started
-            quiet_s = 0.0 if events else quiet_s + POLL_S
-            if quiet_s >= KEEP_ALIVE_S:
-                quiet_s = 0.0
-                yield ": still here\n\n"
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait({waiting}, timeout=KEEP_ALIVE_S)
+            if not done:
+                yield None
+                continue
+            finished, waiting = waiting, None
+            yield finished.result()
     finally:
-        live.close()
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        await events.aclose()

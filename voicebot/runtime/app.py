@@ -35,6 +35,7 @@ from voicebot.core.store.switches import switches
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.state import new_state
+from voicebot.handoff.desk import StoredHandoffs
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.lag import watch_loop_lag
 
@@ -90,7 +91,12 @@ class NodeApp:
         for client in (speech, transcriber, judge):
             stack.push_async_callback(client.close)
         dialogue = await Orchestrator.create(
-            database=database, keys=keys, deployment=self._deployment, settings=settings, poke=relay.poke
+            database=database,
+            keys=keys,
+            deployment=self._deployment,
+            settings=settings,
+            handoffs=StoredHandoffs.of(keys, settings.deployment),
+            poke=relay.poke,
         )
         stack.push_async_callback(dialogue.close)
         cache = PhraseCache(settings.data_dir / "phrases")

@@ -224,8 +224,8 @@ class Supervisor:
             code = await process.wait()
             if self._stopping.is_set():
                 return
-            if code == os.EX_CONFIG:
-                raise ServeError("a node refused its configuration; its message stands above")
+            if self.started_s == 0:
+                raise ServeError(f"a node ended at start (exit status {code}); its message stands above")
             log.error("node.died", index=index, code=code, restart_in_s=round(pause_s, 1))
             await asyncio.sleep(pause_s)
             steady = time.monotonic() - began > _STEADY_S

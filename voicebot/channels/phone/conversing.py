@@ -44,7 +44,7 @@ class Phrases(Protocol):
         ...
 
 
-class TooSlow(Exception):  # noqa: N818  # a state of the turn
+class TooSlow(Exception):  # a state of the turn
     """No plan within ``FALLBACK_S``: the caller is given to a person."""
 
 
@@ -62,7 +62,7 @@ class Conversing(FrameProcessor):
 
     def __init__(self, conversation_id: str, dialogue: Orchestrator, phrases: Phrases) -> None:
         super().__init__()
-        self._id = conversation_id
+        self._conversation_id = conversation_id
         self._dialogue = dialogue
         self._phrases = phrases
         self._closed = asyncio.Event()
@@ -84,12 +84,12 @@ class Conversing(FrameProcessor):
         try:
             await asyncio.wait_for(self._closed.wait(), _CLOSE_S)
         except TimeoutError:
-            log.warning("turn.previous_not_closed", conversation=self._id)
+            log.warning("turn.previous_not_closed", conversation=self._conversation_id)
         try:
             committed = await self._with_filler(self._commit(frame.input, frame.waterfall))
         except (DatabaseDown, TooSlow) as error:
             metrics.database_down.inc()
-            log.error("turn.fails_to_person", conversation=self._id, reason=type(error).__name__)
+            log.error("turn.fails_to_person", conversation=self._conversation_id, reason=type(error).__name__)
             await self.push_frame(
                 EmergencyFrame(line="handing_over", outcome="handoff", reason="database_down")
             )
@@ -112,7 +112,7 @@ class Conversing(FrameProcessor):
 
     async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
         for attempt in range(_TRIES):
-            plan = await self._dialogue.plan(self._id, turn_input)
+            plan = await self._dialogue.plan(self._conversation_id, turn_input)
             waterfall.note("planned_ms")
             try:
                 committed = await self._dialogue.commit(plan)
@@ -143,11 +143,11 @@ class Conversing(FrameProcessor):
 
     async def _close(self, frame: SpokenFrame) -> None:
         try:
-            await self._dialogue.heard(self._id, frame.turn, frame.heard, frame.timings)
+            await self._dialogue.heard(self._conversation_id, frame.turn, frame.heard, frame.timings)
         except DatabaseDown:
             # The turn stays open in the database; the next plan fails over to a person.
             metrics.database_down.inc()
-            log.error("turn.heard_not_stored", conversation=self._id, turn=frame.turn)
+            log.error("turn.heard_not_stored", conversation=self._conversation_id, turn=frame.turn)
         finally:
             self._closed.set()
 
