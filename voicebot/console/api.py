@@ -168,7 +168,7 @@ async def _live(console: Console, conversation_id: str, after: int, request: Req
                     mark = "" if event.seq is None else f"id: {event.seq}\n"
                     after = after if event.seq is None else event.seq
                     yield f"{mark}event: {event.type}\ndata: {json.dumps(event_dict(event))}\n\n"
-                    if event.type == "conversation.ended":
+                    if event.type == "call.ended":
                         return
         except DatabaseDown:
             yield ": the database is away, trying again\n\n"
