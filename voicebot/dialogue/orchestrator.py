@@ -142,6 +142,7 @@ class Orchestrator:
             phrases=deployment.phrases,
             intents=deployment.intents,
             writer_route=Route.GROUNDED if generator.name == "grounded" else Route.SMALL,
+            writer=generator.version,
         )
 
     @classmethod
@@ -175,6 +176,7 @@ class Orchestrator:
         for stream in list(self._streams):
             await stream.cancel()
         self._streams.clear()
+        await self._generator.close()
 
     async def plan(self, conversation_id: str, turn_input: TurnInput) -> Plan:
         """The turn that an input causes. Reads only; what it reads of people is logged.

@@ -31,6 +31,7 @@ _FILLERS = frozenset(
     {"um", "uh", "er", "erm", "and", "then", "dash", "hyphen", "space", "followed", "by", "hm"}
 )
 _MAX_READINGS = 32
+_MAX_RUN = 64  # tokens; nobody is asked for a number this long
 _TOKEN = re.compile(r"\d+|[a-z]+")
 
 
@@ -114,7 +115,7 @@ def _trimmed(run: list[str]) -> Iterator[list[str]]:
 
 
 def _readings(run: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(islice(_expand(run, 0), _MAX_READINGS)))
+    return tuple(dict.fromkeys(islice(_expand(run[-_MAX_RUN:], 0), _MAX_READINGS)))
 
 
 def _expand(run: list[str], at: int) -> Iterator[str]:

@@ -23,13 +23,20 @@ class Answers:
     """Drafts answering turns. Stateless."""
 
     def __init__(
-        self, policy: Policy, gate: Gate, phrases: Phrases, steering: Steering, writer_route: Route
+        self,
+        policy: Policy,
+        gate: Gate,
+        phrases: Phrases,
+        steering: Steering,
+        writer_route: Route,
+        writer: str,
     ) -> None:
         self._policy = policy
         self._gate = gate
         self._phrases = phrases
         self._steering = steering
         self._writer_route = writer_route
+        self._writer = writer
 
     async def from_articles(
         self, state: ConversationState, want: Want, reads: Reads, *, conversation_id: str, turn: int
@@ -64,7 +71,7 @@ class Answers:
             route=route,
             row=ruling.row,
             tier=ruling.tier,
-            reasons=ruling.reasons,
+            reasons=(*ruling.reasons, f"written by {self._writer}"),
             confidences=confidences,
             parts=(answer, *question.parts),
             expects=question.expects,

@@ -48,6 +48,7 @@ class Planner:
         phrases: Phrases,
         intents: IntentCatalog,
         writer_route: Route,
+        writer: str,
     ) -> None:
         self.monitor = monitor
         self.policy = policy
@@ -55,7 +56,7 @@ class Planner:
         self.phrases = phrases
         self.intents = intents
         self.steering = Steering(phrases, intents, policy, gate)
-        self.answers = Answers(policy, gate, phrases, self.steering, writer_route)
+        self.answers = Answers(policy, gate, phrases, self.steering, writer_route, writer)
         self.verifying = Verifying(policy, gate, self.steering, self.answers)
 
     async def draft(

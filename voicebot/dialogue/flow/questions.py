@@ -23,7 +23,7 @@ class Question:
 
 
 def open_question(key: str = "ask.what") -> Question:
-    """ "What can I do for you?" or another open line."""
+    """An open line, such as "what can I do for you?"."""
     return Question((Line(key, question=True),), Asked(kind=AskedKind.OPEN))
 
 

@@ -20,11 +20,15 @@ class GroundedResponder:
     """Answers with whole sentences of the best passage."""
 
     name = "grounded"
+    version = "grounded 1"
 
     async def stream(self, request: GenerationRequest) -> AsyncIterator[str]:
         """The answer, word by word. Nothing when there is no passage."""
         for token in _TOKEN.findall(quote(request)):
             yield token
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def quote(request: GenerationRequest) -> str:

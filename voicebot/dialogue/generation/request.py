@@ -42,6 +42,8 @@ class Generator(Protocol):
     """Writes an answer token by token. Shared by all conversations; a stream is cancelled by closing it."""
 
     name: str
+    version: str
+    """What wrote the words, to the version of its prompt."""
 
     def stream(self, request: GenerationRequest) -> AsyncIterator[str]:
         """The answer in tokens.
@@ -49,4 +51,8 @@ class Generator(Protocol):
         Raises:
             GenerationFailed: while iterating.
         """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections."""
         ...

@@ -83,11 +83,12 @@ class Monitor:
         """What the caller wants. Looks at the recogniser's alternatives when its first choice is unclear."""
         guesses = self._classifier.guesses(utterance.text)
         text, best = utterance.text, guesses[0]
-        if best.probability < self._sure:
+        if best.probability < self._sure or best.intent == OUT_OF_SCOPE:
             for alternative in utterance.alternatives:
                 other = self._classifier.guesses(alternative)[0]
                 discounted = other.probability * ALTERNATIVE_DISCOUNT
-                if other.intent != OUT_OF_SCOPE and discounted > best.probability:
+                better = discounted >= (self._sure if best.intent == OUT_OF_SCOPE else best.probability)
+                if better and other.intent != OUT_OF_SCOPE:
                     text, best = alternative, Guess(intent=other.intent, probability=discounted)
         whole = Want(intent=best.intent, confidence=best.probability, text=text)
         parts = self._parts(text)

@@ -1,0 +1,76 @@
+"""One utterance can hold several wants, one want can be unclear, and yes is not no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicebot.core.conversation import Utterance
+from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.monitor.monitor import Monitor, yes_or_no
+
+DEPLOYMENT = Deployment.load(Path(__file__).resolve().parent.parent.parent)
+MONITOR = Monitor(
+    DEPLOYMENT.classifier,
+    is_content=DEPLOYMENT.intents.is_content,
+    priority=lambda intent: rule.priority if (rule := DEPLOYMENT.policy.rule(intent)) else 0,
+    sure=0.7,
+)
+
+
+def wants(text: str, *alternatives: str) -> list[str]:
+    reading = MONITOR.read(Utterance(text=text, alternatives=alternatives))
+    return [want.intent for want in reading.wants]
+
+
+def test_the_more_important_want_comes_first() -> None:
+    """Said second, taken first: an order before a price, a person before everything."""
+    assert wants("how much is shipping and where is my order") == ["order_status", "shipping_cost"]
+    assert wants("where is my order and also i want to talk to a person") == ["person", "order_status"]
+
+
+def test_wants_of_equal_weight_keep_their_order() -> None:
+    """First said, first answered."""
+    assert wants("when are you open on sunday and do you have gift cards") == ["opening_hours", "gift_card"]
+
+
+@pytest.mark.parametrize(
+    "text", ["i ordered a lamp and a sofa and they did not come", "where is my order", "yes and no"]
+)
+def test_an_and_alone_makes_no_second_want(text: str) -> None:
+    """Near misses: one want stays one."""
+    assert len(wants(text)) == 1
+
+
+def test_a_second_choice_of_the_recogniser_can_save_the_turn() -> None:
+    """The first choice is rubbish, an alternative makes sense: it is read, a little less surely."""
+    reading = MONITOR.read(Utterance(text="wear his mayor door", alternatives=("where is my order",)))
+    assert reading.first.intent == "order_status"
+    assert reading.first.text == "where is my order"
+    assert reading.first.confidence < MONITOR.read(Utterance(text="where is my order")).first.confidence
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("yes", True),
+        ("yeah sure", True),
+        ("yes please", True),
+        ("okay", True),
+        ("no", False),
+        ("nope", False),
+        ("no thanks", False),
+        ("no that's fine", False),
+        ("not now", False),
+        ("that's right", True),
+        ("that's not right", None),
+        ("maybe", None),
+        ("yes no wait", None),
+        ("where is my order please tell me now okay", None),
+        ("", None),
+    ],
+)
+def test_yes_and_no(text: str, answer: bool | None) -> None:
+    """What is neither or both is asked again, never guessed."""
+    assert yes_or_no(text) is answer
