@@ -22,7 +22,9 @@ from voicebot.audio.hearing.events import (
     Unheard,
 )
 from voicebot.audio.hearing.listener import Listener
+from voicebot.audio.hearing.vad import VoiceActivity, shared_silero
 from voicebot.audio.mulaw import decode, encode
+from voicebot.audio.speaking import emergency
 from voicebot.core.conversation import Expects, HearingFailure
 
 SIX = Expects(kind="digits", length=6)
@@ -33,7 +35,7 @@ ECHO = encode((decode(TONE) * 0.02).astype("<i2"))
 class Line:
     """A caller on a perfect line: what they do, and what the listener made of it, with the media time."""
 
-    def __init__(self, ears: FakeEars, judge: FakeJudge, silence_s: float) -> None:
+    def __init__(self, ears: FakeEars, judge: FakeJudge, silence_s: float, vad: VoiceActivity) -> None:
         self.loop = asyncio.get_running_loop()
         self.ears = ears
         self.judge = judge
@@ -42,7 +44,7 @@ class Line:
         self._began = self.loop.time()
         self.listener = Listener(
             "call",
-            vad=ToneVoice(),
+            vad=vad,
             transcriber=ears,
             judge=judge,
             emit=lambda event: self.told.append((self.now_ms, event)),
@@ -79,10 +81,11 @@ async def on_line(
     ears: FakeEars | None = None,
     judge: FakeJudge | None = None,
     silence_s: float = 60.0,
+    vad: VoiceActivity | None = None,
 ) -> AsyncIterator[Line]:
     """A call; at its end nothing may be left running."""
     before = asyncio.all_tasks()
-    line = Line(ears or FakeEars(list(texts)), judge or FakeJudge(), silence_s)
+    line = Line(ears or FakeEars(list(texts)), judge or FakeJudge(), silence_s, vad or ToneVoice())
     yield line
     await line.listener.close()
     told = len(line.told)
@@ -456,3 +459,41 @@ async def test_a_noise_that_cut_the_bot_is_told_so_that_it_can_go_on() -> None:
         line.listener.bot_speaks(False)
         await line.is_quiet(2000)
         assert len(line.all(BargeIn)) == len(line.all(Unheard)) == 1
+
+
+# --- real speech ------------------------------------------------------------------------------
+
+
+class KeenVoice(ToneVoice):
+    """Takes the soft tail of a sound for a voice, as Silero does for about 100 ms."""
+
+    def probability(self, window: np.ndarray) -> float:
+        return 0.9 if np.abs(window.astype(int)).mean() > 20 else 0.02
+
+
+@virtual
+async def test_the_soft_tail_behind_speech_is_silence() -> None:
+    async with on_line("hello", vad=KeenVoice()) as line:
+        await line.speaks(1000)
+        await line.frames(ECHO, 140)
+        await line.is_quiet(1000)
+        (ended,) = line.all(TurnEnded)
+        assert isinstance(ended, TurnEnded)
+        assert ended.utterance.last_voiced_ms == pytest.approx(1000, abs=32)
+
+
+@virtual
+async def test_real_speech_through_the_real_model_is_one_turn_with_its_true_end() -> None:
+    said = emergency.line("handing_over").ulaw
+    loud = np.flatnonzero(np.abs(decode(said).astype(int)) > 600)
+    judge = FakeJudge(verdict=lambda _: 0.3)  # pauses between its two sentences
+    async with on_line("x", vad=shared_silero().voice(), judge=judge) as line:
+        await line.is_quiet(500)
+        for at in range(0, len(said), 160):
+            await line.frames((said[at : at + 160] + QUIET)[:160], 20)
+        await line.is_quiet(1500)
+        (started,), (ended,) = line.all(SpeechStarted), line.all(TurnEnded)
+        assert isinstance(started, SpeechStarted)
+        assert isinstance(ended, TurnEnded)
+        assert started.at_ms == pytest.approx(500 + loud[0] / 8, abs=70)
+        assert ended.utterance.last_voiced_ms == pytest.approx(500 + loud[-1] / 8, abs=70)
