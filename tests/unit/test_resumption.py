@@ -113,6 +113,7 @@ LOST = Lost(standing="live", step="media", waited_s=GRACE_S)
         (replace(LOST, can_ask=False), Rescue.WAIT),
         (replace(LOST, can_ask=False, waited_s=NO_WORD_S), Rescue.FINISH),
         (replace(LOST, can_ask=False, standing="ended"), Rescue.NOTHING),
+        (replace(LOST, can_ask=False, standing="handoff", waited_s=NO_WORD_S), Rescue.NOTHING),
     ],
 )
 def test_what_is_done_for_a_call_that_has_not_asked(facts: Lost, expected: Rescue) -> None:

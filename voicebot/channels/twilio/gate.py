@@ -108,14 +108,17 @@ class MediaGate:
             await self._refuse(socket, Refused(Refusal.START_TIMEOUT), start)
         except Refused as refused:
             await self._refuse(socket, refused, start)
+        except Exception:
+            log.exception("media_socket_failed", call_sid=start.call_sid if start is not None else None)
+            await close_quietly(socket, FAILED_CLOSE)
         else:
             self._recovery.forget(session.call_sid)
             return session
         return None
 
     async def _refuse(self, socket: WebSocket, refused: Refused, start: Start | None) -> None:
-        code = close_code(refused.reason)
-        if refused.reason is not Refusal.GONE_BEFORE_START:
+        code = None if refused.reason is Refusal.GONE_BEFORE_START else close_code(refused.reason)
+        if code is not None:
             await close_quietly(socket, code)
         await self._refusals.note(
             "socket",
@@ -175,7 +178,10 @@ class MediaGate:
             settlement=settlement.value,
             missing_messages=session.missing_messages,
         )
-        await self._write(session, settlement, reason)
+        try:
+            await self._write(session, settlement, reason)
+        except Exception:  # the socket must close all the same; the watch below looks at the facts again
+            log.exception("media_end_not_written", conversation=session.conversation_id)
         failed = settlement is Settlement.OPEN and end is None
         await session.close(FAILED_CLOSE if failed else NORMAL_CLOSE)
         self._watch(session, settlement, proven.at)

@@ -46,7 +46,10 @@ class LeaseKeeper:
         """Until cancelled; a database that is away is waited for."""
         try:
             while True:
-                await self.tick()
+                try:
+                    await self.tick()
+                except Exception:  # the watches below must live on
+                    log.exception("lease_keeper_failed")
                 await asyncio.sleep(EVERY_S)
         finally:
             await self._recovery.close()

@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.responses import PlainTextResponse, Response
 from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from voicebot.channels.twilio import signature, wire
 from voicebot.channels.twilio.addresses import Addresses
@@ -81,8 +82,27 @@ class ProbeSocket:
 
     def cut(self) -> None:
         """Breaks the connection without a close frame."""
-        transport = cast(asyncio.Transport, self._socket.scope["extensions"]["voicebot.transport"])
-        transport.abort()
+        self._protocol.transport.abort()
+
+    def break_protocol(self) -> None:
+        """Sends a fragmented ping, which RFC 6455 (section 5.5) forbids."""
+        self._protocol.transport.write(b"\x09\x00")
+
+    async def ping(self, *, within_s: float) -> float | None:
+        """Seconds until the pong; None: there was none."""
+        protocol = self._protocol
+        began_s = time.monotonic()
+        protocol.ponged.clear()
+        protocol.conn.send_ping(b"selftest")
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(protocol.ponged.wait(), within_s)
+            return time.monotonic() - began_s
+        return None
+
+    @property
+    def _protocol(self) -> _Protocol:
+        return cast(_Protocol, self._socket.scope["extensions"]["voicebot.protocol"])
 
     async def until(self, event: str, count: int = 1, *, within_s: float) -> bool:
         """Waits for messages of a kind; False if they did not come, or the socket ended first."""
@@ -242,15 +262,19 @@ class Probe:
 
 
 class _Protocol(WebSocketsSansIOProtocol):
-    """Lets the script break a connection: its transport is in the scope's extensions."""
+    """Lets the script break a connection and see pongs: it is in the scope's extensions."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        self.wire = transport
+        self.ponged = asyncio.Event()
+
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        self.ponged.set()
 
     async def run_asgi(self) -> None:
         scope = cast(dict[str, Any], self.scope)
-        scope["extensions"]["voicebot.transport"] = self.wire
+        scope["extensions"]["voicebot.protocol"] = self
         await super().run_asgi()
 
 

@@ -134,7 +134,7 @@ def rescue(facts: Lost) -> tuple[Rescue, float]:
         return (Rescue.PUSH, 0.0) if facts.pushes < MAX_PUSHES else (Rescue.NOTHING, 0.0)
     if facts.can_ask and facts.waited_s < ASKING_S:
         return Rescue.ASK, 0.0
-    if facts.standing == "ended":
+    if facts.standing != "live":
         return Rescue.NOTHING, 0.0
     if not facts.can_ask and facts.waited_s < NO_WORD_S:
         return Rescue.WAIT, NO_WORD_S - facts.waited_s

@@ -19,6 +19,7 @@ from voicebot.channels.twilio.rest import TwilioError, TwilioRefusedError, Twili
 Result = Literal["ok", "differs", "not_tested"]
 
 _STEP_S = 10.0
+_CALLBACKS_S = 0.5  # they come by themselves, a little later
 _TONE = bytes([0x8E] * 4 + [0x0E] * 4) * 100  # 100 ms of a 1000 Hz square wave, mu-law, soft
 
 
@@ -81,13 +82,16 @@ def write_script(run: Run) -> None:
     twiml["4"] = run.stream("refused", "5")
     run.probe.refuse.add("refused")
     twiml["5"] = run.stream("broken", "6")
-    twiml["6"] = "<Response><Pause length='30'/></Response>"
+    twiml["6"] = run.stream("protocol", "7")
+    on = escape(run.probe.at.http(f"{PREFIX}/8"))
+    twiml["7"] = f'<Response><Pause length="1" colour="green"/><Redirect>{on}</Redirect></Response>'
+    twiml["8"] = '<Response><Pause length="30"/></Response>'
 
 
 async def scenes(run: Run) -> AsyncIterator[Check]:
     """Plays the call through, scene by scene."""
     yield _webhook_signature(run)
-    for scene in (_sound, _action, _redirect, _keys, _unknown, _refused, _broken, _ending):
+    for scene in _SCENES:
         async for check in scene(run):
             yield check
 
@@ -253,6 +257,8 @@ async def _unknown(run: Run) -> AsyncIterator[Check]:
     alive = await socket.until("mark", within_s=2.0)
     events = run.stream_events(socket.stream_sid, began_s)
     yield Check("unknown message", "ok", f"stream lives on: {alive}; callbacks {events}")
+    pong_s = await socket.ping(within_s=2.0)
+    yield Check("ping", "ok", "no pong in 2 s" if pong_s is None else f"pong after {pong_s * 1000:.0f} ms")
     await socket.close()
 
 
@@ -279,8 +285,28 @@ async def _broken(run: Run) -> AsyncIterator[Check]:
     yield await _aftermath(run, "broken socket", "6", began_s, asked is not None, "")
 
 
+async def _protocol_error(run: Run) -> AsyncIterator[Check]:
+    """We break the WebSocket protocol itself."""
+    socket = await run.probe.socket("protocol", within_s=_STEP_S)
+    if socket is None:
+        yield Check("protocol error", "not_tested", "its stream did not come up")
+        return
+    began_s = time.monotonic()
+    socket.break_protocol()
+    asked = await run.probe.request("7", within_s=run.patience_s, since_s=began_s)
+    closed = f"socket closed: {socket.over.is_set()}, code {socket.close_code}"
+    yield await _aftermath(run, "protocol error", "7", began_s, asked is not None, closed)
+
+
+async def _unknown_attribute(run: Run) -> AsyncIterator[Check]:
+    """TwiML with an attribute that does not exist (12200, a warning)."""
+    asked = await run.probe.request("8", within_s=run.patience_s)
+    yield Check("unknown attribute", "ok", f"the call goes on: {asked is not None}")
+
+
 async def _aftermath(run: Run, name: str, path: str, began_s: float, went_on: bool, more: str) -> Check:
     """After a stream that failed: did Twilio go on by itself? If not, the call is pushed on by REST."""
+    await asyncio.sleep(_CALLBACKS_S)
     events = ", ".join(run.stream_events("", began_s)) or "none"
     detail = f"callbacks: {events}{'; ' if more else ''}{more}"
     if went_on:
@@ -330,6 +356,19 @@ async def _notices(run: Run) -> Check:
         return Check("notices", "not_tested", f"not to be had: {error}")
     return Check("notices", "ok", f"Twilio noted {sorted(set(codes)) or 'nothing'} (31921: our 1000 close)")
 
+
+_SCENES = (
+    _sound,
+    _action,
+    _redirect,
+    _keys,
+    _unknown,
+    _refused,
+    _broken,
+    _protocol_error,
+    _unknown_attribute,
+    _ending,
+)
 
 _PLACES = {
     f"{who}{what}"
