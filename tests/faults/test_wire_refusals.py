@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psutil
@@ -30,6 +31,7 @@ from websockets.exceptions import InvalidStatus
 
 from voicebot.channels.twilio import media
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.resumption import GRACE_S
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 
@@ -451,17 +453,17 @@ async def settled(channel: Channel, echo: Echo) -> tuple[int, int, int, int]:
     await channel.http.aclose()
     channel.http = type(channel.http)(timeout=20)
     process = psutil.Process(os.getpid())
-    last, since = (-1, -1, -1, -1), 0
-    for _ in range(200):
-        gc.collect()
-        tcp, files = len(process.net_connections("tcp")), len(process.open_files())
-        now = (len(asyncio.all_tasks()), tcp, files, channel.services.node.calls)
-        since = since + 1 if now == last else 0
-        if since >= 20:  # longer than a watch over a call that has ended
-            return now
-        last = now
-        await asyncio.sleep(0.1)  # sockets close on the other side's time
-    raise AssertionError("it does not settle")
+    last, since_s = (-1, -1, -1, -1), time.monotonic()
+    async with asyncio.timeout(30):
+        while True:
+            gc.collect()
+            tcp, files = len(process.net_connections("tcp")), len(process.open_files())
+            now = (len(asyncio.all_tasks()), tcp, files, channel.services.node.calls)
+            if now != last:
+                last, since_s = now, time.monotonic()
+            elif time.monotonic() - since_s > GRACE_S + 0.3:  # longer than a watch over a call that ended
+                return now
+            await asyncio.sleep(0.1)  # sockets close on the other side's time
 
 
 async def test_a_twin_of_a_good_call_is_let_in(channel: Channel) -> None:
