@@ -299,3 +299,13 @@ async def test_a_line_that_does_not_exist(channel: Channel) -> None:
     for name in ("no_such_line", "..%2f..%2fpyproject", "a.b"):
         answer = await channel.http.get(f"{channel.url}/twilio/lines/{name}.wav")
         assert answer.status_code == 404
+
+
+async def test_the_emergency_lines_are_served(channel: Channel) -> None:
+    """Every line our TwiML may play, as a mu-law WAV that Twilio plays."""
+    for name in ("handing_over", "sorry_ended"):
+        answer = await channel.http.get(f"{channel.url}/twilio/lines/{name}.wav")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "audio/wav"
+        assert answer.content[:4] == b"RIFF"
+        assert int.from_bytes(answer.content[20:22], "little") == 7  # WAVE_FORMAT_MULAW

@@ -230,3 +230,16 @@ async def test_a_call_redirected_by_rest_keeps_its_conversation(
     assert (await channel.of_call(call.call_sid)).status == "live"
     call.hang_up()
     await channel.status_of(call.call_sid, "ended")
+
+
+async def test_switched_off_the_caller_hears_a_line_and_gets_a_person(
+    twilio: LocalTwilio, channel: Channel
+) -> None:
+    """The recorded line is sound that Twilio can play, and the person answers."""
+    twilio.people[FALLBACK] = Person(after_s=0.1, hangs_up_after_s=0.3)
+    channel.services.node.off = True
+    call = await twilio.phone(f"{channel.url}/twilio/voice", ear=Quiet())
+    await asyncio.wait_for(call.wait_ended(), 20)
+    assert call.violations == []
+    assert call.log.of("text") == []  # nothing was said by Twilio's own voice
+    assert len(twilio.legs_of(call)) == 1
