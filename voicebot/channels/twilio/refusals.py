@@ -69,7 +69,7 @@ def close_code(refusal: Refusal) -> int:
     return _CLOSE_CODES.get(refusal, 1008)
 
 
-class Refused(Exception):  # noqa: N818  # an answer, not a fault of ours
+class Refused(Exception):  # an answer, not a fault of ours
     """A socket or request goes no further.
 
     ``reason`` is for machines (logs, audit, tests); ``detail`` names the offending part
