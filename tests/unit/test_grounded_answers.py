@@ -98,7 +98,7 @@ def test_numbers_in_words() -> None:
         "one million one",
     ]  # fmt: skip
     assert [ordinal(n) for n in (1, 2, 3, 5, 8, 9, 12, 20, 21, 30)] == [
-        "first", "second", "third", "fifth", "eighth", "ninth", "twelfth", "twentieth", "twenty first", "thirtieth",
+        "first", "second", "third", "fifth", "eighth", "ninth", "twelfth", "twentieth", "twenty first", "thirtieth",  # noqa: E501
     ]  # fmt: skip
     assert day(date(2026, 2, 2)).endswith("second of February")
     assert amount(Decimal("-2")) == "minus two dollars"

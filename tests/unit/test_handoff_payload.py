@@ -73,10 +73,10 @@ SHIPPED = ToolRead(tool="order_status", arguments={"order_number": "427103"}, re
 HOURS = Source(article="opening-hours", title="Opening hours", version="1", score=1.0)
 SURE = Confidences(classification=0.9, grounding=0.8)
 TURNS = (
-    row(1, CallStarted(), decision("call_started"), Heard(text="Hello, this is", complete=False), "Hello, this is us."),
-    row(2, Utterance(text="when are you open"), decision("opening_hours", sources=(HOURS,), confidences=SURE), None, "Nine."),
-    row(3, NotHeard(reason=Failure.EMPTY), decision("not_heard", policy_row="not_heard/empty/1"), Heard(text="Sorry?", complete=True)),
-    row(4, Keys(digits="94107"), decision("order_status", tools=(SHIPPED,), confidences=SURE), Heard(text="It is on its way.", complete=True)),
+    row(1, CallStarted(), decision("call_started"), Heard(text="Hello, this is", complete=False), "Hello, this is us."),  # noqa: E501
+    row(2, Utterance(text="when are you open"), decision("opening_hours", sources=(HOURS,), confidences=SURE), None, "Nine."),  # noqa: E501
+    row(3, NotHeard(reason=Failure.EMPTY), decision("not_heard", policy_row="not_heard/empty/1"), Heard(text="Sorry?", complete=True)),  # noqa: E501
+    row(4, Keys(digits="94107"), decision("order_status", tools=(SHIPPED,), confidences=SURE), Heard(text="It is on its way.", complete=True)),  # noqa: E501
 )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def request(**more: object) -> HandoverRequest:
 def test_the_payload_has_every_field_of_its_version() -> None:
     """The schema's names are a contract with agent desks."""
     assert set(plain(compose(request(), PATTERNS))) == {
-        "version", "conversation", "transcript", "tool_calls", "scores", "trigger", "urgency", "identity", "tried",
+        "version", "conversation", "transcript", "tool_calls", "scores", "trigger", "urgency", "identity", "tried",  # noqa: E501
         "citations", "next_action", "summary", "policy_version",
     }  # fmt: skip
 

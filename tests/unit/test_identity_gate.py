@@ -65,7 +65,7 @@ def test_both_facts_in_one_sentence_are_taken_together() -> None:
 
 
 def test_a_number_given_unasked_counts_if_it_is_the_reference() -> None:
-    """ "Where is my order 427103" saves a question; five stray digits are nobody's post code."""
+    """Saying "where is my order 427103" saves a question; five stray digits are nobody's post code."""
     assert GATE.heard_as(say(EMPTY, f"where is my order {ORDER}"), "order_number") == "427103"
     assert say(EMPTY, CODE) == EMPTY
 
@@ -131,7 +131,7 @@ def test_keys_of_another_length_are_misheard() -> None:
 
 
 def test_a_correction_asks_for_the_number_again() -> None:
-    """ "No, that's wrong" after the read-back throws the number away, not the post code's turn."""
+    """A "no, that's wrong" after the read-back throws the number away, not the post code's turn."""
     progress = GATE.forget(say(EMPTY, ORDER, "order_number"), "order_number")
     assert GATE.next(progress) == Ask(RULES.factors[0], AskHow.AGAIN)
 

@@ -1,4 +1,4 @@
-"""Truth is what was heard: facts, questions and "told" become true by the playout ledger, not by the commit."""
+"""Truth is what was heard: facts and questions become true by the playout ledger, not by the commit."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_is_told_is_told_only_to_the_end() -> None:
 
 
 def test_repeating_says_the_whole_answer_even_if_it_was_cut() -> None:
-    """ "Say that again" after an interruption means all of it; unknown text falls back to what was heard."""
+    """Asking "say that again" after an interruption means all of it; unknown text: what was heard."""
     assert heard("Hello.").last_said == TEXT
     written = STATE.model_copy(update={"open_turns": (OPEN.model_copy(update={"text": None}),)})
     assert settle(written, 1, Heard(text="We are", complete=False)).last_said == "We are"

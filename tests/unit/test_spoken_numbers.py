@@ -39,7 +39,7 @@ def test_spoken_numbers_are_read(words: str, digits: str) -> None:
 
 
 def test_the_length_asked_for_chooses_the_reading() -> None:
-    """ "Forty two" is 42 or 40 2: both are kept, the expected length decides."""
+    """The words "forty two" are 42 or 40 2: both are kept, the expected length decides."""
     assert read_digits("forty two", 2) == ("42",)
     assert read_digits("forty two", 3) == ("402",)
 
@@ -57,7 +57,7 @@ def test_two_numbers_in_one_sentence_stay_apart() -> None:
 
 
 def test_alternatives_of_the_recogniser_are_readings_too() -> None:
-    """What the recogniser heard second is kept behind what it heard first, without doubles, up to the limit."""
+    """What the recogniser heard second is kept behind what it heard first, without doubles, up to the limit."""  # noqa: E501
     heard = ["four two seven one oh four", "four two seven one oh three", "nine nine nine nine nine nine"]
     assert read_digits("four two seven one oh three", 6, heard, limit=2) == ("427103", "427104")
 
@@ -67,7 +67,7 @@ def test_alternatives_of_the_recogniser_are_readings_too() -> None:
     ["i would like to go there for a walk", "oh i see", "to be honest", "where is my order", "", "oh no"],
 )
 def test_words_that_only_sound_like_digits_are_none(words: str) -> None:
-    """ "to", "for" and "oh" count only between real digits."""
+    """Words like "to", "for" and "oh" count only between real digits."""
     assert count_digits(words) == 0
 
 

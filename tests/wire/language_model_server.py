@@ -26,8 +26,8 @@ class LanguageModelServer:
 
     words: list[str] = field(default_factory=lambda: list(WORDS))
     fault: str = ""
-    """``stall`` before the first token, ``stall_later`` after two, ``broken_json``, ``cut``, ``error``, ``tool``,
-    ``endless``, ``empty``."""
+    """``stall`` before the first token, ``stall_later`` after two, ``broken_json``, ``cut``, ``error``,
+    ``tool``, ``endless``, ``empty``."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     sent: int = 0
     closed_early: bool = False

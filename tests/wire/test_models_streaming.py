@@ -79,9 +79,7 @@ async def spoken(model: LanguageModel, deployment: Deployment) -> list[str]:
 
 async def test_tokens_come_as_they_are_written(model: LanguageModel, server: LanguageModelServer) -> None:
     """More than one token reaches us before the server has sent its last."""
-    tokens = []
-    async for token in model.stream(REQUEST):
-        tokens.append((token, server.sent))
+    tokens = [(token, server.sent) async for token in model.stream(REQUEST)]
     assert "".join(token for token, _ in tokens) == "".join(server.words)
     assert tokens[0][1] < len(server.words)
 

@@ -59,7 +59,7 @@ AUDITED = frozenset({"identity.verified", "identity.not_matched", "identity.refu
 """Facts of a turn that are written into the tier-1 audit with it."""
 
 
-class StalePlan(Exception):  # noqa: N818  # a verdict, not a fault
+class StalePlan(Exception):  # a verdict, not a fault
     """The conversation moved on since the plan was made: throw it away and plan again."""
 
 

@@ -61,7 +61,7 @@ REQUIRED = frozenset(
 _KEY = re.compile(r"^[a-z]+(\.[a-z_]+)*$")
 
 
-class UnknownPhrase(KeyError):  # noqa: N818
+class UnknownPhrase(KeyError):
     """No such line; the message names the key to add to phrases.yaml."""
 
 

@@ -23,7 +23,7 @@ HISTORY = 6
 """Exchanges kept for generation."""
 
 
-class UnknownState(Exception):  # noqa: N818
+class UnknownState(Exception):
     """A stored state of another schema version: this server must not touch it."""
 
 

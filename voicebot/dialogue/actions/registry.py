@@ -24,7 +24,7 @@ from voicebot.safety.identity import VerifiedCustomer
 log = structlog.get_logger(__name__)
 
 
-class ToolRefused(Exception):  # noqa: N818  # a verdict
+class ToolRefused(Exception):  # a verdict
     """A call that must not happen: unknown tool, wrong input, no identity, not a read in a plan."""
 
 

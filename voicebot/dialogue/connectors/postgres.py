@@ -33,7 +33,9 @@ class PostgresConnector:
                 await tx.execute("SET TRANSACTION READ ONLY")
                 cursor = await tx.execute(cast("LiteralString", statement), parameters)
                 return await cursor.fetchall()
-        except DatabaseDown:
+        except DatabaseDown as error:
+            if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
+                raise ConnectorError(f"query {query!r} writes: a connector's queries only read") from error
             raise
         except psycopg.Error as error:
             raise ConnectorError(f"query {query!r} failed: {type(error).__name__}") from error

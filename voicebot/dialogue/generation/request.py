@@ -29,7 +29,7 @@ class GenerationRequest(Strict):
     sentences: int = 2
 
 
-class GenerationFailed(Exception):  # noqa: N818  # a state of the answer
+class GenerationFailed(Exception):  # a state of the answer
     """The writer is gone, late, or answered with something unusable. ``began``: words were given already."""
 
     def __init__(self, reason: str, *, began: bool) -> None:

@@ -20,6 +20,8 @@ TAGGED = 0.5
 """Grounding an article has before any word of the question is found in it, if the intent is its first."""
 ALSO_TAGGED = 0.3
 """The same for an article that names the intent second or later."""
+OFF_INTENT = 0.6
+"""What an article off the caller's intent covers counts this much: common words are no answer."""
 CANDIDATES = 20
 
 # Words that carry no part of a question, beyond Postgres's own stop words.
@@ -123,7 +125,7 @@ async def search(tx: Transaction, question: str, *, intent: str | None, limit: i
         },
     )
     rows = await cursor.fetchall()
-    passages = [_passage(row, weights) for row in rows]
+    passages = [_passage(row, weights, known=intent is not None) for row in rows]
     passages.sort(key=lambda passage: -passage.source.score)
     return passages[:limit]
 
@@ -154,10 +156,12 @@ async def _weights(tx: Transaction, question: str) -> tuple[list[str], dict[str,
     return list(weights), weights
 
 
-def _passage(row: dict[str, Any], weights: dict[str, float]) -> Passage:
+def _passage(row: dict[str, Any], weights: dict[str, float], *, known: bool) -> Passage:
     found = [lexeme.strip("'") for lexeme in row["found"]]
     start = TAGGED if row["first"] else ALSO_TAGGED if row["tagged"] else 0.0
     covered = grounding(found, weights, start=start)
+    if known and not row["tagged"]:
+        covered *= OFF_INTENT
     opening = 0.04 if row["position"] == 0 else 0.0  # an article begins with what most people ask
     score = round(covered + opening + 0.05 * min(1.0, float(row["rank"] or 0.0)), 4)
     return Passage(

@@ -1,0 +1,128 @@
+"""One conversation with the real orchestrator on a real database, said line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voicebot.core.conversation import CallStarted, Channel, Heard, TurnInput, TurnTimings, Utterance
+from voicebot.core.store import audit, handoffs, outbox
+from voicebot.core.store.conversations import Conversations, Snapshot
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue import state as states
+from voicebot.dialogue.connectors.connector import Connector
+from voicebot.dialogue.connectors.postgres import PostgresConnector
+from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.generation.grounded import GroundedResponder
+from voicebot.dialogue.generation.request import Generator
+from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
+from voicebot.dialogue.state import ConversationState
+from voicebot.handoff.desk import StoredHandoffs
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEPLOYMENT = Deployment.load(ROOT)
+
+
+class Talk:
+    """A caller and the bot. ``said`` collects the bot's answers as they were heard."""
+
+    def __init__(
+        self, database: Database, keys: KeyRing, orchestrator: Orchestrator, conversation_id: str
+    ) -> None:
+        self.database = database
+        self.keys = keys
+        self.orchestrator = orchestrator
+        self.id = conversation_id
+        self.conversations = Conversations(keys)
+        self.said: list[str] = []
+        self.last: Committed | None = None
+
+    @classmethod
+    async def begin(
+        cls,
+        database: Database,
+        keys: KeyRing,
+        *,
+        generator: Generator | None = None,
+        connector: Connector | None = None,
+        greeted: bool = True,
+    ) -> Talk:
+        """A prepared shop, a new conversation, and (unless told otherwise) the greeting heard."""
+        await DEPLOYMENT.prepare(database.url)
+        orchestrator = Orchestrator(
+            database=database,
+            keys=keys,
+            deployment=DEPLOYMENT,
+            connector=connector or PostgresConnector(database, DEPLOYMENT.queries),
+            generator=generator or GroundedResponder(),
+            handoffs=StoredHandoffs.of(keys, ROOT),
+        )
+        async with database.transaction() as tx:
+            conversation_id = await Conversations(keys).create(
+                tx,
+                channel=Channel.PHONE,
+                call_sid=None,
+                caller="+12025550100",
+                called=None,
+                state=states.new_state(),
+            )
+        talk = cls(database, keys, orchestrator, conversation_id)
+        if greeted:
+            await talk.turn(CallStarted())
+        return talk
+
+    async def turn(self, given: TurnInput | str, *, heard: int | None = None) -> str:
+        """One turn. ``heard``: how many words of the answer the caller heard before speaking over it."""
+        committed = await self.commit(await self.plan(given))
+        words = await self.words(committed)
+        await self.hear(committed.turn, words, heard)
+        return words
+
+    async def plan(self, given: TurnInput | str) -> Plan:
+        spoken = Utterance(text=given) if isinstance(given, str) else given
+        return await self.orchestrator.plan(self.id, spoken)
+
+    async def commit(self, plan: Plan) -> Committed:
+        self.last = await self.orchestrator.commit(plan)
+        return self.last
+
+    async def words(self, committed: Committed) -> str:
+        text = " ".join([clause.text async for clause in self.orchestrator.words(committed)])
+        self.said.append(text)
+        return text
+
+    async def hear(self, turn: int, words: str, heard: int | None = None) -> None:
+        part = " ".join(words.split()[:heard])
+        await self.orchestrator.heard(
+            self.id, turn, Heard(text=part, complete=heard is None), TurnTimings(first_heard_ms=1)
+        )
+
+    async def snapshot(self) -> Snapshot:
+        async with self.database.transaction() as tx:
+            return await self.conversations.load(tx, self.id)
+
+    async def state(self) -> ConversationState:
+        return states.load((await self.snapshot()).state)
+
+    async def turns(self) -> list[dict[str, Any]]:
+        async with self.database.transaction() as tx:
+            return await self.conversations.turns(tx, self.id)
+
+    async def events(self) -> list[str]:
+        async with self.database.transaction() as tx:
+            return [event.type for event in await outbox.events_of(tx, self.keys, self.id)]
+
+    async def accesses(self) -> list[tuple[str, bool]]:
+        async with self.database.transaction() as tx:
+            return [(row["resource"], row["discarded"]) for row in await audit.accesses(tx, self.id)]
+
+    async def audited(self) -> list[str]:
+        async with self.database.transaction() as tx:
+            return [row["what"] for row in reversed(await audit.records(tx, conversation_id=self.id))]
+
+    async def handoff(self) -> Mapping[str, Any] | None:
+        async with self.database.transaction() as tx:
+            rows = await handoffs.list(tx, conversation_id=self.id)
+            return None if not rows else await handoffs.get(tx, self.keys, rows[0]["id"])
