@@ -13,14 +13,13 @@ import argparse
 import asyncio
 import dataclasses
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from scripts.bench import report
 from scripts.bench.caller import BenchCaller, Step
 from scripts.bench.score import CallScore, score
-from scripts.bench.servers import ROOT, BenchError, Bot, stock, voicebot
+from scripts.bench.servers import ROOT, BenchError, Bot, data_directory, stock, voicebot
 from voicebot.proof.simulation.clips import read_wav
 from voicebot.proof.simulation.exchange import LocalTwilio
 
@@ -182,8 +181,8 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
 def measure(count: int, *, progress: bool) -> dict[str, Any]:
     """Starts both bots, makes all calls, compares."""
     with (
-        tempfile.TemporaryDirectory(prefix="bench-call-") as folder,
-        voicebot(Path(folder)) as ours,
+        data_directory() as folder,
+        voicebot(folder) as ours,
         stock() as theirs,
     ):
         return compare(asyncio.run(rounds([ours, theirs], count, progress)))

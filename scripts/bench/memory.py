@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from scripts.bench import report
-from scripts.bench.servers import ROOT, BenchError, Bot, stock, voicebot
+from scripts.bench.servers import ROOT, BenchError, Bot, data_directory, stock, voicebot
 from voicebot.proof.simulation.clips import read_wav
 from voicebot.proof.simulation.ear import Timeline
 from voicebot.proof.simulation.exchange import LocalTwilio
@@ -43,8 +42,8 @@ async def place(twilio: LocalTwilio, bot: Bot, seconds: float, ask: bool = True)
         await call.wait_ended()
 
 
-async def weigh(bot: Bot, calls: int) -> float:
-    """The highest MB seen while ``calls`` calls were on."""
+async def weigh(bot: Bot, calls: int) -> dict[str, float]:
+    """MB by part of the bot while ``calls`` calls were on, at the moment when the sum was highest."""
     async with LocalTwilio() as twilio:
         await place(twilio, bot, READ_FROM_S, ask=False)
         await asyncio.sleep(1)
@@ -52,12 +51,13 @@ async def weigh(bot: Bot, calls: int) -> float:
         for _ in range(calls):
             tasks.append(asyncio.create_task(place(twilio, bot, READ_UNTIL_S + 1)))
             await asyncio.sleep(STAGGER_S)
-        highest = 0.0
+        highest: dict[str, float] = {}
         loop = asyncio.get_running_loop()
         until = loop.time() + READ_UNTIL_S - calls * STAGGER_S
         await asyncio.sleep(READ_FROM_S)
         while loop.time() < until:
-            highest = max(highest, await asyncio.to_thread(bot.pss_bytes) / 1e6)
+            seen = await asyncio.to_thread(bot.pss_mb)
+            highest = max(highest, seen, key=lambda parts: sum(parts.values()))
             await asyncio.sleep(0.5)
         await asyncio.gather(*tasks)
     return highest
@@ -66,22 +66,31 @@ async def weigh(bot: Bot, calls: int) -> float:
 def measure(runs: int, who: set[str]) -> dict[str, Any]:
     """MB by bot and number of calls, every run; the slope of each run."""
     result: dict[str, Any] = {"bench": "memory", "calls": list(CALLS), "bots": {}}
-    with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
+    with data_directory() as folder:
         starters: dict[str, Callable[[], AbstractContextManager[Bot]]] = {
-            "voicebot": lambda: voicebot(Path(folder)),
+            "voicebot": lambda: voicebot(folder),
             "stock": stock,
         }
         for _ in range(runs):
             for name, start in starters.items():
                 if name not in who:
                     continue
-                points = []
+                weights = []
                 for calls in CALLS:
                     with start() as bot:
-                        points.append((calls, asyncio.run(weigh(bot, calls))))
-                found = result["bots"].setdefault(name, {"mb": [], "mb_per_call": []})
-                found["mb"].append([mb for _, mb in points])
-                found["mb_per_call"].append(report.slope(points))
+                        weights.append(asyncio.run(weigh(bot, calls)))
+                found = result["bots"].setdefault(name, {"mb": [], "mb_per_call": [], "by_part": []})
+                sums = [sum(parts.values()) for parts in weights]
+                found["mb"].append(sums)
+                found["mb_per_call"].append(report.slope(list(zip(CALLS, sums, strict=True))))
+                found["by_part"].append(
+                    {
+                        part: report.slope(
+                            [(n, w.get(part, 0.0)) for n, w in zip(CALLS, weights, strict=True)]
+                        )
+                        for part in sorted({part for w in weights for part in w})
+                    }
+                )
     return result
 
 
@@ -89,11 +98,14 @@ HEAD = ["memory (PSS, MB)", "1 call", "4 calls", "8 calls", "per call (slope)"]
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:
-    """One row per bot, medians over the runs."""
+    """One row per bot and, for the slope, one per part of it; medians over the runs."""
     table = []
     for name, found in result["bots"].items():
         at = [report.show(report.median(list(column))) for column in zip(*found["mb"], strict=True)]
         table.append([name, *at, report.show(report.median(found["mb_per_call"]), 1)])
+        for part in sorted({part for run in found["by_part"] for part in run}):
+            slopes = [run.get(part) for run in found["by_part"]]
+            table.append([f"of that, {part}", "", "", "", report.show(report.median(slopes), 1)])
     return table
 
 

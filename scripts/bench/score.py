@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from scripts.bench.caller import LOUD, Said
+from scripts.bench.caller import Said
 from voicebot.audio import mulaw
+from voicebot.proof.simulation import analysis
 from voicebot.proof.simulation.recording import CallRecording
 
-STEP_MS = 5
 PAUSE_MS = 300  # the bot is silent when nothing was heard for this long: words lie closer together
 EARLY_MS = 200  # sound this soon after a line began is the tail of what the bot was saying
 
@@ -40,19 +38,10 @@ class CallScore:
     turns: list[Turn] = field(default_factory=list)
 
 
-def heard_segments(recording: CallRecording) -> list[tuple[int, int]]:
+def heard_segments(recording: CallRecording) -> list[tuple[float, float]]:
     """(first, last) ms of each stretch in which the bot was heard, pauses below PAUSE_MS bridged."""
-    width = STEP_MS * 8
-    samples = mulaw.decode(bytes(recording.heard)) / 32768.0
-    frames = samples[: len(samples) // width * width].reshape(-1, width)
-    loud = np.flatnonzero(np.sqrt(np.mean(frames**2, axis=1)) > LOUD) * STEP_MS
-    segments: list[tuple[int, int]] = []
-    for at in loud.tolist():
-        if segments and at - segments[-1][1] <= PAUSE_MS:
-            segments[-1] = (segments[-1][0], at + STEP_MS)
-        else:
-            segments.append((at, at + STEP_MS))
-    return segments
+    heard = mulaw.decode(bytes(recording.heard))
+    return [(span.start_ms, span.end_ms) for span in analysis.spans(heard, join_ms=PAUSE_MS)]
 
 
 def score(recording: CallRecording, said: list[Said], start_ms: float) -> CallScore:

@@ -43,20 +43,34 @@ class Bot:
         """Where a call is announced."""
         return f"{self.url}/twilio/voice"
 
-    def pss_bytes(self) -> int:
-        """Proportional set size of the program with everything it started, Postgres included."""
-        total = 0
+    def pss_mb(self) -> dict[str, float]:
+        """Proportional set size by part of the program, with everything it started, Postgres included."""
+        parts: dict[str, float] = {}
         top = psutil.Process(self.pid)
         for process in [top, *top.children(recursive=True)]:
             try:
-                total += process.memory_full_info().pss
+                part = _part(process.cmdline())
+                parts[part] = parts.get(part, 0.0) + process.memory_full_info().pss / 1e6
             except psutil.NoSuchProcess:
                 continue
             except psutil.AccessDenied as error:
                 raise BenchError(
                     f"may not read the memory of {process.name()} (pid {process.pid}): run the bench as root"
                 ) from error
-        return total
+        return parts
+
+
+def _part(command: list[str]) -> str:
+    """What a process is, from its command line."""
+    line = " ".join(command)
+    if "postgres" in line:
+        return "Postgres"
+    if "voicebot.audio.engines.host" in line:
+        after = command[command.index("voicebot.audio.engines.host") + 1 :]
+        return "engine " + next((word for word in after if not word.startswith("-")), "")
+    if "voicebot.runtime.node" in line:
+        return "call node"
+    return "stock bot" if "stock_bot" in line else "supervisor"
 
 
 def free_port() -> int:
@@ -72,6 +86,17 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
         k: v for k, v in os.environ.items() if not k.startswith(("VOICEBOT_", "TWILIO_", "DATABASE_URL"))
     }
     return {**clean, "VOICEBOT_DATA_DIR": str(data_dir), "VOICEBOT_LOG_LEVEL": "WARNING", **settings}
+
+
+@contextmanager
+def data_directory() -> Iterator[Path]:
+    """An empty data directory for one server, gone afterwards with its database.
+
+    Open to be entered by the user that runs Postgres for root, or the database would lie elsewhere.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-data-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @contextmanager

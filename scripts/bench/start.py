@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from scripts.bench import report
-from scripts.bench.servers import BenchError, stock, voicebot
+from scripts.bench.servers import BenchError, data_directory, stock, voicebot
 
 
 def measure(runs: int) -> dict[str, Any]:
@@ -24,8 +23,7 @@ def measure(runs: int) -> dict[str, Any]:
     again: list[float] = []
     other: list[float] = []
     for _ in range(runs):
-        with tempfile.TemporaryDirectory(prefix="bench-start-") as folder:
-            data = Path(folder)
+        with data_directory() as data:
             with voicebot(data) as bot:
                 first.append(bot.ready_s)
             with voicebot(data) as bot:
