@@ -58,6 +58,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.keys import KeysError
     from voicebot.core.store.migrate import SchemaMismatch
     from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.runtime.own_server import OwnServerError
     from voicebot.runtime.supervisor import ServeError
 
     return (
@@ -70,6 +71,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         SchemaMismatch,
         DeploymentError,
         ServeError,
+        OwnServerError,
     )
 
 
@@ -266,15 +268,16 @@ def twilio_connect(number: Annotated[str, typer.Argument(help="your Twilio numbe
 def twilio_selftest(
     number: Annotated[str, typer.Argument(help="your Twilio number, E.164")],
     to: Annotated[str | None, typer.Option(help="a phone that may ring, E.164")] = None,
+    port: Annotated[int, typer.Option(help="where VOICEBOT_PUBLIC_URL leads on this machine")] = 8080,
 ) -> None:
-    """Check on a real number what no Twilio document promises."""
+    """Check on a real number what no Twilio document promises. Stop the server first."""
     from voicebot.channels.twilio.selftest import selftest
 
     settings = load_settings()
 
     async def run() -> bool:
         fine = True
-        async for check in selftest(settings, number, to=to):
+        async for check in selftest(settings, number, to=to, port=port):
             fine = fine and check.ok
             out.print(check.line(), markup=False)
         return fine

@@ -20,5 +20,6 @@ not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by
 engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 database_down = Counter("voicebot_database_down_total", "Operations refused since the database was away")
+refusals = Counter("voicebot_refusals_total", "Requests and sockets that were refused", ["reason"])
 handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")

@@ -121,13 +121,16 @@ class NodeApp:
             recorder=recorder,
             silence_s=settings.silence_s,
         )
+        rest = TwilioRest.from_settings(settings)
+        if rest is not None:
+            stack.push_async_callback(rest.close)
         services = TwilioServices(
             settings=settings,
             database=database,
             keys=keys,
             conversations=conversations,
             leases=leases,
-            rest=TwilioRest.from_settings(settings),
+            rest=rest,
             insecure_local=boot.insecure_local,
             node=self.state,
             new_state=new_state,

@@ -13,7 +13,10 @@ from fastapi import FastAPI
 
 MAX_MESSAGE_BYTES = 64 * 1024  # a Media Streams message is under 1 KB; ten seconds of audio fit
 
-_MAX_HEADER_WAIT_S = 10
+PEER_STUCK_MS = 20_000
+"""How long sent data may stay unacknowledged before the connection counts as dead."""
+
+_KEEP_ALIVE_S = 10
 
 
 class NodeServer(uvicorn.Server):
@@ -31,7 +34,7 @@ class NodeServer(uvicorn.Server):
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,
                 timeout_graceful_shutdown=5,
-                timeout_keep_alive=_MAX_HEADER_WAIT_S,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 log_config=None,
                 access_log=False,
                 lifespan="on",
@@ -72,6 +75,8 @@ def shared_socket(host: str, port: int, *, listen: bool) -> socket.socket:
         sock.close()
         raise
     if listen:
+        # Inherited by accepted sockets: a peer that stops reading is dropped by the kernel.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_STUCK_MS)
         sock.listen(1024)
         sock.setblocking(False)
     return sock

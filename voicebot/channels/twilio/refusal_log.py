@@ -9,6 +9,7 @@ import structlog
 
 from voicebot.channels.twilio.audit_budget import AuditBudget
 from voicebot.channels.twilio.refusals import Refused
+from voicebot.core import metrics
 from voicebot.core.clock import Clock
 from voicebot.core.store import audit
 from voicebot.core.store.database import Database, DatabaseDown
@@ -39,6 +40,7 @@ class RefusalLog:
             conversation_id: ours, if it is known.
             facts: nothing personal: path, close code, Twilio's SIDs.
         """
+        metrics.refusals.labels(refused.reason.value).inc()
         if not self._budget.spend():
             return
         denied = self._budget.take_denied()
