@@ -15,9 +15,11 @@ from voicebot.audio import mulaw
 from voicebot.audio.engines.phrases import expand, normalise, read_phrases
 from voicebot.dialogue.patterns import expand as expand_pattern
 from voicebot.proof.simulation.clips import read_wav
+from voicebot.proof.simulation.script import load_lines, read_script
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINES = ROOT / "recordings" / "lines"
+SCRIPTS = sorted((ROOT / "recordings" / "scripts").glob("*.yaml"))
 ENTRIES = yaml.safe_load((LINES / "lines.yaml").read_text())
 
 # Said in one way only, by everybody.
@@ -74,3 +76,21 @@ def test_the_server_was_built_from_none_of_them() -> None:
 
     new = [e for e in ENTRIES if e["text"] and e["name"] not in UNIVERSAL]
     assert [_name(e) for e in new if normalise(e["text"]) in known] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_has_its_lines_and_asks_for_everything_the_demo_shows(path: Path) -> None:
+    script = read_script(path)
+    wishes = {step.name for step in script.steps}
+
+    assert set(load_lines(LINES, script)) == set(script.line_names)
+    assert {"opening hours", "order status", "an answer interrupted", "return policy", "a person"} <= wishes
+    assert len(script.steps) >= 5
+
+
+def test_the_demo_callers_differ_in_voice_order_and_pace() -> None:
+    scripts = [read_script(path) for path in SCRIPTS]
+
+    assert len({script.voice for script in scripts}) == len(scripts) >= 3
+    assert len({tuple(step.name for step in script.steps) for script in scripts}) == len(scripts)
+    assert len({(script.silence_ms, script.pause_ms) for script in scripts}) == len(scripts)
