@@ -119,9 +119,19 @@ class FakeSpeech:
     hangs: bool = False
     word_times: bool = True
     said: list[str] = field(default_factory=list)
+    speaking: int = 0
+    made_ms: int = 0
 
     async def say(self, call: str, text: str, rate_hz: int = 8000) -> AsyncIterator[SpeechChunk]:
         self.said.append(text)
+        self.speaking += 1
+        try:
+            async for chunk in self._chunks(text):
+                yield chunk
+        finally:
+            self.speaking -= 1
+
+    async def _chunks(self, text: str) -> AsyncIterator[SpeechChunk]:
         dies_after = self.down_after_chunks.pop(0) if self.down_after_chunks else None
         await asyncio.sleep(3600 if self.hangs else self.first_s)
         words = text.split()
@@ -133,6 +143,7 @@ class FakeSpeech:
             starting: tuple[SpokenWord, ...] = ()
             if self.word_times and at_ms % self.word_ms == 0:
                 starting = (SpokenWord(words[at_ms // self.word_ms], at_ms, at_ms + self.word_ms),)
+            self.made_ms += 50
             level = 1000 + (len(self.said) * 37 + number) % 500
             yield SpeechChunk(np.full(400, level, dtype="<i2").tobytes(), starting)
             await asyncio.sleep(0.05 / self.rate)

@@ -160,6 +160,32 @@ async def test_speech_that_goes_on_before_the_end_is_one_turn() -> None:
 
 
 @virtual
+async def test_a_verdict_on_an_earlier_pause_does_not_end_a_later_one() -> None:
+    """It sounded finished before "and"; what was said since has not been judged yet."""
+    judge = FakeJudge(verdict=lambda asked: 0.98 if asked < 2 else 0.02, takes_s=0.3)
+    ears = FakeEars(["i want this and that and"])
+    async with on_line(ears=ears, judge=judge) as line:
+        await line.speaks(800)
+        await line.is_quiet(700)  # the verdict is in
+        ears.texts = ["i want this and that one"]
+        ears.opened[0].text = "i want this and that one"
+        await line.speaks(800)
+        await line.is_quiet(2500)
+        assert line.when(TurnEnded) >= 2300 + 1200
+
+
+@virtual
+async def test_a_verdict_that_comes_when_speech_went_on_is_void() -> None:
+    judge = FakeJudge(verdict=lambda asked: 0.98 if asked == 0 else 0.02, takes_s=0.3)
+    async with on_line("well now where is it", judge=judge) as line:
+        await line.speaks(800)
+        await line.is_quiet(200)  # asked, and the answer comes while the caller speaks again
+        await line.speaks(800)
+        await line.is_quiet(2500)
+        assert line.when(TurnEnded) >= 1800 + 1200
+
+
+@virtual
 async def test_smart_turn_is_asked_again_as_the_pause_grows() -> None:
     judge = FakeJudge(verdict=lambda asked: 0.05 if asked < 2 else 0.95)
     async with on_line("", ears=FakeEars(["i would like to"]), judge=judge) as line:
@@ -430,6 +456,37 @@ async def test_a_caller_who_speaks_over_the_bot_is_told_within_three_windows_and
         assert isinstance(ended, TurnEnded)
         assert ended.utterance.text == "stop please"
         assert ended.utterance.started_ms == barge_in.at_ms
+
+
+@virtual
+async def test_each_answer_can_be_interrupted() -> None:
+    async with on_line("stop", "stop", silence_s=3) as line:
+        for _ in range(2):
+            line.listener.bot_speaks(True)
+            await line.is_quiet(500)
+            await line.speaks(200)
+            line.listener.bot_speaks(False)  # cut
+            await line.speaks(5000)
+            await line.is_quiet(500)
+        assert len(line.all(BargeIn)) == 2
+        assert len(line.all(TurnEnded)) == 2
+        assert not line.all(CallerSilent), "a caller who goes on after a cut is not silent"
+
+
+@virtual
+async def test_noise_of_an_earlier_answer_does_not_add_up_to_a_barge_in() -> None:
+    class Unsure(ToneVoice):
+        def probability(self, window: np.ndarray) -> float:
+            return min(0.6, super().probability(window))
+
+    async with on_line("", vad=Unsure()) as line:
+        line.listener.bot_speaks(True)
+        await line.frames(TONE, 60)
+        line.listener.bot_speaks(False)
+        line.listener.bot_speaks(True)
+        await line.frames(TONE, 20)
+        await line.is_quiet(200)
+        assert not line.all(BargeIn)
 
 
 @virtual

@@ -241,26 +241,78 @@ async def test_a_cut_before_any_audio_says_nothing_and_sends_nothing() -> None:
         assert await call.speaker.cut() is None
 
 
+class Writer:
+    """Clauses that note whether they were closed, begun or not."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = list(texts)
+        self.closed = False
+
+    def __aiter__(self) -> Writer:
+        return self
+
+    async def __anext__(self) -> Clause:
+        if not self._texts:
+            raise StopAsyncIteration
+        return Clause(text=self._texts.pop(0))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
 @virtual
 async def test_a_cut_also_drops_what_waits_behind() -> None:
     """A filler and the answer behind it: the caller interrupts both."""
-    closed: list[str] = []
-
-    async def answer() -> AsyncIterator[Clause]:
-        try:
-            yield Clause(text="never")
-        finally:
-            closed.append("answer")
-
+    writer = Writer("never")
     async with on_line() as call:
         filler = call.say("one two three")
-        behind = call.loop.create_task(call.speaker.say(2, answer()))
+        behind = call.loop.create_task(call.speaker.say(2, writer))
         await asyncio.sleep(0.4)
         await call.speaker.cut()
         assert (await filler).text == "one"
         assert await behind == Heard(text="", complete=False)
         assert call.speech.said == ["one two three"]
+        assert writer.closed, "the model behind it would go on writing"
         assert (await call.say("four")).complete
+
+
+@virtual
+async def test_a_cut_stops_the_writer_and_the_engine() -> None:
+    writer = Writer(*ANSWER)
+    async with on_line(FakeSpeech(rate=1.2)) as call:
+        answer = call.loop.create_task(call.speaker.say(2, writer))
+        await asyncio.sleep(0.5)
+        assert call.speech.speaking == 1
+        await call.speaker.cut()
+        await answer
+        assert call.speech.speaking == 0
+        assert writer.closed
+
+
+@virtual
+async def test_an_engine_faster_than_speech_is_not_read_without_end() -> None:
+    """A minute of speech made in an instant waits in the engine, not in our memory."""
+    async with on_line(FakeSpeech(rate=1e6)) as call:
+        answer = call.say("word " * 200)
+        await asyncio.sleep(1)
+        assert call.speech.made_ms <= 12_000
+        assert (await answer).complete
+
+
+@virtual
+async def test_clauses_without_a_word_are_passed_over() -> None:
+    """An engine makes no sound of a lone quote or dash, and is not lost for that."""
+    async with on_line() as call:
+        heard = await call.say("one two.", '"', "-", "three")
+        assert heard == Heard(text="one two. three", complete=True)
+        assert call.speech.said == ["one two.", "three"]
+
+
+@virtual
+async def test_an_engine_that_makes_no_sound_of_words_counts_as_lost() -> None:
+    async with on_line(FakeSpeech(word_ms=0)) as call:
+        assert not (await call.say("one two")).complete
+        assert len(call.all(SpeechFailed)) == 1
 
 
 @virtual
@@ -454,6 +506,32 @@ def test_the_recording_gets_what_was_heard_where_it_was_heard(delay_s: float) ->
                 assert at_ms == pytest.approx((at_s + delay_s - call.began) * 1000, abs=2)
 
     check()
+
+
+@virtual
+async def test_answers_with_pauses_between_clauses_are_recorded_with_them() -> None:
+    """Each time the buffer runs dry, what follows begins anew: later, not where the last left off."""
+    async with on_line(delay_s=0.05) as call:
+        heard = await call.speaker.say(1, clauses_of("one", "two", "three", pause_s=1.0))
+        assert heard.complete
+        assert len(call.ear.gaps) == 2
+        for (at_ms, _), (at_s, _) in zip(placed(call), call.ear.heard, strict=True):
+            assert at_ms == pytest.approx((at_s + 0.05 - call.began) * 1000, abs=2)
+
+
+@virtual
+async def test_an_answer_cut_before_its_first_mark_is_recorded_where_it_was_heard() -> None:
+    """The round trip is known from the answer before."""
+    async with on_line(delay_s=0.15) as call:
+        await call.say("one two three")
+        already = len(call.recorded)
+        answer = call.say(*ANSWER)
+        await asyncio.sleep(0.25)
+        await call.speaker.cut()
+        await answer
+        await asyncio.sleep(1)
+        at_s, _ = call.ear.heard[already]
+        assert placed(call)[already][0] == pytest.approx((at_s + 0.15 - call.began) * 1000, abs=2)
 
 
 @pytest.mark.parametrize("after_s", [0.31, 0.77, 1.36, 2.05])

@@ -37,7 +37,7 @@ class VoiceActivity(Protocol):
         ...
 
 
-class VadUnavailable(Exception):  # noqa: N818  # names a state that doctor reports
+class VadUnavailable(Exception):  # names a state that doctor reports
     """The voice activity model is not where it should be; reinstall pipecat-ai."""
 
 

@@ -55,15 +55,15 @@ class RecordingError(Exception):
     """
 
 
-class NotARecording(RecordingError):  # noqa: N818
+class NotARecording(RecordingError):
     """The file is no recording of ours, or of a version this program does not know."""
 
 
-class WrongKey(RecordingError):  # noqa: N818
+class WrongKey(RecordingError):
     """The recording is sealed under another key: use that of its conversation."""
 
 
-class RecordingAltered(RecordingError):  # noqa: N818
+class RecordingAltered(RecordingError):
     """A record is not what was written. ``record`` is its number; everything before it is sound."""
 
     def __init__(self, record: int) -> None:
@@ -71,7 +71,7 @@ class RecordingAltered(RecordingError):  # noqa: N818
         super().__init__(f"record {record} is not what was written; everything before it is sound")
 
 
-class RecordingTruncated(RecordingError):  # noqa: N818
+class RecordingTruncated(RecordingError):
     """The file ends before its end (a crash, a full disk, a cut). ``records`` are whole."""
 
     def __init__(self, records: int) -> None:

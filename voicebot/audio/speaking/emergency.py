@@ -22,7 +22,7 @@ LINES: dict[str, str] = {
 FOLDER = Path(__file__).with_name("lines")
 
 
-class UnknownLine(KeyError):  # noqa: N818  # names what is wrong with the name
+class UnknownLine(KeyError):  # names what is wrong with the name
     """There is no emergency line of that name; the known ones are the keys of ``LINES``."""
 
 

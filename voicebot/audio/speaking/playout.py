@@ -49,7 +49,7 @@ class Wire(Protocol):
         ...
 
 
-class WireLost(Exception):  # noqa: N818  # a state the caller of the line ends in, not a bug
+class WireLost(Exception):  # a state the caller of the line ends in, not a bug
     """A message could not be sent: the socket is gone. The answer ends where it was heard to."""
 
 
@@ -153,17 +153,13 @@ class Playout:
     def clause_made(self) -> None:
         """The clause at hand has all its audio."""
         self._ledger.clause_made()
-        self.interrupt()
-
-    def interrupt(self) -> None:
-        """The clause at hand goes no further for now: what there is of it leaves."""
-        if self._pending:
-            self._pack(len(self._pending))
+        self._flush()
 
     def no_more(self, *, complete: bool) -> None:
         """Nothing follows. ``complete``: everything that was to be said has its audio."""
         self._made_all = complete
         self._making = False
+        self._flush()
         self._changed.set()
 
     # --- wire -------------------------------------------------------------------------
@@ -252,6 +248,10 @@ class Playout:
 
     # --- inside -----------------------------------------------------------------------
 
+    def _flush(self) -> None:
+        if self._pending:
+            self._pack(len(self._pending))
+
     def _pack(self, length: int) -> None:
         self._ready.append(_Message(bytes(self._pending[:length]), self._opens))
         self._opens = None
@@ -271,8 +271,6 @@ class Playout:
         self._pacer.sent(len(message.ulaw) / SAMPLES_PER_MS, now_ms / 1000)
         try:
             await self._wire.media(message.ulaw)
-            if self._heard is not None:
-                return
             if message.opens is not None and message.opens not in self._opened:
                 self._opened.add(message.opens)
                 self._observer.clause_left(self._texts[message.opens])

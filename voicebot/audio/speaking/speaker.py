@@ -192,6 +192,8 @@ class Speaker:
 
     async def _produce(self, turn: int, playout: Playout, clauses: AsyncIterator[Clause]) -> None:
         async for clause in clauses:
+            if not any(character.isalnum() for character in clause.text):
+                continue  # a lone dash or quote has no sound
             if not await self._render(turn, playout, clause):
                 self._emit(SpeechFailed(turn, self.media_ms()))
                 playout.no_more(complete=False)
@@ -212,7 +214,6 @@ class Speaker:
                 log.warning("speech_lost", call=self._call, reason=down.reason, attempt=attempt)
             if attempt == len(RETRY_S):
                 return False
-            playout.interrupt()
             if self._clock() - last_line >= LINE_AGAIN_S:
                 last_line = self._clock()
                 await self._fill_in(turn, playout)

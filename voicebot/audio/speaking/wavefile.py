@@ -20,7 +20,7 @@ _CHUNK = struct.Struct("<4sI")
 _FORMAT = struct.Struct("<HHIIHH")
 
 
-class NotAPhrase(Exception):  # noqa: N818  # says what the file is not
+class NotAPhrase(Exception):  # says what the file is not
     """The file is no 8 kHz mono mu-law WAV: damaged, or put there by hand. Delete it; it is made again."""
 
 
