@@ -1,0 +1,269 @@
+"""Phones a server with a synthetic caller, shows it live, and says what came of it.
+
+```python
+result = await run_call(read_script(path), lines=Path("recordings/lines"), url="http://127.0.0.1:8080")
+print(result.ok, result.latencies_ms)
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from .analysis import Analysis, analyse
+from .call import LocalCall
+from .caller import BotBegan, CallerEvent, Said, SyntheticCaller
+from .exchange import LocalTwilio
+from .mind import Outcome
+from .recording import CallRecording
+from .script import CallScript, load_lines
+from .show import Show
+from .watch import ServerWatch
+
+_WATCH_AFTER_S = 3.0
+
+
+class PhoneCallError(Exception):
+    """The call could not be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ServerUnderCall:
+    """A server that is ready for a call."""
+
+    url: str
+    api_token: str | None = None
+
+
+StartServer = Callable[[LocalTwilio], AbstractAsyncContextManager[ServerUnderCall]]
+"""Starts a server that uses this local Twilio (its REST address, account and token), and ends it."""
+
+
+@dataclass
+class CallResult:
+    """What came of a call. All times in ms on the call clock, as the caller heard it."""
+
+    call_sid: str
+    conversation_id: str | None
+    status: str
+    duration_ms: float
+    steps: list[Outcome]
+    transcript: list[dict[str, Any]]
+    analysis: Analysis
+    put_through: bool
+    """A dialled person and the caller heard each other."""
+    violations: list[str]
+    """Twilio's rules that the server broke."""
+    notifications: list[str]
+    """Everything Twilio's debugger would show, violations included."""
+    clock_late_ms: float
+    """The worst delay of the stand-in's own clock: how far to trust the figures."""
+    recording: CallRecording = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Every step was done, and no rule of Twilio's was broken."""
+        return all(step.done for step in self.steps) and not self.violations and self.status == "completed"
+
+    @property
+    def latencies_ms(self) -> list[float]:
+        """Of each spoken turn that was answered."""
+        return self.analysis.latencies_ms()
+
+    @property
+    def keypad_helped(self) -> list[str]:
+        """Steps on whose way the keypad was needed."""
+        return [step.step for step in self.steps if step.keypad]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON able; without the sound."""
+        latencies = self.latencies_ms
+        return {
+            "ok": self.ok,
+            "call_sid": self.call_sid,
+            "conversation_id": self.conversation_id,
+            "status": self.status,
+            "duration_ms": round(self.duration_ms),
+            "steps": [asdict(step) for step in self.steps],
+            "keypad_helped": self.keypad_helped,
+            "put_through": self.put_through,
+            "turn_latency_ms": {
+                "all": [round(ms) for ms in latencies],
+                "p50": round(float(np.percentile(latencies, 50))) if latencies else None,
+                "p95": round(float(np.percentile(latencies, 95))) if latencies else None,
+            },
+            "barge_ins": [asdict(barge_in) for barge_in in self.analysis.barge_ins],
+            "gaps_ms": [round(gap.length_ms) for gap in self.analysis.gaps],
+            "levels": {"caller": asdict(self.analysis.caller_level), "bot": asdict(self.analysis.bot_level)},
+            "transcript": self.transcript,
+            "violations": self.violations,
+            "notifications": self.notifications,
+            "clock_late_ms": round(self.clock_late_ms, 1),
+        }
+
+
+async def run_call(
+    script: CallScript,
+    *,
+    lines: Path,
+    url: str | None = None,
+    api_token: str | None = None,
+    start_server: StartServer | None = None,
+    twilio: LocalTwilio | None = None,
+    console: Console | None = None,
+    from_: str | None = None,
+) -> CallResult:
+    """Makes one call by a script and returns when it is over.
+
+    Args:
+        script: what the caller wants.
+        lines: folder of the recorded lines.
+        url: a running server; else ``start_server`` starts one for this call.
+        api_token: bearer token of that server's API, to show its words; without, the caller's ears must do.
+        start_server: see ``StartServer``.
+        twilio: to phone through (with the credentials the server checks, and the people who answer); not
+            entered yet. Without it one is made up, which suits a server that takes unsigned webhooks.
+        console: where to show the call; None: nowhere.
+        from_: the caller's number.
+
+    Raises:
+        PhoneCallError: no server to phone, or nobody answers there.
+        ScriptError, EarsError: the script's lines or cues cannot be used.
+    """
+    if (url is None) == (start_server is None):
+        raise PhoneCallError("give either the URL of a running server or a way to start one")
+    voice = load_lines(lines, script)
+    async with twilio or LocalTwilio() as exchange, _server(exchange, url, api_token, start_server) as server:
+        with Show(console) as show:
+            return await _Conversation(exchange, server, script, show).run(
+                SyntheticCaller(script, voice), from_
+            )
+
+
+@asynccontextmanager
+async def _server(
+    exchange: LocalTwilio, url: str | None, api_token: str | None, start: StartServer | None
+) -> AsyncGenerator[ServerUnderCall]:
+    if start is None:
+        assert url is not None
+        yield ServerUnderCall(url.rstrip("/"), api_token)
+        return
+    async with start(exchange) as server:
+        yield server
+
+
+class _Conversation:
+    """One call with its display and its transcript."""
+
+    def __init__(
+        self, exchange: LocalTwilio, server: ServerUnderCall, script: CallScript, show: Show
+    ) -> None:
+        self._exchange = exchange
+        self._server = server
+        self._script = script
+        self._show = show
+        self._watch = ServerWatch(server.url, server.api_token)
+        self._transcript: list[dict[str, Any]] = []
+        self._server_speaks = False
+        self._call: LocalCall | None = None
+
+    async def run(self, caller: SyntheticCaller, from_: str | None) -> CallResult:
+        caller.tell = self._happened
+        async with caller.ears:
+            call = await self._exchange.phone(
+                f"{self._server.url}/twilio/voice",
+                ear=caller,
+                status_callback=f"{self._server.url}/twilio/status",
+                **({"from_": from_} if from_ else {}),
+            )
+            self._call = call
+            caller.hold(call)
+            watching = asyncio.create_task(self._follow(call), name="phonecall-watch")
+            try:
+                await call.wait_ended()
+                caller.mind.over(round(call.log.clock_ms()))
+                await call.settle(3.0)
+                await asyncio.wait({watching}, timeout=_WATCH_AFTER_S)
+            finally:
+                call.hang_up()
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+        return self._result(call, caller)
+
+    def _result(self, call: LocalCall, caller: SyntheticCaller) -> CallResult:
+        if any(n.code == 11205 for n in call.notifications) and not call.log.of("twiml"):
+            raise PhoneCallError(f"nobody answers at {self._server.url}: is the server running there?")
+        keys = tuple(e.at_ms for e in call.log.of("dtmf"))
+        analysis = analyse(call.recording.samples(), keys_ms=keys)
+        return CallResult(
+            call_sid=call.call_sid,
+            conversation_id=self._watch.conversation_id,
+            status=call.status,
+            duration_ms=call.recording.duration_ms,
+            steps=caller.mind.outcomes,
+            transcript=sorted(self._transcript, key=lambda line: line["at_ms"]),
+            analysis=analysis,
+            put_through=bool(call.log.of("leg", event="bridged")),
+            violations=[str(v) for v in call.violations],
+            notifications=[str(n) for n in call.notifications],
+            clock_late_ms=call.line.max_late_ms,
+            recording=call.recording,
+        )
+
+    # --- what is shown ----------------------------------------------------------------
+
+    def _now_ms(self) -> float:
+        return self._call.log.clock_ms() if self._call is not None else 0.0
+
+    def _happened(self, event: CallerEvent) -> None:
+        match event:
+            case Said():
+                who, text = ("keys", f"presses {event.keys}") if event.keys else ("caller", event.text)
+                self._line("caller", text, event.start_ms, keys=event.keys, shown_as=who)
+            case BotBegan():
+                if event.latency_ms is not None:
+                    self._show.latency(event.latency_ms)
+            case _:
+                if not self._server_speaks and event.text:
+                    self._line("bot", event.text, event.start_ms, by_ear=True)
+
+    def _line(
+        self,
+        who: str,
+        text: str,
+        at_ms: float,
+        *,
+        shown_as: str | None = None,
+        keys: str | None = None,
+        by_ear: bool = False,
+    ) -> None:
+        self._transcript.append(
+            {"who": who, "at_ms": round(at_ms), "text": text}
+            | ({"keys": keys} if keys else {})
+            | ({"by_ear": True} if by_ear else {})
+        )
+        self._show.line(shown_as or who, f"({text})" if by_ear else text, at_ms)
+
+    async def _follow(self, call: LocalCall) -> None:
+        """The server's words, as its live stream tells them."""
+        async for event in self._watch.events(call.call_sid):
+            kind, data = event["type"], event["data"]
+            if kind == "bot.clause":
+                self._server_speaks = True
+                self._line("bot", data["text"], self._now_ms())
+            elif kind == "caller.partial":
+                self._show.partial("hears", data["text"])
+            elif kind == "turn.committed":
+                intent, action = data["decision"]["intent"], data["decision"]["action"]
+                understood = data["input"].get("text") or data["input"].get("digits") or data["input"]["kind"]
+                self._show.line("note", f"understood '{understood}' -> {intent}, {action}", self._now_ms())
+        if self._watch.reason:
+            self._show.line("note", f"no words from the server: {self._watch.reason}", self._now_ms())

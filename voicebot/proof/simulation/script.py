@@ -1,0 +1,204 @@
+"""What a synthetic caller wants, says and does: the script of a call, read from YAML, strictly.
+
+The format is described in ``docs/local-twilio.md``. A script names lines (recorded files) and cues (words
+the caller listens for in what it hears); it knows nothing of the bot.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .clips import ClipError, read_wav
+
+
+class ScriptError(Exception):
+    """A script that cannot be used; the message names the place and what to write instead."""
+
+
+def _listed(value: Any) -> Any:
+    """One phrase may stand for a list of one; a YAML list becomes a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+Phrases = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
+Lines = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
+Digits = Annotated[str, Field(pattern=r"^[0-9*#]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Interruption(_Strict):
+    """Speaking into the bot's answer."""
+
+    after_s: float = Field(gt=0.2, le=30)
+    """Seconds of the bot's speech before it is interrupted."""
+    say: Lines
+    """The line; several are taken in turn, one per try."""
+
+
+class Step(_Strict):
+    """One thing the caller wants. Exactly one of ``say press wait_s hang_up`` says how it begins."""
+
+    say: Lines | None = None
+    """The line to say; several are taken in turn, one per try."""
+    press: Digits | None = None
+    wait_s: float | None = Field(default=None, gt=0, le=300)
+    """Only listens, for so long."""
+    hang_up: bool | None = None
+    name: str | None = None
+    until: Phrases = ()
+    """Answered when one of these was heard; without, when the bot has spoken and stopped."""
+    tries: int = Field(default=3, ge=1, le=10)
+    interrupt: Interruption | None = None
+    """Counts as done only if the bot really was interrupted."""
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Step:
+        given = [n for n in ("say", "press", "wait_s", "hang_up") if getattr(self, n) not in (None, False)]
+        if len(given) != 1:
+            raise ValueError(
+                f"a step needs exactly one of say, press, wait_s, hang_up; it has {given or 'none'}"
+            )
+        if self.interrupt is not None and self.say is None and self.press is None:
+            raise ValueError("only a step that says or presses something has an answer to interrupt")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        if self.name:
+            return self.name
+        if self.say:
+            return self.say[0]
+        return (
+            f"press {self.press}"
+            if self.press
+            else ("hang up" if self.hang_up else f"wait {self.wait_s:g} s")
+        )
+
+
+class Rule(_Strict):
+    """What the caller answers whenever the bot asks for it. Checked in order when the bot stops talking."""
+
+    when: Phrases = Field(min_length=1)
+    """Any of these was heard ..."""
+    also: Phrases = ()
+    """... and, if given, any of these ..."""
+    unless: Phrases = ()
+    """... and none of these."""
+    say: Lines | None = None
+    """Lines taken in turn each time it is asked; the last one stays."""
+    press: Digits | None = None
+    times: int = Field(default=6, ge=1, le=50)
+    """So often at most; then the rule is ignored."""
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> Rule:
+        if (self.say is None) == (self.press is None):
+            raise ValueError("an answer needs exactly one of say, press")
+        return self
+
+
+class CallScript(_Strict):
+    """A whole script."""
+
+    voice: str
+    """Folder of the lines."""
+    steps: tuple[Step, ...] = Field(min_length=1, strict=False)
+    answers: tuple[Rule, ...] = Field(default=(), strict=False)
+    hears: Phrases = ()
+    """More phrases the bot may say (names of goods): they help the ears tell things apart."""
+    silence_ms: int = Field(default=900, ge=300, le=5000)
+    """The bot has finished when it was silent for so long."""
+    pause_ms: int = Field(default=200, ge=0, le=10000)
+    """Then the caller thinks for so long."""
+    patience_s: float = Field(default=5.0, gt=0.5, le=60)
+    """With nothing understood, or nothing said, for so long, the caller says it again. Keep it below the time
+    after which the bot asks whether anybody is there."""
+    greeting_s: float = Field(default=10.0, ge=0, le=60)
+    """Waits so long for the bot to speak first."""
+    limit_s: float = Field(default=240.0, gt=1, le=3600)
+    """Hangs up after this, whatever happened."""
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """Everything the caller listens for."""
+        found = [*(c for s in self.steps for c in s.until)]
+        for rule in self.answers:
+            found += [*rule.when, *rule.also, *rule.unless]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def line_names(self) -> tuple[str, ...]:
+        """Every line that may be said."""
+        found: list[str] = []
+        for step in self.steps:
+            found += [*(step.say or ()), *(step.interrupt.say if step.interrupt else ())]
+        for rule in self.answers:
+            found += rule.say or ()
+        return tuple(dict.fromkeys(found))
+
+
+def read_script(path: Path) -> CallScript:
+    """Reads a script file.
+
+    Raises:
+        ScriptError: missing, no YAML, or not of the format; each wrong place is named.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScriptError(f"cannot read the script {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ScriptError(f"{path} is no YAML: {error}") from error
+    try:
+        return CallScript.model_validate(data)
+    except ValidationError as error:
+        places = [f"{'.'.join(map(str, e['loc'])) or 'the script'}: {e['msg']}" for e in error.errors()]
+        raise ScriptError(f"{path} is no caller's script:\n  " + "\n  ".join(places)) from error
+
+
+class Line(BaseModel):
+    """A recorded line."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    text: str
+    ulaw: bytes
+
+
+def load_lines(folder: Path, script: CallScript) -> dict[str, Line]:
+    """The lines of a script: ``<folder>/<voice>/<name>.wav`` with their words from ``<folder>/lines.yaml``.
+
+    Raises:
+        ScriptError: a line is missing or unusable; the message names those that exist.
+    """
+    try:
+        listed = yaml.safe_load((folder / "lines.yaml").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScriptError(f"cannot read {folder / 'lines.yaml'}: {error.strerror}") from error
+    texts = {entry["name"]: entry.get("text", "") for entry in listed if entry.get("voice") == script.voice}
+    if not texts:
+        voices = ", ".join(sorted({str(entry.get("voice")) for entry in listed}))
+        raise ScriptError(f"no lines in voice {script.voice!r}; there are {voices}")
+    lines: dict[str, Line] = {}
+    for name in script.line_names:
+        path = folder / script.voice / f"{name}.wav"
+        if not path.exists():
+            raise ScriptError(
+                f"no line {name!r} in voice {script.voice!r}; there are {', '.join(sorted(texts))}"
+            )
+        try:
+            lines[name] = Line(name=name, text=texts.get(name, name), ulaw=read_wav(path))
+        except ClipError as error:
+            raise ScriptError(str(error)) from error
+    return lines
