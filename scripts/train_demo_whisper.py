@@ -4,19 +4,21 @@
     apt-get install flite espeak-ng festival festvox-kallpc16k festvox-us-slt-hts festvox-kdlpc16k
     OMP_NUM_THREADS=1 python scripts/train_demo_whisper.py --work /tmp/demo-whisper --minutes 35
 
-Five stages, each of which writes into the work folder and is skipped when its result is there: synthetic
-speech, tokenizer, training, export, score. PyTorch is needed here only, so use an environment of its own.
-The model is for synthetic voices in demo and tests; it is no use for people. Training ends by the clock, so
-two runs of one seed differ.
+Five stages: synthetic speech, tokenizer, training, export, score. The first three write into the work folder
+and are skipped when their result is there; an interrupted training goes on from its last minute. PyTorch is
+needed here only, so use an environment of its own. The model is for synthetic voices in demo and tests; it is
+no use for people. Training ends by the clock, so two runs of one seed differ.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")  # before PyTorch is loaded
 
 from demo_whisper import card, corpus, grammar, measuring, tokenizer, training
 from demo_whisper.export import export, scaled
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "models" / "demo-whisper")
     parser.add_argument("--sentences", type=int, default=13_000)
     parser.add_argument("--minutes", type=float, default=35.0, help="of training, by the clock")
+    parser.add_argument("--remark", default="", help="about this run, for the card")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     work: Path = options.work
@@ -49,10 +52,9 @@ def main() -> None:
             print(f"{stage}: already there")
             return
         print(f"{stage} ...", flush=True)
-        started, processor = time.monotonic(), time.process_time()
+        started = time.monotonic()
         make()
         facts[f"{stage} minutes"] = round((time.monotonic() - started) / 60, 1)
-        facts[f"{stage} processor minutes"] = round((time.process_time() - processor) / 60, 1)
         facts_file.write_text(json.dumps(facts, indent=1))
 
     timed("speech", work / "training.json", lambda: corpus.make(shop, options.sentences, work, options.seed))
@@ -72,10 +74,11 @@ def main() -> None:
         facts["seen clips"] = training.train(clips, Tokenizer.from_file(str(tokens)), plan, unfinished)
         facts["speech hours"] = round(corpus.seconds(clips) / 3600, 1)
         facts["sentences"] = len(clips)
-        facts["machine"] = platform.processor() or platform.machine()
         unfinished.rename(final)
 
     timed("training", final, run_training)
+    facts["training minutes"] = options.minutes
+    facts["remark"] = options.remark
     model = training.restore(final)
     facts["parameters"] = model.parameter_count()
     facts["patterns"] = [len(shop.training), len(shop.choosing), len(shop.scoring)]

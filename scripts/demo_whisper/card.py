@@ -39,8 +39,7 @@ def written(
         "speech": f"{facts['sentences']} sentences, {facts['speech hours']} h before augmentation, "
         f"{len(voices.TRAINING)} voices of three programs; made in {facts.get('speech minutes', '?')} min",
         "training": f"{facts['seen clips']} clips through random lines in "
-        f"{facts.get('training minutes', '?')} min by the clock, one thread "
-        f"({facts.get('training processor minutes', '?')} min of processor time)",
+        f"{facts['training minutes']:.0f} min by the clock, one thread{facts['remark'] and '; ' + facts['remark']}",
         "held out": f"{patterns[2]} sentence patterns for scoring and {patterns[1]} for the confidence scale "
         f"({patterns[0]} trained; each word of a held-out pattern occurs in trained ones); voices "
         + ", ".join(f"`{voice}`" for voice in voices.HELD_OUT),
@@ -52,14 +51,14 @@ def written(
     out += [f"| {key} | {value} |" for key, value in rows.items()]
 
     out += ["", "## WER by voice, sentences of held-out patterns", ""]
-    out += ["| voice | clips | WER % | exact % | float32 WER % | stock window: clips | WER % |"]
+    out += ["| voice | clips | WER % | exact % | float32 WER % | stock: clips | WER % |"]
     out += ["|---|---|---|---|---|---|---|"]
     for voice, (clips, rate, exact) in score["template"].items():
         held = " **held out**" if voice in voices.HELD_OUT else ""
-        unquantised = score["template float32"][voice][1]
+        full = score["template float32"][voice][1]
         few, stock, _ = score["template stock"][voice]
         out.append(
-            f"| {voice}{held} | {clips} | {rate:.1f} | {exact:.0f} | {unquantised:.1f} | {few} | {stock:.1f} |"
+            f"| {voice}{held} | {clips} | {rate:.1f} | {exact:.0f} | {full:.1f} | {few} | {stock:.1f} |"
         )
     out += [
         "",

@@ -23,8 +23,10 @@ from .tokenizer import Ids
 from .voices import RATE, Spoken
 
 LONGEST_S = 9.6
-FRAMES_IN_BATCH = 7200
-POOL = 640  # examples sorted by length at a time
+FRAMES_IN_BATCH = 3600  # small: steps are what a short run lacks
+BUCKET = 48  # frames; few shapes, since the matrix library prepares anew for each
+STEPS = 6  # of the decoder, likewise
+EASY = 6000  # examples until joined, cut and noise clips come as often as they should
 POSITION_S = 0.02
 UNSCORED = -100
 
@@ -87,6 +89,7 @@ class Examples(torch.utils.data.IterableDataset):
         phones: dict[str, int],
         seed: int,
         mix: Mix | None = None,
+        made: int = 0,
     ) -> None:
         super().__init__()
         self._clips = clips
@@ -94,6 +97,7 @@ class Examples(torch.utils.data.IterableDataset):
         self._tokenizer = tokenizer
         self._ids = Ids(tokenizer)
         self._seed = seed
+        self._made = made
         self._mix = mix or Mix()
         self._by_voice: dict[str, list[int]] = {}
         for number, clip in enumerate(clips):
@@ -106,24 +110,22 @@ class Examples(torch.utils.data.IterableDataset):
         self._rng = random.Random(self._seed)
         self._noise = np.random.default_rng(self._seed)
         order: list[int] = []
+        waiting: dict[int, list[Example]] = {}
         while True:
-            pool = []
-            while len(pool) < POOL:
-                if not order:
-                    order = self._rng.sample(range(len(self._clips)), len(self._clips))
-                pool.append(self._example(order.pop()))
-            pool.sort(key=lambda example: len(example.mel))
-            batches: list[list[Example]] = [[]]
-            for example in pool:
-                if (len(batches[-1]) + 1) * len(example.mel) > FRAMES_IN_BATCH:
-                    batches.append([])
-                batches[-1].append(example)
-            self._rng.shuffle(batches)
-            yield from (self._collated(batch) for batch in batches if batch)
+            if not order:
+                order = self._rng.sample(range(len(self._clips)), len(self._clips))
+            example = self._example(order.pop())
+            frames = -(-(len(example.mel) + 2) // BUCKET) * BUCKET
+            alike = waiting.setdefault(frames, [])
+            alike.append(example)
+            if len(alike) == max(1, FRAMES_IN_BATCH // frames):
+                yield self._collated(waiting.pop(frames), frames)
 
     def _example(self, number: int) -> Example:
         rng = self._rng
-        if rng.random() < self._mix.noise:
+        self._made += 1
+        self._hard = min(1.0, self._made / EASY)
+        if rng.random() < self._mix.noise * self._hard:
             mel = self._mel(telephone.only_noise(self._noise))
             timed = rng.random() < self._mix.timed
             first = self._ids.first_time if timed else self._ids.no_times
@@ -133,7 +135,7 @@ class Examples(torch.utils.data.IterableDataset):
         earlier: list[str] = []
         seconds = len(utterance.pcm) / RATE
         line = telephone.random_line(self._noise)
-        kind = rng.random()
+        kind = rng.random() / self._hard
         if kind < self._mix.cut_end and seconds > 0.5:
             at = rng.uniform(0.3, seconds - 0.05)
             utterance.pcm = utterance.pcm[: int(at * RATE)]
@@ -162,7 +164,7 @@ class Examples(torch.utils.data.IterableDataset):
     def _utterance(self, number: int) -> Utterance:
         """A clip, or two or three of one voice with a pause between them."""
         clips = [self._clips[number]]
-        if self._rng.random() < self._mix.joined:
+        if self._rng.random() < self._mix.joined * self._hard:
             others = self._by_voice[clips[0].voice]
             clips += [self._clips[self._rng.choice(others)] for _ in range(self._rng.choice([1, 1, 1, 2]))]
         pieces: list[np.ndarray] = []
@@ -265,12 +267,9 @@ class Examples(torch.utils.data.IterableDataset):
             self._encoded[word] = self._tokenizer.encode(" " + word).ids
         return self._encoded[word]
 
-    def _collated(self, batch: list[Example]) -> Batch:
+    def _collated(self, batch: list[Example], frames: int) -> Batch:
         rng = self._rng
-        frames = max(len(example.mel) for example in batch) + 2
-        frames += rng.randint(0, 24) if rng.random() < 0.3 else 0
-        frames += frames % 2
-        steps = max(len(example.tokens) for example in batch)
+        steps = -(-max(len(example.tokens) for example in batch) // STEPS) * STEPS
         mel = np.zeros((len(batch), MELS, frames), np.float32)
         tokens = torch.full((len(batch), steps), self._ids.end)
         targets = torch.full((len(batch), steps), UNSCORED)
@@ -291,5 +290,5 @@ class Examples(torch.utils.data.IterableDataset):
             torch.tensor([phone for example in batch for phone in example.phones], dtype=torch.long),
             torch.tensor([len(example.phones) for example in batch]),
             torch.tensor([min(length, len(example.mel) // 2 + 1) for example in batch]),
-            POSITIONS if full else rng.randint(length, min(POSITIONS, length + 300)),
+            POSITIONS if full else rng.randint(length + 10, length + 300),
         )

@@ -48,7 +48,8 @@ class Attention(nn.Module):
         self, x: Tensor, source: Tensor | None = None, bias: Tensor | None = None, *, causal=False, keep=False
     ) -> Tensor:
         """X [batch, steps, width] -> the same shape."""
-        source = x if source is None else source
+        x = _lowered(x)  # once, not once per projection
+        source = x if source is None else _lowered(source)
         batch, steps, width = x.shape
 
         def split(y: Tensor) -> Tensor:
@@ -66,6 +67,10 @@ class Attention(nn.Module):
             self.weights = weights[:, :GUIDED_HEADS]
         mixed = weights.to(value.dtype) @ value
         return self.out(mixed.transpose(1, 2).reshape(batch, steps, width))
+
+
+def _lowered(x: Tensor) -> Tensor:
+    return x.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else x
 
 
 class Layer(nn.Module):

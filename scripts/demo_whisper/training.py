@@ -28,9 +28,9 @@ class Plan:
     """One run. Shares are of the run's minutes."""
 
     minutes: float
-    phones_only: float = 0.18
+    phones_only: float = 0.2
     constant: float = 0.45
-    rate: float = 1.6e-3
+    rate: float = 1.2e-3
     smoothing: float = 0.02
     seed: int = 7
 
@@ -62,12 +62,19 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
         lr=plan.rate,
         betas=(0.9, 0.98),
     )
-    examples = Examples(clips, tokenizer, phones, plan.seed)
-    loader = torch.utils.data.DataLoader(examples, batch_size=None, num_workers=1, prefetch_factor=32)
-    started = time.monotonic()
-    step = seen = 0
+    spent_before, seen = 0.0, 0
+    if checkpoint.exists():  # an interrupted run goes on from its last minute
+        stored = torch.load(checkpoint)
+        model.load_state_dict(stored["weights"])
+        spent_before, seen = stored["spent_s"], stored["seen"]
+        print(f"  goes on after {spent_before / 60:.1f} min, {seen} clips", flush=True)
+    examples = Examples(clips, tokenizer, phones, plan.seed + seen, made=seen)
+    loader = torch.utils.data.DataLoader(examples, batch_size=None, num_workers=1, prefetch_factor=24)
+    started = time.monotonic() - spent_before
+    step = 0
+    seen_before = seen
     recent: list[list[float]] = []
-    report_at = 60.0
+    report_at = spent_before + 60
     model.train()
     for batch in loader:
         spent = time.monotonic() - started
@@ -88,15 +95,16 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
         if spent > report_at:
             text, phone, gaze = np.mean(recent, axis=0)
             rate = optimiser.param_groups[0]["lr"]
+            speed = (seen - seen_before) / (spent - spent_before)
             print(
-                f"  {spent / 60:5.1f} min  {seen} clips ({seen / spent:.0f}/s)  lr {rate:.1e}  "
+                f"  {spent / 60:5.1f} min  {seen} clips ({speed:.0f}/s)  lr {rate:.1e}  "
                 f"text {text:.3f}  phones {phone:.3f}  gaze {gaze:.3f}",
                 flush=True,
             )
             recent.clear()
             report_at = spent + 60
-            save(model, checkpoint)
-    save(model, checkpoint)
+            save(model, checkpoint, spent, seen)
+    save(model, checkpoint, plan.minutes * 60, seen)
     print(f"  {step} steps, {seen} clips in {plan.minutes} min", flush=True)
     return seen
 
@@ -139,9 +147,10 @@ def _gaze(model: Whisper, said_at: Tensor, length: int) -> Tensor:
     return sum(((w * away[:, None]).sum(-1) * told[:, None]).sum() / count for w in looked) / len(looked)
 
 
-def save(model: Whisper, path: Path) -> None:
-    """Weights and size."""
-    torch.save({"size": asdict(model.size), "weights": model.state_dict()}, path)
+def save(model: Whisper, path: Path, spent_s: float, seen: int) -> None:
+    """Weights and size, and how far the run is."""
+    state = {"size": asdict(model.size), "weights": model.state_dict(), "spent_s": spent_s, "seen": seen}
+    torch.save(state, path)
 
 
 def restore(path: Path) -> Whisper:
