@@ -23,15 +23,16 @@ class OnsetRules:
 
     voiced: float = 0.5
     windows: int = 3
-    certain: float = 0.85
+    certain: float = 0.7
     floor_dbfs: float = -55.0
 
 
 TURN = OnsetRules(windows=2, floor_dbfs=-55.0)
-"""While the bot is silent: two voiced windows see real digits at p50 60 ms, p95 117 ms."""
+"""While the bot is silent: two voiced windows."""
 
-OVER_BOT = OnsetRules(windows=3, floor_dbfs=-42.0)
-"""While the bot speaks: one window more unless certain, and well above its echo."""
+OVER_BOT = OnsetRules(windows=3, certain=0.7, floor_dbfs=-42.0)
+"""While the bot speaks: one window more unless certain, and well above its echo. On 107 recorded lines of
+several voices, from the first audible sample to the onset: p50 75 ms, p95 206 ms (``TURN``: 67 and 136)."""
 
 
 class Onset:
