@@ -58,6 +58,9 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.keys import KeysError
     from voicebot.core.store.migrate import SchemaMismatch
     from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.proof.ears.ears import EarsError
+    from voicebot.proof.simulation.phonecall import PhoneCallError
+    from voicebot.proof.simulation.script import ScriptError
     from voicebot.runtime.own_server import OwnServerError
     from voicebot.runtime.supervisor import ServeError
 
@@ -72,6 +75,9 @@ def _mendable() -> tuple[type[Exception], ...]:
         DeploymentError,
         ServeError,
         OwnServerError,
+        EarsError,
+        PhoneCallError,
+        ScriptError,
     )
 
 
@@ -166,13 +172,16 @@ def call(
     as_json: JsonFlag = False,
 ) -> None:
     """Phone a server through the local Twilio with a synthetic caller; transcript and timings live."""
-    from voicebot.runtime.phone import phone
+    from voicebot.runtime.phone import phone, show_report
 
     configure_logging("call")
-    result = asyncio.run(phone(script, url=url, save=save, quiet=as_json, overrides=_given(stt=stt, tts=tts)))
+    console = None if as_json else out
+    report = asyncio.run(phone(script, url=url, save=save, console=console, **_given(stt=stt, tts=tts)))
     if as_json:
-        print(json.dumps(result.as_dict(), indent=2))
-    raise typer.Exit(0 if result.ok else 1)
+        print(json.dumps(report.result.as_dict(), indent=2))
+    else:
+        show_report(report, out)
+    raise typer.Exit(0 if report.result.ok else 1)
 
 
 @contextmanager

@@ -95,9 +95,7 @@ class NotHeard(Strict):
     reason: HearingFailure
 
 
-TurnInput = Annotated[
-    CallStarted | Utterance | Keys | Silence | NotHeard, Field(discriminator="kind")
-]
+TurnInput = Annotated[CallStarted | Utterance | Keys | Silence | NotHeard, Field(discriminator="kind")]
 
 
 # --- what is decided ------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "VOICEBOT_"
 
 # Read by our own scripts and child processes, not part of the server's settings.
-_OTHER_NAMES = frozenset({"VOICEBOT_LOG_LEVEL"})
+_OTHER_NAMES = frozenset({"VOICEBOT_LOG_LEVEL", "VOICEBOT_ENV_FILE"})
 
 PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{4,14}$")]
 
@@ -28,8 +28,11 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Names in the environment are the upper-case field names,
-    with ``VOICEBOT_`` in front except where ``validation_alias`` says otherwise."""
+    """Everything that can be set.
+
+    Names in the environment are the upper-case field names, with ``VOICEBOT_`` in front except where
+    ``validation_alias`` says otherwise.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, populate_by_name=True
@@ -93,14 +96,15 @@ def _choice(value: str, plain: set[str], prefixed: set[str]) -> str:
     raise ValueError(f"{value!r} is not one of {', '.join(known)}")
 
 
-def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
-    """Reads the environment and ``env_file``; ``overrides`` (from the command line) win.
+def load_settings(**overrides: Any) -> Settings:
+    """Reads the environment and ``.env`` (or ``VOICEBOT_ENV_FILE``); ``overrides`` win.
 
     Raises:
         SettingsError: a value is unusable, or a ``VOICEBOT_*`` name is unknown.
     """
+    env_file = Path(os.environ.get("VOICEBOT_ENV_FILE", ".env"))
     names = set(os.environ)
-    if env_file is not None and env_file.exists():
+    if env_file.is_file():
         names |= set(dotenv_values(env_file))
     known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_NAMES
     unknown = sorted(n for n in names if n.startswith(PREFIX) and n not in known)

@@ -1,0 +1,167 @@
+"""``voicebot call``: one synthetic call, to a running server or to one that is started for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from voicebot.core.settings import Settings, load_settings
+from voicebot.core.store.embedded import erase
+from voicebot.proof.simulation import LocalTwilio
+from voicebot.proof.simulation.phonecall import CallResult, ServerUnderCall, run_call
+from voicebot.proof.simulation.script import read_script
+from voicebot.runtime.copies import open_recordings, write_copies
+from voicebot.runtime.own_server import own_server
+
+PERSON = "+14155550199"
+"""Whom the local Twilio rings when the bot hands over."""
+
+
+@dataclass
+class PhoneReport:
+    """What came of a call, and of the server's side of it where its API could be reached.
+
+    ``conversation`` and ``handoff`` are as ``/api`` gives them; ``ready_s`` is how long an own server took.
+    """
+
+    result: CallResult
+    conversation: dict[str, Any] | None = None
+    handoff: dict[str, Any] | None = None
+    ready_s: float | None = None
+    copies: list[Path] = field(default_factory=list[Path])
+
+
+async def phone(
+    script: Path | None,
+    *,
+    url: str | None = None,
+    save: Path | None = None,
+    console: Console | None = None,
+    data_dir: Path | None = None,
+    **overrides: Any,
+) -> PhoneReport:
+    """Makes the call and, with ``save``, leaves plain copies of it there.
+
+    Args:
+        script: what the caller wants; None: the demo's.
+        url: a running server (``VOICEBOT_API_TOKEN`` is used if it is set); None: one is started.
+        save: folder for the copies.
+        console: where to show the call live; None: nowhere.
+        data_dir: of the server that is started; emptied first. None: below the data directory in force.
+        overrides: settings of the server that is started, e.g. ``stt="sphinx"``.
+
+    Raises:
+        PhoneCallError, ScriptError, EarsError, OwnServerError: it could not be made.
+    """
+    settings = load_settings(**overrides)
+    recordings = settings.deployment / "recordings"
+    scripted = read_script(script or recordings / "scripts" / "demo.yaml")
+    lines = recordings / "lines"
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    own: _Own | None = None
+    if url is not None:
+        result = await run_call(scripted, lines=lines, url=url, api_token=token, console=console)
+        conversation, handoff = await _look(url, token, result.conversation_id)
+        report = PhoneReport(result, conversation, handoff)
+    else:
+        own = _Own(settings, data_dir or settings.data_dir / "call", overrides)
+        result = await run_call(scripted, lines=lines, start_server=own.start, console=console)
+        report = own.report(result)
+    if save is not None and report.conversation is not None:
+        sound = [] if own is None else await open_recordings(own.settings, report.conversation["id"])
+        report.copies = write_copies(
+            save,
+            conversation=report.conversation,
+            handoff=report.handoff,
+            recording=sound[-1] if sound else None,
+            caller_timings={k: v for k, v in result.as_dict().items() if k != "transcript"},
+        )
+        if not sound:
+            result.recording.save(save / "call.wav")
+            report.copies.append(save / "call.wav")
+    return report
+
+
+async def _look(
+    url: str, token: str | None, conversation_id: str | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Conversation (the newest without an id) and handoff, as far as the server's API tells."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10.0) as api:
+        if conversation_id is None:
+            newest = await api.get("/api/conversations", params={"limit": 1})
+            if not newest.is_success or not newest.json():
+                return None, None
+            conversation_id = str(newest.json()[0]["id"])
+        conversation = await api.get(f"/api/conversations/{conversation_id}")
+        handoffs = await api.get("/api/handoffs", params={"conversation": conversation_id})
+    if not conversation.is_success:
+        return None, None
+    return conversation.json(), next(iter(handoffs.json()), None) if handoffs.is_success else None
+
+
+class _Own:
+    """A server for this call only: signed, with a person at the fallback number."""
+
+    def __init__(self, settings: Settings, data_dir: Path, overrides: dict[str, Any]) -> None:
+        self._settings = settings
+        self._data_dir = data_dir.absolute()
+        alone = {"data_dir": self._data_dir, "database_url": None, "master_key": None}
+        self.settings = settings.model_copy(update=alone)
+        self._environment = {f"VOICEBOT_{k.upper()}": str(v) for k, v in overrides.items() if v is not None}
+        self._conversation: dict[str, Any] | None = None
+        self._handoff: dict[str, Any] | None = None
+        self._ready_s: float | None = None
+
+    @asynccontextmanager
+    async def start(self, twilio: LocalTwilio) -> AsyncGenerator[ServerUnderCall]:
+        """Starts the server with an empty data directory; looks at the call before ending it."""
+        erase(self._data_dir)
+        shutil.rmtree(self._data_dir, ignore_errors=True)
+        environment = {
+            **self._environment,
+            "VOICEBOT_DEPLOYMENT": str(self._settings.deployment.absolute()),
+            "VOICEBOT_ENV_FILE": os.devnull,  # not the one of the real server beside us
+            "VOICEBOT_FALLBACK_NUMBER": PERSON,
+            "VOICEBOT_TWILIO_API": twilio.api_url,
+            "TWILIO_ACCOUNT_SID": twilio.account_sid,
+            "TWILIO_AUTH_TOKEN": twilio.auth_token,
+        }
+        log = self._data_dir / "server.log"
+        async with own_server(environment, data_dir=self._data_dir, log=log) as server:
+            yield ServerUnderCall(server.url, server.api_token)
+            self._ready_s = server.ready_s
+            self._conversation, self._handoff = await _look(server.url, server.api_token, None)
+
+    def report(self, result: CallResult) -> PhoneReport:
+        """The result with what the server said of it."""
+        return PhoneReport(result, self._conversation, self._handoff, self._ready_s)
+
+
+def show_report(report: PhoneReport, out: Console) -> None:
+    """What came of the call, for people: steps, latencies as heard, what broke a rule."""
+    facts = report.result.as_dict()
+    out.print()
+    for step in report.result.steps:
+        mark = "[green]done[/green]  " if step.done else "[red]failed[/red]"
+        tries = f", {step.tries} tries" if step.tries > 1 else ""
+        keys = ", with the keypad's help" if step.keypad else ""
+        out.print(f"  {mark} {step.step}{tries}{keys}")
+    latency = facts["turn_latency_ms"]
+    if latency["p50"] is not None:
+        out.print(f"  turn latency as heard: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
+    for barge_in in report.result.analysis.barge_ins:
+        took = "never silent" if barge_in.took_ms is None else f"silent after {barge_in.took_ms:.0f} ms"
+        out.print(f"  interruption: {took}")
+    for violation in report.result.violations:
+        out.print(f"  [red]broke a rule of Twilio's: {violation}[/red]", markup=True)
+    for path in report.copies:
+        out.print(f"  {path}", markup=False)
