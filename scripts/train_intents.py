@@ -24,7 +24,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from voicebot.dialogue.monitor.classifier import FORMAT, OUT_OF_SCOPE, IntentClassifier
-from voicebot.dialogue.monitor.features import features_of
+from voicebot.dialogue.monitor.features import features_of, words_of
 from voicebot.dialogue.patterns import expand
 
 PER_EXAMPLE = 14  # sentences taken of one pattern
@@ -131,7 +131,12 @@ def training_set(deployment: Path) -> list[tuple[str, str]]:
     data = yaml.safe_load((deployment / "business/intents.yaml").read_text())
     groups = {name: intent["examples"] for name, intent in data["intents"].items()}
     groups[OUT_OF_SCOPE] = data["out_of_scope"]
-    heldout = {line for lines in heldout_set(deployment).values() for line in lines}
+    scored_on = {
+        tuple(words_of(line))
+        for part in ("development", "heldout")
+        for lines in heldout_set(deployment, part).values()
+        for line in lines
+    }
     rng = random.Random(SEED)
     rows: list[tuple[str, str]] = []
     for intent, examples in groups.items():
@@ -143,20 +148,20 @@ def training_set(deployment: Path) -> list[tuple[str, str]]:
         if len(sentences) > PER_INTENT:
             sentences = rng.sample(sentences, PER_INTENT)
         for sentence in sentences:
-            if sentence in heldout:
-                raise SystemExit(
-                    f"{sentence!r} stands in the examples and in the held-out file: take it out of one"
-                )
+            if tuple(words_of(sentence)) in scored_on:
+                raise SystemExit(f"{sentence!r} stands in the examples and in intents_heldout.yaml")
+            # Short ones have few features and are said most: they are repeated instead of spoiled.
+            short = len(sentence.split()) <= 2
             rows.append((sentence, intent))
-            rows += [(noisy(sentence, rng), intent) for _ in range(NOISY_COPIES)]
+            rows += [(sentence if short else noisy(sentence, rng), intent) for _ in range(NOISY_COPIES)]
     # Words in no order that means anything are out of scope too.
     vocabulary = sorted({word for sentence, _ in rows for word in sentence.split()})
-    rows += [(" ".join(rng.choices(vocabulary, k=rng.randint(2, 7))), OUT_OF_SCOPE) for _ in range(250)]
+    rows += [(" ".join(rng.choices(vocabulary, k=rng.randint(4, 8))), OUT_OF_SCOPE) for _ in range(150)]
     return rows
 
 
-def heldout_set(deployment: Path) -> dict[str, list[str]]:
-    return yaml.safe_load((deployment / "business/intents_heldout.yaml").read_text())["heldout"]
+def heldout_set(deployment: Path, part: str) -> dict[str, list[str]]:
+    return yaml.safe_load((deployment / "business/intents_heldout.yaml").read_text())[part]
 
 
 def matrix(texts: list[str], features: dict[str, int], idf: np.ndarray | None) -> csr_matrix:
@@ -221,16 +226,31 @@ def train(rows: list[tuple[str, str]], folder: Path) -> None:
 
 
 KEYWORDS = {  # the baseline: the first of these words wins
-    "person": ["person", "human", "agent", "operator", "representative"], "cancel_order": ["cancel"],
-    "opening_hours": ["open", "hours", "close"], "refund_status": ["refund"], "return_policy": ["return", "back"],
-    "warranty": ["warranty", "guarantee"], "damaged_item": ["broken", "damaged", "wrong"], "assembly": ["assemble", "assembly", "build"],
-    "gift_card": ["gift"], "shipping_cost": ["cost", "fee", "charge"], "shipping_time": ["long", "days", "fast"],
-    "payment_methods": ["pay", "card", "cash"], "order_status": ["order", "package", "delivery"],
-    "store_location": ["where", "address", "parking"], "availability": ["stock", "available", "have"],
-    "complaint": ["complain", "terrible", "angry"], "goodbye": ["bye", "all"], "thanks": ["thank", "thanks"],
-    "yes": ["yes", "yeah", "sure"], "no": ["no", "nope"], "repeat": ["repeat", "again"], "wait": ["wait", "moment", "hold"],
-    "greeting": ["hello", "hi"], "help": ["help"],
-}  # fmt: skip
+    "person": ["person", "human", "agent", "operator", "representative"],
+    "cancel_order": ["cancel"],
+    "opening_hours": ["open", "hours", "close"],
+    "refund_status": ["refund"],
+    "return_policy": ["return", "back"],
+    "warranty": ["warranty", "guarantee"],
+    "damaged_item": ["broken", "damaged", "wrong"],
+    "assembly": ["assemble", "assembly", "build"],
+    "gift_card": ["gift"],
+    "shipping_cost": ["cost", "fee", "charge"],
+    "shipping_time": ["long", "days", "fast"],
+    "payment_methods": ["pay", "card", "cash"],
+    "order_status": ["order", "package", "delivery"],
+    "store_location": ["where", "address", "parking"],
+    "availability": ["stock", "available", "have"],
+    "complaint": ["complain", "terrible", "angry"],
+    "goodbye": ["bye", "all"],
+    "thanks": ["thank", "thanks"],
+    "yes": ["yes", "yeah", "sure"],
+    "no": ["no", "nope"],
+    "repeat": ["repeat", "again"],
+    "wait": ["wait", "moment", "hold"],
+    "greeting": ["hello", "hi"],
+    "help": ["help"],
+}
 
 
 def keyword(text: str) -> str:
@@ -238,9 +258,9 @@ def keyword(text: str) -> str:
     return next((i for i, cues in KEYWORDS.items() if any(cue in words for cue in cues)), OUT_OF_SCOPE)
 
 
-def score(folder: Path, deployment: Path, threshold: float = 0.70) -> dict[str, object]:
+def score(folder: Path, deployment: Path, part: str, threshold: float = 0.70) -> dict[str, float]:
     classifier = IntentClassifier.load(folder)
-    rows = [(line, intent) for intent, lines in heldout_set(deployment).items() for line in lines]
+    rows = [(line, intent) for intent, lines in heldout_set(deployment, part).items() for line in lines]
     right = sure = sure_right = baseline = scoped = scoped_right = caught = out = 0
     wrong: list[str] = []
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(10)]
@@ -266,28 +286,37 @@ def score(folder: Path, deployment: Path, threshold: float = 0.70) -> dict[str, 
     ece = sum(len(b) * abs(np.mean([p for p, _ in b]) - np.mean([g for _, g in b])) for b in bins if b) / len(
         rows
     )
-    print("\n".join(wrong))
+    if (
+        part == "development"
+    ):  # of the held-out part only the figures are shown: nobody should learn it by heart
+        print("\n".join(wrong))
     return {
-        "phrasings": len(rows), "accuracy": round(right / len(rows), 3),
-        "accuracy_in_scope": round(scoped_right / scoped, 3), "keyword_baseline": round(baseline / len(rows), 3),
-        "sure_share": round(sure / len(rows), 3), "accuracy_when_sure": round(sure_right / max(sure, 1), 3),
-        "out_of_scope_not_taken": round(caught / out, 3), "expected_calibration_error": round(float(ece), 3),
-        "ms_per_turn": round(spent_ms, 3),
-    }  # fmt: skip
+        "phrasings": len(rows),
+        "accuracy": round(right / len(rows), 3),
+        "accuracy in scope": round(scoped_right / scoped, 3),
+        "accuracy of the keyword baseline": round(baseline / len(rows), 3),
+        "share that is sure (0.70)": round(sure / len(rows), 3),
+        "accuracy when sure": round(sure_right / max(sure, 1), 3),
+        "out of scope, not taken for a sure want": round(caught / out, 3),
+        "expected calibration error": round(float(ece), 3),
+        "ms per turn": round(spent_ms, 3),
+    }
 
 
 CARD = """# Intent classifier
 
-Multinomial logistic regression over words, word pairs and triples, and character n-grams of 3-5; int8 weights,
-run with numpy. Trained by `scripts/train_intents.py` on {rows} sentences expanded from `business/intents.yaml`,
-two spoiled copies of each (dropped words, confusions of a recogniser, false starts) included. Probabilities are
-scaled by one temperature fitted on folds the model had not seen.
+Multinomial logistic regression over words, word pairs and triples, and character n-grams of 3 to 5; int8
+weights, run with numpy. Trained by `scripts/train_intents.py` on {rows} sentences expanded from
+`business/intents.yaml`, spoiled copies (dropped words, confusions of a recogniser, false starts) included.
+Probabilities are scaled by one temperature fitted on folds the model had not seen.
 
-Scored on `business/intents_heldout.yaml`: phrasings written by hand, in other words than the examples, by the same
-people who wrote the examples; real callers will be harder. Time is one core of the machine that trained it.
+Scored on `business/intents_heldout.yaml`. `development` was looked at while the examples were written, so its
+figures are too good; `heldout` was written afterwards, in other words, and not used to change anything. Both
+are by the people who wrote the examples, and typed: real callers and real recognisers will be harder. Time is
+one core of the machine that trained it.
 
-| figure | value |
-|---|---|
+| figure | development | heldout |
+|---|---|---|
 {table}
 """
 
@@ -299,15 +328,15 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.deployment / "models"
     if not arguments.check:
-        rows = training_set(arguments.deployment)
-        train(rows, folder)
-    figures = score(folder, arguments.deployment)
+        train(training_set(arguments.deployment), folder)
+    figures = {part: score(folder, arguments.deployment, part) for part in ("development", "heldout")}
     print(json.dumps(figures, indent=1))
     if not arguments.check:
-        table = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in figures.items())
+        development, heldout = figures["development"], figures["heldout"]
+        table = "\n".join(f"| {name} | {value} | {heldout[name]} |" for name, value in development.items())
         trained = json.loads((folder / "intents.json").read_text())["trained_on"]
         (folder / "intents.md").write_text(CARD.format(rows=trained, table=table))
-    sys.exit(0 if float(figures["accuracy"]) >= 0.7 else 1)  # type: ignore[arg-type]
+    sys.exit(0 if figures["heldout"]["accuracy"] >= 0.65 else 1)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ async def test_ingesting_again_changes_only_what_changed(database: Database, tmp
     for name in ("teapot", "kettle"):
         (tmp_path / f"{name}.md").write_text(
             f"{FRONT}The {name} text.\n\n## Details\nDetails of the {name}.\n"
-        )  # noqa: E501
+        )
     assert ingest(database.url, read_articles(tmp_path)) == ["kettle", "teapot"]
     assert ingest(database.url, read_articles(tmp_path)) == []
     before = await best(database, "teapot details", None)

@@ -45,7 +45,7 @@ def test_an_and_alone_makes_no_second_want(text: str) -> None:
 
 def test_a_second_choice_of_the_recogniser_can_save_the_turn() -> None:
     """The first choice is rubbish, an alternative makes sense: it is read, a little less surely."""
-    reading = MONITOR.read(Utterance(text="wear his mayor door", alternatives=("where is my order",)))
+    reading = MONITOR.read(Utterance(text="fnord grumble bla", alternatives=("where is my order",)))
     assert reading.first.intent == "order_status"
     assert reading.first.text == "where is my order"
     assert reading.first.confidence < MONITOR.read(Utterance(text="where is my order")).first.confidence

@@ -16,6 +16,7 @@ STEERING = frozenset(
         "goodbye",
         "thanks",
         "greeting",
+        "question",
         "help",
         "chitchat",
         "no_reference",

@@ -13,6 +13,7 @@ hold are the streams of words that are being written.
 from __future__ import annotations
 
 import secrets
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -127,7 +128,7 @@ class Orchestrator:
         self._handoffs = handoffs
         self._poke = poke
         self._conversations = Conversations(keys)
-        self._streams: set[UtteranceStream] = set()
+        self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         policy = deployment.policy
         monitor = Monitor(
             deployment.classifier,

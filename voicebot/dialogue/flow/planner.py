@@ -159,11 +159,6 @@ class _Turn:
             return self._steer(want)
         if self._p.intents.is_content(want.intent) and (topic is None or want.intent != topic.intent):
             return await self._want(want, given)
-        idle = {"yes", "thanks", "greeting", "help", "chitchat"}
-        if want.intent in idle or (topic is not None and want.intent == topic.intent):
-            return self._p.steering.say(
-                self._state, want.intent, "identity/again", (), self._p.steering.open_again(self._state)
-            )
         return await self._p.verifying.take(self._state, given, factor, self._reads)
 
     async def _want(self, want: Want, given: Utterance | None = None) -> Draft:

@@ -70,15 +70,22 @@ def words_of(text: str) -> list[str]:
     plain = _NOT_WORD.sub(" ", plain)
     for pattern, replacement in _CONTRACTIONS:
         plain = pattern.sub(replacement, plain)
-    words: list[str] = []
-    for word in plain.replace("'", " ").split():
-        if word in _FILLERS:
+    words = [word for word in plain.replace("'", " ").split() if word not in _FILLERS]
+    return list(_numbers_as_one(words))
+
+
+def _numbers_as_one(words: list[str]) -> Iterator[str]:
+    """Runs of two digit words, and figures, become `NUMBER`; "one moment" keeps its "one"."""
+    run: list[str] = []
+    for word in [*words, ""]:
+        if word.isdigit() or word in _DIGIT_WORDS:
+            run.append(word)
             continue
-        token = NUMBER if word.isdigit() or word in _DIGIT_WORDS else word
-        if token == NUMBER and words and words[-1] == NUMBER:
-            continue
-        words.append(token)
-    return words
+        if run:
+            yield from [NUMBER] if len(run) > 1 or run[0].isdigit() else run
+            run = []
+        if word:
+            yield word
 
 
 def features_of(text: str) -> Iterator[str]:
