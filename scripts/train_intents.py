@@ -286,9 +286,7 @@ def score(folder: Path, deployment: Path, part: str, threshold: float = 0.70) ->
     ece = sum(len(b) * abs(np.mean([p for p, _ in b]) - np.mean([g for _, g in b])) for b in bins if b) / len(
         rows
     )
-    if (
-        part == "development"
-    ):  # of the held-out part only the figures are shown: nobody should learn it by heart
+    if part == "development":  # of the held-out part only the figures: nobody should learn it by heart
         print("\n".join(wrong))
     return {
         "phrasings": len(rows),
