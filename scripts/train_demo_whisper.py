@@ -4,10 +4,10 @@
     apt-get install flite espeak-ng festival festvox-kallpc16k festvox-us-slt-hts festvox-kdlpc16k
     OMP_NUM_THREADS=1 python scripts/train_demo_whisper.py --work /tmp/demo-whisper --minutes 35
 
-Five stages: synthetic speech, tokenizer, training, export, score. The first three write into the work folder
-and are skipped when their result is there; an interrupted training goes on from its last minute. PyTorch is
-needed here only, so use an environment of its own. The model is for synthetic voices in demo and tests; it is
-no use for people. Training ends by the clock, so two runs of one seed differ.
+Five stages: synthetic speech, tokenizer, training, export, score. Speech and tokenizer are skipped when they
+are in the work folder; training goes on from the last minute there, so more --minutes make a better model.
+PyTorch is needed here only, so use an environment of its own. The model is for synthetic voices in demo and
+tests; it is no use for people. Training ends by the clock, so two runs of one seed differ.
 """
 
 from __future__ import annotations
@@ -60,26 +60,21 @@ def main() -> None:
     timed("speech", work / "training.json", lambda: corpus.make(shop, options.sentences, work, options.seed))
     tokens = work / "tokenizer.json"
     timed("tokenizer", tokens, lambda: tokenizer.train(shop, tokens, options.seed))
-    final = work / "final.pt"
-
-    def run_training() -> None:
-        # The demo callers' lines may have changed since the speech was made.
-        clips = [
-            clip
-            for clip in corpus.load(work / "training")
-            if len(clip.text.split()) < 3 or clip.text not in shop.reserved
-        ]
-        unfinished = work / "running.pt"
-        plan = training.Plan(minutes=options.minutes, seed=options.seed)
-        facts["seen clips"] = training.train(clips, Tokenizer.from_file(str(tokens)), plan, unfinished)
-        facts["speech hours"] = round(corpus.seconds(clips) / 3600, 1)
-        facts["sentences"] = len(clips)
-        unfinished.rename(final)
-
-    timed("training", final, run_training)
+    # The demo callers' lines may have changed since the speech was made.
+    clips = [
+        clip
+        for clip in corpus.load(work / "training")
+        if len(clip.text.split()) < 3 or clip.text not in shop.reserved
+    ]
+    checkpoint = work / "model.pt"
+    print("training ...", flush=True)
+    plan = training.Plan(minutes=options.minutes, seed=options.seed)
+    facts["seen clips"] = training.train(clips, Tokenizer.from_file(str(tokens)), plan, checkpoint)
+    facts["speech hours"] = round(corpus.seconds(clips) / 3600, 1)
+    facts["sentences"] = len(clips)
     facts["training minutes"] = options.minutes
     facts["remark"] = options.remark
-    model = training.restore(final)
+    model = training.restore(checkpoint)
     facts["parameters"] = model.parameter_count()
     facts["patterns"] = [len(shop.training), len(shop.choosing), len(shop.scoring)]
     facts["words"] = len(shop.vocabulary)

@@ -39,7 +39,8 @@ def written(
         "speech": f"{facts['sentences']} sentences, {facts['speech hours']} h before augmentation, "
         f"{len(voices.TRAINING)} voices of three programs; made in {facts.get('speech minutes', '?')} min",
         "training": f"{facts['seen clips']} clips through random lines in "
-        f"{facts['training minutes']:.0f} min by the clock, one thread{facts['remark'] and '; ' + facts['remark']}",
+        f"{facts['training minutes']:.0f} min by the clock, one thread"
+        + (f"; {facts['remark']}" if facts["remark"] else ""),
         "held out": f"{patterns[2]} sentence patterns for scoring and {patterns[1]} for the confidence scale "
         f"({patterns[0]} trained; each word of a held-out pattern occurs in trained ones); voices "
         + ", ".join(f"`{voice}`" for voice in voices.HELD_OUT),

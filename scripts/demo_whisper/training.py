@@ -68,6 +68,8 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
         model.load_state_dict(stored["weights"])
         spent_before, seen = stored["spent_s"], stored["seen"]
         print(f"  goes on after {spent_before / 60:.1f} min, {seen} clips", flush=True)
+        if spent_before >= plan.minutes * 60:
+            return seen
     examples = Examples(clips, tokenizer, phones, plan.seed + seen, made=seen)
     loader = torch.utils.data.DataLoader(examples, batch_size=None, num_workers=1, prefetch_factor=24)
     started = time.monotonic() - spent_before
