@@ -14,6 +14,6 @@ def phone(call: PhoneCall) -> list[FrameProcessor]:
     return [
         PhoneListening(call),  # 20 ms of sound, keys -> the caller's turns
         LiveTranscript(call),  # words so far -> whoever watches
-        Conversing(call.conversation_id, call.kit.dialogue, call.kit.phrases),  # a turn -> an answer
+        Conversing(call),  # a turn -> an answer
         PhoneSpeaking(call),  # clauses -> sound, and what was heard of it
     ]

@@ -114,6 +114,19 @@ async def test_keys_are_input_while_the_bot_speaks(server: Serving):
     assert found["status"] == "handoff"
 
 
+async def test_a_hang_up_in_the_middle_of_an_answer_is_remembered_as_far_as_it_was_heard(server: Serving):
+    """The last turn is closed with what was heard, although the call is gone."""
+    sid = call_sid(25)
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(2.0, within_s=8)
+    await asyncio.sleep(1.0)
+    found = await conversation(server, sid)
+    heard = found["turns"][-1]["heard"]
+    assert heard is not None
+    assert not heard["complete"]
+    assert heard["text"]
+
+
 async def test_the_call_leaves_nothing_behind(server: Serving):
     """After its calls the node has the sockets and tasks it had before."""
     [node] = server.children("voicebot.runtime.node")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pipecat.frames.frames import Frame
@@ -30,17 +30,28 @@ from voicebot.audio.speaking.events import (
 )
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
-from voicebot.channels.phone.conversing import Phrases
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
-from voicebot.core.conversation import Event
+from voicebot.core.conversation import Clause, Event
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
+
+
+class Phrases(Protocol):
+    """The deployment's lines for a slow and for a late answer."""
+
+    def filler(self) -> Clause:
+        """Said when an answer is slow to begin."""
+        ...
+
+    def fallback(self) -> Clause:
+        """Said instead of an answer that does not come."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,9 @@ class PhoneCall:
         self.recorder = recorder
         self.heard: asyncio.Queue[HearingEvent] = asyncio.Queue()
         self.speech_failed = False
+        self.turn_closed = asyncio.Event()
+        self.turn_closed.set()
+        self._kept: set[asyncio.Task[None]] = set()
         self._waterfall: Waterfall | None = None
         self.queue_frames: Callable[[Sequence[Frame]], Awaitable[None]] | None = None
         self.over: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
@@ -129,6 +143,21 @@ class PhoneCall:
         if self.queue_frames is not None:
             line = EmergencyFrame(line="handing_over", outcome="handoff", reason=reason)
             await self.queue_frames([StopSpeakingFrame(cause=reason), line])
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs ``work`` to its end even when the pipeline is ended meanwhile."""
+        task = asyncio.ensure_future(work)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    async def settle(self, within_s: float) -> None:
+        """Silences the bot and waits until the last turn has been written down as heard."""
+        await self.speaker.cut()
+        try:
+            async with asyncio.timeout(within_s):
+                await self.turn_closed.wait()
+        except TimeoutError:
+            log.warning("call.last_turn_not_closed", conversation=self.conversation_id)
 
     async def close(self) -> None:
         """Ends listening, speaking and recording, each even when another fails."""

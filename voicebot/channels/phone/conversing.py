@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 from pipecat.frames.frames import Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import (
     AnswerFrame,
     CallerTurnFrame,
+    CallOverFrame,
     EmergencyFrame,
     SpokenFrame,
     StopSpeakingFrame,
@@ -21,8 +23,9 @@ from voicebot.channels.phone.punctual import FALLBACK_S, FILLER_S, punctual
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
 from voicebot.core.conversation import Clause, TurnInput
+from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import DatabaseDown
-from voicebot.dialogue.orchestrator import Committed, Orchestrator, StalePlan
+from voicebot.dialogue.orchestrator import Committed, StalePlan
 
 log = structlog.get_logger(__name__)
 
@@ -30,18 +33,6 @@ T = TypeVar("T")
 
 _TRIES = 3  # a plan loses its turn only to another node or a late write; once is already rare
 _CLOSE_S = 2.5  # how long a turn waits for the one before it to be written down as heard
-
-
-class Phrases(Protocol):
-    """The deployment's lines for a slow and for a late answer."""
-
-    def filler(self) -> Clause:
-        """Said when an answer takes longer than ``FILLER_S``."""
-        ...
-
-    def fallback(self) -> Clause:
-        """Said instead of an answer that takes longer than ``FALLBACK_S``."""
-        ...
 
 
 class TooSlow(Exception):  # a state of the turn
@@ -55,18 +46,16 @@ class Conversing(FrameProcessor):
     been written, so that the plan sees it.
 
     Args:
-        conversation_id: the conversation.
-        dialogue: the node's orchestrator.
-        phrases: lines for slow answers.
+        call: the call's parts.
     """
 
-    def __init__(self, conversation_id: str, dialogue: Orchestrator, phrases: Phrases) -> None:
+    def __init__(self, call: PhoneCall) -> None:
         super().__init__()
-        self._conversation_id = conversation_id
-        self._dialogue = dialogue
-        self._phrases = phrases
-        self._closed = asyncio.Event()
-        self._closed.set()
+        self._call = call
+        self._conversation_id = call.conversation_id
+        self._dialogue = call.kit.dialogue
+        self._phrases = call.kit.phrases
+        self._closed = call.turn_closed
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
@@ -75,8 +64,9 @@ class Conversing(FrameProcessor):
             await self._turn(frame)
             return
         if isinstance(frame, SpokenFrame):
-            # Not awaited: system frames (a barge-in) must not queue behind a write.
-            self.create_task(self._close(frame))
+            # Not awaited: system frames (a barge-in) must not queue behind a write. Not a task of the
+            # pipeline's either: it must outlive a call that ends now (see run_call).
+            self._call.keep(self._close(frame))
         await self.push_frame(frame, direction)
 
     async def _turn(self, frame: CallerTurnFrame) -> None:
@@ -85,16 +75,23 @@ class Conversing(FrameProcessor):
             await asyncio.wait_for(self._closed.wait(), _CLOSE_S)
         except TimeoutError:
             log.warning("turn.previous_not_closed", conversation=self._conversation_id)
+        self._closed.clear()
         try:
             committed = await self._with_filler(self._commit(frame.input, frame.waterfall))
-        except (DatabaseDown, TooSlow) as error:
-            metrics.database_down.inc()
-            log.error("turn.fails_to_person", conversation=self._conversation_id, reason=type(error).__name__)
-            await self.push_frame(
-                EmergencyFrame(line="handing_over", outcome="handoff", reason="database_down")
-            )
+        except ConversationEnded:
+            self._closed.set()
+            await self.push_frame(CallOverFrame(outcome="ended", reason="over"), FrameDirection.UPSTREAM)
             return
-        self._closed.clear()
+        except (DatabaseDown, TooSlow) as error:
+            log.error("turn.fails_to_person", conversation=self._conversation_id, error=type(error).__name__)
+            metrics.database_down.inc()
+            await self._fail_to_person("database_down" if isinstance(error, DatabaseDown) else "too_slow")
+            return
+        except Exception:
+            # Whatever it is, the caller is on the line: a person takes over, and we get the traceback.
+            log.exception("turn.fails_to_person", conversation=self._conversation_id)
+            await self._fail_to_person("internal_error")
+            return
         words = punctual(
             _noting(self._dialogue.words(committed), frame.waterfall),
             filler=self._phrases.filler(),
@@ -109,6 +106,10 @@ class Conversing(FrameProcessor):
                 waterfall=frame.waterfall,
             )
         )
+
+    async def _fail_to_person(self, reason: str) -> None:
+        self._closed.set()
+        await self.push_frame(EmergencyFrame(line="handing_over", outcome="handoff", reason=reason))
 
     async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
         for attempt in range(_TRIES):

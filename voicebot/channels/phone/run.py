@@ -16,6 +16,9 @@ from voicebot.core import metrics
 
 RATE_HZ = 8000
 
+SETTLE_S = 2.5
+"""How long a call that is over may take to write down what was heard last."""
+
 Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
 
 
@@ -48,6 +51,7 @@ async def run_call(kit: PhoneKit, parts: Parts, session: MediaSession, live: set
             running.result()  # a pipeline that ends by itself is a fault: say which
             call.finish(CallOutcome(kind="lost", reason="pipeline ended"))
         outcome = call.over.result()
+        await call.settle(SETTLE_S)
         return outcome
     finally:
         live.discard(call)

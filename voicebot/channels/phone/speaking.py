@@ -46,7 +46,8 @@ class PhoneSpeaking(FrameProcessor):
             await self.push_frame(frame, direction)
 
     async def _answer(self, frame: AnswerFrame) -> None:
-        if self._caller_speaks and frame.after != "hand_over":
+        over = self._call.over.done()
+        if over or (self._caller_speaks and frame.after != "hand_over"):
             closer = getattr(frame.clauses, "aclose", None)
             if closer is not None:
                 await closer()
