@@ -41,7 +41,8 @@ async def test_the_right_part_of_the_right_article_is_found(
     """By what was asked, with and without a known intent."""
     await DEPLOYMENT.prepare(database.url)
     found = await best(database, question, intent)
-    assert found[:2] == (article, heading)
+    assert found[0] == article
+    assert found[1].startswith(heading)
     assert found[2] >= 0.45
 
 

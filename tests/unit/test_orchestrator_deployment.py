@@ -89,7 +89,7 @@ def test_the_reference_deployment_loads_and_knows_its_lines() -> None:
     deployment = Deployment.load(ROOT)
     fixed = deployment.fixed_phrases()
     assert len(fixed) == len(set(fixed))
-    assert "What is your order number?" in fixed
+    assert "What are the six digits of your order number?" in fixed
     assert not [text for text in fixed if "{" in text]
     assert deployment.phrases.text("identity.order_number.heard", value="427103") == (
         "I have four two seven, one zero three."

@@ -1,7 +1,8 @@
 """Articles as the deployment writes them: Markdown with front matter, cut into chunks. Pure but for reading.
 
-A chunk is what stands under one ``## heading`` (or before the first): short enough to be quoted
-whole. Articles are written as they are spoken, numbers in words, two sentences to a thought.
+A chunk is what stands under one ``## heading``: short enough to be quoted whole. The heading is never
+spoken: it holds the words people ask with, and is searched with the text. The text is written as it is
+spoken, numbers in words, two sentences to a thought.
 """
 
 from __future__ import annotations

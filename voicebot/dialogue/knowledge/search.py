@@ -22,65 +22,18 @@ ALSO_TAGGED = 0.3
 """The same for an article that names the intent second or later."""
 OFF_INTENT = 0.6
 """What an article off the caller's intent covers counts this much: common words are no answer."""
+OPENING = 0.06
+"""An article begins with what most people ask."""
 CANDIDATES = 20
 
 # Words that carry no part of a question, beyond Postgres's own stop words.
-_CHATTER = frozenset(
-    [
-        "hi",
-        "hello",
-        "hey",
-        "yeah",
-        "yes",
-        "no",
-        "okay",
-        "ok",
-        "so",
-        "well",
-        "please",
-        "thanks",
-        "thank",
-        "sorry",
-        "excuse",
-        "guys",
-        "like",
-        "want",
-        "need",
-        "would",
-        "could",
-        "can",
-        "may",
-        "know",
-        "tell",
-        "ask",
-        "question",
-        "wonder",
-        "wondering",
-        "quick",
-        "just",
-        "actually",
-        "maybe",
-        "really",
-        "get",
-        "got",
-        "go",
-        "going",
-        "let",
-        "say",
-        "said",
-        "see",
-        "um",
-        "uh",
-        "good",
-        "morning",
-        "afternoon",
-        "evening",
-        "i'm",
-        "it's",
-        "what's",
-        "also",
-    ]
+_CHATTER_LINES = (
+    "hi hello hey yeah yes no okay ok so well please thanks thank you sorry excuse guys like want need would",
+    "could can may might know tell ask question wonder wondering quick just actually maybe really get got go",
+    "going let say said see um uh good morning afternoon evening one more thing things something anything",
+    "someone somebody about also much many long",
 )
+_CHATTER = frozenset(word for line in _CHATTER_LINES for word in line.split())
 
 _SEARCH = """
 SELECT c.article_id, c.position, c.heading, c.body, a.title, a.version, a.intents,
@@ -162,7 +115,7 @@ def _passage(row: dict[str, Any], weights: dict[str, float], *, known: bool) -> 
     covered = grounding(found, weights, start=start)
     if known and not row["tagged"]:
         covered *= OFF_INTENT
-    opening = 0.04 if row["position"] == 0 else 0.0  # an article begins with what most people ask
+    opening = OPENING if row["position"] == 0 else 0.0
     score = round(covered + opening + 0.05 * min(1.0, float(row["rank"] or 0.0)), 4)
     return Passage(
         source=Source(article=row["article_id"], title=row["title"], version=row["version"], score=score),
