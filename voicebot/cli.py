@@ -22,8 +22,10 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database: state and migrations.", no_args_is_help=True)
 twilio = typer.Typer(help="A Twilio number: connect it, test it.", no_args_is_help=True)
+models = typer.Typer(help="Speech models: which there are, pull, check.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(twilio, name="twilio")
+app.add_typer(models, name="models")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -51,6 +53,7 @@ def says_why(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
+    from voicebot.audio.engines.models.errors import ModelsError
     from voicebot.audio.engines.types import EngineUnavailable
     from voicebot.channels.twilio.rest import TwilioError
     from voicebot.core.store.database import DatabaseDown
@@ -67,6 +70,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     return (
         SettingsError,
         EngineUnavailable,
+        ModelsError,
         TwilioError,
         DatabaseDown,
         EmbeddedPostgresError,
@@ -292,6 +296,71 @@ def twilio_selftest(
         return fine
 
     raise typer.Exit(0 if asyncio.run(run()) else 1)
+
+
+@models.command("list")
+@says_why
+def models_list(as_json: JsonFlag = False) -> None:
+    """Every model by name: size, licence, what is on this machine and where."""
+    from voicebot.runtime.models import rows, show_rows, store_of
+
+    found = rows(store_of(load_settings()))
+    if as_json:
+        print(json.dumps([row.as_dict() for row in found], indent=2))
+    else:
+        show_rows(found, out)
+
+
+@models.command("pull")
+@says_why
+def models_pull(
+    name: Annotated[str, typer.Argument(help="as `voicebot models list` shows it, or any Piper voice")],
+    force: Annotated[bool, typer.Option("--force", help="even if it is here already")] = False,
+) -> None:
+    """Fetch a model into the data directory; goes on where an earlier pull broke off."""
+    from voicebot.runtime.models import pull_model
+
+    try:
+        pull_model(name, load_settings(), out, force=force)
+    except KeyboardInterrupt:
+        err.print("voicebot: stopped; what came is kept, the next pull goes on there")
+        raise typer.Exit(130) from None
+
+
+@models.command("path")
+@says_why
+def models_path(name: Annotated[str, typer.Argument(help="a model's name")]) -> None:
+    """Where a model lies; exit status 1 if it is not here."""
+    from voicebot.runtime.models import store_of
+
+    _, found = store_of(load_settings()).named(name)
+    if found is None or not found.complete:
+        state = (
+            f"incomplete, {found.path} lacks {', '.join(found.missing)}" if found else "not on this machine"
+        )
+        err.print(f"voicebot: {name} is {state}: voicebot models pull {name}", style="red", markup=False)
+        raise typer.Exit(1)
+    print(found.path)
+
+
+@models.command("verify")
+@says_why
+def models_verify(
+    name: Annotated[str | None, typer.Argument(help="a model's name; all that are here")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare every byte with the known checksums; exit status 1 if one is not well, or not here."""
+    from voicebot.runtime.models import show_verdicts, store_of, verdict_dict, verify_models
+
+    verdicts = verify_models(name, store_of(load_settings()))
+    if as_json:
+        print(json.dumps([verdict_dict(verdict) for verdict in verdicts], indent=2))
+    else:
+        show_verdicts(verdicts, out)
+        if not verdicts:
+            out.print(f"{name} is not on this machine" if name else "no models on this machine", markup=False)
+    bad = any(verdict.state.bad for verdict in verdicts) or (name is not None and not verdicts)
+    raise typer.Exit(1 if bad else 0)
 
 
 @app.command()

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = Field(None, description="32 bytes, base64 or hex; wraps all other keys")
     fallback_number: PhoneNumber | None = Field(None, description="a person, in E.164")
     nats_url: str | None = Field(None, description="nats://... (events stay in process without it)")
+    models_mirror: str | None = Field(None, description="a hub to pull models from instead of huggingface.co")
     language: str = Field("en", description="language of recognition and speech")
     silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
     def _llm_known(cls, value: str) -> str:
         return _choice(value, {"grounded"}, {"openai", "anthropic"})
 
-    @field_validator("public_url", "desk_url", "twilio_api")
+    @field_validator("public_url", "desk_url", "twilio_api", "models_mirror")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is None or value == "":

@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from voicebot.audio.engines.choice import choose
+from voicebot.audio.engines.models.errors import ModelsError
 from voicebot.audio.engines.types import EngineUnavailable
 from voicebot.core.settings import PREFIX, Settings
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from voicebot.core.store.migrate import SchemaMismatch, expected_version, found_version
 from voicebot.dialogue.deployment import Deployment, DeploymentError
+from voicebot.runtime.models import better, store_of
 
 _FREE_GB = 1.0
 
@@ -72,6 +74,7 @@ def examine(settings: Settings) -> Report:
     """Looks at everything without starting the server."""
     checks: tuple[Callable[[Settings], list[Finding]], ...] = (
         _engines,
+        _models,
         _database,
         _deployment,
         _twilio,
@@ -96,6 +99,15 @@ def _engines(settings: Settings) -> list[Finding]:
     except EngineUnavailable as error:
         return [Finding("speech engines", ok=False, found=str(error))]
     return [Finding("speech engines", ok=True, found="; ".join(choice.notes) or "as set")]
+
+
+def _models(settings: Settings) -> list[Finding]:
+    try:
+        here, missing = better(settings, store_of(settings))
+    except ModelsError as error:
+        return [Finding("models", ok=None, found=str(error))]
+    found = ", ".join(here) or "none on this machine"
+    return [Finding("models", ok=None if missing else True, found=found, mend="; ".join(missing))]
 
 
 def _database(settings: Settings) -> list[Finding]:
