@@ -11,20 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-_UNITS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5,
-    "six": 6, "seven": 7, "eight": 8, "nine": 9, "niner": 9,
-}  # fmt: skip
-_ZEROS = frozenset({"zero", "oh", "o", "nought", "naught", "zeros"})
-_TEENS = {
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
-    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19,
-}  # fmt: skip
-_TENS = {
-    "twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
-_REPEATS = {"double": 2, "triple": 3, "treble": 3}
+from voicebot.core.number_words import REPEATS, TEENS, TENS, UNITS, ZEROS
+
 # What recognisers write for a digit; counted only between real digits, and also tried as no digit at all.
 _HOMOPHONES = {"to": 2, "too": 2, "for": 4, "won": 1, "ate": 8, "tree": 3, "fore": 4, "sex": 6, "nein": 9}
 _FILLERS = frozenset(
@@ -78,11 +66,11 @@ def _tokens(text: str) -> list[str]:
 def _strict(token: str) -> bool:
     return (
         token.isdigit()
-        or token in _UNITS
-        or token in _ZEROS
-        or token in _TEENS
-        or token in _TENS
-        or token in _REPEATS
+        or token in UNITS
+        or token in ZEROS
+        or token in TEENS
+        or token in TENS
+        or token in REPEATS
     )
 
 
@@ -135,11 +123,11 @@ def _heads(run: list[str], at: int) -> Iterator[tuple[str, int]]:
         yield "", 1
     elif token.isdigit():
         yield token, 1
-    elif token in _REPEATS:
-        yield from _repeated(_REPEATS[token], following)
-    elif token in _ZEROS:
+    elif token in REPEATS:
+        yield from _repeated(REPEATS[token], following)
+    elif token in ZEROS:
         yield "0", 1
-    elif token in _UNITS or token in _TEENS or token in _TENS:
+    elif token in UNITS or token in TEENS or token in TENS:
         yield from _numbers(run, at)
     else:
         yield str(_HOMOPHONES[token]), 1
@@ -147,9 +135,9 @@ def _heads(run: list[str], at: int) -> Iterator[tuple[str, int]]:
 
 
 def _repeated(times: int, following: str) -> Iterator[tuple[str, int]]:
-    if following in _UNITS:
-        yield str(_UNITS[following]) * times, 2
-    elif following in _ZEROS:
+    if following in UNITS:
+        yield str(UNITS[following]) * times, 2
+    elif following in ZEROS:
         yield "0" * times, 2
     elif len(following) == 1 and following.isdigit():
         yield following * times, 2
@@ -170,17 +158,17 @@ def _numbers(run: list[str], at: int) -> Iterator[tuple[str, int]]:
         return
     yield str(value), used
     if used == 2:  # "forty two" may also be "forty", "two"
-        yield str(_TENS[run[at]]), 1
+        yield str(TENS[run[at]]), 1
 
 
 def _below_hundred(run: list[str], at: int) -> tuple[int, int]:
     token = run[at]
-    if token in _TENS:
+    if token in TENS:
         following = run[at + 1] if at + 1 < len(run) else ""
-        if following in _UNITS:
-            return _TENS[token] + _UNITS[following], 2
-        return _TENS[token], 1
-    return (_TEENS[token] if token in _TEENS else _UNITS[token]), 1
+        if following in UNITS:
+            return TENS[token] + UNITS[following], 2
+        return TENS[token], 1
+    return (TEENS[token] if token in TEENS else UNITS[token]), 1
 
 
 def _below_thousand(run: list[str], at: int, *, with_hundreds: bool) -> tuple[int, int]:
@@ -188,7 +176,7 @@ def _below_thousand(run: list[str], at: int, *, with_hundreds: bool) -> tuple[in
     start = at
     if at < len(run) and run[at] == "and":
         at += 1
-    if at >= len(run) or run[at] not in (_UNITS | _TEENS | _TENS):
+    if at >= len(run) or run[at] not in (UNITS | TEENS | TENS):
         return 0, 0
     value, used = _below_hundred(run, at)
     at += used

@@ -8,41 +8,9 @@ from __future__ import annotations
 
 import re
 
-_ONES = frozenset(
-    {
-        "zero",
-        "oh",
-        "o",
-        "nought",
-        "naught",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "niner",
-    }
-)
-_TEENS = frozenset(
-    {
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    }
-)
-_TENS = frozenset({"twenty", "thirty", "forty", "fourty", "fifty", "sixty", "seventy", "eighty", "ninety"})
-_REPEAT = {"double": 2, "triple": 3, "treble": 3}
+from voicebot.core.number_words import DIGIT_WORDS, REPEATS, TEENS, TENS, UNITS, ZEROS
+
+_ONES = frozenset({*UNITS, *ZEROS})
 _TOKEN = re.compile(r"[a-z]+|\d")
 
 
@@ -52,17 +20,17 @@ def count_digits(text: str) -> int:
     repeat = 1
     after_tens = False
     for token in _TOKEN.findall(text.lower()):
-        if token in _REPEAT:
-            repeat, after_tens = _REPEAT[token], False
+        if token in REPEATS:
+            repeat, after_tens = REPEATS[token], False
             continue
         if token.isdigit() or token in _ONES:
             # "forty two" is two digits: the tens already counted as two.
             count += 0 if after_tens and not token.isdigit() else repeat
             after_tens = False
-        elif token in _TEENS:
+        elif token in TEENS:
             count += 2
             after_tens = False
-        elif token in _TENS:
+        elif token in TENS:
             count += 2
             after_tens = True
         else:
@@ -74,5 +42,4 @@ def count_digits(text: str) -> int:
 def only_digits(text: str) -> bool:
     """Whether ``text`` holds nothing but digits (a number being said, not a sentence with one in it)."""
     tokens = _TOKEN.findall(text.lower())
-    known = _ONES | _TEENS | _TENS | _REPEAT.keys()
-    return bool(tokens) and all(t.isdigit() or t in known for t in tokens)
+    return bool(tokens) and all(t.isdigit() or t in DIGIT_WORDS for t in tokens)

@@ -10,29 +10,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+from voicebot.core.number_words import BELOW_TWENTY, WHOLE_TENS
+
 _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
@@ -67,9 +46,9 @@ def cardinal(number: int) -> str:
             head, rest = divmod(number, size)
             return f"{cardinal(head)} {name}" + (f" {cardinal(rest)}" if rest else "")
     if number < 20:
-        return _ONES[number]
+        return BELOW_TWENTY[number]
     tens, ones = divmod(number, 10)
-    return _TENS[tens] + (f" {_ONES[ones]}" if ones else "")
+    return WHOLE_TENS[tens] + (f" {BELOW_TWENTY[ones]}" if ones else "")
 
 
 def ordinal(number: int) -> str:
@@ -104,7 +83,7 @@ def amount(value: Decimal, currency: tuple[str, str] = ("dollar", "cent")) -> st
 def digits(value: str) -> str:
     """Digit by digit, in groups of three: ``four two seven, one zero three``."""
     groups = [value[at : at + 3] for at in range(0, len(value), 3)]
-    return ", ".join(" ".join(_ONES[int(digit)] for digit in group) for group in groups)
+    return ", ".join(" ".join(BELOW_TWENTY[int(digit)] for digit in group) for group in groups)
 
 
 def spoken(value: Any) -> str:

@@ -10,7 +10,11 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from voicebot.core.number_words import DIGIT_WORDS
+
 NUMBER = "#"
+MAX_CHARS = 2000
+"""More than two minutes of speech; what lies beyond is not read."""
 _APOSTROPHE = re.compile(r"[’`´]")
 _NOT_WORD = re.compile(r"[^a-z0-9' ]+")
 _CONTRACTIONS = (
@@ -26,47 +30,12 @@ _CONTRACTIONS = (
     (re.compile(r"'s\b"), " s"),
 )
 _FILLERS = frozenset({"um", "uh", "er", "erm", "hm", "hmm", "mm", "ah", "eh"})
-_DIGIT_WORDS = frozenset(
-    [
-        "zero",
-        "oh",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "hundred",
-        "double",
-        "triple",
-    ]
-)
+_DIGIT_WORDS = DIGIT_WORDS | {"hundred"}
 
 
 def words_of(text: str) -> list[str]:
     """The normalised words: lower case, contractions opened, fillers dropped, runs of numbers as ``#``."""
-    plain = _APOSTROPHE.sub("'", text.lower())
+    plain = _APOSTROPHE.sub("'", text[:MAX_CHARS].lower())
     plain = _NOT_WORD.sub(" ", plain)
     for pattern, replacement in _CONTRACTIONS:
         plain = pattern.sub(replacement, plain)
