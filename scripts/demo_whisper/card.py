@@ -24,13 +24,26 @@ words or more. English, lower case, no punctuation, numbers in words.
 """
 
 
+USABLE = 20.0  # percent of words wrong
+
+UNUSABLE = """\
+> **Not usable yet.** The word error rate is about {overall:.0f} %: training saw {clips} clips and needs about
+> 100,000. It loads and answers in the right form, so files, loading and timing can be tried with it; its
+> words, digits and confidence mean nothing. Train longer (see the script) before anything reads its text.
+"""
+
+
 def written(
     facts: dict[str, Any], scale: float, tried: dict[str, list[float]], score: dict[str, Any], path: Path
 ) -> str:
     """Markdown."""
     patterns = facts["patterns"]
+    count = sum(clips for clips, _, _ in score["template"].values())
+    overall = sum(clips * rate for clips, rate, _ in score["template"].values()) / count
     size = sum(file.stat().st_size for file in path.iterdir() if file.name != "card.md") / 1e6
     out = [INTRODUCTION.format(words=facts["words"])]
+    if overall > USABLE:
+        out += [UNUSABLE.format(overall=overall, clips=facts["seen clips"])]
     out += ["## What it is", "", "| | |", "|---|---|"]
     rows = {
         "size": f"{facts['parameters'] / 1e6:.2f} M parameters, width 160, 4 heads, 4 + 2 layers; "
@@ -99,10 +112,18 @@ def written(
         )
 
     out += ["", "## Confidence", ""]
+    if tried:
+        out += [
+            f"The scores are scaled by {scale} (final layer norm), which leaves greedy words as they are.",
+            "It was chosen on held-out patterns and foreign sentences used for nothing else: of the scales at",
+            "which Whisper's usual -1.0 keeps 98 % of what was heard right, it refuses most other English.",
+            "Tried (right kept % / other refused %): "
+            + ", ".join(f"{name}: {both[0]:.0f}/{both[1]:.0f}" for name, both in tried.items())
+            + ".",
+        ]
+    else:
+        out += ["Too little was heard right to choose a scale: the scores are as trained and mean little."]
     out += [
-        f"The scores are scaled by {scale} (final layer norm), which leaves greedy words as they are. It",
-        "was chosen on held-out patterns and foreign sentences used for nothing else, so that Whisper's",
-        "usual -1.0 keeps at least 98 % of what was heard right and refuses as much other English as it can.",
         "",
         "| | clips | median avg_logprob | below -1 % | median no_speech |",
         "|---|---|---|---|---|",
@@ -111,10 +132,7 @@ def written(
         out.append(f"| {name} | {clips} | {logprob:.2f} | {low:.0f} | {no_speech:.2f} |")
     out += [
         "",
-        '"Other English" is made of words the model never learned. '
-        "Scales tried (right kept % / other refused %): "
-        + ", ".join(f"{name}: {both[0]:.0f}/{both[1]:.0f}" for name, both in tried.items())
-        + ".",
+        '"Other English" is made of words the model never learned.',
         "",
         f"Of 40 clips of noise, knocks or silence {score['noise with text']} gave any text in the stock "
         f"window; of 80, {score['noise with text short']} in the short one.",

@@ -29,6 +29,7 @@ from .voices import Spoken
 
 SCALES = (1.0, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45)
 THRESHOLD = -1.0  # Whisper's usual bound on avg_logprob
+ENOUGH = 20  # right sentences to choose a scale by
 KEPT = 98.0  # percent of rightly heard sentences that must stay above it
 
 
@@ -36,8 +37,8 @@ def choose_scale(model: Whisper, tokens: Path, work: Path) -> tuple[float, dict[
     """The scale at which the usual threshold parts right from foreign best, on clips used for nothing else.
 
     Returns:
-        The scale, and scale -> [percent of right sentences above the threshold, percent of other English
-        below it].
+        The scale (1.0 and nothing tried when too little is heard right to tell), and scale -> [percent
+        of right sentences above the threshold, percent of other English below it].
     """
     good = corpus.load(work / "choosing")
     other = corpus.load(work / "other")[::2]
@@ -48,6 +49,8 @@ def choose_scale(model: Whisper, tokens: Path, work: Path) -> tuple[float, dict[
         ear = Ear(folder)
         heard = [(clip.text, ear.short(heard_audio(clip, seed=1))) for clip in good]
         right = [found.logprob for text, found in heard if found.text == text]
+        if len(right) < ENOUGH:
+            return 1.0, {}
         foreign = [ear.short(heard_audio(clip, seed=1)).logprob for clip in other]
         tried[str(scale)] = [round(100 - below(right, THRESHOLD), 1), round(below(foreign, THRESHOLD), 1)]
     allowed = {scale: both for scale, both in tried.items() if both[0] >= KEPT} or tried

@@ -1,7 +1,8 @@
 """Training on one core: phones first on the encoder alone, then the whole model with guided attention.
 
 The decoder of so small a model ignores the audio unless two heads of every layer are told where to look: at
-the time a token was said. The learning rate falls with the time spent, so a run ends when its minutes do.
+the time a token was said. The run is measured in clips, so a slow machine gives the same
+model later.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ SIGMA = 0.24 / 0.02  # how exactly a head must look, in positions
 
 @dataclass(frozen=True)
 class Plan:
-    """One run. Shares are of the run's minutes."""
+    """One run. `clips` counts every clip seen, repeats included; shares are of it."""
 
-    minutes: float
+    clips: int
     phones_only: float = 0.2
     constant: float = 0.45
     rate: float = 1.2e-3
@@ -41,11 +42,11 @@ def phones_of(clips: list[Spoken]) -> dict[str, int]:
     return {name: number + 1 for number, name in enumerate(names)}
 
 
-def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Path) -> int:
-    """Trains for `plan.minutes`, writing the weights to `checkpoint` every minute.
+def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Path) -> tuple[int, float]:
+    """Trains until `plan.clips` were seen, writing the weights to `checkpoint` every minute.
 
     Returns:
-        How many clips were seen, repeats included.
+        Clips seen, and minutes by the clock.
     """
     torch.set_num_threads(1)
     torch.manual_seed(plan.seed)
@@ -68,8 +69,8 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
         model.load_state_dict(stored["weights"])
         spent_before, seen = stored["spent_s"], stored["seen"]
         print(f"  goes on after {spent_before / 60:.1f} min, {seen} clips", flush=True)
-        if spent_before >= plan.minutes * 60:
-            return seen
+        if seen >= plan.clips:
+            return seen, spent_before / 60
     examples = Examples(clips, tokenizer, phones, plan.seed + seen, made=seen)
     loader = torch.utils.data.DataLoader(examples, batch_size=None, num_workers=1, prefetch_factor=24)
     started = time.monotonic() - spent_before
@@ -80,7 +81,7 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
     model.train()
     for batch in loader:
         spent = time.monotonic() - started
-        done = spent / (plan.minutes * 60)
+        done = seen / plan.clips
         if done >= 1:
             break
         falling = 1.0 if done < plan.constant else max(0.01, (1 - done) / (1 - plan.constant))
@@ -106,9 +107,10 @@ def train(clips: list[Spoken], tokenizer: Tokenizer, plan: Plan, checkpoint: Pat
             recent.clear()
             report_at = spent + 60
             save(model, checkpoint, spent, seen)
-    save(model, checkpoint, plan.minutes * 60, seen)
-    print(f"  {step} steps, {seen} clips in {plan.minutes} min", flush=True)
-    return seen
+    spent = time.monotonic() - started
+    save(model, checkpoint, spent, seen)
+    print(f"  {step} steps, {seen} clips in {spent / 60:.1f} min", flush=True)
+    return seen, spent / 60
 
 
 def _losses(model: Whisper, batch: Batch, done: float, plan: Plan) -> tuple[Tensor, Tensor, Tensor, Tensor]:
