@@ -57,7 +57,12 @@ def main() -> None:
         facts[f"{stage} minutes"] = round((time.monotonic() - started) / 60, 1)
         facts_file.write_text(json.dumps(facts, indent=1))
 
-    timed("speech", work / "training.json", lambda: corpus.make(shop, options.sentences, work, options.seed))
+    def make_speech() -> None:
+        facts["patterns"] = [len(shop.training), len(shop.choosing), len(shop.scoring)]
+        facts["words"] = len(shop.vocabulary)
+        corpus.make(shop, options.sentences, work, options.seed)
+
+    timed("speech", work / "training.json", make_speech)
     tokens = work / "tokenizer.json"
     timed("tokenizer", tokens, lambda: tokenizer.train(shop, tokens, options.seed))
     # The demo callers' lines may have changed since the speech was made.
@@ -76,8 +81,6 @@ def main() -> None:
     facts["remark"] = options.remark
     model = training.restore(checkpoint)
     facts["parameters"] = model.parameter_count()
-    facts["patterns"] = [len(shop.training), len(shop.choosing), len(shop.scoring)]
-    facts["words"] = len(shop.vocabulary)
 
     print("confidence scale ...", flush=True)
     scale, tried = measuring.choose_scale(model, tokens, work)

@@ -114,9 +114,9 @@ def written(
     out += ["", "## Confidence", ""]
     if tried:
         out += [
-            f"The scores are scaled by {scale} (final layer norm), which leaves greedy words as they are.",
-            "It was chosen on held-out patterns and foreign sentences used for nothing else: of the scales at",
-            "which Whisper's usual -1.0 keeps 98 % of what was heard right, it refuses most other English.",
+            f"The scores are scaled by {scale} (final layer norm), which leaves greedy words alone.",
+            "It was chosen on held-out patterns and foreign sentences used for nothing else: of the scales",
+            "at which Whisper's usual -1.0 keeps 98 % of what was heard right, it refuses most other English.",
             "Tried (right kept % / other refused %): "
             + ", ".join(f"{name}: {both[0]:.0f}/{both[1]:.0f}" for name, both in tried.items())
             + ".",
