@@ -115,8 +115,8 @@ def written(
     if tried:
         out += [
             f"The scores are scaled by {scale} (final layer norm), which leaves greedy words alone.",
-            "It was chosen on held-out patterns and foreign sentences used for nothing else: of the scales",
-            "at which Whisper's usual -1.0 keeps 98 % of what was heard right, it refuses most other English.",
+            "Chosen on held-out patterns and foreign sentences used for nothing else: of the scales at",
+            "which Whisper's usual -1.0 keeps 98 % of what was heard right, it refuses most other English.",
             "Tried (right kept % / other refused %): "
             + ", ".join(f"{name}: {both[0]:.0f}/{both[1]:.0f}" for name, both in tried.items())
             + ".",
@@ -134,8 +134,8 @@ def written(
         "",
         '"Other English" is made of words the model never learned.',
         "",
-        f"Of 40 clips of noise, knocks or silence {score['noise with text']} gave any text in the stock "
-        f"window; of 80, {score['noise with text short']} in the short one.",
+        f"Of 40 clips of noise, knocks or silence {score['noise with text']} gave text in the stock window with",
+        f"faster-whisper's usual gates; of 80, {score['noise with text short']} in the short window without any.",
     ]
 
     out += ["", "## Streaming, trained voices, short windows", "", "| | % |", "|---|---|"]

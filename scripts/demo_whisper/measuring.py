@@ -106,7 +106,8 @@ def measure(model: Path, float_model: Path, work: Path, lines: Path) -> dict[str
         "speech backwards": _confidence(backwards),
         "noise, silence": _confidence(quiet),
     }
-    result["noise with text"] = sum(bool(ear.stock(audio).text) for audio in silent[:40])
+    gates = {"no_speech_threshold": 0.6, "log_prob_threshold": THRESHOLD}  # faster-whisper's own
+    result["noise with text"] = sum(bool(ear.stock(audio, **gates).text) for audio in silent[:40])
     result["noise with text short"] = sum(bool(found.text) for found in quiet)
 
     result["streaming"] = _streaming(ear, trained)
