@@ -134,8 +134,9 @@ def written(
         "",
         '"Other English" is made of words the model never learned.',
         "",
-        f"Of 40 clips of noise, knocks or silence {score['noise with text']} gave text in the stock window with",
-        f"faster-whisper's usual gates; of 80, {score['noise with text short']} in the short window without any.",
+        f"Of 40 clips of noise, knocks or silence {score['noise with text']} gave text in the stock window",
+        "with faster-whisper's usual gates; in the short window without any gate "
+        f"{score['noise with text short']} of 80 did.",
     ]
 
     out += ["", "## Streaming, trained voices, short windows", "", "| | % |", "|---|---|"]
