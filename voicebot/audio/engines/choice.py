@@ -56,12 +56,14 @@ class EngineSpec:
         kind: which host, as in ``host KIND``.
         model: directory, file, name, voice or service; None for the engine's own.
         voice_id: speech only; part of the phrase cache's key.
+        language: Whisper only; it is told, never guessed.
     """
 
     role: Role
     kind: str
     model: str | None = None
     voice_id: str = ""
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _choose_stt(settings: Settings, machine: Machine) -> tuple[EngineSpec, tuple
     head, _, tail = settings.stt.partition(":")
     folder = models_dir(settings) / "whisper"
     if head == "whisper":
-        return EngineSpec("stt", "whisper", str(_named_whisper(tail, folder))), ()
+        return EngineSpec("stt", "whisper", str(_named_whisper(tail, folder)), language=settings.language), ()
     if head == "pipecat":
         return EngineSpec("stt", "pipecat", tail), (
             f"recognition: {tail} through Pipecat; callers' unmasked speech leaves this machine",
@@ -123,7 +125,8 @@ def _choose_stt(settings: Settings, machine: Machine) -> tuple[EngineSpec, tuple
         found = dict(_whispers_on_disk(folder, machine.hub))
         for name in ranking:
             if name in found and _speaks(name, settings.language):
-                return EngineSpec("stt", "whisper", str(found[name])), (f"recognition: Whisper {name}",)
+                spec = EngineSpec("stt", "whisper", str(found[name]), language=settings.language)
+                return spec, (f"recognition: Whisper {name}",)
     if not _speaks("en", settings.language):
         raise EngineUnavailable(
             f"PocketSphinx hears English only and VOICEBOT_LANGUAGE is {settings.language!r}: "

@@ -80,6 +80,14 @@ def load(kind: str, options: argparse.Namespace) -> Any:
             from voicebot.audio.engines.espeak import EspeakEngine
 
             engine = EspeakEngine(model or "en-us")
+        case "whisper":
+            from voicebot.audio.engines.whisper.engine import WhisperEngine
+
+            if model is None:
+                raise EngineUnavailable("which Whisper? --model takes a directory or a name such as base.en")
+            engine = WhisperEngine(
+                model, options.models, language=options.language, audio_clock=options.audio_clock
+            )
         case "smart-turn":
             _silence_loguru()
             from voicebot.audio.engines.smart_turn import SmartTurnEngine
@@ -108,7 +116,9 @@ async def serve(kind: str, options: argparse.Namespace) -> None:
     engine = await asyncio.to_thread(load, kind, options)
     workshop = Workshop(kind, engine.threads, MAX_LINE)
     server = EngineServer(kind, engine.model, workshop=workshop, notes=engine.notes)
-    if hasattr(engine, "open"):
+    if hasattr(engine, "transcriber"):
+        server.recognise_with(engine.transcriber(workshop))
+    elif hasattr(engine, "open"):
         server.recognise_with(HostedTranscriber(engine, workshop))
     elif hasattr(engine, "say"):
         server.speak_with(HostedSpeech(engine, workshop))
@@ -130,6 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="a model's name or path, a voice, a service")
     parser.add_argument("--phrases", type=Path, help="the deployment's phrases file (YAML)")
     parser.add_argument("--models", type=Path, help="where a model asked for by name is kept")
+    parser.add_argument("--language", default="en", help="of the callers, for Whisper")
+    parser.add_argument(
+        "--audio-clock", action="store_true", help="Whisper reads at fixed points of the audio (replay)"
+    )
     parser.add_argument("--parent", type=int, help="process id of the starter: die with it")
     options = parser.parse_args(arguments)
     if options.parent is not None:

@@ -116,6 +116,7 @@ class EngineHosts:
         for spec in choice.specs():
             path = self._socket_dir / f"{spec.role}.sock"
             arguments = ["--phrases", str(phrases)] if phrases and spec.kind == "sphinx" else []
+            arguments += ["--language", spec.language] if spec.kind == "whisper" else []
             arguments += ["--models", str(models)] if models else []
             self._hosts[spec.role] = _Host(spec, path, arguments, policy or WatchPolicy(), clock)
 
