@@ -124,27 +124,26 @@ def cli(data: Path, *arguments: str) -> str:
 
 async def test_a_stopped_database_sends_the_call_and_new_calls_to_a_person(tmp_path: Path):
     """In mid-call: a line, then the person. A new call: the same, at once. Nothing hangs."""
-    async with signed_server(tmp_path / "data") as (twilio, server):
-        async with calling(twilio) as (call, ear):
-            await ear.hears(1.0)
-            await ear.quiet()
+    async with signed_server(tmp_path / "data") as (twilio, server), calling(twilio) as (call, ear):
+        await ear.hears(1.0)
+        await ear.quiet()
+        for postgres in server.children("postgres"):
+            postgres.suspend()
+        try:
+            ear.say(line("slt", "opening_hours"))
+            leg = await dialled(twilio, within_s=25)
+            assert leg.parent_sid == call.call_sid
+            began = asyncio.get_running_loop().time()
+            async with calling(twilio) as (second, _):
+                async with asyncio.timeout(12):
+                    while sum(c.to == PERSON for c in twilio.calls) < 2:
+                        await asyncio.sleep(0.05)
+                assert asyncio.get_running_loop().time() - began < 12
+                assert second.violations == []
+        finally:
             for postgres in server.children("postgres"):
-                postgres.suspend()
-            try:
-                ear.say(line("slt", "opening_hours"))
-                leg = await dialled(twilio, within_s=25)
-                assert leg.parent_sid == call.call_sid
-                began = asyncio.get_running_loop().time()
-                async with calling(twilio) as (second, _):
-                    async with asyncio.timeout(12):
-                        while sum(c.to == PERSON for c in twilio.calls) < 2:
-                            await asyncio.sleep(0.05)
-                    assert asyncio.get_running_loop().time() - began < 12
-                    assert second.violations == []
-            finally:
-                for postgres in server.children("postgres"):
-                    postgres.resume()
-            assert call.violations == []
+                postgres.resume()
+        assert call.violations == []
 
 
 async def test_off_sends_new_calls_to_a_person_and_on_takes_them_again(tmp_path: Path):

@@ -178,7 +178,7 @@ async def running(server: ScriptedServer) -> AsyncIterator[ScriptedServer]:
     )
     process = _Uvicorn(config)
     task = asyncio.create_task(process.serve(sockets=[listening]))
-    while not process.started:  # noqa: ASYNC110  # uvicorn offers no event
+    while not process.started:  # uvicorn offers no event
         await asyncio.sleep(0.005)
     try:
         yield server

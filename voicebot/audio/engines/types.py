@@ -29,7 +29,7 @@ class EngineError(Exception):
     """
 
 
-class EngineDown(EngineError):  # noqa: N818  # states, not errors: the listener acts on them by name
+class EngineDown(EngineError):  # states, not errors: the listener acts on them by name
     """The engine did not answer in time, or is gone; the request is lost, the next may work.
 
     Attributes:
@@ -47,7 +47,7 @@ class EngineOverloaded(EngineDown):
     """The engine is well, but all its places are taken; raise its bound or add a replica."""
 
 
-class EngineUnavailable(EngineError):  # noqa: N818  # same
+class EngineUnavailable(EngineError):  # same
     """The engine cannot be started as asked; the message says what is missing and what to do."""
 
 

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class PlacesTaken(Exception):  # noqa: N818  # a state of the host, turned into RESOURCE_EXHAUSTED
+class PlacesTaken(Exception):  # a state of the host, turned into RESOURCE_EXHAUSTED
     """Every place is taken; the message says which bound was reached."""
 
 
