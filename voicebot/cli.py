@@ -27,8 +27,8 @@ app.add_typer(db, name="db")
 app.add_typer(twilio, name="twilio")
 app.add_typer(models, name="models")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -335,9 +335,8 @@ def models_path(name: Annotated[str, typer.Argument(help="a model's name")]) -> 
 
     _, found = store_of(load_settings()).named(name)
     if found is None or not found.complete:
-        state = (
-            f"incomplete, {found.path} lacks {', '.join(found.missing)}" if found else "not on this machine"
-        )
+        lacks = f"incomplete ({found.path} lacks {', '.join(found.missing)})" if found else ""
+        state = lacks or "not on this machine"
         err.print(f"voicebot: {name} is {state}: voicebot models pull {name}", style="red", markup=False)
         raise typer.Exit(1)
     print(found.path)
