@@ -310,8 +310,8 @@ Probabilities are scaled by one temperature fitted on folds the model had not se
 
 Scored on `business/intents_heldout.yaml`. `development` was looked at while the examples were written, so its
 figures are too good; `heldout` was written afterwards, in other words, and not used to change anything. Both
-are by the people who wrote the examples, and typed: real callers and real recognisers will be harder. Time is
-one core of the machine that trained it.
+are by the people who wrote the examples, and typed: real callers and real recognisers will be harder. One
+turn takes well under a millisecond on one core (the script prints it).
 
 | figure | development | heldout |
 |---|---|---|
@@ -331,7 +331,8 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
     if not arguments.check:
         development, heldout = figures["development"], figures["heldout"]
-        table = "\n".join(f"| {name} | {value} | {heldout[name]} |" for name, value in development.items())
+        rows = [name for name in development if name != "ms per turn"]  # so that the card is reproducible
+        table = "\n".join(f"| {name} | {development[name]} | {heldout[name]} |" for name in rows)
         trained = json.loads((folder / "intents.json").read_text())["trained_on"]
         (folder / "intents.md").write_text(CARD.format(rows=trained, table=table))
     sys.exit(0 if figures["heldout"]["accuracy"] >= 0.65 else 1)

@@ -15,9 +15,11 @@ from voicebot.core.conversation import Route, Source
 from voicebot.core.settings import Settings, SettingsError
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.speech import Line, Written
-from voicebot.dialogue.generation.models import Deadlines, LanguageModel, make_generator
+from voicebot.dialogue.generation.deadlines import Deadlines
+from voicebot.dialogue.generation.models import LanguageModel
 from voicebot.dialogue.generation.request import Exchange, GenerationFailed, GenerationRequest
 from voicebot.dialogue.generation.utterance import UtteranceStream
+from voicebot.dialogue.generation.writer import make_generator
 from voicebot.dialogue.knowledge.search import Passage
 
 ROOT = Path(__file__).resolve().parent.parent.parent

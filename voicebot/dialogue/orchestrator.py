@@ -44,9 +44,9 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.draft import After, Draft
 from voicebot.dialogue.flow.planner import Planner
 from voicebot.dialogue.flow.speech import Line, Part, Said, question_of, text_of, text_of_all
-from voicebot.dialogue.generation.models import make_generator
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.utterance import UtteranceStream
+from voicebot.dialogue.generation.writer import make_generator
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.hearing_back import settle
 from voicebot.dialogue.monitor.monitor import Monitor
@@ -336,7 +336,7 @@ class Orchestrator:
         if plan.personal_reads:
             await mark_used(tx, conversation_id=plan.conversation_id, turn=plan.turn, actor=plan.accessed_as)
         await self._tell(tx, plan, handoff)
-        if handoff is not None:
+        if handoff is not None and current.status != "ended":  # who hung up now can be called back
             await self._conversations.set_status(tx, plan.conversation_id, "handoff")
         return handoff
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from anthropic import AsyncAnthropic
@@ -35,20 +34,11 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
 from voicebot.core.settings import Settings, SettingsError
-from voicebot.dialogue.generation.grounded import GroundedResponder
-from voicebot.dialogue.generation.request import GenerationFailed, GenerationRequest, Generator
-from voicebot.dialogue.prompts import Prompt, Prompts
+from voicebot.dialogue.generation.deadlines import Deadlines
+from voicebot.dialogue.generation.request import GenerationFailed, GenerationRequest
+from voicebot.dialogue.prompts import Prompt
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """How long an answer may take, in seconds. The first token comes before the call's own fallback (4 s)."""
-
-    first_token_s: float = 2.5
-    between_tokens_s: float = 2.0
-    whole_s: float = 15.0
 
 
 class LanguageModel:
@@ -134,23 +124,12 @@ class LanguageModel:
         )
 
 
-def make_generator(settings: Settings, prompts: Prompts, deadlines: Deadlines | None = None) -> Generator:
-    """The writer that ``VOICEBOT_LLM`` names.
+def openai_model(settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None) -> LanguageModel:
+    """A model behind OpenAI's API or any endpoint that speaks it.
 
     Raises:
-        SettingsError: the key or endpoint it needs is not set.
+        SettingsError: neither key nor endpoint is set.
     """
-    provider, _, name = settings.llm.partition(":")
-    match provider:
-        case "openai":
-            return _openai(settings, name, prompts.answer, deadlines)
-        case "anthropic":
-            return _anthropic(settings, name, prompts.answer, deadlines)
-        case _:
-            return GroundedResponder()
-
-
-def _openai(settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None) -> LanguageModel:
     base_url = settings.openai_base_url
     key = _key(settings.openai_api_key)
     if key is None and base_url is None:
@@ -162,7 +141,14 @@ def _openai(settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines 
     return LanguageModel(f"openai:{name}", model, prompt, client.close, deadlines)
 
 
-def _anthropic(settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None) -> LanguageModel:
+def anthropic_model(
+    settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None
+) -> LanguageModel:
+    """A model behind Anthropic's API.
+
+    Raises:
+        SettingsError: the key is not set.
+    """
     key = _key(settings.anthropic_api_key)
     if key is None:
         raise SettingsError(f"VOICEBOT_LLM=anthropic:{name} needs ANTHROPIC_API_KEY")

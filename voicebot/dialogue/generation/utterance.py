@@ -124,11 +124,12 @@ class _Writer:
                     if not self._allowed(text, backed, generator):
                         return
                     yield Clause(text=text)
-                    ended += text.rstrip("\"')").endswith(_SENTENCE_ENDS)
+                    ended += _ended(text)
                     if ended >= self._request.sentences:
                         return
             for text in splitter.finish():
-                if self._allowed(text, backed, generator):
+                # A rest without its full stop was cut off on the way here.
+                if _ended(text) and self._allowed(text, backed, generator):
                     yield Clause(text=text)
         finally:
             if hasattr(stream, "aclose"):
@@ -145,3 +146,8 @@ class _Writer:
                 reason=verdict.reason,
             )
         return verdict.allowed
+
+
+def _ended(text: str) -> bool:
+    """Whether a clause ends a sentence."""
+    return text.rstrip("\"')").endswith(_SENTENCE_ENDS)
