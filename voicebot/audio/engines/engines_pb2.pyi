@@ -73,7 +73,7 @@ class Peeked(_message.Message):
     def __init__(self, id: _Optional[int] = ..., transcript: _Optional[_Union[Transcript, _Mapping]] = ...) -> None: ...
 
 class Transcript(_message.Message):
-    __slots__ = ("text", "final", "words", "confidence", "alternatives", "avg_logprob", "no_speech_prob", "compression_ratio", "audio_ms")
+    __slots__ = ("text", "final", "words", "confidence", "alternatives", "avg_logprob", "no_speech_prob", "compression_ratio", "audio_ms", "standing")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,7 @@ class Transcript(_message.Message):
     NO_SPEECH_PROB_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_RATIO_FIELD_NUMBER: _ClassVar[int]
     AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     text: str
     final: bool
     words: _containers.RepeatedCompositeFieldContainer[Word]
@@ -92,7 +93,8 @@ class Transcript(_message.Message):
     no_speech_prob: float
     compression_ratio: float
     audio_ms: int
-    def __init__(self, text: _Optional[str] = ..., final: _Optional[bool] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., confidence: _Optional[float] = ..., alternatives: _Optional[_Iterable[str]] = ..., avg_logprob: _Optional[float] = ..., no_speech_prob: _Optional[float] = ..., compression_ratio: _Optional[float] = ..., audio_ms: _Optional[int] = ...) -> None: ...
+    standing: int
+    def __init__(self, text: _Optional[str] = ..., final: _Optional[bool] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., confidence: _Optional[float] = ..., alternatives: _Optional[_Iterable[str]] = ..., avg_logprob: _Optional[float] = ..., no_speech_prob: _Optional[float] = ..., compression_ratio: _Optional[float] = ..., audio_ms: _Optional[int] = ..., standing: _Optional[int] = ...) -> None: ...
 
 class Word(_message.Message):
     __slots__ = ("text", "start_ms", "end_ms", "confidence")
@@ -143,18 +145,33 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeReply(_message.Message):
-    __slots__ = ("kind", "model", "voice_id", "pid", "notes")
+    __slots__ = ("kind", "model", "voice_id", "pid", "notes", "load", "open", "waiting", "counts")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     KIND_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VOICE_ID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     model: str
     voice_id: str
     pid: int
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[str] = ..., model: _Optional[str] = ..., voice_id: _Optional[str] = ..., pid: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    load: float
+    open: int
+    waiting: int
+    counts: _containers.ScalarMap[str, int]
+    def __init__(self, kind: _Optional[str] = ..., model: _Optional[str] = ..., voice_id: _Optional[str] = ..., pid: _Optional[int] = ..., notes: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., open: _Optional[int] = ..., waiting: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class HealthCheckRequest(_message.Message):
     __slots__ = ("service",)

@@ -117,7 +117,8 @@ async def serve(kind: str, options: argparse.Namespace) -> None:
     workshop = Workshop(kind, engine.threads, MAX_LINE)
     server = EngineServer(kind, engine.model, workshop=workshop, notes=engine.notes)
     if hasattr(engine, "transcriber"):
-        server.recognise_with(engine.transcriber(workshop))
+        transcriber = engine.transcriber(workshop)
+        server.recognise_with(transcriber, transcriber.report)
     elif hasattr(engine, "open"):
         server.recognise_with(HostedTranscriber(engine, workshop))
     elif hasattr(engine, "say"):

@@ -95,6 +95,7 @@ def transcript_to_pb(transcript: Transcript) -> pb.Transcript:
         no_speech_prob=transcript.no_speech_prob,
         compression_ratio=transcript.compression_ratio,
         audio_ms=transcript.audio_ms,
+        standing=transcript.standing,
     )
 
 
@@ -117,6 +118,7 @@ def transcript_of(message: pb.Transcript) -> Transcript:
         no_speech_prob=number("no_speech_prob"),
         compression_ratio=number("compression_ratio"),
         audio_ms=message.audio_ms,
+        standing=message.standing,
     )
 
 

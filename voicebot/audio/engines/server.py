@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from voicebot.audio.engines import engines_pb2 as pb
 from voicebot.audio.engines import rpc
 from voicebot.audio.engines.hosted import HostedSpeech, JudgeEngine
-from voicebot.audio.engines.types import RATE_HZ, EngineDown, Transcriber, Transcript
+from voicebot.audio.engines.types import RATE_HZ, EngineDown, EngineReport, Transcriber, Transcript
 from voicebot.audio.engines.work import PlacesTaken, Workshop
 
 log = structlog.get_logger(__name__)
@@ -48,6 +48,7 @@ class EngineServer:
         self._voice_id = ""
         self._workshop = workshop
         self._ready = False
+        self._report: Callable[[], EngineReport] | None = None
         self._server = grpc.aio.server(options=rpc.SERVER_OPTIONS)
         self._add(
             rpc.HEALTH,
@@ -66,8 +67,11 @@ class EngineServer:
             },
         )
 
-    def recognise_with(self, transcriber: Transcriber) -> None:
-        """Serves ``Recognizer``."""
+    def recognise_with(
+        self, transcriber: Transcriber, report: Callable[[], EngineReport] | None = None
+    ) -> None:
+        """Serves ``Recognizer``; ``report`` tells ``Describe`` how the engine is doing."""
+        self._report = report
         handler = _Recognizer(self._kind, transcriber)
         self._add(
             rpc.RECOGNIZER,
@@ -156,9 +160,14 @@ class EngineServer:
         return status(status=status.SERVING if self._ready and not stuck else status.NOT_SERVING)
 
     async def _describe(self, request: pb.DescribeRequest, context: Any) -> pb.DescribeReply:
-        return pb.DescribeReply(
+        reply = pb.DescribeReply(
             kind=self._kind, model=self._model, voice_id=self._voice_id, pid=os.getpid(), notes=self._notes
         )
+        if self._report is not None:
+            report = self._report()
+            reply.load, reply.open, reply.waiting = report.load, report.utterances, report.waiting
+            reply.counts.update(report.counts)
+        return reply
 
 
 class _Recognizer:

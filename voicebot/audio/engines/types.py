@@ -68,7 +68,8 @@ class Transcript:
     ``text`` is lower case without punctuation for PocketSphinx and as the model writes it for Whisper;
     empty when nothing was recognised. ``confidence`` is in 0..1 (None: the engine gives none for a
     partial). ``alternatives`` are other readings, best first, without ``text`` itself. The last three
-    numbers are Whisper's and None elsewhere. ``audio_ms`` is how much audio it has read.
+    numbers are Whisper's and None elsewhere. ``audio_ms`` is how much audio it has read. ``standing`` is
+    how many of a partial's words, from the front, will not change while the caller speaks on (0: unknown).
     """
 
     text: str
@@ -80,6 +81,17 @@ class Transcript:
     no_speech_prob: float | None = None
     compression_ratio: float | None = None
     audio_ms: int = 0
+    standing: int = 0
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """How an engine is doing. ``load`` is the busy share of its threads over the last seconds, 0..1."""
+
+    load: float
+    utterances: int
+    waiting: int
+    counts: dict[str, int]
 
 
 class Recognition(Protocol):

@@ -1,8 +1,8 @@
 """All calls of a host on one model: ``Transcriber`` over ``utterance``, ``line`` and ``pace``. The shell.
 
-Everything but the decode itself happens on the event loop, so no lock is needed and no state changes across an
-``await``. A decode runs on the workshop's threads; its window is taken when a thread is free, so it is never
-stale.
+Everything but the decode itself happens on the event loop, so no lock is needed and no state changes across
+an ``await``. A decode runs on the workshop's threads; its window is taken when a thread is free, so it is
+never stale.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from voicebot.audio.engines.types import EngineDown, Transcript
+from voicebot.audio.engines.types import EngineDown, EngineReport, Transcript
 from voicebot.audio.engines.whisper.line import Line, Urgency
 from voicebot.audio.engines.whisper.model import Reading, Window
 from voicebot.audio.engines.whisper.pace import AUDIO_CLOCK_MS, Pace
@@ -44,16 +43,6 @@ class Reader(Protocol):
     def read(self, windows: Sequence[Window]) -> list[Reading]:
         """Blocking; see ``WhisperModel.read``."""
         ...
-
-
-@dataclass(frozen=True)
-class Report:
-    """How the host is doing. ``load`` is the busy share of its threads, 0..1."""
-
-    load: float
-    utterances: int
-    waiting: int
-    counts: dict[str, int]
 
 
 class WhisperTranscriber:
@@ -109,11 +98,11 @@ class WhisperTranscriber:
         self._open.add(recognition)
         return recognition
 
-    def report(self) -> Report:
+    def report(self) -> EngineReport:
         """For ``Describe`` and admission."""
         now = self._clock()
         counts = {**self.counts, "partials_replaced": self._line.replaced}
-        return Report(round(self._pace.load(now), 3), len(self._open), len(self._line), counts)
+        return EngineReport(round(self._pace.load(now), 3), len(self._open), len(self._line), counts)
 
     # --- for recognitions -------------------------------------------------------------
 

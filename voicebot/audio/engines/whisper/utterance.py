@@ -206,6 +206,7 @@ class Utterance:
             no_speech_prob=min(silences) if silences else (1.0 if not self.levels.voiced_ms else None),
             compression_ratio=ratio,
             audio_ms=self.fed_ms,
+            standing=len(words) if final else self.standing,
         )
 
     def _alternatives(self) -> tuple[str, ...]:
