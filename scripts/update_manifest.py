@@ -33,7 +33,7 @@ OURS: tuple[tuple[dict[str, Any], str], ...] = (
             "licence": LICENCE,
             "folder": "demo-whisper",
             "demo": True,
-            "note": "for synthetic voices in demo and tests, not for people; by scripts/train_demo_whisper.py",
+            "note": "for synthetic voices in demo and tests, not people; by scripts/train_demo_whisper.py",
         },
         "demo-whisper/*",
     ),
@@ -49,7 +49,7 @@ OURS: tuple[tuple[dict[str, Any], str], ...] = (
         "intents.*",
     ),
 )
-"""The entry of each model of ours, and which files below models/ are its own."""
+"""The entry of each model of ours, and which files below models/ are its own (cards apart)."""
 
 
 def updated(text: str, models: Path) -> str:
@@ -58,7 +58,7 @@ def updated(text: str, models: Path) -> str:
     names = {entry["name"] for entry, _ in OURS}
     entries = [model for model in manifest["models"] if model["name"] not in names]
     for entry, pattern in OURS:
-        paths = sorted(path for path in models.glob(pattern) if path.is_file())
+        paths = sorted(path for path in models.glob(pattern) if path.is_file() and path.suffix != ".md")
         files = [{"name": p.name, "size": p.stat().st_size, "sha256": sha256_of(p)} for p in paths]
         if files:
             entries.append({**entry, "files": files})

@@ -45,6 +45,8 @@ def says_why(command: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
+        except typer.Exit:
+            raise  # no error; naming those takes a second of imports
         except _mendable() as error:
             err.print(f"voicebot: {error}", style="red", markup=False)
             raise typer.Exit(2) from error

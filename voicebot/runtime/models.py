@@ -85,7 +85,8 @@ def show_rows(listed: Iterable[Row], out: Console) -> None:
     """A table for people."""
     table = Table(box=None, pad_edge=False)
     for column in ("name", "kind", "MB", "licence", "here", "where"):
-        table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
+        justify = "right" if column == "MB" else "left"
+        table.add_column(column, justify=justify, no_wrap=column in ("name", "MB"), overflow="fold")
     for row in listed:
         model, found = row.model, row.found
         size = found.size if found and found.complete else model.size
@@ -122,8 +123,8 @@ def pull_model(name: str, settings: Settings, out: Console, *, force: bool = Fal
             done = pull(model, store, downloader, bar.at)
     if done.first_use:
         out.print(
-            f"  no checksum was known for {', '.join(done.first_use)}: trusted on this first use. What came is "
-            "recorded, and `voicebot models verify` compares with it",
+            f"  no checksum was known for {', '.join(done.first_use)}: trusted on this first use. What came "
+            "is recorded, and `voicebot models verify` compares with it",
             markup=False,
         )
     out.print(f"  in {done.path} ({done.size / 1e6:.0f} MB)", markup=False)

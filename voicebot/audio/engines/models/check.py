@@ -53,14 +53,13 @@ def _ctranslate2(path: Path) -> None:
     if len(head) < 8:
         raise WrongFormat(f"{path} is no CTranslate2 model: it has only {len(head)} bytes")
     version, length = struct.unpack_from("<IH", head)
-    if version > NEWEST_CTRANSLATE2 and head[6 + length - 1 : 6 + length] == b"\0":
+    if head[6 : 6 + length].rstrip(b"\0") != b"WhisperSpec":
+        raise WrongFormat(f"{path} is no Whisper model for CTranslate2 (faster-whisper)")
+    if version > NEWEST_CTRANSLATE2:
         raise WrongFormat(
             f"{path} has CTranslate2's binary format {version}, this version reads up to "
             f"{NEWEST_CTRANSLATE2}: take a model made for it, or a newer ctranslate2"
         )
-    spec = head[6 : 6 + length].rstrip(b"\0")
-    if spec != b"WhisperSpec":
-        raise WrongFormat(f"{path} is no Whisper model for CTranslate2 (faster-whisper)")
 
 
 def _json(path: Path) -> dict[str, object]:

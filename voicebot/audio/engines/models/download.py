@@ -48,7 +48,7 @@ class Patience:
     Attributes:
         connect_s: until somebody answers.
         silence_s: between two pieces of the file.
-        pauses_s: before each new try in a row that brought no byte; then it is given up.
+        pauses_s: before each new try in a row that brought nothing; then it is given up. Empty: one try.
     """
 
     connect_s: float = 10.0
@@ -107,14 +107,13 @@ class Downloader:
             DiskFull: no room; nothing of this file is kept.
         """
         part = target.with_name(target.name + ".part")
-        resumed = part.is_file() and part.stat().st_size > 0
         try:
             return self._whole(url, file, target, part, progress)
-        except _Spoilt:
-            # The beginning may be from another day, or from a proxy's error page: once more from nothing.
+        except _Spoilt as error:
             _forget(part)
-            if not resumed:
+            if not error.resumed:
                 raise
+            # The beginning may be from another day, or from a proxy's error page: once more from nothing.
         except DiskFull:
             _forget(part)
             raise
@@ -126,10 +125,15 @@ class Downloader:
 
     def _whole(self, url: str, file: ModelFile, target: Path, part: Path, progress: Progress) -> Got:
         failures, furthest = 0, _size(part)
+        resumed = False
         while True:
+            resumed = resumed or _size(part) > 0
             try:
                 self._some(url, file, part, progress)
-                break
+                return self._checked(url, file, target, part)
+            except _Spoilt as error:
+                error.resumed = resumed
+                raise
             except httpx.TooManyRedirects as error:
                 raise HubRefused(f"{url}: the server sends us round in circles. {_ASK_ANOTHER}") from error
             except (httpx.TransportError, _Later) as error:
@@ -137,10 +141,13 @@ class Downloader:
                 # Against the furthest, so that a server that starts over each time is given up on some day.
                 failures = 0 if have >= furthest + _PROGRESS else failures + 1
                 furthest = max(have, furthest)
-                if failures > len(self._patience.pauses_s):
+                pauses_s = self._patience.pauses_s
+                if not pauses_s or failures > len(pauses_s):
                     raise self._given_up(url, error, have) from error
-                pause_s = self._patience.pauses_s[max(failures, 1) - 1]
+                pause_s = pauses_s[max(failures, 1) - 1]
                 self._sleep(max(pause_s, error.after_s if isinstance(error, _Later) else 0.0))
+
+    def _checked(self, url: str, file: ModelFile, target: Path, part: Path) -> Got:
         got = Got(part.stat().st_size, sha256_of(part))
         if file.size is not None and got.size != file.size:
             raise _Spoilt(
@@ -262,7 +269,9 @@ def no_hub(hub: str, why: str) -> str:
 
 
 class _Spoilt(WrongContent):
-    """What is on disk is no good."""
+    """What is on disk is no good. ``resumed``: it was put together from more than one answer."""
+
+    resumed = False
 
 
 class _Later(Exception):  # a state: try again
