@@ -58,7 +58,7 @@ async def order_status(
         due_on=row["due_on"],
         delivered_on=row["delivered_on"],
         total=Decimal(row["total_cents"]) / 100,
-        paid_with=row["paid_with"],
+        paid_with="installment plan" if row["paid_with"] == "installments" else row["paid_with"],
     )
 
 

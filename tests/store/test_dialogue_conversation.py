@@ -345,6 +345,16 @@ async def test_a_caller_who_was_lost_in_the_greeting_is_greeted(database: Databa
     assert "cut off" in words
 
 
+async def test_a_socket_lost_before_the_greeting_is_greeted_all_the_same(
+    database: Database, keys: KeyRing
+) -> None:
+    """The first media session never planned a turn: the second says everything a caller must hear."""
+    talk = await Talk.begin(database, keys, greeted=False)
+    words = await talk.turn(CallStarted(resumed=True))
+    assert words.startswith("Sorry, we got cut off")
+    assert "recorded" in words
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "   ", "\x00\x07", "日本語で話してください", "blah " * 3000, "'; DROP TABLE turns; --", "{phrases}"],

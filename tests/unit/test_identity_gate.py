@@ -125,9 +125,12 @@ def test_keys_count_wherever_digits_were_asked(keys: str) -> None:
 
 
 def test_keys_of_another_length_are_misheard() -> None:
-    """Four keys are no post code: asked again, nothing is guessed."""
+    """Four keys are no post code: asked again, on the keypad; nothing is guessed."""
     progress = GATE.hear(say(EMPTY, ORDER, "order_number"), Keys(digits="9410"), asked="post_code")
-    assert GATE.next(progress) == Ask(RULES.factors[1], AskHow.AGAIN)
+    assert GATE.next(progress) == Ask(RULES.factors[1], AskHow.KEYPAD)
+    assert GATE.next(say(say(EMPTY, ORDER, "order_number"), "nine four", "post_code")) == Ask(
+        RULES.factors[1], AskHow.AGAIN
+    )
 
 
 def test_a_correction_asks_for_the_number_again() -> None:

@@ -247,7 +247,12 @@ class Gate:
         return sorted(self.rules.factors, key=lambda factor: factor.name != asked)
 
     def _how(self, progress: GateProgress, factor: Factor, one: FactorProgress) -> AskHow:
-        if one.misheard >= self.rules.spoken_attempts or progress.tries >= self.rules.spoken_attempts:
+        keyed_wrong = one.keyed and one.misheard > 0  # who began on the keypad goes on there
+        if (
+            keyed_wrong
+            or one.misheard >= self.rules.spoken_attempts
+            or progress.tries >= self.rules.spoken_attempts
+        ):
             return AskHow.KEYPAD
         if one.misheard:
             return AskHow.AGAIN
@@ -289,7 +294,7 @@ class Gate:
                 return progress.model_copy(update={"given": updated})
         if asked is not None:
             before = self._of(progress, asked)
-            updated[asked] = before.model_copy(update={"misheard": before.misheard + 1})
+            updated[asked] = before.model_copy(update={"misheard": before.misheard + 1, "keyed": True})
         return progress.model_copy(update={"given": updated})
 
 

@@ -67,8 +67,9 @@ class Planner:
         planned = _Turn(self, conversation_id, turn, state, reads)
         match given:
             case CallStarted():
-                fresh = not given.resumed and not state.greeted
-                return self.steering.greeting(state) if fresh else self.steering.recovery(state)
+                if not state.greeted:
+                    return self.steering.greeting(state, after_loss=given.resumed)
+                return self.steering.recovery(state)
             case Silence():
                 return self.steering.silence(state, given.nth)
             case NotHeard():

@@ -25,8 +25,11 @@ class Steering:
         self._ladder = policy.table.ladder
         self._gate = gate
 
-    def greeting(self, state: ConversationState) -> Draft:
-        """The first words of a call: who this is, that it is recorded, that a person can be had."""
+    def greeting(self, state: ConversationState, *, after_loss: bool = False) -> Draft:
+        """The first words of a call: who this is, that it is recorded, that a person can be had.
+
+        ``after_loss``: the socket was lost before anybody was greeted.
+        """
         parts = (
             Line("greeting.notice", owed=NOTICE),
             Line("greeting.person"),
@@ -36,7 +39,7 @@ class Steering:
             state.model_copy(update={"greeted": True}),
             "call_started",
             "call/started",
-            (),
+            (Line("recovery.sorry"),) if after_loss else (),
             Question(parts, Asked(kind=AskedKind.OPEN)),
             facts=(Fact("conversation.started", {}),),
         )
