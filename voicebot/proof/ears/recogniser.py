@@ -25,7 +25,7 @@ RATE_HZ = 8000
 _MODEL_HZ = 16000
 _NOISE = 150.0  # standard deviation, of 32767
 _PAD_MS = 100
-_CUE_WEIGHT = 3
+_CUE_WEIGHT = 8
 
 
 class UnknownWordsError(Exception):

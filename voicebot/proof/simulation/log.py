@@ -15,7 +15,7 @@ class Entry:
     at_ms: float
     kind: str
     """``webhook``, ``twiml``, ``verb``, ``status``, ``stream``, ``sent``, ``received``, ``mark``,
-    ``clear``, ``dtmf``, ``callback``, ``rest``, ``notification``, ``text``, ``leg``."""
+    ``underrun``, ``dtmf``, ``callback``, ``rest``, ``notification``, ``text``, ``leg``."""
     data: dict[str, Any]
 
 

@@ -58,6 +58,10 @@ class CallResult:
     steps: list[Outcome]
     transcript: list[dict[str, Any]]
     analysis: Analysis
+    underruns_ms: list[float]
+    """Holes in the bot's speech because its audio came too late."""
+    understood: list[dict[str, Any]]
+    """What the caller's ears made of the bot."""
     put_through: bool
     """A dialled person and the caller heard each other."""
     violations: list[str]
@@ -101,9 +105,11 @@ class CallResult:
                 "p95": round(float(np.percentile(latencies, 95))) if latencies else None,
             },
             "barge_ins": [asdict(barge_in) for barge_in in self.analysis.barge_ins],
-            "gaps_ms": [round(gap.length_ms) for gap in self.analysis.gaps],
+            "underruns_ms": [round(ms) for ms in self.underruns_ms],
+            "longest_gap_ms": round(max((gap.length_ms for gap in self.analysis.gaps), default=0)),
             "levels": {"caller": asdict(self.analysis.caller_level), "bot": asdict(self.analysis.bot_level)},
             "transcript": self.transcript,
+            "understood": self.understood,
             "violations": self.violations,
             "notifications": self.notifications,
             "clock_late_ms": round(self.clock_late_ms, 1),
@@ -211,6 +217,8 @@ class _Conversation:
             steps=caller.mind.outcomes,
             transcript=sorted(self._transcript, key=lambda line: line["at_ms"]),
             analysis=analysis,
+            underruns_ms=[e.data["ms"] for e in call.log.of("underrun")],
+            understood=[{"at_ms": c.start_ms, "text": c.text} for c in caller.heard if c.text],
             put_through=bool(call.log.of("leg", event="bridged")),
             violations=[str(v) for v in call.violations],
             notifications=[str(n) for n in call.notifications],

@@ -28,6 +28,7 @@ class Playout:
         self._taken = 0
         self._played = 0
         self._marks: deque[tuple[int, str]] = deque()
+        self._dry_ms: float | None = None
 
     @property
     def queued_ms(self) -> float:
@@ -41,9 +42,15 @@ class Playout:
 
     def media(self, ulaw: bytes) -> int:
         """Queues mu-law audio of any length; returns how many bytes were dropped as too much."""
+        self._dry_ms = None
         room = max(0, self._limit - len(self._buffer))
         self._buffer += ulaw[:room]
         return max(0, len(ulaw) - room)
+
+    @property
+    def dry_ms(self) -> float | None:
+        """Silence since the buffer ran empty by being played; None while it has audio, or was cleared."""
+        return self._dry_ms
 
     def mark(self, name: str) -> list[str]:
         """Queues a mark; returns the marks that come back at once (this one, or none)."""
@@ -56,6 +63,7 @@ class Playout:
     def clear(self) -> list[str]:
         """Empties the buffer; returns all pending marks, oldest first."""
         self._buffer.clear()
+        self._dry_ms = None
         names = self.pending_marks
         self._marks.clear()
         return names
@@ -69,4 +77,10 @@ class Playout:
         frame = bytes(self._buffer[:FRAME_BYTES])
         del self._buffer[:FRAME_BYTES]
         self._taken += len(frame)
+        if frame and len(frame) < FRAME_BYTES:
+            self._dry_ms = 0.0
+        if self._dry_ms is not None:
+            self._dry_ms += (FRAME_BYTES - len(frame)) / 8
+        elif frame and not self._buffer:
+            self._dry_ms = 0.0
         return frame, done

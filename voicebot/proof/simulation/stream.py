@@ -28,6 +28,8 @@ from .webhooks import Routes
 from .wire import Clear, Mark, Media, Outgoing, WireViolation, parse
 
 _MAX_MESSAGE = 16 * 1024 * 1024  # ten minutes of audio in base64 and some more
+UNDERRUN_MS = 500
+"""The buffer ran empty and more audio came within this time: a hole in the speech. Longer is a pause."""
 _MAX_BACKLOG = 500  # messages the server has not read: 10 s of audio
 
 
@@ -244,6 +246,9 @@ class MediaStream:
         match message:
             case Media():
                 self._log.add("received", event="media", ms=len(message.ulaw) / 8)
+                dry_ms = self._playout.dry_ms
+                if dry_ms is not None and 0 < dry_ms <= UNDERRUN_MS:
+                    self._log.add("underrun", ms=dry_ms)
                 if self._playout.media(message.ulaw):
                     self._once(31931, "more than ten minutes buffered; the rest is dropped", "warning")
             case Mark():
