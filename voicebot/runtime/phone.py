@@ -55,7 +55,8 @@ async def phone(
         url: a running server (``VOICEBOT_API_TOKEN`` is used if it is set); None: one is started.
         save: folder for the copies.
         console: where to show the call live; None: nowhere.
-        data_dir: of the server that is started; emptied first. None: below the data directory in force.
+        data_dir: of the server that is started; emptied first. None: one of this call's own below the data
+            directory in force, deleted afterwards unless something went wrong (``server.log`` is there).
         overrides: settings of the server that is started, e.g. ``stt="sphinx"``.
 
     Raises:
@@ -72,7 +73,7 @@ async def phone(
         conversation, handoff = await _look(url, token, result.conversation_id)
         report = PhoneReport(result, conversation, handoff)
     else:
-        own = _Own(settings, data_dir or settings.data_dir / "call", overrides)
+        own = _Own(settings, data_dir or settings.data_dir / f"call-{os.getpid()}", overrides)
         result = await run_call(scripted, lines=lines, start_server=own.start, console=console)
         report = own.report(result)
     if save is not None and report.conversation is not None:
@@ -87,6 +88,8 @@ async def phone(
         if not sound:
             result.recording.save(save / "call.wav")
             report.copies.append(save / "call.wav")
+    if own is not None and data_dir is None and result.ok:
+        own.forget()
     return report
 
 
@@ -124,8 +127,7 @@ class _Own:
     @asynccontextmanager
     async def start(self, twilio: LocalTwilio) -> AsyncGenerator[ServerUnderCall]:
         """Starts the server with an empty data directory; looks at the call before ending it."""
-        erase(self._data_dir)
-        shutil.rmtree(self._data_dir, ignore_errors=True)
+        self.forget()
         environment = {
             **self._environment,
             "VOICEBOT_DEPLOYMENT": str(self._settings.deployment.absolute()),
@@ -140,6 +142,11 @@ class _Own:
             yield ServerUnderCall(server.url, server.api_token)
             self._ready_s = server.ready_s
             self._conversation, self._handoff = await _look(server.url, server.api_token, None)
+
+    def forget(self) -> None:
+        """Deletes its data directory with all that is in it."""
+        erase(self._data_dir)
+        shutil.rmtree(self._data_dir, ignore_errors=True)
 
     def report(self, result: CallResult) -> PhoneReport:
         """The result with what the server said of it."""
