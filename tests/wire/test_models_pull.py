@@ -40,6 +40,7 @@ from voicebot.audio.engines.models.errors import (
     HubRefused,
     HubUnreachable,
     ModelsError,
+    NotWritable,
     PullRunning,
     UnknownModel,
     WrongContent,
@@ -391,6 +392,12 @@ def test_a_disk_that_fills_up_half_way_is_left_as_it_was(small_disk: Path, hub: 
     assert not half_made(here)
     assert here.find(here.manifest.find("base.en")) is None
     assert os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize > 200_000
+
+
+def test_a_data_directory_that_cannot_be_written_is_said(tmp_path: Path, hub: LocalHub) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(NotWritable, match="VOICEBOT_DATA_DIR"):
+        fetch(store(tmp_path), hub)
 
 
 def test_two_pulls_of_one_model_do_not_mix(tmp_path: Path, hub: LocalHub) -> None:

@@ -17,6 +17,7 @@ class ModelsError(Exception):
         ├── WrongContent     not the bytes that were asked for; they are not kept
         ├── WrongFormat      complete, but nothing this version can load
         ├── DiskFull         no room; what had arrived is thrown away, so that the server has some
+        ├── NotWritable      the data directory cannot be written
         └── PullRunning      somebody else is pulling the same model
     """
 
@@ -51,6 +52,10 @@ class WrongFormat(ModelsError):
 
 class DiskFull(ModelsError):
     """No room on the disk. What had arrived is thrown away."""
+
+
+class NotWritable(ModelsError):
+    """The data directory cannot be written."""
 
 
 class PullRunning(ModelsError):

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from voicebot.audio.engines.models.check import check_format, sha256_of
 from voicebot.audio.engines.models.download import NO_ROOM, Absent, Downloader, Got
-from voicebot.audio.engines.models.errors import DiskFull, PullRunning, UnknownModel, WrongFormat
+from voicebot.audio.engines.models.errors import DiskFull, NotWritable, PullRunning, UnknownModel, WrongFormat
 from voicebot.audio.engines.models.manifest import Model, ModelFile
 from voicebot.audio.engines.models.store import FileRecord, PullRecord, Store
+
+RECORD = "pull.json"
 
 SPARE_BYTES = 64 << 20
 """Room that stays free for the server that runs on the same disk (64 MiB)."""
@@ -52,28 +54,45 @@ def pull(model: Model, store: Store, downloader: Downloader, progress: FileProgr
         raise UnknownModel(
             f"{model.name} is not on the hub: it was made in this repository, or copied here by hand"
         )
-    staging = store.staging(model)
-    with _alone(model, staging):
-        _demand_room(model, store)
-        try:
-            got = _fetch_all(model, model.repository, staging, downloader, progress)
-            for name in got:
-                _check_or_drop(staging / name)
-            record = _record(model, downloader, got)
-            (staging / "pull.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            _put_in_place(model, store, staging, tuple(got))
-        except DiskFull:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            shutil.rmtree(staging, ignore_errors=True)
-            raise _full(store, 0) from error
+    try:
+        with _alone(model, store.staging(model)) as staging:
+            record = _pull(model, model.repository, store, staging, downloader, progress)
+    except OSError as error:
+        raise NotWritable(
+            f"{error.filename or store.models}: {error.strerror}. Mend it, or set VOICEBOT_DATA_DIR to a "
+            "directory that this user can write"
+        ) from error
     found = store.find(model)
     assert found is not None
     first = tuple(name for name, file in record.files.items() if file.checked == "first use")
     return Pulled(found.path, found.size, first)
+
+
+def _pull(
+    model: Model,
+    repository: str,
+    store: Store,
+    staging: Path,
+    downloader: Downloader,
+    progress: FileProgress,
+) -> PullRecord:
+    _demand_room(model, store)
+    try:
+        got = _fetch_all(model, repository, staging, downloader, progress)
+        for name in got:
+            _check_or_drop(staging / name)
+        record = _record(model, downloader, got)
+        (staging / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _put_in_place(model, store, staging, tuple(got))
+    except DiskFull:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        shutil.rmtree(staging, ignore_errors=True)
+        raise _full(store, 0) from error
+    return record
 
 
 def _fetch_all(
@@ -131,7 +150,7 @@ def _put_in_place(model: Model, store: Store, staging: Path, names: tuple[str, .
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir()
-        for name in (*names, "pull.json"):
+        for name in (*names, RECORD):
             (staging / name).rename(fresh / name)
         if home.exists():
             home.rename(old)
@@ -139,10 +158,11 @@ def _put_in_place(model: Model, store: Store, staging: Path, names: tuple[str, .
         shutil.rmtree(old, ignore_errors=True)
     else:
         home.mkdir(parents=True, exist_ok=True)
-        # The voice last: an .onnx without its .json beside it is not taken by ``choice``.
+        # No old voice with a new configuration, and the voice last: alone it is not taken by ``choice``.
+        (home / f"{model.name}.onnx").unlink(missing_ok=True)
         for name in sorted(names, key=lambda name: name.endswith(".onnx")):
             (staging / name).replace(home / name)
-        (staging / "pull.json").replace(store.record_path(model))
+        (staging / RECORD).replace(store.record_path(model))
     shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -166,7 +186,7 @@ def _full(store: Store, due: int) -> DiskFull:
 
 
 @contextmanager
-def _alone(model: Model, staging: Path) -> Generator[None]:
+def _alone(model: Model, staging: Path) -> Generator[Path]:
     """Nobody else pulls this model meanwhile; the lock goes with the process, however that ends."""
     staging.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(staging.with_name(staging.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
@@ -176,6 +196,6 @@ def _alone(model: Model, staging: Path) -> Generator[None]:
         except BlockingIOError as error:
             raise PullRunning(f"{model.name} is being pulled by another process: wait for it") from error
         staging.mkdir(exist_ok=True)
-        yield
+        yield staging
     finally:
         os.close(lock)
