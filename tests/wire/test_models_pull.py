@@ -201,9 +201,10 @@ def test_a_server_that_starts_over_and_breaks_for_ever_is_given_up(tmp_path: Pat
     assert len(hub.ranges("model.bin")) < 10
 
 
-def test_a_part_that_begins_elsewhere_is_not_glued_on(tmp_path: Path, hub: LocalHub) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["checksum known", "first use"])
+def test_a_part_that_begins_elsewhere_is_not_glued_on(tmp_path: Path, hub: LocalHub, known: bool) -> None:
     hub.fail(WEIGHTS_PATH, Fault(break_after=HALF), Fault(shift=100))
-    assert contents(fetch(store(tmp_path), hub).path) == whisper_files()
+    assert contents(fetch(store(tmp_path, manifest(known=known)), hub).path) == whisper_files()
 
 
 def test_a_spoilt_beginning_is_thrown_away_once(tmp_path: Path, hub: LocalHub) -> None:
