@@ -300,6 +300,23 @@ async def test_a_question_after_an_interruption_is_simply_answered(talk: Talk) -
     assert "warranty" not in words
 
 
+async def test_a_number_said_with_a_pause_is_put_together(talk: Talk) -> None:
+    """The bot began after three digits, the caller talked on: the halves are one number."""
+    await talk.turn("where is my order")
+    await talk.turn("four two seven", heard=0)
+    assert "four two seven, one zero three" in await talk.turn("one zero three")
+
+
+async def test_a_sentence_said_with_a_pause_is_put_together(talk: Talk) -> None:
+    """The near miss: once the caller has listened, new words stand alone."""
+    await talk.turn("i would like to know how long you have", heard=1)
+    await talk.turn("the warranty on sofas")
+    assert decision(talk).intent == "warranty"
+    await talk.turn("where is my order")
+    await talk.turn("four two seven")
+    assert "post code" not in await talk.turn("one zero three")
+
+
 async def test_a_notice_that_was_talked_over_is_said_before_the_answer(
     database: Database, keys: KeyRing
 ) -> None:

@@ -23,6 +23,10 @@ from voicebot.safety.output_guard import guard_clause
             "We are open from nine to eight, and on Sunday from eleven.",
             ["We are open from nine to eight,", "and on Sunday from eleven."],
         ),
+        (
+            "It should be unused and, if you have it, in its box.",
+            ["It should be unused and, if you have it, in its box."],
+        ),
         ("Red, green, and blue.", ["Red, green, and blue."]),
         ("Please note: it is late.", ["Please note:", "it is late."]),
         ('He said "never." Then he left.', ['He said "never."', "Then he left."]),

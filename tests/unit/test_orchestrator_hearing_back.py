@@ -93,6 +93,14 @@ def test_a_second_report_of_one_turn_changes_nothing() -> None:
     assert settle(STATE, 2, Heard(text="x", complete=True)) is STATE
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"), [("", "hi"), ("Hello.", "hi"), ("Hello. I'm an automated", None), (TEXT, None)]
+)
+def test_words_whose_answer_was_talked_over_are_kept(words: str, kept: str | None) -> None:
+    """Who talks on has not finished: the next words may belong to the last ones."""
+    assert heard(words, complete=words == TEXT).cut_off == kept
+
+
 def test_history_stays_short() -> None:
     """Six exchanges are kept for whoever writes the next answer."""
     state = ConversationState()

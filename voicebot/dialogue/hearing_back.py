@@ -11,6 +11,10 @@ QUESTION_SHARE = 0.5
 """A question counts as asked once this share of its words was heard: people answer early."""
 
 
+BARELY = 2
+"""An answer of which no more words were heard was talked over, not listened to."""
+
+
 def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationState:
     """The state once it is known what the caller heard of ``turn``; unchanged if that was settled before."""
     open_turn = next((one for one in state.open_turns if one.turn == turn), None)
@@ -32,10 +36,16 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
             "owed": (*state.owed, *unheard),
             "told": tuple(dict.fromkeys((*state.told, *told))),
             "asked": asked,
+            "cut_off": open_turn.caller if _talked_on(open_turn, words, heard) else None,
             "last_said": open_turn.text or heard.text or state.last_said,
             "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],
         }
     )
+
+
+def _talked_on(turn: OpenTurn, words: list[str], heard: Heard) -> bool:
+    spoken = bool(turn.caller) and not turn.caller.startswith("(")
+    return spoken and len(words) <= BARELY and not heard.complete
 
 
 def _question_heard(turn: OpenTurn, words: list[str], heard: Heard) -> bool:

@@ -85,6 +85,8 @@ class ConversationState(Strict):
     last_said: str | None = None
     """What "say that again" repeats."""
     history: tuple[Exchange, ...] = ()
+    cut_off: str | None = None
+    """The caller's last words, if they talked over the answer: what follows may belong to them."""
     not_heard: int = 0
     not_understood: int = 0
     asked_more: int = 0

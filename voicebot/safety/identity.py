@@ -173,6 +173,11 @@ class Gate:
             return len(given.digits) >= 3
         return count_digits(given.text) >= 3
 
+    def fits(self, given: Utterance, name: str) -> bool:
+        """Whether the words hold exactly as many digits as the factor has."""
+        factor = next(one for one in self.rules.factors if one.name == name)
+        return bool(read_digits(given.text, factor.digits, given.alternatives))
+
     def next(self, progress: GateProgress) -> Step:
         """What to do now."""
         if progress.match is not None:

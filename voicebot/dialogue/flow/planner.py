@@ -63,8 +63,9 @@ class Planner:
         self, conversation_id: str, turn: int, state: ConversationState, given: TurnInput, reads: Reads
     ) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
-        state = _with_unsettled_question(state)
-        planned = _Turn(self, conversation_id, turn, state, reads)
+        cut_off = state.cut_off
+        state = _with_unsettled_question(state).model_copy(update={"cut_off": None})
+        planned = _Turn(self, conversation_id, turn, state, reads, cut_off)
         match given:
             case CallStarted():
                 if not state.greeted:
@@ -84,13 +85,20 @@ class _Turn:
     """One turn being planned: what all its steps need, so that they need not pass it on."""
 
     def __init__(
-        self, planner: Planner, conversation_id: str, turn: int, state: ConversationState, reads: Reads
+        self,
+        planner: Planner,
+        conversation_id: str,
+        turn: int,
+        state: ConversationState,
+        reads: Reads,
+        cut_off: str | None,
     ) -> None:
         self._p = planner
         self._id = conversation_id
         self._turn = turn
         self._state = state
         self._reads = reads
+        self._cut_off = cut_off
 
     async def unheard(self, given: NotHeard) -> Draft:
         factor = self._asked_factor()
@@ -129,6 +137,7 @@ class _Turn:
 
     async def utterance(self, given: Utterance) -> Draft:
         self._state = self._state.model_copy(update={"not_heard": 0})
+        given = self._with_words_before(given)
         reading = self._p.monitor.read(given)
         if len(reading.wants) > 1:
             self._keep(reading.wants[1:])
@@ -146,6 +155,19 @@ class _Turn:
         if sure and not self._p.intents.is_content(want.intent):
             return self._steer(want)
         return await self._want(want, given)
+
+    def _with_words_before(self, given: Utterance) -> Utterance:
+        """These words and those whose answer was talked over, if they make sense only together."""
+        if self._cut_off is None:
+            return given
+        joined = given.model_copy(update={"text": f"{self._cut_off} {given.text}", "alternatives": ()})
+        factor = self._asked_factor()
+        if factor is not None:
+            fits = not self._p.gate.fits(given, factor) and self._p.gate.fits(joined, factor)
+            return joined if fits else given
+        alone, both = self._p.monitor.read(given).first, self._p.monitor.read(joined).first
+        clearer = alone.confidence < self._sure(alone.intent) <= both.confidence
+        return joined if clearer else given
 
     async def _while_verifying(self, given: Utterance, want: Want, sure: bool, factor: str) -> Draft:
         """An utterance while the gate waits for a factor: digits, or something else in between."""

@@ -14,6 +14,8 @@ MIN_CHARS = 12
 """A clause shorter than this is kept and spoken with what follows."""
 COMMA_WORDS = 7
 """From this many words on a comma ends a clause."""
+TAIL_WORDS = 3
+"""But only when more than this many words follow it: a tail of two words would be spoken by itself."""
 MAX_WORDS = 28
 """A writer that never stops for breath is cut at a space."""
 
@@ -73,7 +75,8 @@ class ClauseSplitter:
             if match.end() >= MIN_CHARS and not _abbreviated(self._text, match.start()):
                 return match.end()
         for match in _COMMA.finditer(self._text):
-            if len(self._text[: match.start()].split()) >= COMMA_WORDS:
+            before, after = self._text[: match.start()].split(), self._text[match.end() :].split()
+            if len(before) >= COMMA_WORDS and len(after) > TAIL_WORDS:
                 return match.end()
         words = self._text.split(" ")
         if len(words) > MAX_WORDS + 1:
