@@ -1,7 +1,7 @@
-"""Speech that a program can read, and a reader of it with Whisper's habits: for tests of what is around Whisper.
+"""Speech that a program can read, and a reader of it with Whisper's habits, for tests of what is around it.
 
-A word is 360 ms of a square wave whose height is the word's number; words lie 40 ms apart. ``ToneReader`` reads
-a word that is cut off as the first half of its letters, as Whisper guesses at a word it has not heard out.
+A word is 360 ms of a square wave whose height is the word's number; words lie 40 ms apart. ``ToneReader``
+reads a word that is cut off as the first half of its letters, as Whisper guesses at a word half heard.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ WORD_MS = 360
 GAP_MS = 40
 _BASE, _STEP = 2000, 20
 
-VOCABULARY = tuple(
-    "where is my order please can you tell me the opening hours of saturday i would like to speak with a "
-    "person about returning lamps zero one two three four five six seven eight nine thank".split()
-)
+_WORDS = """
+    where is my order please can you tell me the opening hours of saturday i would like to speak with a person
+    about returning lamps zero one two three four five six seven eight nine thank
+"""
+VOCABULARY = tuple(_WORDS.split())
 
 
 def spoken(text: str, *, lead_ms: int = 300, trail_ms: int = 0) -> bytes:
@@ -70,7 +71,7 @@ class ToneReader:
 
     def _reading(self, window: Window) -> Reading:
         words = tuple(_words(window.pcm))
-        forced = [t for t in window.standing]
+        forced = list(window.standing)
         assert [w.tokens[0] for w in words][: len(forced)] == forced, "forced words that are not in the audio"
         others = tuple(
             " ".join([*(w.text for w in words[:-1]), f"other{n}"]) for n in range(window.readings - 1)

@@ -69,8 +69,14 @@ def test_more_text_than_can_be_spoken_is_stopped() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Thanks for watching!", "Thank you so much for watching.", "Please subscribe to my channel", "[Music]"]
-    + ["Subtitles by the Amara.org community", "See you in the next video."],
+    [
+        "Thanks for watching!",
+        "Thank you so much for watching.",
+        "Please subscribe to my channel",
+        "[Music]",
+        "Subtitles by the Amara.org community",
+        "See you in the next video.",
+    ],
 )
 def test_film_subtitles_are_stopped_whatever_the_signals(text: str) -> None:
     assert _why(text, -0.1, 0.0) is Invented.PHRASE

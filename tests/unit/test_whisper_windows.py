@@ -1,4 +1,4 @@
-"""Windows are as long as the speech, never below the floor nor above Whisper's 30 s; cuts fall where words stand."""
+"""Windows are as long as the speech, within the floor and Whisper's 30 s; cuts fall where words stand."""
 
 from __future__ import annotations
 

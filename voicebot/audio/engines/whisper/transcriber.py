@@ -208,7 +208,7 @@ class WhisperRecognition:
         if self._utterance.lost_ms:
             self._owner.counts["audio_lost_ms"] += self._utterance.lost_ms
             log.warning("whisper_fell_behind", call=self.call, lost_ms=self._utterance.lost_ms)
-        stopped = self._utterance.stopped
+        stopped = +self._utterance.stopped
         if stopped:
             for why, count in stopped.items():
                 self._owner.counts[f"invented_{why}"] += count

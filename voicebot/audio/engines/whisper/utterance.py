@@ -102,6 +102,11 @@ class Utterance:
         self.fed_ms = self._samples // 8
         self._bound()
 
+    @property
+    def held_ms(self) -> int:
+        """Audio that is kept: the window."""
+        return self._pcm.size // 8
+
     def settled(self, at_ms: int | None = None) -> bool:
         """Was everything up to ``at_ms`` (default: everything fed) read, but for silence?"""
         at_ms = self.fed_ms if at_ms is None else at_ms
@@ -154,7 +159,10 @@ class Utterance:
         if asked.from_ms != self._from // 8:
             return False  # the window was cut meanwhile
         self._read_ms = max(self._read_ms, asked.to_ms)
-        if reading.words and self._stop(reading):
+        why = self._invented(reading)
+        if why is not None:
+            # At the onset of speech a reading may be doubtful and yet become true: only ends count.
+            self.stopped[why] += asked.ended
             reading = replace(reading, words=(), alternatives=())
         agreement = self._agreement.hear(reading.words, ended=asked.ended)
         if agreement.reading != reading.words and (asked.ended and self._free_ends):
@@ -215,12 +223,10 @@ class Utterance:
 
     # --- bounds -----------------------------------------------------------------------
 
-    def _stop(self, reading: Reading) -> bool:
-        signals = Signals(reading.text, reading.avg_logprob, reading.no_speech_prob, self.levels.voiced_ms)
-        why = invented(signals)
-        if why is not None:
-            self.stopped[why] += 1
-        return why is not None
+    def _invented(self, reading: Reading) -> Invented | None:
+        return invented(
+            Signals(reading.text, reading.avg_logprob, reading.no_speech_prob, self.levels.voiced_ms)
+        )
 
     def _cut(self, asked: Asked) -> None:
         """Takes a long window's standing words and their audio out of it."""
