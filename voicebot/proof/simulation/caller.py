@@ -123,7 +123,7 @@ class SyntheticCaller:
         if not self._clause:
             self._pre_roll.append(frame)
             if loud:
-                self._clause_ms = at_ms - (len(self._pre_roll) - 1) * FRAME_MS
+                self._clause_ms = at_ms  # the pre-roll helps the ears, but is not speech
                 self._clause += b"".join(self._pre_roll)
                 self._pre_roll.clear()
             return

@@ -201,7 +201,9 @@ class _Conversation:
             finally:
                 call.hang_up()
                 watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                await asyncio.wait({watching})
+                if not watching.cancelled():
+                    watching.result()
         return self._result(call, caller)
 
     def _result(self, call: LocalCall, caller: SyntheticCaller) -> CallResult:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENTS = 200
 _RINGBACK = tone(2000, 440, 480, level=0.1) + b"\xff" * 32000
+_APPLICATION_ERROR_MS = 1500
 _APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 
 
@@ -108,7 +109,8 @@ class Program:
                 except (WebhookError, TwimlError) as again:
                     self._failed(again)
         call.answer()
-        await self._play(self._voice(_APPLICATION_ERROR))
+        call.log.add("text", text=_APPLICATION_ERROR)
+        await self._play(murmur(_APPLICATION_ERROR_MS))
         return None
 
     def _failed(self, error: WebhookError | TwimlError) -> None:

@@ -34,6 +34,8 @@ class ServerWatch:
                 self.reason = f"/api answered {error.response.status_code}"
             except httpx.HTTPError as error:
                 self.reason = f"/api: {type(error).__name__}"
+            except (ValueError, KeyError, TypeError):
+                self.reason = "what /api answers is not this server's API"
 
     async def conversation(self) -> dict[str, Any] | None:
         """The whole conversation as the API shows it afterwards; None when it cannot be had."""
