@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import asyncio
-import ctypes
 import signal
 import sys
 import time
@@ -29,25 +28,13 @@ from voicebot.audio.engines.rpc import CANNOT_START
 from voicebot.audio.engines.server import EngineServer
 from voicebot.audio.engines.types import EngineUnavailable
 from voicebot.audio.engines.work import Workshop
+from voicebot.core.process import die_with_parent
 
 log = structlog.get_logger(__name__)
 
 KINDS = ("sphinx", "whisper", "pipecat", "espeak", "piper", "smart-turn")
 MAX_LINE = 64
 """Engine calls that may wait in a host; more are refused as overload."""
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """The kernel kills this process when the thread that started it is gone.
-
-    Raises:
-        SystemExit: the parent is already gone.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        raise SystemExit("the process that started this engine is gone")
 
 
 def log_to_stderr() -> None:
@@ -88,6 +75,19 @@ def load(kind: str, options: argparse.Namespace) -> Any:
             engine = WhisperEngine(
                 model, options.models, language=options.language, audio_clock=options.audio_clock
             )
+        case "piper":
+            from voicebot.audio.engines.piper import PiperEngine
+
+            if model is None:
+                raise EngineUnavailable("which voice? --model takes an .onnx file or a name")
+            engine = PiperEngine(model, options.models)
+        case "pipecat":
+            _silence_loguru()
+            from voicebot.audio.engines.pipecat_service import PipecatEngine
+
+            if model is None:
+                raise EngineUnavailable("which service? --model takes its name in Pipecat, such as deepgram")
+            engine = PipecatEngine(model, language=options.language)
         case "smart-turn":
             _silence_loguru()
             from voicebot.audio.engines.smart_turn import SmartTurnEngine
@@ -141,14 +141,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="a model's name or path, a voice, a service")
     parser.add_argument("--phrases", type=Path, help="the deployment's phrases file (YAML)")
     parser.add_argument("--models", type=Path, help="where a model asked for by name is kept")
-    parser.add_argument("--language", default="en", help="of the callers, for Whisper")
+    parser.add_argument("--language", default="en", help="of the callers, for Whisper and cloud services")
     parser.add_argument(
         "--audio-clock", action="store_true", help="Whisper reads at fixed points of the audio (replay)"
     )
     parser.add_argument("--parent", type=int, help="process id of the starter: die with it")
     options = parser.parse_args(arguments)
     if options.parent is not None:
-        die_with(options.parent)
+        die_with_parent(options.parent)
     log_to_stderr()
     try:
         asyncio.run(serve(options.kind, options))
