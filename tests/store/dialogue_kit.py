@@ -49,8 +49,7 @@ class Talk:
         connector: Connector | None = None,
         greeted: bool = True,
     ) -> Talk:
-        """A prepared shop, a new conversation, and (unless told otherwise) the greeting heard."""
-        await DEPLOYMENT.prepare(database.url)
+        """A new conversation on a `shop_database`, and (unless told otherwise) the greeting heard."""
         orchestrator = Orchestrator(
             database=database,
             keys=keys,

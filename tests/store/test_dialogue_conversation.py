@@ -24,6 +24,12 @@ ORDER, CODE = "four two seven one zero three", "nine four one oh seven"
 UNHEARD = NotHeard(reason=HearingFailure.EMPTY)
 
 
+@pytest.fixture
+def database(shop_database: Database) -> Database:
+    """The shop is there already."""
+    return shop_database
+
+
 @pytest_asyncio.fixture
 async def talk(database: Database, keys: KeyRing) -> Talk:
     return await Talk.begin(database, keys)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dialogue_kit import DEPLOYMENT
 
 from voicebot.core.store.database import Database
 from voicebot.dialogue.knowledge.articles import ArticleError, read_article, read_articles
@@ -13,6 +12,12 @@ from voicebot.dialogue.knowledge.ingest import ingest
 from voicebot.dialogue.knowledge.search import search
 
 FRONT = "---\ntitle: T\nintents: [warranty]\nowner: o\nreviewed: 2026-01-01\n---\n"
+
+
+@pytest.fixture
+def database(shop_database: Database) -> Database:
+    """The shop is there already."""
+    return shop_database
 
 
 async def best(database: Database, question: str, intent: str | None = None) -> tuple[str, str, float]:
@@ -39,7 +44,6 @@ async def test_the_right_part_of_the_right_article_is_found(
     database: Database, question: str, intent: str | None, article: str, heading: str
 ) -> None:
     """By what was asked, with and without a known intent."""
-    await DEPLOYMENT.prepare(database.url)
     found = await best(database, question, intent)
     assert found[0] == article
     assert found[1].startswith(heading)
@@ -51,7 +55,6 @@ async def test_the_right_part_of_the_right_article_is_found(
 )
 async def test_what_no_article_is_about_has_little_grounding(database: Database, question: str) -> None:
     """Below the policy's floor: the bot abstains."""
-    await DEPLOYMENT.prepare(database.url)
     async with database.transaction() as tx:
         passages = await search(tx, question, intent=None)
     assert all(passage.grounding < 0.45 for passage in passages)
@@ -60,30 +63,31 @@ async def test_what_no_article_is_about_has_little_grounding(database: Database,
 @pytest.mark.parametrize("question", ["", "the and of", "''' | & ! ( \\", "a'b\\c & d:*", "x" * 3000, "日本"])
 async def test_any_question_can_be_asked(database: Database, question: str) -> None:
     """Empty, only stop words, full of query syntax: no error."""
-    await DEPLOYMENT.prepare(database.url)
     async with database.transaction() as tx:
         await search(tx, question, intent=None)
         assert await search(tx, question, intent="warranty")
 
 
-async def test_ingesting_again_changes_only_what_changed(database: Database, tmp_path: Path) -> None:
+async def test_ingesting_again_changes_only_what_changed(fresh_database_url: str, tmp_path: Path) -> None:
     """New text is a new version; unchanged articles are left alone; removed ones go."""
+    database = await Database.open(fresh_database_url)
     for name in ("teapot", "kettle"):
         (tmp_path / f"{name}.md").write_text(
             f"{FRONT}The {name} text.\n\n## Details\nDetails of the {name}.\n"
         )
-    assert ingest(database.url, read_articles(tmp_path)) == ["kettle", "teapot"]
-    assert ingest(database.url, read_articles(tmp_path)) == []
+    assert ingest(fresh_database_url, read_articles(tmp_path)) == ["kettle", "teapot"]
+    assert ingest(fresh_database_url, read_articles(tmp_path)) == []
     before = await best(database, "teapot details", None)
     (tmp_path / "teapot.md").write_text(f"{FRONT}Quite another lamp.\n")
     (tmp_path / "kettle.md").unlink()
-    assert ingest(database.url, read_articles(tmp_path)) == ["kettle", "teapot"]
+    assert ingest(fresh_database_url, read_articles(tmp_path)) == ["kettle", "teapot"]
     assert before[:2] == ("teapot", "Details")
     assert (await best(database, "lamp"))[2] == 1.0
     async with database.transaction() as tx:
         row = await (await tx.execute("SELECT count(*) AS n FROM chunks")).fetchone()
     assert row is not None
     assert row["n"] == 1
+    await database.close()
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,10 @@ def test_the_script_fills_a_database_and_says_so(fresh_database_url: str) -> Non
     ],
 )
 async def test_every_status_is_told_in_words(
-    database: Database, keys: KeyRing, number: str, code: str, words: str
+    shop_database: Database, keys: KeyRing, number: str, code: str, words: str
 ) -> None:
     """Amounts, dates and items spoken; nothing that is not known."""
-    talk = await Talk.begin(database, keys)
+    talk = await Talk.begin(shop_database, keys)
     await talk.turn(Keys(digits="2"))
     await talk.turn(Keys(digits=number))
     said = await talk.turn(Keys(digits=code))

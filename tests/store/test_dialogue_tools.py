@@ -33,9 +33,14 @@ def customer(customer_id: str, reference: str) -> VerifiedCustomer:
     return made
 
 
+@pytest.fixture
+def database(shop_database: Database) -> Database:
+    """The shop is there already."""
+    return shop_database
+
+
 @pytest_asyncio.fixture
 async def context(database: Database) -> ToolContext:
-    await DEPLOYMENT.prepare(database.url)
     return ToolContext(records=PostgresConnector(database, DEPLOYMENT.queries))
 
 
