@@ -135,8 +135,7 @@ def _choose_stt(settings: Settings, machine: Machine) -> tuple[EngineSpec, tuple
     _demand(machine, "pocketsphinx", "PocketSphinx", "pip install pocketsphinx")
     return EngineSpec("stt", "sphinx"), (
         "recognition: PocketSphinx, a FALLBACK that hears only the deployment's phrases and digits, and real "
-        f"voices poorly. Far better: a faster-whisper model in {folder}/NAME, or "
-        "VOICEBOT_STT=whisper:base.en (downloaded when the server starts)",
+        "voices poorly; far better: voicebot models pull base.en",
     )
 
 
@@ -154,8 +153,8 @@ def _choose_tts(settings: Settings, machine: Machine) -> tuple[EngineSpec, tuple
     _demand(machine, "espeakng_loader", "eSpeak NG", "pip install 'voicebot[gpl]'")
     voice = "en-us" if settings.language == "en" else settings.language
     return EngineSpec("tts", "espeak", voice, f"espeak/{voice}/175"), (
-        "speech: eSpeak NG, a FALLBACK that is understood but sounds like a machine. Better: a Piper voice "
-        f"in {folder}, or VOICEBOT_TTS=piper:en_US-lessac-medium (downloaded when the server starts)",
+        "speech: eSpeak NG, a FALLBACK that is understood but sounds like a machine; better: "
+        "voicebot models pull en_US-ljspeech-medium",
     )
 
 
