@@ -2,9 +2,9 @@
 
     python -m scripts.make_random_models /tmp/models
 
-writes ``/tmp/models/piper/en_US-random-low.onnx`` (with its ``.json``) and ``/tmp/models/whisper/random``, where
-a server with that folder as ``models/`` in its data directory finds them. The voice says noise, the recogniser
-reads nonsense; both are marked so that ``auto`` never takes them.
+writes ``piper/en_US-random-low.onnx`` (with its ``.json``) and ``whisper/random`` there. A server with that
+folder as ``models/`` in its data directory finds them. The voice says noise, the recogniser reads nonsense;
+both are marked so that ``auto`` never takes them.
 """
 
 from __future__ import annotations
