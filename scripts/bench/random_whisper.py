@@ -37,10 +37,11 @@ SHAPES = {
     "small": Shape(12, 768, 12),
     "test": Shape(2, 32, 2, text_tokens=3000, languages=("en",)),
 }
-"""OpenAI's sizes (model card of whisper); ``test`` is for tests: 0.6 MB, English only, made and loaded in 0.2 s."""
+"""OpenAI's sizes (Whisper's model card); ``test`` is for tests: 0.6 MB, English, made and loaded in 0.2 s."""
 
-LEAST_MULTILINGUAL = 51865
-"""CTranslate2 takes a model with fewer tokens for English only."""
+MULTILINGUAL_TOKENS = 51865
+"""What OpenAI's multilingual models have. CTranslate2 4.8 knows them by a text token that is empty: 50256 in
+their vocabulary, <|endoftext|> in that of the English ones."""
 
 
 def make(folder: Path, shape: Shape, *, seed: int = 0, quantization: str | None = "int8") -> Path:
@@ -98,6 +99,8 @@ def _tokenizer(shape: Shape) -> tuple[Tokenizer, dict[str, int]]:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     fill = [f"Ġw{n}" for n in range(shape.text_tokens - len(alphabet))]
     text = [*alphabet, *fill]
+    if len(shape.languages) > 1:
+        text[-1] = ""
     tokenizer = Tokenizer(models.BPE(vocab={token: n for n, token in enumerate(text)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -106,7 +109,7 @@ def _tokenizer(shape: Shape) -> tuple[Tokenizer, dict[str, int]]:
     special += ["<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
     special += [f"<|{n * 0.02:.2f}|>" for n in range(1501)]
     if len(shape.languages) > 1:
-        missing = LEAST_MULTILINGUAL - len(text) - len(special)
+        missing = MULTILINGUAL_TOKENS - len(text) - len(special)
         special += [f"<|unused{n}|>" for n in range(missing)]
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
     return tokenizer, {name: tokenizer.token_to_id(name) for name in special}
