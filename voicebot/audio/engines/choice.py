@@ -56,7 +56,7 @@ class EngineSpec:
         kind: which host, as in ``host KIND``.
         model: directory, file, name, voice or service; None for the engine's own.
         voice_id: speech only; part of the phrase cache's key.
-        language: Whisper only; it is told, never guessed.
+        language: Whisper and cloud services only; it is told, never guessed.
     """
 
     role: Role
@@ -117,7 +117,7 @@ def _choose_stt(settings: Settings, machine: Machine) -> tuple[EngineSpec, tuple
     if head == "whisper":
         return EngineSpec("stt", "whisper", str(_named_whisper(tail, folder)), language=settings.language), ()
     if head == "pipecat":
-        return EngineSpec("stt", "pipecat", tail), (
+        return EngineSpec("stt", "pipecat", tail, language=settings.language), (
             f"recognition: {tail} through Pipecat; callers' unmasked speech leaves this machine",
         )
     if head == "auto":

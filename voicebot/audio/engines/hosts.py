@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +30,13 @@ from voicebot.core.clock import Clock, monotonic
 
 log = structlog.get_logger(__name__)
 
-_SECRETS = frozenset(
-    {
-        "VOICEBOT_MASTER_KEY",
-        "VOICEBOT_API_TOKEN",
-        "TWILIO_AUTH_TOKEN",
-        "DATABASE_URL",
-        "OPENAI_API_KEY",
-        "ANTHROPIC_API_KEY",
-    }
+_OURS = frozenset(
+    {"VOICEBOT_MASTER_KEY", "VOICEBOT_API_TOKEN", "VOICEBOT_NATS_URL", "TWILIO_AUTH_TOKEN", "DATABASE_URL"}
 )
-"""What an engine has no business to know."""
+"""What no engine has any business to know."""
+
+_KEY = re.compile(r"(_API_KEY|_SECRET_ACCESS_KEY|_ACCESS_KEY_ID|_SESSION_TOKEN|_CREDENTIALS)$")
+"""Names of credentials for cloud services."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class EngineHosts:
         for spec in choice.specs():
             path = self._socket_dir / f"{spec.role}.sock"
             arguments = ["--phrases", str(phrases)] if phrases and spec.kind == "sphinx" else []
-            arguments += ["--language", spec.language] if spec.kind == "whisper" else []
+            arguments += ["--language", spec.language] if spec.kind in {"whisper", "pipecat"} else []
             arguments += ["--models", str(models)] if models else []
             self._hosts[spec.role] = _Host(spec, path, arguments, policy or WatchPolicy(), clock)
 
@@ -286,7 +284,7 @@ class _Host:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=_environment(keep_keys=self._spec.kind == "pipecat"),
+            env=environment_of(self._spec, os.environ),
             # A terminal's Ctrl-C is for the server, which then stops its hosts in order.
             start_new_session=True,
         )
@@ -334,11 +332,20 @@ class _Host:
         return last if last.startswith("engine ") else f"engine {self._spec.kind} cannot be started: {last}"
 
 
-def _environment(*, keep_keys: bool) -> dict[str, str]:
-    """Ours without the server's secrets; a cloud service's host keeps the keys of services."""
-    dropped = {n for n in _SECRETS if not (keep_keys and n.endswith("_API_KEY"))}
-    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+def environment_of(spec: EngineSpec, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a host: without the server's secrets, and without anybody's keys but its own.
+
+    A cloud service's host keeps the names that begin with the service's (``DEEPGRAM_API_KEY``); a service of
+    one's own (``MODULE:CLASS``) keeps every key, since nobody knows which it needs.
+    """
+    cloud = spec.model if spec.kind == "pipecat" and spec.model else ""
+    own = "" if ":" in cloud else f"{cloud.partition('.')[0].upper()}_"
+
+    def kept(name: str) -> bool:
+        return name not in _OURS and (not _KEY.search(name) or (bool(cloud) and name.startswith(own)))
+
+    environment = {name: value for name, value in environ.items() if kept(name)}
     # The package may run from a checkout that is not installed.
     root = str(Path(voicebot.__file__).resolve().parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [root, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     return environment | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "OMP_NUM_THREADS": "1"}
