@@ -38,24 +38,23 @@ LINES = (
     ("hesitant_returns", "after"),
     ("returns_b", "after"),
     ("interrupt_stop", "over"),
-    ("shipping_b", "after"),
 )
 CALL_S = 240.0
 
 
-def steps(voice: str) -> list[Step]:
-    """The lines of one caller."""
+def steps(voice: str, count: int) -> list[Step]:
+    """The first lines of one caller."""
     folder = ROOT / "recordings" / "lines" / voice
     return [
         Step(name, read_wav(folder / f"{name}.wav"), kind, OVER_MS if kind == "over" else DONE_MS)
-        for name, kind in LINES
+        for name, kind in LINES[:count]
     ]
 
 
-async def one_call(twilio: LocalTwilio, bot: Bot, voice: str) -> CallScore:
+async def one_call(twilio: LocalTwilio, bot: Bot, voice: str, lines: int = len(LINES)) -> CallScore:
     """One call from the first ring to the caller's hanging up."""
     over = asyncio.Event()
-    caller = BenchCaller(steps(voice), over.set)
+    caller = BenchCaller(steps(voice, lines), over.set)
     call = await twilio.phone(bot.voice_url, ear=caller)
     ended = asyncio.create_task(call.wait_ended())
     said_all = asyncio.create_task(over.wait())
@@ -73,11 +72,11 @@ async def one_call(twilio: LocalTwilio, bot: Bot, voice: str) -> CallScore:
 
 
 async def rounds(bots: list[Bot], count: int, progress: bool) -> dict[str, list[CallScore]]:
-    """All calls, interleaved; one unscored call to each bot first."""
+    """All calls, interleaved; one short unscored call to each bot first."""
     scores: dict[str, list[CallScore]] = {bot.name: [] for bot in bots}
     async with LocalTwilio() as twilio:
         for bot in bots:
-            await one_call(twilio, bot, VOICES[0])
+            await one_call(twilio, bot, VOICES[0], lines=2)
         for nth in range(count):
             for bot in bots if nth % 2 == 0 else reversed(bots):
                 result = await one_call(twilio, bot, VOICES[nth % len(VOICES)])

@@ -80,6 +80,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def end_tidily_on_sigterm() -> None:
+    """Makes SIGTERM unwind the stack, so that no bot outlives its bench."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     """Our environment without any setting of voicebot's, plus ``settings``."""
     clean = {
@@ -106,6 +111,7 @@ def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
     Raises:
         BenchError: it did not become ready.
     """
+    end_tidily_on_sigterm()
     port = free_port()
     command = [
         sys.executable,
@@ -142,7 +148,8 @@ def stock(*arguments: str) -> Iterator[Bot]:
     Raises:
         BenchError: it did not start.
     """
-    command = [sys.executable, "-m", "scripts.bench.stock_bot", *arguments]
+    end_tidily_on_sigterm()
+    command = [sys.executable, "-m", "scripts.bench.stock_bot", "--parent", str(os.getpid()), *arguments]
     with tempfile.TemporaryDirectory(prefix="bench-stock-") as data:
         began = time.monotonic()
         process = subprocess.Popen(

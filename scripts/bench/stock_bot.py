@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -42,6 +43,7 @@ from scripts.bench.stock_services import Answers, CannedLLM, HostSTT, HostTTS
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber
 from voicebot.audio.engines.hosts import EngineHosts
+from voicebot.core.process import die_with_parent
 from voicebot.core.settings import load_settings
 
 RATE_HZ = 8000
@@ -155,8 +157,11 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--deployment", type=Path, help="whose phrases the recogniser knows")
     parser.add_argument("--answers", type=Path, default=ANSWERS)
+    parser.add_argument("--parent", type=int, help="end when this process, which started us, ends")
     parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, with what was said")
     options = parser.parse_args()
+    if options.parent is not None:
+        die_with_parent(options.parent, signal.SIGTERM)
     logger.remove()
     logger.add(sys.stderr, level="DEBUG" if options.verbose else "WARNING")
     asyncio.run(serve(options))
