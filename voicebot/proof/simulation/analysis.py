@@ -86,6 +86,13 @@ class Analysis:
 
     def latencies_ms(self) -> list[float]:
         """Of all spoken turns that were answered after the caller was done."""
+        return [ms for ms in self._spoken_ms() if ms >= 0]
+
+    def cut_ins_ms(self) -> list[float]:
+        """False ends of turn: how long before the caller was done the bot began (positive)."""
+        return [-ms for ms in self._spoken_ms() if ms < 0]
+
+    def _spoken_ms(self) -> list[float]:
         return [r.latency_ms for r in self.replies if r.latency_ms is not None and not r.keys]
 
 

@@ -104,6 +104,7 @@ class CallResult:
                 "p50": round(float(np.percentile(latencies, 50))) if latencies else None,
                 "p95": round(float(np.percentile(latencies, 95))) if latencies else None,
             },
+            "cut_ins_ms": [round(ms) for ms in self.analysis.cut_ins_ms()],
             "barge_ins": [asdict(barge_in) for barge_in in self.analysis.barge_ins],
             "underruns_ms": [round(ms) for ms in self.underruns_ms],
             "longest_gap_ms": round(max((gap.length_ms for gap in self.analysis.gaps), default=0)),
