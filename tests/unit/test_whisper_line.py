@@ -74,7 +74,7 @@ def test_the_wait_that_counts_is_a_caller_s() -> None:
 def test_partials_come_less_often_the_more_they_cost_and_the_more_speak() -> None:
     cheap, dear = Pace(1), Pace(1)
     cheap.ran(0.004, 1, 0.0)
-    dear.ran(0.080, 1, 0.0)
+    dear.ran(0.030, 1, 0.0)
     assert cheap.partial_ms(1) == SOONEST_MS
     assert SOONEST_MS < dear.partial_ms(1) < LATEST_MS
     assert dear.partial_ms(40) == LATEST_MS
