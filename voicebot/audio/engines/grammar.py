@@ -14,13 +14,25 @@ from voicebot.core.conversation import Expects
 
 DIGITS = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-_DIGITS = """
+_SELDOM = 0.001
+"""Weight of what callers seldom say (a lead, "double", a goodbye) beside plain digits. Measured: with equal
+weights short leads swallow digits, 71 of 96 six-digit numbers whole became 61; with these, 69."""
+
+_ANY_LENGTH = 0.1
+"""Weight of another number of digits than was asked for: five of six are heard as five."""
+
+_PIECES = f"""
 <digit> = zero | oh | one | two | three | four | five | six | seven | eight | nine;
-<piece> = <digit> | (double | triple) <digit>;
+<piece> = /1/ <digit> | /{_SELDOM}/ double <digit> | /{_SELDOM}/ triple <digit>;
 <lead> = it's | it is | its | that's | that is | the number is | my number is | my order number is
        | order number | my order number | the order number is | my postcode is | the postcode is
-       | my zip code is | postcode | zip code | yes | sure | okay | um | uh;
+       | my zip code is | postcode | zip code | yes | sure | okay | um | uh | um it's | yes it's;
 <tail> = please | thanks | thank you;
+"""
+
+_AROUND = f"""
+<led> = /1/ <core> | /{_SELDOM}/ <lead> <core>;
+<answer> = /1/ <led> | /{_SELDOM}/ <led> <tail>;
 """
 
 _YES_NO = """
@@ -98,19 +110,32 @@ class Grammar:
 def grammar_of(expects: Expects, leaves: tuple[str, ...] = LEAVES) -> Grammar | None:
     """The grammar for an answer to ``expects``; None where only the language model fits.
 
-    Digits of a known length still accept any number of them: a caller who gives five of six digits is to
-    be heard as five, not forced into six.
+    Digits of a known length prefer that length and still accept any other: a caller who gives five of six
+    digits is to be heard as five, not forced into six.
     """
     match expects.kind:
         case "digits":
-            answer = "<answer> = [<lead>] <piece>+ [<tail>];"
-            return _grammar("digits", _DIGITS + answer, leaves)
+            if expects.length is None:
+                return _grammar("digits", _PIECES + "<core> = <piece>+;" + _AROUND, leaves)
+            core = f"{_exactly(expects.length)}<core> = /1/ <n{expects.length}> | /{_ANY_LENGTH}/ <piece>+;"
+            return _grammar(f"digits{expects.length}", _PIECES + core + _AROUND, leaves)
         case "yes_no":
             return _grammar("yes_no", _YES_NO, leaves)
         case "date":
             return _grammar("date", _DATE, leaves)
         case "free" | "name":
             return None
+
+
+def _exactly(length: int) -> str:
+    """Rules ``<n1>`` to ``<n{length}>``: that many digits, "double" counting as two of them."""
+    rules = ["<n1> = <digit>;\n"]
+    for nth in range(2, length + 1):
+        ways = [f"/1/ <digit> <n{nth - 1}>"]
+        ways += [f"/{_SELDOM}/ double <digit>" + (f" <n{nth - 2}>" if nth > 2 else "")]
+        ways += [f"/{_SELDOM}/ triple <digit>" + (f" <n{nth - 3}>" if nth > 3 else "")] if nth > 2 else []
+        rules.append(f"<n{nth}> = {' | '.join(ways)};\n")
+    return "".join(rules)
 
 
 def all_grammars(leaves: tuple[str, ...] = LEAVES) -> tuple[Grammar, ...]:
@@ -124,5 +149,6 @@ def all_grammars(leaves: tuple[str, ...] = LEAVES) -> tuple[Grammar, ...]:
 
 
 def _grammar(name: str, rules: str, leaves: tuple[str, ...]) -> Grammar:
-    leave = "".join(f" | {phrase}" for phrase in leaves)
-    return Grammar(name, f"#JSGF V1.0;\ngrammar {name};\n{rules}\npublic <turn> = <answer>{leave};\n")
+    leave = f"<leave> = {' | '.join(leaves)};\n" if leaves else ""
+    turn = f"/1/ <answer> | /{_SELDOM}/ <leave>" if leaves else "<answer>"
+    return Grammar(name, f"#JSGF V1.0;\ngrammar {name};\n{rules}\n{leave}public <turn> = {turn};\n")
