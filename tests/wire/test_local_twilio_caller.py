@@ -133,7 +133,7 @@ async def test_ears_refuse_words_they_could_never_hear():
 async def test_a_whole_call_by_ear_with_an_interruption_keys_and_a_person(server):
     """Greeting, question, interruption, keys when the bot asks for keys, put through, hang up."""
     server.twiml["/api/conversations"] = lambda form: Response(status_code=404)
-    bot = Bot("opening_hours", "where_is_order_b", "returns_b", "person", on_key="warranty")
+    bot = Bot("interrupt_stop", "where_is_order_b", "returns_b", "person", on_key="warranty")
     server.on_media = bot
     server.twiml["/twilio/voice"] = server.stream(after="<Dial>+14155550123</Dial>")
     steps = (

@@ -11,10 +11,9 @@ async with LocalTwilio() as twilio:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 
 import uvicorn
@@ -32,14 +31,6 @@ from .webhooks import Routes, tls_context
 
 DEFAULT_NUMBER = "+15005550006"
 DEFAULT_CALLER = "+14155550100"
-
-
-class _Server(uvicorn.Server):
-    """Leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 class LocalTwilio:
@@ -71,8 +62,7 @@ class LocalTwilio:
         self.messages: list[Message] = []
         self.refusals: list[RestError] = []
         """REST requests that were refused, in order."""
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
 
     @property
@@ -93,14 +83,11 @@ class LocalTwilio:
             ws="none",
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config)
-        self._serving = asyncio.create_task(
-            self._server.serve(sockets=[self._socket]), name="local-twilio-rest"
-        )
-        while not self._server.started:
-            if self._serving.done():
-                self._serving.result()
-            await asyncio.sleep(0.005)
+        # its start and end without its main loop: no signal handlers, no 100 ms ticks
+        self._server = uvicorn.Server(config)
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
+        await self._server.startup(sockets=[self._socket])
         return self
 
     async def __aexit__(
@@ -110,9 +97,8 @@ class LocalTwilio:
             call.complete()
         await asyncio.gather(*(call.wait_ended() for call in self.calls), return_exceptions=True)
         await asyncio.gather(*(call.settle(2.0) for call in self.calls))
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
+        if self._server is not None:
+            await self._server.shutdown()
         if self._socket is not None:
             self._socket.close()
 
