@@ -126,8 +126,19 @@ class HostedTranscriber:
         Raises:
             PlacesTaken: the engine or the line in front of it is full.
         """
-        decoding = await self._workshop.run(self._engine.open, expects)
+        opening = asyncio.ensure_future(self._workshop.run(self._engine.open, expects))
+        try:
+            decoding = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # A thread is opening it all the same; nobody else will give its place back.
+            opening.add_done_callback(_close_unused)
+            raise
         return HostedRecognition(call, decoding, self._workshop, on_partial)
+
+
+def _close_unused(opening: asyncio.Future[Decoding]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 class HostedRecognition:

@@ -21,7 +21,14 @@ from pydantic import ValidationError
 from voicebot.audio.engines import engines_pb2 as pb
 from voicebot.audio.engines import rpc
 from voicebot.audio.engines.hosted import HostedSpeech, JudgeEngine
-from voicebot.audio.engines.types import RATE_HZ, EngineDown, EngineReport, Transcriber, Transcript
+from voicebot.audio.engines.types import (
+    RATE_HZ,
+    EngineDown,
+    EngineReport,
+    Recognition,
+    Transcriber,
+    Transcript,
+)
 from voicebot.audio.engines.work import PlacesTaken, Workshop
 
 log = structlog.get_logger(__name__)
@@ -176,10 +183,11 @@ class _Recognizer:
     def __init__(self, kind: str, transcriber: Transcriber) -> None:
         self._kind = kind
         self._transcriber = transcriber
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def recognize(self, requests: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:
         call = ""
-        recognition = None
+        recognition: Recognition | None = None
         replies = _Replies(context)
         writer = asyncio.create_task(replies.run())
         try:
@@ -215,10 +223,18 @@ class _Recognizer:
         except Exception as error:
             await _abort(context, error, self._kind, call)
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-            if recognition is not None:
-                await recognition.cancel()
+            # On its own: gRPC cancels this handler again while it cleans up after a caller who is gone, and
+            # the place of the utterance would be lost.
+            closing = asyncio.create_task(self._close(writer, recognition))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.shield(closing)
+
+    async def _close(self, writer: asyncio.Task[None], recognition: Recognition | None) -> None:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+        if recognition is not None:
+            await recognition.cancel()
 
 
 class _Replies:
