@@ -2,7 +2,8 @@
 
 A decoder is one utterance's and not thread safe, so there is a pool of them, made on demand up to a bound
 and used again. Making one is cheap because it holds only the words that this deployment can hear: 70-90 ms
-and 4-13 MB with its model and grammars (the whole dictionary alone: 106 ms, 29 MB). Its language model is the deployment's phrases; its own is poor on the telephone.
+and 4-13 MB with its model and grammars (the whole dictionary alone: 106 ms, 29 MB). Its language model is
+the deployment's phrases; its own is poor on the telephone.
 """
 
 from __future__ import annotations
