@@ -187,7 +187,7 @@ def size_cost(name: str) -> dict[str, Any]:
     def read(ms: int) -> float:
         return cpu_ms(lambda: ours.read([Window(pcm[: ms * 8])]))
 
-    tail = read(int(SPOKEN_S * 1000))
+    tail = cpu_ms(lambda: ours.read([Window(pcm, ended=True)]))
     pace = Pace(1)
     at, partials = FIRST_MS, []
     while at < SPOKEN_S * 1000:
@@ -225,7 +225,7 @@ def sweep(model: Path, lines: list[dict[str, str]]) -> list[dict[str, Any]]:
         (1000, 100),
         (3000, 0),
     ):
-        windows.FLOOR_FRAMES, windows.MARGIN_FRAMES = floor, margin
+        windows.FLOOR_FRAMES, windows.MARGIN_FRAMES = floor, margin  # one floor for all
         began = time.process_time()
         heard = [(text, ours.read([Window(pcm)])[0].text) for text, pcm in loaded]
         took = (time.process_time() - began) * 1000 / len(loaded)

@@ -31,6 +31,11 @@ def test_every_window_has_its_margin_and_an_even_number_of_frames() -> None:
         assert frames % 2 == 0
 
 
+def test_the_end_of_a_turn_gets_a_longer_window() -> None:
+    assert frames_of(8000, ended=True) == windows.END_FLOOR_FRAMES
+    assert frames_of(10 * 8000, ended=True) == frames_of(10 * 8000)
+
+
 def test_the_token_bound_grows_with_the_audio_and_ends() -> None:
     assert tokens_for(0) == windows.TOKENS_AT_LEAST
     assert tokens_for(16_000) == windows.TOKENS_AT_LEAST + 24

@@ -42,12 +42,14 @@ class Window:
         standing: tokens that the reading must begin with.
         previous: tokens of what was said before this audio.
         readings: how many readings are wanted; more than one costs a beam search.
+        ended: the caller is done, this will be answered to: never a very short window.
     """
 
     pcm: npt.NDArray[Any]
     standing: tuple[int, ...] = ()
     previous: tuple[int, ...] = ()
     readings: int = 1
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class WhisperModel:
         alike: dict[tuple[int, int, int], list[int]] = {}
         for n, window in enumerate(windows):
             if window.pcm.size:
-                shape = (frames_of(window.pcm.size), len(window.previous[-_MOST_PREVIOUS:]), window.readings)
+                frames = frames_of(window.pcm.size, ended=window.ended)
+                shape = (frames, len(window.previous[-_MOST_PREVIOUS:]), window.readings)
                 alike.setdefault(shape, []).append(n)
         for (frames, _, wanted), rows in alike.items():
             for n, reading in zip(

@@ -70,7 +70,7 @@ class Utterance:
 
     Args:
         expects: what was asked; for some of it other readings are made with the final.
-        free_ends: read the end of a turn without forcing what stands (no cheaper, see ``docs/engines.md``).
+        free_ends: read the end of a turn without forcing what stands (it is no cheaper, see ``docs/whisper.md``).
     """
 
     def __init__(self, expects: Expects, *, free_ends: bool = True) -> None:
@@ -151,6 +151,7 @@ class Utterance:
             standing=() if wanted > 1 else tuple(t for w in forced for t in w.tokens),
             previous=tuple(t for w in self._done.words[-24:] for t in w.tokens),
             readings=wanted,
+            ended=ended,
         )
         return Asked(window, begin_ms, to_ms, ended)
 
