@@ -50,7 +50,8 @@ class WhisperTranscriber:
 
     Args:
         reader: the model.
-        workshop: where decodes run; it has at least ``reader.threads`` threads.
+        workshop: where decodes run; it has at least ``reader.threads`` threads. None: on the loop itself,
+            which stands still meanwhile (for virtual time, where that takes none; never beside a live call).
         places: utterances at once.
         audio_clock: decode at fixed points of the audio, one window at a time, however long it takes: the
             same audio then gives the same transcripts every time (replay, virtual time).
@@ -60,7 +61,7 @@ class WhisperTranscriber:
     def __init__(
         self,
         reader: Reader,
-        workshop: Workshop,
+        workshop: Workshop | None,
         *,
         places: int = PLACES,
         audio_clock: bool = False,
@@ -136,7 +137,11 @@ class WhisperTranscriber:
     async def _decode(self, batch: list[tuple[WhisperRecognition, Asked]]) -> None:
         began = self._clock()
         try:
-            readings = await self._workshop.run(self._reader.read, [asked.window for _, asked in batch])
+            windows = [asked.window for _, asked in batch]
+            if self._workshop is None:
+                readings = self._reader.read(windows)
+            else:
+                readings = await self._workshop.run(self._reader.read, windows)
         except Exception as error:
             self.counts["failed"] += len(batch)
             log.exception("whisper_decode_failed", calls=[r.call for r, _ in batch])

@@ -70,7 +70,7 @@ class Utterance:
 
     Args:
         expects: what was asked; for some of it other readings are made with the final.
-        free_ends: read the end of a turn without forcing what stands (it is no cheaper, see ``docs/whisper.md``).
+        free_ends: read the end of a turn without forcing what stands (no cheaper, see ``docs/whisper.md``).
     """
 
     def __init__(self, expects: Expects, *, free_ends: bool = True) -> None:

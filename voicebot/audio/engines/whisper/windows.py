@@ -22,11 +22,11 @@ END_FLOOR_FRAMES = 500
 MARGIN_FRAMES = 60
 """The shortest window of a partial and of the end of a turn, and what stands behind the speech.
 
-Measured by ``scripts.bench.stt --sweep``'s method on a model of 2.5 M parameters that was trained on windows of
-30 s only, 70 sentences over a telephone line, 500 words: error rate 0.046 with 30 s, 0.046 with 8 s, 0.058 with
-5 s, 0.062 with 3 s, at 196, 16, 10 and 8 ms a sentence. OpenAI's weights could not be had to measure; whoever
-has them sweeps them. Windows far below Whisper's own are known to make it loop: the longer floor is for what is
-answered to, and loops end at the token bound and are stopped by ``gate``."""
+Measured as ``scripts.bench.stt --sweep`` does, on a model of 2.5 M parameters that was trained on windows of
+30 s only, 70 sentences over a telephone line, 500 words: error rate 0.046 with 30 s, 0.046 with 8 s, 0.058
+with 5 s, 0.062 with 3 s, at 196, 16, 10 and 8 ms a sentence. OpenAI's weights could not be had to measure:
+whoever has them sweeps them. Windows far below Whisper's own are known to make it loop, so the longer floor
+is for what is answered to; loops end at the token bound and are stopped by ``gate``."""
 
 STEP_FRAMES = 50
 """Fewer shapes: CTranslate2's allocator keeps buffers per size, and rows of a batch must be of one."""
