@@ -32,7 +32,8 @@ STAGGER_S = 0.3
 async def place(twilio: LocalTwilio, bot: Bot, seconds: float, ask: bool = True) -> None:
     """One call that asks its questions and is hung up after ``seconds``."""
     clips = [(at_ms, read_wav(ROOT / "recordings" / "lines" / f"{name}.wav")) for at_ms, name in QUESTIONS]
-    call = await twilio.phone(bot.voice_url, ear=Timeline(clips if ask else clips[:1]))
+    ear = Timeline(clips if ask else clips[:1])
+    call = await twilio.phone(bot.voice_url, ear=ear, status_callback=bot.status_url)
     try:
         async with asyncio.timeout(seconds):
             await call.wait_ended()

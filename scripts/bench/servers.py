@@ -43,6 +43,11 @@ class Bot:
         """Where a call is announced."""
         return f"{self.url}/twilio/voice"
 
+    @property
+    def status_url(self) -> str | None:
+        """Where the end of a call is told; the stock bot has no such place."""
+        return f"{self.url}/twilio/status" if self.name == "voicebot" else None
+
     def pss_mb(self) -> dict[str, float]:
         """Proportional set size by part of the program, with everything it started, Postgres included."""
         parts: dict[str, float] = {}
