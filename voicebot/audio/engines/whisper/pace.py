@@ -10,7 +10,7 @@ FIRST_MS = 560
 SOONEST_MS = 320
 LATEST_MS = 1600
 
-CALL_SHARE = 0.03
+CALL_SHARE = 0.025
 """Of a core, what the partials of one caller may cost while they speak; a final costs what it costs.
 
 With 0.06 all decodes of a three-second sentence cost 0.58 (tiny) and 0.40 (base) of one decode of a 30 s
