@@ -139,6 +139,11 @@ def _banner(supervisor: Any, settings: Settings, insecure_local: bool) -> None:
         out.print(f"  {note}", markup=False)
     if supervisor.database_dir is not None:
         out.print(f"  database: embedded, in {supervisor.database_dir}", markup=False)
+    if supervisor.new_key is not None:
+        out.print(
+            f"  [yellow]a master key was made: {supervisor.new_key}. Back it up: without it nothing stored "
+            "can be read[/yellow]"
+        )
     out.print(f"  open      {supervisor.local_url}/docs (the REST API), /readyz, /metrics")
     out.print("  try it    voicebot call --url " + supervisor.local_url)
     if insecure_local:
@@ -370,7 +375,11 @@ def doctor(as_json: JsonFlag = False) -> None:
     """What is set (secrets masked), what works, what is missing and how to mend it."""
     from voicebot.runtime.doctor import examine
 
-    report = examine(load_settings())
+    try:
+        settings, wrong = load_settings(), None
+    except SettingsError as error:  # then it looks at everything else with the defaults
+        settings, wrong = Settings.model_construct(), str(error)
+    report = examine(settings, wrong)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
     else:

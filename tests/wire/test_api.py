@@ -105,6 +105,27 @@ async def test_without_a_token_set_the_api_is_closed_and_says_why(database: Data
         assert (await client.get("/api/conversations")).status_code == 200
 
 
+async def test_insecure_local_tells_nothing_to_who_comes_through_a_tunnel_or_another_host(
+    database: Database, keys: KeyRing
+):
+    async with api(database, keys, Bus(), local=True) as client:
+        assert (await client.get("/api/conversations")).status_code == 200
+        for headers in ({"X-Forwarded-For": "203.0.113.9"}, {"Host": "voice.example.com"}):
+            assert (await client.get("/api/conversations", headers=headers)).status_code == 401
+            both = {**headers, **BEARER}
+            assert (await client.get("/api/conversations", headers=both)).status_code == 200
+
+
+async def test_nonsense_in_an_address_is_a_clear_refusal(database: Database, keys: KeyRing):
+    async with api(database, keys, Bus(), local=True) as client:
+        assert (await client.get("/api/conversations/%00")).status_code == 404
+        assert (await client.get("/api/handoffs", params={"status": "\0"})).status_code == 422
+        assert (await client.get("/api/handoffs", params={"conversation": "x"})).status_code == 422
+        known = await a_conversation(database, keys)
+        beyond = await client.get(f"/api/conversations/{known}/stream", params={"after": 10**22})
+        assert beyond.status_code == 422
+
+
 async def test_a_conversation_is_told_whole_and_an_unknown_one_is_404(database: Database, keys: KeyRing):
     conversation_id = await a_conversation(database, keys)
     await happened(database, keys, conversation_id, 1)
@@ -112,9 +133,8 @@ async def test_a_conversation_is_told_whole_and_an_unknown_one_is_404(database: 
         found = (await client.get(f"/api/conversations/{conversation_id}")).json()
         assert found["id"] == conversation_id
         assert [event["data"] for event in found["events"]] == [{"n": 1}]
-        missing = await client.get("/api/conversations/cv_0")
-        assert missing.status_code == 404
-        assert "cv_0" in missing.text
+        for unknown in ("cv_0", "cv_" + "0" * 32):
+            assert (await client.get(f"/api/conversations/{unknown}")).status_code == 404
 
 
 async def test_the_list_holds_nothing_personal(database: Database, keys: KeyRing):

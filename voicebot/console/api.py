@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -20,6 +21,10 @@ from voicebot.core.store.conversations import Conversations, Snapshot, UnknownCo
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.follow import follow
 from voicebot.core.store.keys import KeyRing
+
+_ID = re.compile(r"cv_[0-9a-f]{32}")
+
+Seq = Annotated[int, Query(ge=0, le=2**63 - 1)]
 
 KEEP_ALIVE_S = 5.0
 """A quiet live stream says so this often, and notices then that its reader has left."""
@@ -110,8 +115,8 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
     async def stream(
         request: Request,
         conversation_id: str,
-        last_event_id: Annotated[int, Header()] = 0,
-        after: Annotated[int, Query(ge=0)] = 0,
+        last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
+        after: Seq = 0,
     ) -> StreamingResponse:
         """Server-sent events: all that happened after ``Last-Event-ID`` (or ``after``), then live.
 
@@ -125,8 +130,8 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
 
     @router.get("/handoffs", tags=["handoffs"])
     async def list_handoffs(
-        status: str | None = None,
-        conversation: str | None = None,
+        status: Annotated[str | None, Query(pattern="^[a-z_]{1,32}$")] = None,
+        conversation: Annotated[str | None, Query(pattern="^cv_[0-9a-f]{32}$")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> list[dict[str, Any]]:
         """Conversations given to a person, those that wait longest first, with their payloads."""
@@ -147,6 +152,10 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
 
 
 async def _load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
+    if not _ID.fullmatch(conversation_id):
+        raise HTTPException(
+            404, "no such conversation: ids are cv_ and 32 hex digits"
+        )
     try:
         return await console.conversations.load(tx, conversation_id)
     except UnknownConversation as error:

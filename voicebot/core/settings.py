@@ -6,6 +6,7 @@ default. ``voicebot doctor`` prints what is in force, secrets masked.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -64,6 +65,13 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"^postgres(ql)?://", value.get_secret_value()):
+            raise ValueError("must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return value
+
     @field_validator("stt")
     @classmethod
     def _stt_known(cls, value: str) -> str:
@@ -89,6 +97,13 @@ class Settings(BaseSettings):
         return value.rstrip("/")
 
 
+def _unknown(name: str) -> str:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]}?" if near else "`voicebot doctor` lists those that exist"
+    return f"{name} is not a setting: {meant}"
+
+
 def _choice(value: str, plain: set[str], prefixed: set[str]) -> str:
     head, _, tail = value.partition(":")
     if value in plain or (head in prefixed and tail):
@@ -110,9 +125,7 @@ def load_settings(**overrides: Any) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_NAMES
     unknown = sorted(n for n in names if n.startswith(PREFIX) and n not in known)
     if unknown:
-        raise SettingsError(
-            f"unknown setting {', '.join(unknown)}: check the spelling against `voicebot doctor`"
-        )
+        raise SettingsError("settings cannot be used:\n  " + "\n  ".join(map(_unknown, unknown)))
     try:
         return Settings(
             _env_file=env_file,  # pyright: ignore[reportCallIssue]  # pydantic-settings' own argument

@@ -36,6 +36,7 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.state import new_state
 from voicebot.handoff.desk import StoredHandoffs
+from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.lag import watch_loop_lag
 
@@ -44,6 +45,7 @@ log = structlog.get_logger(__name__)
 _SWITCH_S = 1.0  # an off switch works on all nodes within 5 s
 _LEASE_S = 1.0
 LEASE_TTL_S = 3.0
+SETTLE_S = 5.0
 HAND_OVER_S = 6.0
 """How long the last words of a drained call may take."""
 
@@ -90,12 +92,13 @@ class NodeApp:
         judge = GrpcTurnJudge(boot.engines.turn)
         for client in (speech, transcriber, judge):
             stack.push_async_callback(client.close)
+        handoffs = StoredHandoffs.of(keys, settings.deployment)
         dialogue = await Orchestrator.create(
             database=database,
             keys=keys,
             deployment=self._deployment,
             settings=settings,
-            handoffs=StoredHandoffs.of(keys, settings.deployment),
+            handoffs=handoffs,
             poke=relay.poke,
         )
         stack.push_async_callback(dialogue.close)
@@ -135,6 +138,7 @@ class NodeApp:
             node=self.state,
             new_state=new_state,
             run_call=self._runner(kit),
+            store_handoff=FailedCalls(keys, handoffs, self._deployment.policy.version).store,
             poke=relay.poke,
         )
         app.include_router(health_router(self._wrong))
@@ -215,6 +219,7 @@ class NodeApp:
             for call in late:
                 await call.hand_over("draining")
             await asyncio.wait({call.over for call in late}, timeout=HAND_OVER_S)
-        while self.state.calls and seconds > 0:  # sockets close, outcomes are written
-            await asyncio.sleep(0.05)
-            seconds -= 0.05
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while self.state.calls:  # sockets close, outcomes are written  # noqa: ASYNC110  # a plain counter
+                    await asyncio.sleep(0.05)

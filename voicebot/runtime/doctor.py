@@ -70,8 +70,14 @@ class Report:
                 out.print(f"          -> {finding.mend}", markup=False)
 
 
-def examine(settings: Settings) -> Report:
-    """Looks at everything without starting the server."""
+def examine(settings: Settings, wrong_settings: str | None = None) -> Report:
+    """Looks at everything without starting the server.
+
+    Args:
+        settings: those in force; the defaults where they cannot be used.
+        wrong_settings: why they cannot be used.
+    """
+    found = [Finding("settings", ok=False, found=wrong_settings)] if wrong_settings else []
     checks: tuple[Callable[[Settings], list[Finding]], ...] = (
         _engines,
         _models,
@@ -80,7 +86,7 @@ def examine(settings: Settings) -> Report:
         _twilio,
         _disk,
     )
-    return Report(_shown(settings), tuple(f for check in checks for f in check(settings)))
+    return Report(_shown(settings), (*found, *(f for check in checks for f in check(settings))))
 
 
 def _shown(settings: Settings) -> dict[str, str]:

@@ -23,7 +23,7 @@ from voicebot.runtime.server import NodeServer, shared_socket
 
 log = structlog.get_logger(__name__)
 
-ORPHAN_DRAIN_S = 8.0
+ORPHAN_DRAIN_S = 0.0
 """When the supervisor is gone its engines and database are too: callers go to a person at once."""
 
 

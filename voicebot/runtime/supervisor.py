@@ -23,7 +23,9 @@ import structlog
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.hosts import EngineHosts
 from voicebot.core.settings import Settings
+from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.deployment import Deployment
 from voicebot.runtime.boot import EngineTargets, NodeBoot
@@ -76,6 +78,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._nodes: dict[int, asyncio.subprocess.Process] = {}
         self._postgres: EmbeddedPostgres | None = None
+        self.new_key: str | None = None
         self.notes: tuple[str, ...] = ()
         self.database_dir: Path | None = None
         self.started_s = 0.0
@@ -111,7 +114,11 @@ class Supervisor:
             self._port = reserved.getsockname()[1]
             self._refuse_if_taken()
             deployment = Deployment.load(self._settings.deployment)
+            keys = KeyRing.from_settings(self._settings)
+            if keys.generated:
+                self.new_key = keys.source
             database_url = self._database(stack)
+            await _verify(keys, database_url)
             await deployment.prepare(database_url)
             hosts = await self._engines(stack)
             targets = EngineTargets(
@@ -271,6 +278,16 @@ class Supervisor:
                 log.error("node.killed", reason="did not end within the drain time")
                 process.kill()
                 await process.wait()
+
+
+async def _verify(keys: KeyRing, database_url: str) -> None:
+    """Before anything else starts: that this database was written with this master key."""
+    database = await Database.open(database_url, max_size=1)
+    try:
+        async with database.transaction() as tx:
+            await keys.verify(tx)
+    finally:
+        await database.close()
 
 
 def _remove_sockets(folder: Path) -> None:

@@ -151,7 +151,12 @@ class EngineHosts:
         Raises:
             EngineUnavailable: one cannot be started; the message is the host's own. None is left running.
         """
-        self._socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineUnavailable(
+                f"sockets cannot lie in {self._socket_dir}: {error.strerror}; give another folder"
+            ) from error
         try:
             async with asyncio.TaskGroup() as starting:
                 for host in self._hosts.values():

@@ -256,7 +256,7 @@ class Listener:
         self._current = None
         self._onset.reset()
         self._stop_stall_timer()
-        log.info("turn_ended", call=self._call, why=why, silence_ms=silence_ms, voiced_ms=current.voiced_ms)
+        log.info("turn_ended", why=why, silence_ms=silence_ms, voiced_ms=current.voiced_ms)
         task = asyncio.get_running_loop().create_task(
             self._conclude(current, self._now_ms(), self._last_conclusion)
         )
@@ -269,7 +269,7 @@ class Listener:
         try:
             transcript = await current.turn.final()
         except EngineDown as down:
-            log.warning("turn_unheard", call=self._call, engine=down.engine, reason=down.reason)
+            log.warning("turn_unheard", engine=down.engine, reason=down.reason)
         if previous is not None:
             await asyncio.wait([previous])  # turns are told in the order they were spoken
         event = self._event_of(current, transcript, ended_ms)
@@ -306,7 +306,7 @@ class Listener:
         if self._last_conclusion is task:
             self._last_conclusion = None
         if not task.cancelled() and task.exception() is not None:
-            log.error("turn_conclusion_failed", call=self._call, exc_info=task.exception())
+            log.error("turn_conclusion_failed", exc_info=task.exception())
         self._rest()
 
     # --- timers and callbacks ---------------------------------------------------------

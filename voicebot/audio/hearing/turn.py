@@ -209,7 +209,7 @@ class HearingTurn:
             words = await recognition.peek()
         except EngineDown as down:
             # Not the end of the turn: finish() will say so again, and then it counts.
-            log.warning("words_so_far_unavailable", call=self._call, engine=down.engine, reason=down.reason)
+            log.warning("words_so_far_unavailable", engine=down.engine, reason=down.reason)
             return
         self._peek_took = self._clock() - self._peek_began
         self._words, self._words_segment = words, segment
@@ -221,7 +221,7 @@ class HearingTurn:
                 probability = await self._judge.probability(self._call, audio)
         except (EngineDown, TimeoutError) as down:
             self._judge_down = True
-            log.warning("turn_judge_unavailable", call=self._call, reason=getattr(down, "reason", "deadline"))
+            log.warning("turn_judge_unavailable", reason=getattr(down, "reason", "deadline"))
             probability = None
         if segment == self._segment:
             self._asked_at = None
@@ -254,4 +254,4 @@ class HearingTurn:
             return
         error = task.exception()
         if error is not None and not isinstance(error, EngineDown):
-            log.error("hearing_task_failed", call=self._call, exc_info=error)
+            log.error("hearing_task_failed", exc_info=error)

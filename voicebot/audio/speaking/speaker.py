@@ -133,7 +133,7 @@ class Speaker:
             try:
                 await self._wire.clear()
             except Exception as error:
-                log.warning("clear_not_sent", call=self._call, error=type(error).__name__)
+                log.warning("clear_not_sent", error=type(error).__name__)
         return heard
 
     def mark_returned(self, name: str) -> None:
@@ -188,7 +188,7 @@ class Speaker:
             playout.lost()
             if not isinstance(error, WireLost):
                 raise error
-            log.warning("wire_lost", call=self._call, reason=str(error))
+            log.warning("wire_lost", reason=str(error))
 
     async def _produce(self, turn: int, playout: Playout, clauses: AsyncIterator[Clause]) -> None:
         async for clause in clauses:
@@ -211,7 +211,7 @@ class Speaker:
                 playout.clause_made()
                 return True
             except EngineDown as down:
-                log.warning("speech_lost", call=self._call, reason=down.reason, attempt=attempt)
+                log.warning("speech_lost", reason=down.reason, attempt=attempt)
             if attempt == len(RETRY_S):
                 return False
             if self._clock() - last_line >= LINE_AGAIN_S:

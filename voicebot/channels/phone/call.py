@@ -30,13 +30,14 @@ from voicebot.audio.speaking.events import (
 )
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
+from voicebot.channels.keys import KeyBuffer
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
-from voicebot.core.conversation import Clause, Event
+from voicebot.core.conversation import FREE, Clause, Event, Expects
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
@@ -101,7 +102,10 @@ class PhoneCall:
         self.turn_closed = asyncio.Event()
         self.turn_closed.set()
         self._kept: set[asyncio.Task[None]] = set()
+        self.keys = KeyBuffer()
         self._waterfall: Waterfall | None = None
+        self._asks = FREE
+        self._clauses = 0
         self.queue_frames: Callable[[Sequence[Frame]], Awaitable[None]] | None = None
         self.over: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         self.listener = Listener(
@@ -129,9 +133,16 @@ class PhoneCall:
         """Milliseconds on the media clock; 0 before the first frame."""
         return self.media_clock.at_ms(self.clock()) or 0
 
-    def begin_answer(self, waterfall: Waterfall) -> None:
-        """The moments of speaking that follow belong to this turn."""
+    def begin_answer(self, waterfall: Waterfall, expects: Expects) -> None:
+        """The moments of speaking that follow belong to this turn, which asks for ``expects``."""
         self._waterfall = waterfall
+        self._asks = expects
+        self._clauses = 0
+
+    def asked(self, expects: Expects) -> None:
+        """What the caller has been asked, from now on."""
+        self.listener.expect(expects)
+        self.keys.expect(expects)
 
     def finish(self, outcome: CallOutcome) -> None:
         """Ends the call once; later outcomes are ignored."""
@@ -157,7 +168,7 @@ class PhoneCall:
             async with asyncio.timeout(within_s):
                 await self.turn_closed.wait()
         except TimeoutError:
-            log.warning("call.last_turn_not_closed", conversation=self.conversation_id)
+            log.warning("call.last_turn_not_closed")
 
     async def close(self) -> None:
         """Ends listening, speaking and recording, each even when another fails."""
@@ -177,10 +188,16 @@ class PhoneCall:
         match event:
             case FirstAudioSent():
                 self.listener.bot_speaks(True)
+                # Who speaks into the beginning of an answer does not answer it, nor the question before.
+                self.listener.expect(FREE)
+                self.keys.expect(self._asks)
                 self._note("first_audio_ms", event.at_ms)
             case FirstHeard():
                 self._note("first_heard_ms", event.at_ms)
             case ClauseStarted():
+                self._clauses += 1
+                if self._clauses > 1:  # questions stand at the end: this may be an answer already
+                    self.listener.expect(self._asks)
                 self.publish("bot.clause", {"turn": event.turn, "text": event.text})
             case SpeechFailed():
                 self.speech_failed = True

@@ -74,7 +74,7 @@ class Conversing(FrameProcessor):
         try:
             await asyncio.wait_for(self._closed.wait(), _CLOSE_S)
         except TimeoutError:
-            log.warning("turn.previous_not_closed", conversation=self._conversation_id)
+            log.warning("turn.previous_not_closed")
         self._closed.clear()
         try:
             committed = await self._with_filler(self._commit(frame.input, frame.waterfall))
@@ -83,13 +83,13 @@ class Conversing(FrameProcessor):
             await self.push_frame(CallOverFrame(outcome="ended", reason="over"), FrameDirection.UPSTREAM)
             return
         except (DatabaseDown, TooSlow) as error:
-            log.error("turn.fails_to_person", conversation=self._conversation_id, error=type(error).__name__)
-            metrics.database_down.inc()
-            await self._fail_to_person("database_down" if isinstance(error, DatabaseDown) else "too_slow")
+            reason = "database_down" if isinstance(error, DatabaseDown) else "too_slow"
+            log.error("turn.fails_to_person", reason=reason)
+            await self._fail_to_person(reason)
             return
         except Exception:
             # Whatever it is, the caller is on the line: a person takes over, and we get the traceback.
-            log.exception("turn.fails_to_person", conversation=self._conversation_id)
+            log.exception("turn.fails_to_person", reason="internal_error")
             await self._fail_to_person("internal_error")
             return
         words = punctual(
@@ -103,11 +103,13 @@ class Conversing(FrameProcessor):
                 clauses=words,
                 expects=committed.decision.expects,
                 after=committed.after,
+                reason="caller_silent" if frame.input.kind == "silence" else "goodbye",
                 waterfall=frame.waterfall,
             )
         )
 
     async def _fail_to_person(self, reason: str) -> None:
+        metrics.turns_to_person.labels(reason).inc()
         self._closed.set()
         await self.push_frame(EmergencyFrame(line="handing_over", outcome="handoff", reason=reason))
 
@@ -122,6 +124,7 @@ class Conversing(FrameProcessor):
                 if attempt == _TRIES - 1:
                     raise
                 continue
+            structlog.contextvars.bind_contextvars(turn=plan.turn, transaction=plan.transaction_id)
             waterfall.note("committed_ms")
             metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
             return committed
@@ -147,8 +150,7 @@ class Conversing(FrameProcessor):
             await self._dialogue.heard(self._conversation_id, frame.turn, frame.heard, frame.timings)
         except DatabaseDown:
             # The turn stays open in the database; the next plan fails over to a person.
-            metrics.database_down.inc()
-            log.error("turn.heard_not_stored", conversation=self._conversation_id, turn=frame.turn)
+            log.error("turn.heard_not_stored", turn=frame.turn)
         finally:
             self._closed.set()
 

@@ -47,7 +47,7 @@ class CallerTurnFrame(DataFrame):
 
 @dataclass
 class AnswerFrame(DataFrame):
-    """Down: the words of one turn, as they are written, and what the call does afterwards.
+    """Down: the words of one turn, as they are written, and what the call does afterwards, and why.
 
     ``after`` is ``continue``, ``hang_up`` or ``hand_over``.
     """
@@ -56,6 +56,7 @@ class AnswerFrame(DataFrame):
     clauses: AsyncIterator[Clause] = field(kw_only=True)
     expects: Expects = field(default=FREE, kw_only=True)
     after: str = field(default="continue", kw_only=True)
+    reason: str = field(default="goodbye", kw_only=True)
     waterfall: Waterfall = field(kw_only=True)
 
 

@@ -17,7 +17,6 @@ from voicebot.audio.hearing.events import (
     TurnEnded,
     Unheard,
 )
-from voicebot.channels.keys import KeyBuffer
 from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import (
     CallerTurnFrame,
@@ -46,7 +45,6 @@ class PhoneListening(FrameProcessor):
     def __init__(self, call: PhoneCall) -> None:
         super().__init__()
         self._call = call
-        self._keys = KeyBuffer()
         self._key_timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -119,14 +117,14 @@ class PhoneListening(FrameProcessor):
         self._call.recorder.event({"type": "key", "at_ms": self._call.now_ms()})
         await self.push_frame(StopSpeakingFrame(cause="key"))
         self._call.listener.caller_active()
-        await self._keyed(self._keys.press(digit, self._call.clock()))
+        await self._keyed(self._call.keys.press(digit, self._call.clock()))
         self._arm()
 
     def _arm(self) -> None:
         if self._key_timer is not None:
             self._key_timer.cancel()
             self._key_timer = None
-        wait_s = self._keys.wait_s(self._call.clock())
+        wait_s = self._call.keys.wait_s(self._call.clock())
         if wait_s is not None:
             loop = asyncio.get_running_loop()
             self._key_timer = loop.call_later(wait_s, self._on_key_timer)
@@ -135,7 +133,7 @@ class PhoneListening(FrameProcessor):
         self.create_task(self._keys_due())
 
     async def _keys_due(self) -> None:
-        await self._keyed(self._keys.due(self._call.clock()))
+        await self._keyed(self._call.keys.due(self._call.clock()))
         self._arm()
 
     async def _keyed(self, keys: Keys | None) -> None:
@@ -145,5 +143,4 @@ class PhoneListening(FrameProcessor):
     def _expect(self, frame: SpokenFrame) -> None:
         """A question counts once some of it was heard."""
         expects = frame.expects if frame.heard.complete or frame.heard.text else FREE
-        self._call.listener.expect(expects)
-        self._keys.expect(expects)
+        self._call.asked(expects)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
@@ -28,6 +29,7 @@ async def run_call(kit: PhoneKit, parts: Parts, session: MediaSession, live: set
     The call stands in ``live`` while it runs. Returns when the media went away or the bot has nothing more
     to say. Everything that the call opened is closed when it returns, cancellation included.
     """
+    structlog.contextvars.bind_contextvars(conversation=session.conversation_id)
     metrics.calls_started.labels(str(session.resumed).lower()).inc()
     metrics.calls_active.inc()
     outcome = CallOutcome(kind="lost", reason="cancelled")

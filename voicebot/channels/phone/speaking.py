@@ -53,7 +53,7 @@ class PhoneSpeaking(FrameProcessor):
                 await closer()
             heard = Heard(text="", complete=False)
         else:
-            self._call.begin_answer(frame.waterfall)
+            self._call.begin_answer(frame.waterfall, frame.expects)
             heard = await self._call.speaker.say(frame.turn, frame.clauses)
         frame.waterfall.note("finished_ms")
         timings = frame.waterfall.timings()
@@ -63,7 +63,7 @@ class PhoneSpeaking(FrameProcessor):
         if frame.after == "hand_over":
             await self._up(CallOverFrame(outcome="handoff", reason="handed_over"))
         elif frame.after == "hang_up" and heard.complete:
-            await self._up(CallOverFrame(outcome="ended", reason="goodbye"))
+            await self._up(CallOverFrame(outcome="ended", reason=frame.reason))
         elif self._call.speech_failed:
             await self._up(CallOverFrame(outcome="handoff", reason="speech_engine_down"))
 

@@ -67,7 +67,7 @@ class CallerCheck:
         own = Addresses.at(f"{request.url.scheme}://{request.url.netloc}")
         if self._public is None:
             return [own]
-        return [self._public, own] if self._insecure_local and _is_local(request) else [self._public]
+        return [self._public, own] if self._insecure_local and is_local(request) else [self._public]
 
     def _signed(self, request: HTTPConnection, urls: list[str], form: Form) -> str | None:
         header = request.headers.get(signature.HEADER)
@@ -84,7 +84,7 @@ class CallerCheck:
         if signed and self._token:
             raise Refused(Refusal.FORGED, "check VOICEBOT_PUBLIC_URL and TWILIO_AUTH_TOKEN")
         if self._insecure_local:
-            if not _is_local(request):
+            if not is_local(request):
                 raise Refused(Refusal.NOT_LOOPBACK, "--insecure-local takes requests of this machine only")
             return Proven(self._public or self._bases(request)[-1], local=True)
         if not self._token:
@@ -100,7 +100,7 @@ def _tail(request: HTTPConnection) -> str:
     return f"{path}?{query.decode('latin-1')}" if query else path
 
 
-def _is_local(request: HTTPConnection) -> bool:
+def is_local(request: HTTPConnection) -> bool:
     """From this machine, and not through a proxy or tunnel that runs on it."""
     client = request.client
     if client is None or any(name in request.headers for name in _FORWARDED):

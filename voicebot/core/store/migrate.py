@@ -126,7 +126,7 @@ def _connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()
         raise DatabaseDown(
-            f"the database cannot be reached: {reason[-1] if reason else 'no answer'}"
+            f"the database cannot be reached: {reason[0] if reason else 'no answer'}"
         ) from error
 
 
