@@ -15,6 +15,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,12 +33,15 @@ from voicebot.channels.twilio.router import twilio_router
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Stop
 from voicebot.core.settings import Settings
-from voicebot.core.store import audit, outbox
+from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
+from voicebot.handoff.desk import StoredHandoffs
+from voicebot.handoff.failed import FailedCalls
 
+ROOT = Path(__file__).resolve().parent.parent
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "https://voice.example.com"
 FALLBACK = "+4930999999"
@@ -153,6 +157,13 @@ class Channel:
         snapshot = await self.of_call(call_sid)
         async with self.database.transaction() as tx:
             return [e.type for e in await outbox.events_of(tx, self.keys, snapshot.id)]
+
+    async def handoffs(self, call_sid: str) -> list[dict[str, Any]]:
+        """The call's handoffs, payloads opened."""
+        snapshot = await self.of_call(call_sid)
+        async with self.database.transaction() as tx:
+            rows = await handoffs.list(tx, conversation_id=snapshot.id)
+            return [await handoffs.get(tx, self.keys, row["id"]) for row in rows]
 
     async def refusals(self) -> list[str]:
         """Audited reasons, newest first."""
@@ -313,8 +324,9 @@ async def twilio_channel(
         rest=TwilioRest.from_settings(own),  # none without an account SID
         insecure_local=insecure_local,
         node=NodeState(node_id=node_id, max_calls=services.pop("max_calls", 10)),
-        new_state=lambda: {"greeted": False},
+        new_state=services.pop("new_state", lambda: {"greeted": False}),
         run_call=run_call or Echo(),
+        store_handoff=FailedCalls(keys, StoredHandoffs.of(keys, ROOT), "p1").store,
         **services,
     )
     app = FastAPI()

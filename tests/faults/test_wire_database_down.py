@@ -109,6 +109,23 @@ async def test_a_call_under_way_is_handed_over(channel: Channel, outage: Outage)
     assert f"<Number>{FALLBACK}</Number>" in answer.text
     await asyncio.to_thread(outage.up)
     await channel.status_of(call, "handoff")
+    assert [row["trigger"] for row in await channel.handoffs(call)] == ["asked_for_person"]
+
+
+async def test_who_hangs_up_before_the_person_answers_can_be_called_back(
+    channel: Channel, outage: Outage
+) -> None:
+    """Given to a person and over, both while the database was away: ended, and the handoff is there."""
+    call = new_sid("CA")
+    async with channel.stream(call, await channel.voice(call)) as stream:
+        assert await stream.echoed()
+        await asyncio.to_thread(outage.down)
+        await stream.key("0")
+        assert await stream.closed() == 1000
+    await channel.post("/twilio/status", CallSid=call, CallStatus="completed")
+    await asyncio.to_thread(outage.up)
+    await channel.status_of(call, "ended")
+    assert [row["trigger"] for row in await channel.handoffs(call)] == ["asked_for_person"]
 
 
 async def test_a_hang_up_meanwhile_is_written_later(channel: Channel, outage: Outage, echo: Echo) -> None:

@@ -13,16 +13,17 @@ from voicebot.dialogue.state import ConversationState
 
 @dataclass(frozen=True, slots=True)
 class HandoverRequest:
-    """A turn that ends with a person, seen at its commit.
+    """A turn that ends with a person, seen at its commit; or a call that failed between turns.
 
     ``turns`` are the stored turns before it, as `Conversations.turns` gives them; ``caller`` the
     caller's part of this one, ``said`` the bot's (None while it is still being written).
+    ``decision`` is None if no turn asked for the person: something failed.
     """
 
     snapshot: Snapshot
     turn: int
     state: ConversationState
-    decision: Decision
+    decision: Decision | None
     trigger: str
     urgency: str
     caller: str

@@ -18,7 +18,9 @@ _NO_WORDS = frozenset({"call_started", "silence", "not_heard"})
 
 def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
     """The payload of one handoff."""
-    decisions = [*((row["turn"], _decision(row)) for row in request.turns), (request.turn, request.decision)]
+    decisions = [(row["turn"], _decision(row)) for row in request.turns]
+    if request.decision is not None:
+        decisions.append((request.turn, request.decision))
     sources: dict[str, Source] = {
         source.article: source for _, decision in decisions for source in decision.sources
     }
@@ -50,7 +52,7 @@ def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
         ),
         tried=_tried(decisions),
         citations=tuple(sources.values()),
-        next_action=patterns.next_action(request.trigger, request.decision.intent),
+        next_action=patterns.next_action(request.trigger, decisions[-1][1].intent if decisions else ""),
         summary=_summary(request, decisions, patterns),
         policy_version=request.policy_version,
     )
@@ -64,7 +66,7 @@ def _transcript(request: HandoverRequest) -> tuple[Line, ...]:
         text = heard["text"] if heard is not None else row["spoken"]
         if text:
             lines.append(Line(turn=row["turn"], who="bot", text=text, heard=heard is not None))
-    if not request.caller.startswith("(") or request.caller.startswith("(keys"):
+    if request.caller and (not request.caller.startswith("(") or request.caller.startswith("(keys")):
         lines.append(Line(turn=request.turn, who="caller", text=request.caller))
     if request.said:
         lines.append(Line(turn=request.turn, who="bot", text=request.said, heard=False))

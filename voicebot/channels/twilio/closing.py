@@ -25,7 +25,7 @@ class Closing:
 
     async def hand_over(self, call_sid: str, reason: str, conversation_id: str) -> None:
         """A person takes the call."""
-        await self._write(call_sid, Settled("handoff", reason, conversation_id))
+        await self._write(call_sid, Settled("handoff", reason, conversation_id, person_for=reason))
 
     async def write_pending(self) -> None:
         """Tries again what the database could not take."""
@@ -51,6 +51,8 @@ class Closing:
         if known is None:
             return
         snapshot = await services.conversations.load(tx, known, lock=True)
+        if settled.person_for is not None:
+            await services.store_handoff(tx, known, settled.person_for)
         if settled.standing == "handoff":
             if snapshot.status == "live":
                 await services.conversations.set_status(tx, known, "handoff")

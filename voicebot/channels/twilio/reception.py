@@ -112,6 +112,8 @@ class Reception:
         else:
             if snapshot.status == "live" and given is not Answer.HANG_UP:
                 await services.conversations.set_status(tx, snapshot.id, "handoff")
+                if facts.decided is None:  # else the reason is known, and written with it
+                    await services.store_handoff(tx, snapshot.id, why)
             data = {"answer": given.value, "why": why}
             await journal.note(tx, services.keys, snapshot, journal.FORWARDED, data)
         log.info("call_forwarded", call_sid=request.call_sid, answer=given.value, why=why)

@@ -12,7 +12,7 @@ from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.core.clock import Clock, monotonic
 from voicebot.core.settings import Settings
 from voicebot.core.store.conversations import Conversations
-from voicebot.core.store.database import Database
+from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
 
@@ -43,6 +43,8 @@ class TwilioServices:
         new_state: the dialogue's state of a fresh conversation.
         run_call: the pipeline; returns when the call's media is over, and never before its last
             database write of this media session.
+        store_handoff: stores, in the given transaction, what a person needs who takes over a
+            conversation (by id) for a reason, if nothing is stored yet.
         keeper: set by ``twilio_router``; see ``keep_leases``.
         poke: called after a commit that put events into the outbox.
     """
@@ -57,6 +59,7 @@ class TwilioServices:
     node: NodeState
     new_state: Callable[[], dict[str, Any]]
     run_call: Callable[[MediaSession], Awaitable[CallOutcome]]
+    store_handoff: Callable[[Transaction, str, str], Awaitable[None]]
     poke: Callable[[], None] = field(default=_ignore)
     clock: Clock = monotonic
     max_waiting_sockets: int = MAX_WAITING_SOCKETS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MOST = 10_000
@@ -11,11 +11,14 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """``conversation_id`` None: only the call is known yet."""
+    """``conversation_id`` None: only the call is known yet. ``person_for``: why a person takes or took
+    the call, who is to find a handoff even if the caller has hung up since.
+    """
 
     standing: Literal["handoff", "ended"]
     reason: str
     conversation_id: str | None = None
+    person_for: str | None = None
 
 
 class Unwritten:
@@ -32,6 +35,12 @@ class Unwritten:
         known = self._by_call.get(call_sid)
         if known is not None and known.standing == "ended":
             return
+        if known is not None and settled.person_for is None:
+            settled = replace(
+                settled,
+                conversation_id=settled.conversation_id or known.conversation_id,
+                person_for=known.person_for,
+            )
         self._by_call[call_sid] = settled
         if len(self._by_call) > MOST:
             del self._by_call[next(iter(self._by_call))]
