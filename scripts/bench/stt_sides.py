@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import sys
 import time
@@ -118,7 +119,11 @@ class Voicebot:
 
 
 class Stock:
-    """Pipecat's WhisperSTTService as its documents set it up: one for each call."""
+    """Pipecat's WhisperSTTService as its documents set it up: one for each call.
+
+    In one thing it is made faster: it decodes once. As it comes, it tries up to five higher temperatures when
+    the model doubts its words, which a poor model always does.
+    """
 
     def __init__(self, model: Path, calls: int) -> None:
         from loguru import logger
@@ -130,6 +135,9 @@ class Stock:
         self._services = [
             WhisperSTTService(device="cpu", compute_type="int8", settings=settings) for _ in range(calls)
         ]
+        for service in self._services:
+            loaded: Any = service._model
+            loaded.transcribe = functools.partial(loaded.transcribe, temperature=0.0)
 
     async def turn(self, call: int, pcm: bytes, began: int, ended: int) -> tuple[str, float, float | None]:
         """See ``Side.turn``."""

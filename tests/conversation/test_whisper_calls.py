@@ -60,6 +60,21 @@ async def test_a_finish_in_the_middle_of_a_word_waits_for_one_decode(workshop: W
     assert (await recognition.finish()).text == "where is my order"
 
 
+async def test_a_finish_during_a_partial_is_read_as_an_end(workshop: Workshop) -> None:
+    """Not as one more partial: freely, in a longer window, and once."""
+    reader = ToneReader(hold=threading.Event())
+    recognition = await WhisperTranscriber(reader, workshop).open("one", FREE, lambda _: None)
+    recognition.feed(spoken("where is my"))
+    await asyncio.sleep(0.01)
+    recognition.feed(spoken("order please", lead_ms=0))
+    finishing = asyncio.create_task(recognition.finish())
+    await asyncio.sleep(0.01)
+    assert reader.hold is not None
+    reader.hold.set()
+    assert (await finishing).text == "where is my order please"
+    assert [(w.ended, w.standing) for w in reader.windows] == [(False, ()), (True, ())]
+
+
 async def test_eight_calls_at_once_never_get_each_others_words(workshop: Workshop) -> None:
     reader = ToneReader(threads=2, most_rows=4)
     transcriber = WhisperTranscriber(reader, workshop)

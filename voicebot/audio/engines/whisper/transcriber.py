@@ -175,7 +175,8 @@ class WhisperRecognition:
         self._closed = False
         self._failure: BaseException | None = None
         self._wanted: Urgency | None = None
-        self._waiting: dict[asyncio.Future[None], bool] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+        self._asking = 0  # peeks and finishes that are not answered yet
         self._moments: deque[Moment] = deque()
 
     # --- Recognition ------------------------------------------------------------------
@@ -192,12 +193,12 @@ class WhisperRecognition:
 
     async def peek(self) -> Transcript:
         """See ``Recognition.peek``."""
-        return await self._answer(final=False)
+        return await self._ask(final=False)
 
     async def finish(self) -> Transcript:
         """See ``Recognition.finish``."""
         try:
-            return await self._answer(final=True)
+            return await self._ask(final=True)
         finally:
             await self.cancel()
 
@@ -227,13 +228,11 @@ class WhisperRecognition:
             return None
         if self._moments:
             asked = self._utterance.ask(final=False, moment=self._moments.popleft())
-        elif self._waiting:
-            asked = self._utterance.ask(final=True)
-            self._owner.counts["finals"] += 1
-        elif not self._utterance.settled():
-            asked = self._utterance.ask(final=False)
-        else:
+        elif self._utterance.settled():
             return None
+        else:
+            asked = self._utterance.ask(final=self._asking > 0)
+            self._owner.counts["finals"] += self._asking > 0
         self._owner.counts["tails" if asked.ended else "partials"] += 1
         self._busy = True
         return asked
@@ -260,6 +259,13 @@ class WhisperRecognition:
 
     # --- own --------------------------------------------------------------------------
 
+    async def _ask(self, *, final: bool) -> Transcript:
+        self._asking += 1
+        try:
+            return await self._answer(final=final)
+        finally:
+            self._asking -= 1
+
     async def _answer(self, *, final: bool) -> Transcript:
         upto_ms = self._utterance.fed_ms
         at_once = True
@@ -274,16 +280,13 @@ class WhisperRecognition:
                 return self._utterance.transcript(final=final)
             at_once = False
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting[future] = final
+            self._waiting.append(future)
             self._want(Urgency.FINAL if final else Urgency.PEEK)
-            try:
-                await future
-            finally:
-                self._waiting.pop(future, None)
+            await future
 
     def _wake(self) -> None:
-        for future in list(self._waiting):
-            del self._waiting[future]
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
             if not future.done():
                 future.set_result(None)
 
