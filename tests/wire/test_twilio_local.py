@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,7 @@ from websockets.exceptions import InvalidStatus
 
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.switches import set_switch
 
 
 @pytest.fixture
@@ -140,3 +142,64 @@ async def test_a_forged_signature_is_refused_even_here(database: Database, keys:
         unsigned = await channel.post("/twilio/voice", token=None, CallSid=new_sid("CA"))
         forged = await channel.post("/twilio/voice", token="f" * 32, CallSid=new_sid("CA"))
         assert (unsigned.status_code, forged.status_code) == (200, 403)
+
+
+async def off_here(channel: Channel) -> None:
+    channel.services.node.off = True
+
+
+async def off_everywhere(channel: Channel) -> None:
+    async with channel.database.transaction() as tx:
+        await set_switch(tx, "bot", on=False, by="test")
+
+
+async def draining(channel: Channel) -> None:
+    channel.services.node.accepting = False
+
+
+async def full(channel: Channel) -> None:
+    channel.services.node.max_calls = channel.services.node.calls
+
+
+@pytest.mark.parametrize(
+    ("closes", "reason"),
+    [(off_here, "off"), (off_everywhere, "off"), (draining, "draining"), (full, "no_room")],
+)
+async def test_no_new_call_by_media_alone(
+    channel: Channel, echo: Echo, closes: Callable[[Channel], Awaitable[None]], reason: str
+) -> None:
+    """What keeps a webhook from connecting keeps such a stream out; what runs, or has a token, goes on."""
+    running, lost, announced = new_sid("CA"), new_sid("CA"), new_sid("CA")
+    token = await channel.voice(announced)
+    async with channel.stream(running, None) as first:
+        assert await first.echoed()
+        async with channel.stream(lost, None) as stream:
+            assert await stream.echoed()
+            stream.ws.transport.abort()
+        await eventually(lambda: echo.running == 1)
+        await closes(channel)
+        refused = new_sid("CA")
+        async with channel.stream(refused, None) as stream:
+            assert await stream.closed() == 1013
+        await channel.refused(reason)
+        assert not await channel.knows(refused)
+        for call, given in ((announced, token), (lost, None)):
+            async with channel.stream(call, given) as stream:
+                assert await stream.echoed()
+        assert await first.echoed(20)
+
+
+async def test_as_many_at_once_as_there_is_room_for(channel: Channel, echo: Echo) -> None:
+    """Streams that start in the same moment count one another; a place that is given back is free."""
+    channel.services.node.max_calls = 2
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(channel.stream(new_sid("CA"), None, start=False))
+            for _ in range(6)
+        ]
+        await asyncio.gather(*(stream.start() for stream in streams))
+        answers = await asyncio.gather(*(stream.echoed() for stream in streams), return_exceptions=True)
+        assert answers.count(True) == 2
+    await eventually(lambda: channel.services.node.calls == 0)
+    async with channel.stream(new_sid("CA"), None) as stream:
+        assert await stream.echoed()

@@ -12,6 +12,7 @@ from voicebot.core.conversation import Channel
 from voicebot.core.store import tokens
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
+from voicebot.core.store.switches import switches
 from voicebot.core.store.tokens import TokenRefused
 
 _TOKEN_REFUSALS: dict[str, Refusal] = {
@@ -31,7 +32,7 @@ class Attached:
     epoch: int
 
 
-async def attach(services: TwilioServices, start: Start, *, local: bool) -> Attached:
+async def attach(services: TwilioServices, start: Start, *, local: bool, room: bool) -> Attached:
     """Admits a stream, or refuses it before any model works.
 
     Args:
@@ -39,14 +40,16 @@ async def attach(services: TwilioServices, start: Start, *, local: bool) -> Atta
         start: the stream's first message.
         local: no token is needed (``--insecure-local``, from loopback); a call that no webhook
             announced then gets its conversation here.
+        room: the node has a place for a call that no webhook announced.
 
     Raises:
         Refused: the token is missing, unknown, used, expired or another call's; the call is
-            unknown or over; the database is away (``unavailable``).
+            unknown or over; the database is away (``unavailable``); a call that no webhook announced
+            comes while the bot is off, the node stops or is full (``off``, ``draining``, ``no_room``).
     """
     try:
         async with services.database.transaction() as tx:
-            attached = await _attach(services, tx, start, local=local)
+            attached = await _attach(services, tx, start, local=local, room=room)
     except TokenRefused as refused:
         raise Refused(_TOKEN_REFUSALS[refused.reason]) from None
     except DatabaseDown:
@@ -55,14 +58,16 @@ async def attach(services: TwilioServices, start: Start, *, local: bool) -> Atta
     return attached
 
 
-async def _attach(services: TwilioServices, tx: Transaction, start: Start, *, local: bool) -> Attached:
+async def _attach(
+    services: TwilioServices, tx: Transaction, start: Start, *, local: bool, room: bool
+) -> Attached:
     conversations = services.conversations
     token = start.parameters.get("token")
     if token:
         await tokens.redeem(tx, token, start.call_sid)
     elif not local:
         raise Refused(Refusal.TOKEN_MISSING, "the stream has no <Parameter> named token")
-    snapshot = await _conversation(services, tx, start, may_create=local and not token)
+    snapshot = await _conversation(services, tx, start, may_create=local and not token, room=room)
     epoch = await conversations.new_epoch(tx, snapshot.id)
     await services.leases.take(tx, start.call_sid, snapshot.id, start.stream_sid)
     resumed = snapshot.turn > 0
@@ -72,7 +77,7 @@ async def _attach(services: TwilioServices, tx: Transaction, start: Start, *, lo
 
 
 async def _conversation(
-    services: TwilioServices, tx: Transaction, start: Start, *, may_create: bool
+    services: TwilioServices, tx: Transaction, start: Start, *, may_create: bool, room: bool
 ) -> Snapshot:
     conversations = services.conversations
     known = await conversations.by_call(tx, start.call_sid)
@@ -86,7 +91,22 @@ async def _conversation(
         call_sid = None  # a program that uses one CallSid again: a conversation of its own
     elif not may_create:
         raise Refused(Refusal.CALL_UNKNOWN, "no webhook announced the call")
+    await _must_take_calls(services, tx, room=room)
     made = await conversations.create(
         tx, channel=Channel.PHONE, call_sid=call_sid, caller=None, called=None, state=services.new_state()
     )
     return await conversations.load(tx, made, lock=True)
+
+
+async def _must_take_calls(services: TwilioServices, tx: Transaction, *, room: bool) -> None:
+    """What ``/twilio/voice`` asks before it connects a call; here nobody else would.
+
+    Raises:
+        Refused: the bot is off, the node is stopping, or it is full.
+    """
+    if services.node.off or not (await switches(tx)).get("bot", True):
+        raise Refused(Refusal.OFF, "voicebot off")
+    if not services.node.accepting:
+        raise Refused(Refusal.DRAINING, "the node is stopping")
+    if not room:
+        raise Refused(Refusal.NO_ROOM, "the node has all the calls it takes")

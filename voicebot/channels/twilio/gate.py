@@ -93,17 +93,7 @@ class MediaGate:
                 await socket.accept()
                 start = await _first_start(socket, order)
             with self._live.reserve(start.call_sid, start.stream_sid, proven=_has_token(start)):
-                attached = await attach(self._services, start, local=proven.local)
-                session = MediaSession(
-                    socket,
-                    start,
-                    order,
-                    conversation_id=attached.conversation_id,
-                    resumed=attached.resumed,
-                    epoch=attached.epoch,
-                    clock=self._services.clock,
-                )
-                await self._live.begin(session)
+                session = await self._begin(socket, start, order, proven)
         except TimeoutError:
             await self._refuse(socket, Refused(Refusal.START_TIMEOUT), start)
         except Refused as refused:
@@ -115,6 +105,32 @@ class MediaGate:
             self._recovery.forget(session.call_sid)
             return session
         return None
+
+    async def _begin(
+        self, socket: WebSocket, start: Start, order: StreamOrder, proven: Proven
+    ) -> MediaSession:
+        """Binds the stream to its conversation. Its place on the node is counted from the first step on,
+        so that streams which start at the same moment are not all let in; ``_run`` gives it back.
+        """
+        node = self._services.node
+        room = not node.full
+        node.calls += 1
+        try:
+            attached = await attach(self._services, start, local=proven.local, room=room)
+            session = MediaSession(
+                socket,
+                start,
+                order,
+                conversation_id=attached.conversation_id,
+                resumed=attached.resumed,
+                epoch=attached.epoch,
+                clock=self._services.clock,
+            )
+            await self._live.begin(session)
+        except BaseException:
+            node.calls -= 1
+            raise
+        return session
 
     async def _refuse(self, socket: WebSocket, refused: Refused, start: Start | None) -> None:
         code = None if refused.reason is Refusal.GONE_BEFORE_START else close_code(refused.reason)
@@ -129,8 +145,6 @@ class MediaGate:
         )
 
     async def _run(self, socket: WebSocket, session: MediaSession, proven: Proven) -> None:
-        node = self._services.node
-        node.calls += 1
         log.info(
             "media_started",
             conversation=session.conversation_id,
@@ -149,7 +163,7 @@ class MediaGate:
             try:
                 await asyncio.shield(self._after(session, outcome, proven))
             finally:
-                node.calls -= 1
+                self._services.node.calls -= 1
 
     async def _after(self, session: MediaSession, outcome: CallOutcome | None, proven: Proven) -> None:
         """Writes what it means, then lets Twilio go on to the next verb."""

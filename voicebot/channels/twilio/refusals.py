@@ -33,6 +33,9 @@ class Refusal(StrEnum):
     CALL_OVER = "call_over"
     STREAM_TAKEN = "stream_taken"
     BAD_MEDIA_FORMAT = "bad_media_format"
+    OFF = "off"
+    DRAINING = "draining"
+    NO_ROOM = "no_room"
     UNAVAILABLE = "unavailable"
 
     # any message
@@ -61,6 +64,9 @@ _CLOSE_CODES: dict[Refusal, int] = {
     Refusal.TOO_LARGE: 1009,
     Refusal.UNAVAILABLE: 1011,
     Refusal.TOO_MANY_SOCKETS: 1013,
+    Refusal.OFF: 1013,
+    Refusal.DRAINING: 1013,
+    Refusal.NO_ROOM: 1013,
 }
 
 
