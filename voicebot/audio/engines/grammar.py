@@ -93,6 +93,10 @@ LEAVES = (
 """What a caller may say instead of answering, whatever was asked."""
 
 
+LONGEST_EXACT = 8
+"""PocketSphinx writes the rules out, twice as much for each digit: 0.3 s for eight, 4 s for twelve."""
+
+
 @dataclass(frozen=True)
 class Grammar:
     """A named JSGF grammar. ``name`` is its key in a decoder."""
@@ -111,11 +115,11 @@ def grammar_of(expects: Expects, leaves: tuple[str, ...] = LEAVES) -> Grammar | 
     """The grammar for an answer to ``expects``; None where only the language model fits.
 
     Digits of a known length prefer that length and still accept any other: a caller who gives five of six
-    digits is to be heard as five, not forced into six.
+    digits is to be heard as five, not forced into six. Longer than ``LONGEST_EXACT`` counts as unknown.
     """
     match expects.kind:
         case "digits":
-            if expects.length is None:
+            if expects.length is None or expects.length > LONGEST_EXACT:
                 return _grammar("digits", _PIECES + "<core> = <piece>+;" + _AROUND, leaves)
             core = f"{_exactly(expects.length)}<core> = /1/ <n{expects.length}> | /{_ANY_LENGTH}/ <piece>+;"
             return _grammar(f"digits{expects.length}", _PIECES + core + _AROUND, leaves)
