@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,20 +82,15 @@ class ToneReader:
 
 def _words(pcm: npt.NDArray[np.int16]) -> list[HeardWord]:
     height = np.abs(pcm.astype(np.int32))
+    edges = [0, *(np.flatnonzero(np.diff(height)) + 1).tolist(), height.size]
     found: list[HeardWord] = []
-    at = 0
-    while at < height.size:
-        if height[at] < _BASE:
-            at += 1
+    for begin, end in pairwise(edges):
+        if begin == end or height[begin] < _BASE:
             continue
-        end = at
-        while end < height.size and height[end] == height[at]:
-            end += 1
-        number = (int(height[at]) - _BASE) // _STEP
+        number = (int(height[begin]) - _BASE) // _STEP
         word = VOCABULARY[number]
-        whole = end - at >= WORD_MS * 8
-        if end - at >= WORD_MS * 2 or at == 0:
-            text = word if whole or at == 0 else word[: max(1, len(word) // 2)]
-            found.append(HeardWord(text, (number,), at // 8, end // 8, 0.9))
-        at = end
+        whole = end - begin >= WORD_MS * 8
+        if end - begin >= WORD_MS * 2 or begin == 0:
+            text = word if whole or begin == 0 else word[: max(1, len(word) // 2)]
+            found.append(HeardWord(text, (number,), begin // 8, end // 8, 0.9))
     return found
