@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
-from conftest import database_url_of
 from processes import python
 
+from tests.conftest import database_url_of
 from voicebot.core.store import migrate, migrations
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.store.embedded import EmbeddedPostgres
