@@ -95,6 +95,33 @@ async def test_the_same_call_twice_is_one_conversation(
         assert await cursor.fetchone() == {"n": 1}, "no key without a conversation"
 
 
+async def test_a_call_sid_is_used_again_only_after_its_end_and_only_when_asked(
+    conversations: Conversations, database: Database
+) -> None:
+    """A late webhook makes no second conversation of an ended call; a program that wants one gets one."""
+
+    async def again() -> str:
+        async with database.transaction() as tx:
+            return await conversations.create(
+                tx, channel=Channel.PHONE, call_sid="CA1", caller=None, called=None, state={}, again=True
+            )
+
+    first = await start(conversations, database)
+    assert await again() == first, "it has not ended"
+    async with database.transaction() as tx:
+        await conversations.finish(tx, first, reason="caller_hung_up")
+    assert await start(conversations, database) == first
+    both = set(await asyncio.gather(again(), again()))
+    assert len(both) == 1
+    (second,) = both
+    assert second != first
+    async with database.transaction() as tx:
+        assert await conversations.by_call(tx, "CA1") == second
+        assert {row["call_sid"] for row in await conversations.list(tx)} == {"CA1"}
+        await conversations.finish(tx, second, reason="caller_hung_up")
+        assert await conversations.by_call(tx, "CA1") == second, "the newest"
+
+
 async def test_conversations_without_a_call_are_separate(
     conversations: Conversations, database: Database
 ) -> None:

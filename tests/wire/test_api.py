@@ -137,12 +137,12 @@ async def test_a_conversation_is_told_whole_and_an_unknown_one_is_404(database: 
             assert (await client.get(f"/api/conversations/{unknown}")).status_code == 404
 
 
-async def test_the_list_holds_nothing_personal(database: Database, keys: KeyRing):
+async def test_the_list_names_the_call_and_nothing_personal(database: Database, keys: KeyRing):
     await a_conversation(database, keys)
     async with api(database, keys, Bus(), local=True) as client:
-        text = (await client.get("/api/conversations")).text
-    assert "+1555" not in text
-    assert "CA1111" not in text
+        answer = await client.get("/api/conversations")
+    assert [row["call_sid"] for row in answer.json()] == ["CA" + "1" * 32]
+    assert "+1555" not in answer.text
 
 
 async def seqs(client: httpx.AsyncClient, url: str, count: int, **headers: str) -> list[tuple[int, int]]:

@@ -84,6 +84,12 @@ async def test_the_same_callsid_again(channel: Channel, echo: Echo) -> None:
         await channel.status_of("CA-fixed", "ended")
     first, second = echo.sessions
     assert first.conversation_id != second.conversation_id
+    async with channel.database.transaction() as tx:
+        rows = await channel.services.conversations.list(tx)
+    assert [(row["id"], row["call_sid"]) for row in rows] == [
+        (second.conversation_id, "CA-fixed"),
+        (first.conversation_id, "CA-fixed"),
+    ]
 
 
 async def test_a_lost_socket_resumes_by_a_new_start(channel: Channel, echo: Echo) -> None:

@@ -37,6 +37,7 @@ class ConversationRow(BaseModel):
 
     id: str
     channel: str
+    call_sid: str | None
     status: str
     turn: int
     created_at: datetime
@@ -47,7 +48,6 @@ class ConversationRow(BaseModel):
 class ConversationDetail(ConversationRow):
     """One conversation whole: state, turns (input, decision, heard, timings) and events."""
 
-    call_sid: str | None
     state: dict[str, Any]
     turns: list[dict[str, Any]]
     events: list[dict[str, Any]]
@@ -153,9 +153,7 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
 
 async def _load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
     if not _ID.fullmatch(conversation_id):
-        raise HTTPException(
-            404, "no such conversation: ids are cv_ and 32 hex digits"
-        )
+        raise HTTPException(404, "no such conversation: ids are cv_ and 32 hex digits")
     try:
         return await console.conversations.load(tx, conversation_id)
     except UnknownConversation as error:

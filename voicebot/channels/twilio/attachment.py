@@ -81,19 +81,23 @@ async def _conversation(
 ) -> Snapshot:
     conversations = services.conversations
     known = await conversations.by_call(tx, start.call_sid)
-    call_sid: str | None = start.call_sid
     if known is not None:
         snapshot = await conversations.load(tx, known, lock=True)
         if snapshot.status != "ended":
             return snapshot
         if not may_create:
             raise Refused(Refusal.CALL_OVER, "the call ended before its stream began")
-        call_sid = None  # a program that uses one CallSid again: a conversation of its own
     elif not may_create:
         raise Refused(Refusal.CALL_UNKNOWN, "no webhook announced the call")
     await _must_take_calls(services, tx, room=room)
     made = await conversations.create(
-        tx, channel=Channel.PHONE, call_sid=call_sid, caller=None, called=None, state=services.new_state()
+        tx,
+        channel=Channel.PHONE,
+        call_sid=start.call_sid,
+        caller=None,
+        called=None,
+        state=services.new_state(),
+        again=True,  # a program that uses one CallSid again: a conversation of its own
     )
     return await conversations.load(tx, made, lock=True)
 

@@ -69,6 +69,7 @@ class Conversations:
         caller: str | None,
         called: str | None,
         state: dict[str, Any],
+        again: bool = False,
     ) -> str:
         """A new live conversation with a subject and key of its own.
 
@@ -82,11 +83,12 @@ class Conversations:
             caller: E.164 number, sealed; an HMAC of it is kept to find the caller's other calls.
             called: E.164 number, sealed.
             state: the dialogue's first state.
+            again: the ``call_sid`` may be that of an ended conversation, which then stays as it is.
 
         Returns:
             ``cv_`` and 32 hex digits.
         """
-        if call_sid is not None and (known := await self.by_call(tx, call_sid)) is not None:
+        if call_sid is not None and not again and (known := await self.by_call(tx, call_sid)) is not None:
             return known
         conversation_id = f"cv_{secrets.token_hex(16)}"
         subject_id = await self._keys.new_subject(tx)
@@ -94,7 +96,7 @@ class Conversations:
         cursor = await tx.execute(
             "INSERT INTO conversations (id, channel, call_sid, subject_id, sealed_state, sealed_caller,"
             " sealed_called, caller_hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-            " ON CONFLICT (call_sid) DO NOTHING RETURNING id",
+            " ON CONFLICT (call_sid) WHERE status <> 'ended' DO NOTHING RETURNING id",
             (
                 conversation_id,
                 channel.value,
@@ -115,9 +117,16 @@ class Conversations:
         return existing
 
     async def by_call(self, tx: Transaction, call_sid: str) -> str | None:
-        """The conversation of a call, None if the call is unknown."""
+        """The conversation of a call, None if the call is unknown.
+
+        Of several (a CallSid that was used again) the one that has not ended, else the newest.
+        """
         row = await (
-            await tx.execute("SELECT id FROM conversations WHERE call_sid = %s", (call_sid,))
+            await tx.execute(
+                "SELECT id FROM conversations WHERE call_sid = %s"
+                " ORDER BY status = 'ended', created_at DESC LIMIT 1",
+                (call_sid,),
+            )
         ).fetchone()
         return None if row is None else row["id"]
 
