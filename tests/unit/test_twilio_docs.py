@@ -51,6 +51,7 @@ def test_figures() -> None:
     """Times the page states are the ones in force."""
     assert f"after {resumption.GRACE_S} s without a sign" in PAGE
     assert f"({resumption.CONNECT_WAIT_S:.0f} s for a socket" in PAGE
+    assert f"no sign of life for {resumption.NO_WORD_S:.0f} s" in PAGE
     assert resumption.MAX_SESSIONS == 6
     assert "loses its media six times" in PAGE
 

@@ -14,6 +14,7 @@ from voicebot.channels.twilio.recovery import Recovery
 from voicebot.channels.twilio.resumption import GRACE_S
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.unwritten import Unwritten
+from voicebot.core.store import leases
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.leases import LostCall
 
@@ -95,9 +96,15 @@ class LeaseKeeper:
                 await self._services.leases.release(tx, call_sid)
 
     def _adopt(self, lost: Iterable[LostCall]) -> None:
+        """Watches them. Each further claim is that much later, so that the waiting ends although claims
+        do not; a call that is watched here already is left to its watch, which knows more.
+        """
         for call in lost:
+            if self._recovery.watched(call.call_sid):
+                continue
             log.warning("call_of_dead_node", conversation=call.conversation_id, claims=call.claims)
-            self._recovery.watch(call.call_sid, conversation_id=call.conversation_id, late_s=GRACE_S)
+            late_s = GRACE_S + (call.claims - 1) * leases.CLAIM_S
+            self._recovery.watch(call.call_sid, conversation_id=call.conversation_id, late_s=late_s)
 
     async def _ask_about_quiet(self) -> None:
         now = self._services.clock()
