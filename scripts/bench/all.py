@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +23,49 @@ from scripts.bench import call, fresh, lines, memory, report, start
 from scripts.bench.servers import ROOT, BenchError
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-ORDER = ("start", "call", "memory", "lines", "fresh")
 
 
-def run(name: str, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """One bench: its result, and its table in Markdown."""
-    match name:
-        case "start":
-            result = start.measure(options.starts)
-            return result, report.markdown_table(start.HEAD, start.rows(result))
-        case "call":
-            result = call.measure(options.rounds, progress=True)
-            return result, report.markdown_table(call.HEAD, call.rows(result))
-        case "memory":
-            result = memory.measure(options.weighings, {"voicebot", "stock"})
-            return result, report.markdown_table(memory.HEAD, memory.rows(result))
-        case "lines":
-            result = asyncio.run(lines.measure("sphinx", lines.recorded(set())))
-            return result, report.markdown_table(lines.HEAD, lines.rows(result))
-        case _:
-            result = fresh.measure(cached=False)
-            return result, report.markdown_table(fresh.HEAD, fresh.rows(result))
+@dataclass(frozen=True)
+class Bench:
+    """A bench: how it is run, and its table."""
+
+    measure: Callable[[argparse.Namespace], dict[str, Any]]
+    head: list[str]
+    rows: Callable[[dict[str, Any]], list[list[str]]]
 
 
-def insert(page: str, name: str, table: str) -> str:
+BENCHES = {
+    "start": Bench(lambda o: start.measure(o.starts), start.HEAD, start.rows),
+    "call": Bench(lambda o: call.measure(o.rounds, progress=True), call.HEAD, call.rows),
+    "memory": Bench(lambda o: memory.measure(o.weighings, {"voicebot", "stock"}), memory.HEAD, memory.rows),
+    "lines": Bench(
+        lambda _: asyncio.run(lines.measure("sphinx", lines.recorded(set()))), lines.HEAD, lines.rows
+    ),
+    "fresh": Bench(lambda _: fresh.measure(cached=False), fresh.HEAD, fresh.rows),
+}
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """A bench's result with its date and machine: read from ``--reuse``, else measured and kept.
+
+    Raises:
+        BenchError: it could not be measured.
+    """
+    if options.reuse is not None:
+        return json.loads((options.reuse / f"{name}.json").read_text())
+    result = {"machine": report.machine(), "date": report.today(), **BENCHES[name].measure(options)}
+    if options.results is not None:
+        report.finish(result, as_json=False, out=options.results / f"{name}.json")
+    return result
+
+
+def insert(page: str, name: str, result: dict[str, Any], table: str) -> str:
     """The page with one table, its date and machine between ``<!-- name -->`` and ``<!-- /name -->``.
 
     Raises:
         BenchError: the page has no such markers.
     """
-    body = f"<!-- {name} -->\n{table}\n\n*{report.today()}, {report.machine()}*\n<!-- /{name} -->"
+    body = f"<!-- {name} -->\n{table}\n\n*{result['date']}, {result['machine']}*\n<!-- /{name} -->"
     done, count = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: body, page, flags=re.DOTALL)
     if not count:
         raise BenchError(f"{PAGE.name} has no <!-- {name} --> ... <!-- /{name} -->: put the markers back")
@@ -58,27 +74,27 @@ def insert(page: str, name: str, table: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=ORDER, help="default: all but fresh")
+    parser.add_argument("--only", action="append", choices=tuple(BENCHES), help="default: all but fresh")
     parser.add_argument("--fresh", action="store_true", help="also a fresh clone with all its downloads")
     parser.add_argument("--rounds", type=int, default=4, help="of calls")
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--weighings", type=int, default=3)
     parser.add_argument("--results", type=Path, help="folder that keeps each result as JSON")
+    parser.add_argument("--reuse", type=Path, help="measure nothing, take the results kept in this folder")
     options = parser.parse_args()
-    chosen = options.only or [n for n in ORDER if n != "fresh" or options.fresh]
+    chosen = options.only or [n for n in BENCHES if n != "fresh" or options.fresh]
     failed = False
-    for name in (n for n in ORDER if n in chosen):
+    for name in (n for n in BENCHES if n in chosen):
         print(f"bench {name} ...", file=sys.stderr)
         try:
-            result, table = run(name, options)
-            PAGE.write_text(insert(PAGE.read_text(), name, table))
+            result = measured(name, options)
+            table = report.markdown_table(BENCHES[name].head, BENCHES[name].rows(result))
+            PAGE.write_text(insert(PAGE.read_text(), name, result, table))
         except BenchError as error:
             print(f"bench {name}: {error}", file=sys.stderr)
             failed = True
             continue
         print(table)
-        if options.results is not None:
-            report.finish(result, as_json=False, out=options.results / f"{name}.json")
     return 1 if failed else 0
 
 

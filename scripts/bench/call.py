@@ -69,7 +69,9 @@ async def one_call(twilio: LocalTwilio, bot: Bot, voice: str, lines: int = len(L
         raise BenchError(f"{bot.name}: no media stream: {[str(n) for n in call.notifications]}")
     if call.violations:
         raise BenchError(f"{bot.name} broke Twilio's rules: {[str(v) for v in call.violations]}")
-    return score(call.recording, caller.said, start[0].at_ms)
+    result = score(call.recording, caller.said, start[0].at_ms)
+    result.voice = voice
+    return result
 
 
 async def rounds(bots: list[Bot], count: int, progress: bool) -> dict[str, list[CallScore]]:
@@ -127,29 +129,36 @@ RATIOS = (
 )
 
 
+def ratios(pairs: list[tuple[CallScore, CallScore]]) -> dict[str, float | None]:
+    """Of voicebot's share of the stock bot's time, round by round, the median."""
+    rounds = [(summary([ours]), summary([theirs])) for ours, theirs in pairs]
+    return {
+        key: report.median([a[key] / b[key] if a[key] and b[key] else None for a, b in rounds])
+        for key in RATIOS
+    }
+
+
 def compare(scores: dict[str, list[CallScore]]) -> dict[str, Any]:
-    """Both bots over all rounds; of voicebot's share of the stock bot's time, the median over the rounds."""
-    ratios: dict[str, float | None] = {}
-    if len(scores) == 2:
-        pairs = [
-            (summary([ours]), summary([theirs]))
-            for ours, theirs in zip(scores["voicebot"], scores["stock"], strict=True)
-        ]
-        for key in RATIOS:
-            ratios[key] = report.median([a[key] / b[key] if a[key] and b[key] else None for a, b in pairs])
+    """Both bots over all rounds, and voice by voice."""
+    pairs = list(zip(scores["voicebot"], scores["stock"], strict=True))
     return {
         "bench": "call",
         "bots": {name: summary(calls) for name, calls in scores.items()},
-        "ratio": ratios,
+        "ratio": ratios(pairs),
+        "voices": {
+            voice: {
+                "bots": {n: summary([c for c in calls if c.voice == voice]) for n, calls in scores.items()},
+                "ratio": ratios([pair for pair in pairs if pair[0].voice == voice]),
+            }
+            for voice in VOICES
+        },
         "calls": {name: [dataclasses.asdict(call) for call in calls] for name, calls in scores.items()},
     }
 
 
 HEAD = ["as the caller heard it, ms", "voicebot", "stock", "median ratio"]
 ROWS = (
-    ("end of the caller's words to the answer, p50", "latency_p50"),
-    ("the same, p95", "latency_p95"),
-    ("turns measured", "turns"),
+    ("turns in all", "turns"),
     ("false cut-offs in them", "cut_offs"),
     ("turns without an answer", "unanswered"),
     ("turns with a long pause inside, p50", "hesitant_latency_p50"),
@@ -166,16 +175,17 @@ ROWS = (
 
 def rows(result: dict[str, Any]) -> list[list[str]]:
     """One row per figure."""
-    ours, theirs = result["bots"].get("voicebot", {}), result["bots"].get("stock", {})
-    return [
-        [
-            title,
-            report.show(ours.get(key)),
-            report.show(theirs.get(key)),
-            report.show(result["ratio"].get(key), 2) if key in RATIOS else "",
-        ]
-        for title, key in ROWS
-    ]
+    ours, theirs = result["bots"]["voicebot"], result["bots"]["stock"]
+    table = []
+    for voice, found in result["voices"].items():
+        for title, key in (("p50", "latency_p50"), ("p95", "latency_p95")):
+            a, b = found["bots"]["voicebot"][key], found["bots"]["stock"][key]
+            row = [f"caller {voice}: end of words to the answer, {title}", report.show(a), report.show(b)]
+            table.append([*row, report.show(found["ratio"][key], 2)])
+    for title, key in ROWS:
+        ratio = report.show(result["ratio"][key], 2) if key in RATIOS else ""
+        table.append([title, report.show(ours[key]), report.show(theirs[key]), ratio])
+    return table
 
 
 def measure(count: int, *, progress: bool) -> dict[str, Any]:

@@ -32,9 +32,10 @@ class Turn:
 
 @dataclass
 class CallScore:
-    """One call. ``greeting_ms``: from the media stream's ``start`` to the first sound of the bot."""
+    """One call of one caller. ``greeting_ms``: from the stream's ``start`` to the first sound of the bot."""
 
     greeting_ms: float | None
+    voice: str = ""
     turns: list[Turn] = field(default_factory=list)
 
 
