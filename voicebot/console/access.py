@@ -23,9 +23,7 @@ def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Callable[[
         if insecure_local and is_local(request) and is_loopback(request.url.hostname):
             return
         if token is None:
-            raise HTTPException(
-                403, "the API is closed: set VOICEBOT_API_TOKEN, send it as bearer token"
-            )
+            raise HTTPException(403, "the API is closed: set VOICEBOT_API_TOKEN, send it as bearer token")
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not secrets.compare_digest(given.encode(), token.get_secret_value().encode()):
             raise HTTPException(
