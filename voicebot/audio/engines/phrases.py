@@ -202,12 +202,14 @@ def _write_out(pattern: str, slots: Mapping[str, Sequence[str]], share: int) -> 
     names = _SLOT.findall(pattern)
     pieces = _SLOT.split(pattern)[::2]
     total = math.prod(len(slots[name]) for name in names)
-    # A stride coprime to the total visits combinations all over before it comes back to one.
+    # A stride coprime to the total visits combinations all over before it comes back to one. The values of
+    # each slot also move on with every step, so that each occurs within a few more sentences than it has values.
     stride = next(s for s in itertools.count(max(1, round(total * 0.618))) if math.gcd(s, total) == 1)
     for nth in range(min(share, total)):
         index = nth if share >= total else (nth * stride) % total
+        turned = 0 if share >= total else nth
         sentence = pieces[0]
         for name, piece in zip(names, pieces[1:], strict=True):
             index, value = divmod(index, len(slots[name]))
-            sentence += slots[name][value] + piece
+            sentence += slots[name][(value + turned) % len(slots[name])] + piece
         yield normalise(sentence)
