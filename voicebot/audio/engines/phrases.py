@@ -203,7 +203,7 @@ def _write_out(pattern: str, slots: Mapping[str, Sequence[str]], share: int) -> 
     pieces = _SLOT.split(pattern)[::2]
     total = math.prod(len(slots[name]) for name in names)
     # A stride coprime to the total visits combinations all over before it comes back to one. The values of
-    # each slot also move on with every step, so that each occurs within a few more sentences than it has values.
+    # each slot also move on with every step, so that each occurs soon.
     stride = next(s for s in itertools.count(max(1, round(total * 0.618))) if math.gcd(s, total) == 1)
     for nth in range(min(share, total)):
         index = nth if share >= total else (nth * stride) % total
