@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class Server:
 
     def signal(self, number: signal.Signals) -> None:
         for pid in postmaster.processes(self.running.data_dir):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # a backend may end between the look and the signal
+                os.kill(pid, number)
 
 
 @pytest.fixture

@@ -79,7 +79,9 @@ async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_place(small:
                 await tx.execute("SELECT pg_sleep(10)")
 
         task = asyncio.create_task(work())
-        await inside.wait()
+        arrived = asyncio.create_task(inside.wait())
+        await asyncio.wait({task, arrived}, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task.exception()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -22,7 +22,7 @@ QUESTIONS = (
 def engine() -> Iterator[SphinxEngine]:
     made = SphinxEngine(None, places=1)
     yield made
-    made._folder.cleanup()  # a host does it by ending
+    made.close()
 
 
 @pytest.mark.parametrize("expects", QUESTIONS, ids=lambda e: f"{e.kind} {e.length or ''}".strip())
