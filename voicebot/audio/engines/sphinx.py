@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -77,8 +79,8 @@ class SphinxEngine:
     def __init__(self, phrases: Path | None = None, *, places: int = MAX_DECODERS) -> None:
         wanted = [*DEFAULT_PHRASES, *(weigh(read_phrases(phrases)) if phrases else ())]
         self._grammars = grammar.all_grammars()
-        self._folder = tempfile.TemporaryDirectory(prefix="voicebot-sphinx-")
-        folder = Path(self._folder.name)
+        folder = Path(tempfile.mkdtemp(prefix="voicebot-sphinx-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         pronunciations = read_dictionary(Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict")))
         pronunciations |= EXTRA_PRONUNCIATIONS
         vocabulary = select((normalise(s) for s in wanted), pronunciations)
