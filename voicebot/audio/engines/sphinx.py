@@ -80,7 +80,7 @@ class SphinxEngine:
         wanted = [*DEFAULT_PHRASES, *(weigh(read_phrases(phrases)) if phrases else ())]
         self._grammars = grammar.all_grammars()
         folder = Path(tempfile.mkdtemp(prefix="voicebot-sphinx-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._forget_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         pronunciations = read_dictionary(Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict")))
         pronunciations |= EXTRA_PRONUNCIATIONS
         vocabulary = select((normalise(s) for s in wanted), pronunciations)
@@ -99,6 +99,10 @@ class SphinxEngine:
         self._lock = threading.Lock()
         self._idle: list[Any] = []
         self._made = 0
+
+    def close(self) -> None:
+        """Deletes dictionary and model: no utterance may be opened afterwards."""
+        self._forget_folder()
 
     def warm_up(self) -> None:
         """Makes the first decoder and runs each of its searches once."""
