@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebot.audio.engines.spoken import WordClock, in_proportion
@@ -43,6 +43,7 @@ def test_a_voice_that_tells_nothing_still_ends_with_every_word():
 texts = st.lists(st.text("abc,.12", min_size=1, max_size=6), min_size=1, max_size=8).map(" ".join)
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 20000), st.integers(0, 5000))
 def test_proportional_times_cover_the_audio(text: str, audio_ms: int, offset_ms: int):
     words = in_proportion(text, audio_ms, offset_ms)
@@ -52,6 +53,7 @@ def test_proportional_times_cover_the_audio(text: str, audio_ms: int, offset_ms:
     assert all(a.end_ms == b.start_ms for a, b in pairwise(words))
 
 
+@settings(deadline=None)
 @given(texts, st.lists(st.tuples(st.integers(-2, 60), st.integers(0, 3000)), max_size=12))
 def test_events_in_any_order_lose_and_double_no_word(text: str, events: list[tuple[int, int]]):
     clock = WordClock(text)
