@@ -154,10 +154,55 @@ class Confidences(Strict):
     answer: float | None = None
 
 
+class Urgency(StrEnum):
+    """How soon somebody must deal with it, as the caller's words sound."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class IntentScore(Strict):
+    """One intent with its calibrated probability, 0..1."""
+
+    intent: str
+    probability: float
+
+
+class MonitorScores(Strict):
+    """What the monitor made of one turn of the caller.
+
+    ``sentiment`` -1 (angry, in despair) to 1 (delighted). ``distress`` and ``out_of_scope``: calibrated
+    probabilities, 0..1. ``guesses``: the likeliest intents, best first.
+    """
+
+    category: str = ""
+    guesses: tuple[IntentScore, ...] = ()
+    urgency: Urgency = Urgency.NORMAL
+    sentiment: float = Field(default=0.0, ge=-1, le=1)
+    distress: float = Field(default=0.0, ge=0, le=1)
+    out_of_scope: float = Field(default=0.0, ge=0, le=1)
+
+
+class Versions(Strict):
+    """What a turn was made with: so that it can be made again, and a change be held responsible."""
+
+    policy: str = ""
+    monitor: str = ""
+    knowledge: str = ""
+    """The embedding's id."""
+    writer: str = ""
+    prompt: str = ""
+
+
 class Decision(Strict):
     """Everything that is settled before commit; what replay and shadow mode compare."""
 
     intent: str
+    category: str = ""
+    scores: MonitorScores | None = None
+    versions: Versions = Versions()
     confidences: Confidences = Confidences()
     tier: int = Field(ge=0, le=3)
     action: Action
