@@ -89,7 +89,7 @@ class LevelEngine:
 
     def warm_up(self) -> None: ...
 
-    def open(self, expects: Expects) -> LevelDecoding:
+    def open(self, expects: Expects, call: str = "") -> LevelDecoding:
         if self.open_now >= self.places:
             raise PlacesTaken(f"{self.places} utterances are being recognised")
         time.sleep(self.slow_open_s)

@@ -63,8 +63,8 @@ class RecognitionEngine(Protocol):
         """Decodes something, so that the first caller does not pay for loading."""
         ...
 
-    def open(self, expects: Expects) -> Decoding:
-        """A place for one utterance.
+    def open(self, expects: Expects, call: str = "") -> Decoding:
+        """A place for one utterance of ``call``; what an engine learns of a line stays with that call.
 
         Raises:
             PlacesTaken: all are in use.
@@ -126,7 +126,7 @@ class HostedTranscriber:
         Raises:
             PlacesTaken: the engine or the line in front of it is full.
         """
-        opening = asyncio.ensure_future(self._workshop.run(self._engine.open, expects))
+        opening = asyncio.ensure_future(self._workshop.run(self._engine.open, expects, call))
         try:
             decoding = await asyncio.shield(opening)
         except asyncio.CancelledError:

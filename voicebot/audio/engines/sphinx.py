@@ -14,7 +14,8 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 FREE_SEARCH = "free"
 MAX_DECODERS = 32
-"""Utterances at once in one host; a digit utterance costs 0.02 of a core, a free one 0.05."""
+"""Utterances at once in one host; while one speaks, a digit answer costs 0.07 of a core, free speech 0.04."""
 
 EXTRA_PRONUNCIATIONS = {"postcode": ["P OW S T K OW D"], "refunded": ["R IY F AH N D IH D"]}
 """Words of the telephone that the dictionary lacks, in its phones."""
@@ -54,6 +55,13 @@ without any of them 62 ("six" was heard as "eight")."""
 
 WORD_PENALTY = 0.01
 """Word insertion probability for grammars; PocketSphinx's 0.65 hears digits that nobody said."""
+
+TELEPHONE_MEAN = "50.8,-1.7,2.5,6.6,2.8,-6.6,-3.5,-3.3,-6.9,2.4,-4.5,1.8,-1.4"
+"""Cepstral mean of upsampled telephone speech, over 96 numbers in 8 voices. Of 128 other numbers, each as the
+first of its call, 95 come out whole with it and 77 with PocketSphinx's own, which is of wide-band speech."""
+
+LINES_KEPT = 1000
+"""Calls whose line is remembered; 80 bytes each."""
 
 MAX_READINGS = 15
 MAX_ALTERNATIVES = 4
@@ -95,6 +103,7 @@ class SphinxEngine:
         build_language_model(sentences, self._model)
         self.model = f"en-us, {len(set(sentences))} sentences, {len(words)} words"
         self.notes = tuple(f"not in the dictionary, cannot be heard: {w}" for w in vocabulary.unknown)
+        self._lines = LineMeans()
         self._places = places
         self._lock = threading.Lock()
         self._idle: list[Any] = []
@@ -113,7 +122,7 @@ class SphinxEngine:
             decoding.finish()
             decoding.close()
 
-    def open(self, expects: Expects) -> SphinxDecoding:
+    def open(self, expects: Expects, call: str = "") -> SphinxDecoding:
         """See ``RecognitionEngine.open``."""
         with self._lock:
             decoder = self._idle.pop() if self._idle else None
@@ -129,7 +138,7 @@ class SphinxEngine:
                     self._made -= 1
                 raise
         try:
-            return SphinxDecoding(decoder, _search_for(decoder, expects), self._give_back)
+            return SphinxDecoding(decoder, _search_for(decoder, expects), self._give_back, self._lines, call)
         except BaseException:
             self._give_back(decoder)
             raise
@@ -162,8 +171,12 @@ class SphinxEngine:
 class SphinxDecoding:
     """See ``Decoding``."""
 
-    def __init__(self, decoder: Any, search: str, give_back: Any) -> None:
+    def __init__(
+        self, decoder: Any, search: str, give_back: Callable[[Any], None], lines: LineMeans, call: str
+    ) -> None:
         self._decoder = decoder
+        self._lines = lines
+        self._call = call
         self._give_back = give_back
         self._upsampler = Upsampler()
         self._samples = 0
@@ -171,6 +184,8 @@ class SphinxDecoding:
         self._free = search == FREE_SEARCH
         self._ended = False
         decoder.activate_search(search)
+        decoder.start_stream()  # forgets the noise of whoever had it before, as set_cmn the line
+        decoder.set_cmn(lines.of(call))
         decoder.start_utt()
 
     def feed(self, pcm16_8k: bytes) -> Transcript | None:
@@ -197,13 +212,15 @@ class SphinxDecoding:
         self._end()
         text = self._text()
         words = self._words(judged=self._free)
+        if words:
+            self._lines.learn(self._call, self._decoder.get_cmn(False))
         sure = [word.confidence for word in words if word.confidence is not None]
         return Transcript(
             text,
             final=True,
             words=words,
             confidence=sum(sure) / len(sure) if sure else None,
-            alternatives=self._alternatives(text) if self._free else (),
+            alternatives=self._alternatives(text) if self._free and text else (),
             audio_ms=self._audio_ms(),
         )
 
@@ -236,11 +253,46 @@ class SphinxDecoding:
     def _alternatives(self, text: str) -> tuple[str, ...]:
         readings = itertools.islice(self._decoder.nbest() or (), MAX_READINGS)
         texts = [str(r.hypstr) for r in readings if r is not None]
-        others = dict.fromkeys(t for t in texts if t and t != text)
+        others = dict.fromkeys(t for t in texts if t and t != text and not _stutters(t))
         return tuple(others)[:MAX_ALTERNATIVES]
 
     def _audio_ms(self) -> int:
         return self._samples * 1000 // 8000
+
+
+def _stutters(text: str) -> bool:
+    """A word three times running, digits aside: an artefact of the lattice, nobody's words."""
+    words = text.split()
+    threes = zip(words, words[1:], words[2:], strict=False)
+    return any(a == b == c and a not in grammar.DIGITS for a, b, c in threes)
+
+
+class LineMeans:
+    """The cepstral mean of each call's line, which the decoder subtracts; from one utterance to the next.
+
+    A decoder keeps its own from whoever had it before, so that what one caller says would depend on
+    another. Kept per call instead, for the last ``LINES_KEPT`` calls, and only from utterances in which
+    something was heard.
+    """
+
+    def __init__(self) -> None:
+        self._means: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, call: str) -> str:
+        """The mean to begin with."""
+        with self._lock:
+            return self._means.get(call, TELEPHONE_MEAN)
+
+    def learn(self, call: str, mean: str) -> None:
+        """What the line sounded like at the end of an utterance; a call without a name is not kept."""
+        if not call:
+            return
+        with self._lock:
+            self._means[call] = mean
+            self._means.move_to_end(call)
+            if len(self._means) > LINES_KEPT:
+                self._means.popitem(last=False)
 
 
 class Upsampler:
