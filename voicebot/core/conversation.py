@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
@@ -95,7 +95,54 @@ class NotHeard(Strict):
     reason: HearingFailure
 
 
-TurnInput = Annotated[CallStarted | Utterance | Keys | Silence | NotHeard, Field(discriminator="kind")]
+class LateResult(Strict):
+    """What a slow tool said after its turn was committed. ``task``: the name its turn gave it (``task_...``).
+
+    One of ``result`` and ``error`` is set.
+    """
+
+    kind: Literal["late_result"] = "late_result"
+    task: str = Field(min_length=1)
+    tool: str
+    arguments: dict[str, Any]
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    duration_ms: float = 0.0
+
+
+class AgentDecision(Strict):
+    """What a person decided about words that wait for approval.
+
+    ``text`` is the person's own wording and goes with ``edit`` only. ``agent`` is an id, not a name.
+    """
+
+    kind: Literal["agent_decision"] = "agent_decision"
+    draft: str = Field(pattern=r"^dr_[0-9a-f]{32}$")
+    verdict: Literal["approve", "edit", "reject"]
+    agent: str = Field(min_length=1)
+    text: str | None = Field(default=None, max_length=2000)
+
+    @model_validator(mode="after")
+    def _worded(self) -> Self:
+        if (self.verdict == "edit") != bool(self.text and self.text.strip()):
+            raise ValueError("`text` is given exactly when the verdict is `edit`")
+        return self
+
+
+class Timer(Strict):
+    """Time has come for something that was waited for: ``about`` names it (a draft's or task's id)."""
+
+    kind: Literal["timer"] = "timer"
+    about: str = Field(min_length=1)
+
+
+TurnInput = Annotated[
+    CallStarted | Utterance | Keys | Silence | NotHeard | LateResult | AgentDecision | Timer,
+    Field(discriminator="kind"),
+]
+
+BY_CALLER = frozenset({"utterance", "keys", "not_heard", "silence"})
+"""Kinds of input that come from the caller: what they did, or did not do."""
 
 
 # --- what is decided ------------------------------------------------------------------
@@ -137,7 +184,10 @@ class Source(Strict):
 
 
 class ToolRead(Strict):
-    """One tool call of a plan: name, arguments, structured result (or the error)."""
+    """One tool call or act of a turn: name, arguments, structured result (or the error).
+
+    Neither is set while a slow tool is still at work, and in the plan of an act that is not done yet.
+    """
 
     tool: str
     arguments: dict[str, Any]
@@ -213,6 +263,8 @@ class Decision(Strict):
     sources: tuple[Source, ...] = ()
     tools: tuple[ToolRead, ...] = ()
     trigger: str | None = None
+    owner: str | None = None
+    """The team that has to deal with it, where the turn promises or routes something."""
 
 
 class Clause(Strict):
@@ -253,13 +305,14 @@ class Event(Strict):
     """A fact about a conversation (CloudEvents core attributes plus ours).
 
     ``type`` is dotted and lower case, e.g. ``turn.committed``. ``seq`` orders events of
-    one database; it is None until stored.
+    one database; it is None until stored. ``transaction_id`` is that of the turn it belongs to.
     """
 
     id: str
     type: str
     conversation_id: str
     turn: int | None = None
+    transaction_id: str | None = None
     time: datetime
     data: dict[str, Any]
     seq: int | None = None

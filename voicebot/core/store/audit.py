@@ -33,12 +33,13 @@ async def record(
     facts: dict[str, Any],
     conversation_id: str | None = None,
     turn: int | None = None,
+    transaction_id: str | None = None,
 ) -> None:
     """Something was done: ``action`` (``switch.off``) by ``actor`` (``bot``, ``cli``, an agent's id)."""
     await tx.execute(
-        "INSERT INTO audit (kind, what, actor, facts, conversation_id, turn)"
-        " VALUES ('action', %s, %s, %s, %s, %s)",
-        (action, actor, Jsonb(facts), conversation_id, turn),
+        "INSERT INTO audit (kind, what, actor, facts, conversation_id, turn, transaction_id)"
+        " VALUES ('action', %s, %s, %s, %s, %s, %s)",
+        (action, actor, Jsonb(facts), conversation_id, turn, transaction_id),
     )
 
 
@@ -75,9 +76,11 @@ async def access(
 async def records(
     tx: Transaction, *, conversation_id: str | None = None, limit: int = 200
 ) -> list[dict[str, Any]]:
-    """The newest audit rows first: ``seq, kind, what, actor, reason, facts, conversation_id, turn, at``."""
+    """The newest audit rows first: ``seq, kind, what, actor, reason, facts, conversation_id, turn,
+    transaction_id, at``.
+    """
     cursor = await tx.execute(
-        "SELECT seq, kind, what, actor, reason, facts, conversation_id, turn, at FROM audit"
+        "SELECT seq, kind, what, actor, reason, facts, conversation_id, turn, transaction_id, at FROM audit"
         " WHERE %(conversation)s::text IS NULL OR conversation_id = %(conversation)s"
         " ORDER BY seq DESC LIMIT %(limit)s",
         {"conversation": conversation_id, "limit": limit},

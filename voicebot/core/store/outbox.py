@@ -29,7 +29,9 @@ POLL_S = 0.5
 """Only a fallback, and for other processes' events: our own are poked."""
 BATCH = 200
 
-_EVENT = "e.seq, e.id, e.type, e.conversation_id, e.turn, e.subject_id, e.time, e.sealed_data"
+_EVENT = (
+    "e.seq, e.id, e.type, e.conversation_id, e.turn, e.transaction_id, e.subject_id, e.time, e.sealed_data"
+)
 
 
 async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) -> int:
@@ -51,13 +53,14 @@ async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) 
         raise LookupError(f"no conversation {event.conversation_id}")
     cipher = await keys.cipher(tx, subject_id)
     cursor = await tx.execute(
-        "INSERT INTO events (id, type, conversation_id, turn, subject_id, time, sealed_data)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING seq",
+        "INSERT INTO events (id, type, conversation_id, turn, transaction_id, subject_id, time, sealed_data)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING seq",
         (
             event.id,
             event.type,
             event.conversation_id,
             event.turn,
+            event.transaction_id,
             subject_id,
             event.time,
             cipher.seal_json(event.data, f"event:{event.id}"),
@@ -182,6 +185,7 @@ def _opened(keys: KeyRing, row: dict[str, Any]) -> Event:
         type=row["type"],
         conversation_id=row["conversation_id"],
         turn=row["turn"],
+        transaction_id=row["transaction_id"],
         time=row["time"],
         data=cipher.open_json(row["sealed_data"], f"event:{row['id']}"),
         seq=row["seq"],
