@@ -228,6 +228,13 @@ def test_a_host_gets_no_secret_but_its_own_services_keys(spec: EngineSpec, keys:
     assert given["OMP_NUM_THREADS"] == "1"
 
 
+def test_a_host_fetches_from_the_mirror_of_the_settings_wherever_they_were_read() -> None:
+    spec = EngineSpec("tts", "piper", "en_US-amy-low")
+    assert "VOICEBOT_MODELS_MIRROR" not in environment_of(spec, ENVIRON)
+    given = environment_of(spec, ENVIRON, "https://hub.example")
+    assert given["VOICEBOT_MODELS_MIRROR"] == "https://hub.example"
+
+
 def test_restarts_back_off_and_downloads_get_time() -> None:
     policy = WatchPolicy(backoff_s=(0.0, 1.0, 5.0))
     assert [policy.pause_s(n) for n in (1, 2, 3, 4, 99)] == [0.0, 1.0, 5.0, 5.0, 5.0]

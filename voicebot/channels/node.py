@@ -15,6 +15,7 @@ class NodeState:
         accepting: False while draining; calls under way go on.
         off: the bot as a whole is switched off (``voicebot off``); callers go to a person.
         calls: media sessions that run here now.
+        crowded: the recogniser that all nodes share has no room for another caller.
     """
 
     node_id: str
@@ -22,8 +23,9 @@ class NodeState:
     accepting: bool = True
     off: bool = False
     calls: int = 0
+    crowded: bool = False
 
     @property
     def full(self) -> bool:
         """No room for another call."""
-        return self.calls >= self.max_calls
+        return self.crowded or self.calls >= self.max_calls

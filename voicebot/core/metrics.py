@@ -17,6 +17,7 @@ turn_latency_s = Histogram(
 )
 barge_ins = Counter("voicebot_barge_ins_total", "Answers cut by the caller")
 not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by reason", ["reason"])
+engine_load = Gauge("voicebot_engine_load", "Busy share of an engine's threads, 0..1", ["engine"])
 engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 turns_to_person = Counter("voicebot_turns_to_person_total", "Turns that failed to a person", ["reason"])

@@ -38,6 +38,7 @@ from voicebot.dialogue.state import new_state
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.boot import NodeBoot
+from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.lag import watch_loop_lag
 
 log = structlog.get_logger(__name__)
@@ -150,6 +151,7 @@ class NodeApp:
             watch_loop_lag,
             self._watch_switches,
             services.keep_leases,
+            lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
         ):
             self._keep(stack, work)

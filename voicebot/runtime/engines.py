@@ -20,6 +20,7 @@ def engine_hosts(settings: Settings, choice: EngineChoice, sockets: Path) -> Eng
         sockets,
         phrases=settings.deployment / "business" / "phrases.yaml",
         models=models_dir(settings),
+        mirror=settings.models_mirror,
     )
 
 

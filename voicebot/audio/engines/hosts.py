@@ -91,6 +91,7 @@ class EngineHosts:
         socket_dir: for their sockets; a short one of our own is used when its path is too long for Linux.
         phrases: the deployment's phrases file.
         models: where a model that is asked for by name is kept.
+        mirror: the hub that it is fetched from, when not the usual one.
         policy: when a host counts as dead.
     """
 
@@ -101,6 +102,7 @@ class EngineHosts:
         *,
         phrases: Path | None = None,
         models: Path | None = None,
+        mirror: str | None = None,
         policy: WatchPolicy | None = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -116,7 +118,7 @@ class EngineHosts:
             arguments = ["--phrases", str(phrases)] if phrases and spec.kind == "sphinx" else []
             arguments += ["--language", spec.language] if spec.kind in {"whisper", "pipecat"} else []
             arguments += ["--models", str(models)] if models else []
-            self._hosts[spec.role] = _Host(spec, path, arguments, policy or WatchPolicy(), clock)
+            self._hosts[spec.role] = _Host(spec, path, arguments, mirror, policy or WatchPolicy(), clock)
 
     @property
     def targets(self) -> Targets:
@@ -180,13 +182,20 @@ class _Host:
     """One host's process, past and present."""
 
     def __init__(
-        self, spec: EngineSpec, path: Path, arguments: list[str], policy: WatchPolicy, clock: Clock
+        self,
+        spec: EngineSpec,
+        path: Path,
+        arguments: list[str],
+        mirror: str | None,
+        policy: WatchPolicy,
+        clock: Clock,
     ) -> None:
         self.path = path
         self.serving = False
         self.restarts = 0
         self._spec = spec
         self._arguments = arguments
+        self._mirror = mirror
         self._policy = policy
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
@@ -289,7 +298,7 @@ class _Host:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=environment_of(self._spec, os.environ),
+            env=environment_of(self._spec, os.environ, self._mirror),
             # A terminal's Ctrl-C is for the server, which then stops its hosts in order.
             start_new_session=True,
         )
@@ -337,11 +346,12 @@ class _Host:
         return last if last.startswith("engine ") else f"engine {self._spec.kind} cannot be started: {last}"
 
 
-def environment_of(spec: EngineSpec, environ: Mapping[str, str]) -> dict[str, str]:
+def environment_of(spec: EngineSpec, environ: Mapping[str, str], mirror: str | None = None) -> dict[str, str]:
     """The environment of a host: without the server's secrets, and without anybody's keys but its own.
 
     A cloud service's host keeps the names that begin with the service's (``DEEPGRAM_API_KEY``); a service of
-    one's own (``MODULE:CLASS``) keeps every key, since nobody knows which it needs.
+    one's own (``MODULE:CLASS``) keeps every key, since nobody knows which it needs. ``mirror`` comes from the
+    server's settings, which read ``.env`` too.
     """
     cloud = spec.model if spec.kind == "pipecat" and spec.model else ""
     own = "" if ":" in cloud else f"{cloud.partition('.')[0].upper()}_"
@@ -350,6 +360,8 @@ def environment_of(spec: EngineSpec, environ: Mapping[str, str]) -> dict[str, st
         return name not in _OURS and (not _KEY.search(name) or (bool(cloud) and name.startswith(own)))
 
     environment = {name: value for name, value in environ.items() if kept(name)}
+    if mirror is not None:
+        environment["VOICEBOT_MODELS_MIRROR"] = mirror
     # The package may run from a checkout that is not installed.
     root = str(Path(voicebot.__file__).resolve().parent.parent)
     paths = [root, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
