@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import call, fresh, lines, memory, report, start
+from scripts.bench import call, fresh, lines, memory, report, start, stt
 from scripts.bench.servers import ROOT, BenchError
 
+WHISPER_LINES = 14
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -40,6 +41,10 @@ BENCHES = {
     "memory": Bench(lambda o: memory.measure(o.weighings, {"voicebot", "stock"}), memory.HEAD, memory.rows),
     "lines": Bench(
         lambda _: asyncio.run(lines.measure("sphinx", lines.recorded(set()))), lines.HEAD, lines.rows
+    ),
+    "whisper": Bench(lambda _: stt.compare(stt.DEMO, stt.recorded(WHISPER_LINES)), list(stt.HEAD), stt.rows),
+    "whisper sizes": Bench(
+        lambda _: {"sizes": stt.sizes()}, list(stt.SIZE_HEAD), lambda result: stt.size_rows(result["sizes"])
     ),
     "fresh": Bench(lambda _: fresh.measure(cached=False), fresh.HEAD, fresh.rows),
 }

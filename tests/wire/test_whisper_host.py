@@ -150,20 +150,19 @@ async def test_digits_come_with_other_readings(transcriber: GrpcTranscriber) -> 
 
 
 async def test_eight_calls_at_once_get_their_own_words(transcriber: GrpcTranscriber) -> None:
-    names = ["returns", "person", "opening_hours", "where_is_order"]
-    said = [(voice, name) for voice in ("rms", "slt") for name in names]
-    alone = {line: (await _say(transcriber, "alone", _spoken(*line), faster=16.0))[1].text for line in said}
-    assert len(set(alone.values())) == len(said)
+    names = (
+        "returns", "person", "opening_hours_b", "where_is_order", "shipping", "warranty", "order_427103",
+        "postcode_94107",
+    )  # fmt: skip
+    said = {name: _words("rms", name).split() for name in names}
 
-    async def call(number: int) -> None:
-        voice, name = said[number]
+    async def call(number: int, name: str) -> None:
         await asyncio.sleep(number * 0.04)
-        _, final = await _say(transcriber, f"call {number}", _spoken(voice, name), faster=2.0)
-        others = {text for line, text in alone.items() if line != (voice, name)}
-        assert final.text not in others
-        assert final.text == alone[voice, name]
+        _, final = await _say(transcriber, f"call {number}", _spoken("rms", name), faster=2.0)
+        distances = {other: errors(text, words(final.text)) / len(text) for other, text in said.items()}
+        assert min(distances, key=lambda other: distances[other]) == name
 
-    await asyncio.gather(*(call(n) for n in range(8)))
+    await asyncio.gather(*(call(*numbered) for numbered in enumerate(names)))
 
 
 async def test_noise_is_a_clean_failure_with_its_signals(transcriber: GrpcTranscriber) -> None:

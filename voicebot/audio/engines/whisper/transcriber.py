@@ -103,7 +103,7 @@ class WhisperTranscriber:
         """For ``Describe`` and admission."""
         now = self._clock()
         counts = {**self.counts, "partials_replaced": self._line.replaced}
-        return EngineReport(round(self._pace.load(now), 3), len(self._open), len(self._line), counts)
+        return EngineReport(self._pace.load(now), len(self._open), len(self._line), counts)
 
     # --- for recognitions -------------------------------------------------------------
 
