@@ -50,6 +50,7 @@ from voicebot.dialogue.generation.writer import make_generator
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.hearing_back import settle
 from voicebot.dialogue.monitor.monitor import Monitor
+from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.reading import PlanReads, mark_used
 from voicebot.dialogue.state import ConversationState, OpenTurn, Owed
 from voicebot.safety.identity import Gate
@@ -201,9 +202,10 @@ class Orchestrator:
             transaction_id=transaction_id,
         )
         draft = await self._planner.draft(conversation_id, turn, state, turn_input, reads)
-        draft_parts = (*_owed_parts(draft.state, self._deployment.phrases.has), *draft.parts)
-        said = text_of_all(draft_parts, self._deployment.phrases)
-        stream = UtteranceStream(conversation_id, draft_parts, self._deployment.phrases, self._generator)
+        phrases = self._deployment.phrases.on(snapshot.channel)
+        draft_parts = (*_owed_parts(draft.state, phrases.has), *draft.parts)
+        said = text_of_all(draft_parts, phrases)
+        stream = UtteranceStream(conversation_id, draft_parts, phrases, self._generator)
         stream.start()
         self._streams.add(stream)
         return Plan(
@@ -215,7 +217,7 @@ class Orchestrator:
             decision=draft.decision(),
             after=draft.after,
             draft=draft,
-            next_state=self._opened(draft, draft_parts, turn, turn_input, said),
+            next_state=self._opened(draft, draft_parts, turn, turn_input, said, phrases),
             stream=stream,
             said=said,
             personal_reads=reads.personal,
@@ -292,9 +294,9 @@ class Orchestrator:
         turn: int,
         turn_input: TurnInput,
         said: str | None,
+        phrases: Phrases,
     ) -> ConversationState:
         """The state as it is committed: what the words will make true waits in an open turn."""
-        phrases = self._deployment.phrases
         owes = tuple(
             Owed(key=part.owed, text=text_of(part, phrases) or "")
             for part in parts

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from string import Formatter
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from voicebot.core.conversation import Clause, Strict
+from voicebot.core.conversation import Channel, Clause, Strict
 from voicebot.dialogue.generation.clauses import split
 from voicebot.dialogue.generation.spoken import spoken
 
@@ -45,6 +45,7 @@ REQUIRED = frozenset(
         "silence.end",
         "handoff.now",
         "handoff.sorry",
+        "handoff.waiting",
         "handoff.person_needed",
         "end.goodbye",
         "repeat.nothing",
@@ -72,8 +73,13 @@ class Phrases(Strict):
     spoken: dict[str, str | tuple[str, ...]]
     results: dict[str, str] = Field(default_factory=dict[str, str])
     menu: dict[str, str] = Field(default_factory=dict[str, str])
+    channels: dict[Channel, dict[str, str | tuple[str, ...]]] = Field(
+        default_factory=dict[Channel, dict[str, str | tuple[str, ...]]]
+    )
+    """Lines of `spoken` that a channel puts differently; an empty one is left out there."""
     recognition: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Read by the recogniser; kept here so that the whole file has one shape."""
+    _on: dict[Channel, Phrases] = PrivateAttr(default_factory=dict["Channel", "Phrases"])
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -86,7 +92,15 @@ class Phrases(Strict):
         bad = sorted(key for key in self.menu if not re.fullmatch(r"[1-9]", key))
         if bad:
             raise ValueError(f"menu: {bad} cannot be chosen; use keys 1 to 9 (0 is always a person)")
+        for channel, lines in self.channels.items():
+            self._check_channel(channel, lines)
+            whole = {**self.spoken, **lines}
+            self._on[channel] = self.model_copy(update={"spoken": whole, "channels": {}})
         return self
+
+    def on(self, channel: Channel) -> Phrases:
+        """The lines as this channel puts them."""
+        return self._on.get(channel, self)
 
     def text(self, key: str, nth: int = 0, /, **slots: Any) -> str:
         """A line's words. ``nth`` counts how often it was said: each time the next wording, then the last.
@@ -140,6 +154,15 @@ class Phrases(Strict):
     def fallback(self) -> Clause:
         """Said when an answer does not come at all."""
         return Clause(text=self.text("fallback"), fixed=True)
+
+    def _check_channel(self, channel: Channel, lines: Mapping[str, str | tuple[str, ...]]) -> None:
+        for key, put in lines.items():
+            if key not in self.spoken:
+                raise ValueError(f"channels.{channel}.{key}: no such line under `spoken`")
+            known = frozenset().union(*(slots_of(line) for line in self._lines(key)))
+            for line in (put,) if isinstance(put, str) else put:
+                if strange := sorted(slots_of(line) - known):
+                    raise ValueError(f"channels.{channel}.{key}: slots {strange} are not in spoken.{key}")
 
     def _lines(self, key: str) -> tuple[str, ...]:
         lines = self.spoken.get(key)
