@@ -98,3 +98,19 @@ def test_every_example_in_the_document_is_a_script():
 def test_cues_are_compared_as_words():
     assert normal("  What is your Order-Number? It's 6! ") == "what is your order number it's"
     assert unknown_words(["order number", "xyzzyq"]) == {"xyzzyq"}
+
+
+def test_a_line_may_be_somebody_elses() -> None:
+    script = CallScript.model_validate(
+        {"voice": "rms", "steps": [{"say": ["returns", "en-us/returns"]}, {"say": "nobody/returns"}]}
+    )
+    folder = ROOT / "recordings" / "lines"
+    with pytest.raises(ScriptError, match=r"voice 'nobody'; there are .*rms"):
+        load_lines(folder, script)
+    both = script.model_copy(update={"steps": script.steps[:1]})
+    own, other = (load_lines(folder, both)[name] for name in ("returns", "en-us/returns"))
+    assert own.ulaw != other.ulaw
+    assert (own.text, other.text) == (
+        "And how long do I have to send something back?",
+        "What is the return policy?",
+    )

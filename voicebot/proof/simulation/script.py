@@ -111,7 +111,7 @@ class CallScript(_Strict):
     """A whole script."""
 
     voice: str
-    """Folder of the lines."""
+    """Folder of the lines. ``VOICE/LINE`` in a step is somebody else's line: the phone was passed on."""
     steps: tuple[Step, ...] = Field(min_length=1, strict=False)
     answers: tuple[Rule, ...] = Field(default=(), strict=False)
     hears: Phrases = ()
@@ -186,19 +186,23 @@ def load_lines(folder: Path, script: CallScript) -> dict[str, Line]:
         listed = yaml.safe_load((folder / "lines.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError(f"cannot read {folder / 'lines.yaml'}: {error.strerror}") from error
-    texts = {entry["name"]: entry.get("text", "") for entry in listed if entry.get("voice") == script.voice}
-    if not texts:
-        voices = ", ".join(sorted({str(entry.get("voice")) for entry in listed}))
-        raise ScriptError(f"no lines in voice {script.voice!r}; there are {voices}")
+    texts = {(str(e.get("voice")), e["name"]): e.get("text", "") for e in listed}
     lines: dict[str, Line] = {}
-    for name in script.line_names:
-        path = folder / script.voice / f"{name}.wav"
-        if not path.exists():
-            raise ScriptError(
-                f"no line {name!r} in voice {script.voice!r}; there are {', '.join(sorted(texts))}"
-            )
-        try:
-            lines[name] = Line(name=name, text=texts.get(name, name), ulaw=read_wav(path))
-        except ClipError as error:
-            raise ScriptError(str(error)) from error
+    for spoken in script.line_names:
+        voice, _, name = spoken.rpartition("/")
+        lines[spoken] = _line(folder, voice or script.voice, name, spoken, texts)
     return lines
+
+
+def _line(folder: Path, voice: str, name: str, spoken: str, texts: dict[tuple[str, str], str]) -> Line:
+    own = sorted(line for other, line in texts if other == voice)
+    if not own:
+        there = ", ".join(sorted({other for other, _ in texts}))
+        raise ScriptError(f"no lines in voice {voice!r}; there are {there}")
+    path = folder / voice / f"{name}.wav"
+    if not path.exists():
+        raise ScriptError(f"no line {name!r} in voice {voice!r}; there are {', '.join(own)}")
+    try:
+        return Line(name=spoken, text=texts.get((voice, name), name), ulaw=read_wav(path))
+    except ClipError as error:
+        raise ScriptError(str(error)) from error
