@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("/tmp/demo-whisper"), help="speech and checkpoints")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "models" / "demo-whisper")
     parser.add_argument("--sentences", type=int, default=13_000)
-    parser.add_argument("--clips", type=int, default=100_000, help="to train on, repeats included")
+    parser.add_argument("--clips", type=int, default=260_000, help="to train on, repeats included")
     parser.add_argument("--remark", default="", help="about this run, for the card")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()

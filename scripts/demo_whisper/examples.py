@@ -26,7 +26,9 @@ LONGEST_S = 9.6
 FRAMES_IN_BATCH = 3600  # small: steps are what a short run lacks
 BUCKET = 48  # frames; few shapes, since the matrix library prepares anew for each
 STEPS = 6  # of the decoder, likewise
-EASY = 6000  # examples until joined, cut and noise clips come as often as they should
+EASY = 14_000  # examples at first: short whole clips on good lines, until the encoder hears phones at all
+EASY_LONGEST_S = 3.0
+HARDER = 16_000  # examples more until every kind comes as often as it should
 POSITION_S = 0.02
 UNSCORED = -100
 
@@ -114,7 +116,10 @@ class Examples(torch.utils.data.IterableDataset):
         while True:
             if not order:
                 order = self._rng.sample(range(len(self._clips)), len(self._clips))
-            example = self._example(order.pop())
+            number = order.pop()
+            if self._made < EASY and len(self._clips[number].pcm) > EASY_LONGEST_S * RATE:
+                continue
+            example = self._example(number)
             frames = -(-(len(example.mel) + 2) // BUCKET) * BUCKET
             alike = waiting.setdefault(frames, [])
             alike.append(example)
@@ -124,7 +129,7 @@ class Examples(torch.utils.data.IterableDataset):
     def _example(self, number: int) -> Example:
         rng = self._rng
         self._made += 1
-        self._hard = min(1.0, self._made / EASY)
+        self._hard = min(1.0, max(0.0, (self._made - EASY) / HARDER))
         if rng.random() < self._mix.noise * self._hard:
             mel = self._mel(telephone.only_noise(self._noise))
             timed = rng.random() < self._mix.timed
@@ -134,8 +139,8 @@ class Examples(torch.utils.data.IterableDataset):
         utterance = self._utterance(number)
         earlier: list[str] = []
         seconds = len(utterance.pcm) / RATE
-        line = telephone.random_line(self._noise)
-        kind = rng.random() / self._hard
+        line = telephone.random_line(self._noise, self._hard)
+        kind = rng.random() / max(1e-9, self._hard)
         if kind < self._mix.cut_end and seconds > 0.5:
             at = rng.uniform(0.3, seconds - 0.05)
             utterance.pcm = utterance.pcm[: int(at * RATE)]
@@ -151,7 +156,7 @@ class Examples(torch.utils.data.IterableDataset):
             utterance.phones = [(phone, end - at) for phone, end in utterance.phones if end > at + 0.02]
             line = telephone.Line(**{**line.__dict__, "lead_s": rng.choice([0.0, 0.02, 0.1])})
         heard = telephone.through(utterance.pcm, line, self._noise)
-        if rng.random() < 0.05:
+        if rng.random() < 0.05 * self._hard:
             telephone.knock(heard, self._noise)
         words = [
             (word, line.lead_s + start / line.speed, line.lead_s + end / line.speed)
@@ -194,11 +199,12 @@ class Examples(torch.utils.data.IterableDataset):
         rng = self._rng
         frames = len(mel)
         mel += rng.uniform(-0.1, 0.1)
-        for _ in range(rng.randint(0, 2)):
+        masks = 2 if rng.random() < self._hard else 0
+        for _ in range(rng.randint(0, masks)):
             width = rng.randint(1, 8)
             at = rng.randrange(MELS - width)
             mel[:, at : at + width] = mel.mean()
-        for _ in range(rng.randint(0, 2)):
+        for _ in range(rng.randint(0, masks)):
             width = min(frames // 4, rng.randint(1, 12))
             if width:
                 at = rng.randrange(frames - width)

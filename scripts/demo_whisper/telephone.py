@@ -26,16 +26,16 @@ class Line:
     clip: float = 1.0
 
 
-def random_line(rng: np.random.Generator) -> Line:
-    """Lines as various as a small model can bear."""
+def random_line(rng: np.random.Generator, hard: float = 1.0) -> Line:
+    """Lines as various as a small model can bear; `hard` 0 (a good line) to 1."""
     return Line(
-        speed=rng.uniform(0.88, 1.14),
-        snr_db=None if rng.random() < 0.15 else rng.uniform(6, 40),
+        speed=rng.uniform(1 - 0.12 * hard, 1 + 0.14 * hard),
+        snr_db=None if rng.random() < 0.15 else rng.uniform(24 - 18 * hard, 40),
         noise=str(rng.choice(NOISES)),
         level_db=rng.uniform(-34, -14),
         lead_s=float(rng.choice([0.02, 0.1, 0.2, 0.3, 0.6]) * rng.uniform(0.5, 1.2)),
         trail_s=float(rng.choice([0.0, 0.06, 0.15, 0.4, 0.8]) * rng.uniform(0.3, 1.2)),
-        clip=rng.uniform(0.15, 0.6) if rng.random() < 0.04 else 1.0,
+        clip=rng.uniform(0.15, 0.6) if rng.random() < 0.04 * hard else 1.0,
     )
 
 
