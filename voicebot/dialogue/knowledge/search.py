@@ -41,9 +41,9 @@ SELECT c.article_id, c.position, c.heading, c.body, a.title, a.version, a.intent
        ts_rank_cd('{0.1, 0.2, 0.6, 1.0}', c.words, q.query, 1) AS rank,
        ARRAY(SELECT w FROM unnest(%(lexemes)s::text[]) AS w WHERE c.words @@ w::tsquery) AS found
 FROM chunks c
-JOIN articles a ON a.id = c.article_id,
+JOIN articles a ON a.id = c.article_id AND a.version = c.version,
      (SELECT array_to_string(%(lexemes)s::text[], ' | ')::tsquery AS query) q
-WHERE (a.intents && %(intents)s OR c.words @@ q.query)
+WHERE c.current AND (a.intents && %(intents)s OR c.words @@ q.query)
 ORDER BY first DESC, tagged DESC, rank DESC, c.article_id, c.position
 LIMIT %(limit)s
 """
@@ -99,7 +99,7 @@ def grounding(found: Sequence[str], weights: dict[str, float], *, start: float =
 async def _weights(tx: Transaction, question: str) -> tuple[list[str], dict[str, float]]:
     words = " ".join(word for word in words_of(question) if word != NUMBER and word not in _CHATTER)
     cursor = await tx.execute(
-        "SELECT l.lexeme, coalesce(w.chunks, 0) AS chunks, (SELECT count(*) FROM chunks) AS total"
+        "SELECT l.lexeme, coalesce(w.chunks, 0) AS chunks, (SELECT k.chunks FROM knowledge k) AS total"
         " FROM unnest(to_tsvector('english', %s)) AS l LEFT JOIN chunk_words w ON w.word = l.lexeme"
         " ORDER BY l.lexeme",
         (words,),

@@ -1,0 +1,76 @@
+"""What turns a text into a vector: the face of every embedding, and the choice among them.
+
+    embedding = choose_embedding(settings.embedding, folder / "models")
+    vectors = await asyncio.to_thread(embedding.embed, ["can i send it back"])
+
+Two need no model hub: `lsa` (fitted on the deployment's own articles, arrays in ``models/``) and `minilm`
+(weights out of an optional package, run with numpy). What each finds and costs stands in docs/knowledge.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+
+class EmbeddingError(Exception):
+    """An embedding cannot be used; the message says which, and what to run."""
+
+
+class EmbeddingMismatch(EmbeddingError):
+    """The stored vectors were made by another embedding than the one that would ask them."""
+
+    def __init__(self, stored: str | None, ours: str) -> None:
+        held = f"vectors of {stored}" if stored else "articles without vectors"
+        super().__init__(
+            f"the database holds {held}, this server embeds with {ours}: run `voicebot kb ingest` to make "
+            "the vectors anew (or set VOICEBOT_EMBEDDING to what they were made with), then start again"
+        )
+        self.stored = stored
+        self.ours = ours
+
+
+class Embedding(Protocol):
+    """Maps texts to vectors of length one. Immutable; any thread may call it, never the event loop."""
+
+    id: str
+    """Kind and digest of the weights, e.g. ``lsa-64-1f0c33b2``: stored with every vector it made."""
+    dimensions: int
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row per text, shape (texts, dimensions); a text without a known word is a row of zeros."""
+        ...
+
+
+def choose_embedding(setting: str, models: Path) -> Embedding:
+    """The embedding that ``VOICEBOT_EMBEDDING`` names: ``auto``, ``lsa`` or ``minilm``.
+
+    ``auto`` is MiniLM where its package is installed, else LSA.
+
+    Raises:
+        EmbeddingError: it is not there; the message says how to get it.
+    """
+    from voicebot.dialogue.knowledge.lsa import LsaEmbedding
+    from voicebot.dialogue.knowledge.minilm import MiniLm
+
+    match setting:
+        case "lsa":
+            return LsaEmbedding.load(models)
+        case "minilm":
+            return MiniLm.load()
+        case "auto":
+            return MiniLm.load() if MiniLm.installed() else LsaEmbedding.load(models)
+        case _:
+            raise EmbeddingError(f"VOICEBOT_EMBEDDING is {setting!r}, but is one of auto, lsa, minilm")
+
+
+def unit(rows: NDArray[np.floating]) -> Vectors:
+    """The rows at length one; rows of zeros stay so."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
