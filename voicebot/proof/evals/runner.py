@@ -1,0 +1,265 @@
+"""Holds the golden conversations, several at a time, and says what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from voicebot.core.settings import Settings
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.orchestrator import Orchestrator
+from voicebot.handoff.desk import StoredHandoffs
+from voicebot.proof.evals.compare import Difference, differences
+from voicebot.proof.evals.conversation import Conversation, Expect, Turn
+from voicebot.proof.evals.facts import Known
+from voicebot.proof.evals.got import Got
+from voicebot.proof.evals.reading import Golden, GoldenSet, held
+from voicebot.proof.evals.records import Failed, RunRecord, new_id
+from voicebot.proof.evals.standing import Standing
+from voicebot.proof.evals.talk import Talk
+from voicebot.proof.evals.versions import versions_of
+
+AT_ONCE = 4
+"""Conversations in flight: while one waits for Postgres another one plans."""
+_NOTHING = Expect()
+
+
+@dataclass(frozen=True)
+class HeldTurn:
+    """A turn as it went. ``got`` is None when it failed; then the conversation ends there."""
+
+    turn: Turn
+    line: int
+    got: Got | None
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldConversation:
+    """A conversation as it went, once (for one of its ways)."""
+
+    name: str
+    golden: Golden
+    turns: tuple[HeldTurn, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing differs."""
+        return not any(turn.differences for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and its record."""
+
+    held: tuple[HeldConversation, ...]
+    record: RunRecord
+
+    def by_tag(self) -> dict[str, tuple[int, int]]:
+        """For each tag: conversations that passed, conversations."""
+        tags = sorted({tag for each in self.held for tag in each.golden.tags})
+        return {
+            tag: (
+                sum(each.ok for each in self.held if tag in each.golden.tags),
+                sum(tag in each.golden.tags for each in self.held),
+            )
+            for tag in tags
+        }
+
+
+class NothingChosen(Exception):
+    """No conversation has such a name, file or tag; the message names what there is."""
+
+
+@dataclass
+class _Kit:
+    """What the conversations of a run share."""
+
+    database: Database
+    keys: KeyRing
+    orchestrator: Orchestrator
+    standing: Standing
+    known: Known
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+
+def chosen(golden: GoldenSet, only: str | None) -> tuple[tuple[str, Golden, Conversation], ...]:
+    """The conversations to hold, one for each way, by a pattern of name, file or tag.
+
+    Raises:
+        NothingChosen: the pattern fits none.
+    """
+    every = [(name, g, made) for g in golden.conversations for name, made in held(g)]
+    if only is None:
+        return tuple(every)
+    found = tuple(
+        (name, g, made)
+        for name, g, made in every
+        if any(fnmatchcase(label, only) for label in (name, g.conversation.name, g.file, *g.tags))
+    )
+    if not found:
+        files = sorted({g.file for g in golden.conversations})
+        tags = sorted({tag for g in golden.conversations for tag in g.tags})
+        raise NothingChosen(
+            f"no golden conversation has the name, file or tag {only!r}; files: {', '.join(files)}; "
+            f"tags: {', '.join(tags)}; names may hold * and ?"
+        )
+    return found
+
+
+async def run_set(
+    golden: GoldenSet,
+    *,
+    url: str,
+    deployment: Deployment,
+    settings: Settings,
+    only: str | None = None,
+    done: Callable[[HeldConversation], None] = lambda _: None,
+) -> Run:
+    """Holds them on a database that `scratch.prepare` made ready.
+
+    Args:
+        golden: what to hold.
+        url: the database.
+        deployment: the business under test.
+        settings: who writes free answers.
+        only: a pattern of name, file or tag.
+        done: called as each conversation ends, in any order.
+
+    Raises:
+        NothingChosen: ``only`` fits none.
+        DatabaseDown: Postgres does not answer.
+        SettingsError: the language model cannot be used as configured.
+    """
+    conversations = chosen(golden, only)
+    began = time.monotonic()
+    keys = KeyRing(secrets.token_bytes(32))
+    database = await Database.open(url, max_size=2 * AT_ONCE)
+    try:
+        orchestrator = await Orchestrator.create(
+            database=database,
+            keys=keys,
+            deployment=deployment,
+            settings=settings,
+            handoffs=StoredHandoffs.of(keys, deployment.folder),
+        )
+        try:
+            kit = _Kit(database, keys, orchestrator, _standing(golden, deployment), _known(deployment))
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_hold(kit, nth, name, g, made, done))
+                    for nth, (name, g, made) in enumerate(conversations)
+                ]
+        finally:
+            await orchestrator.close()
+    finally:
+        await database.close()
+    every = tuple(task.result() for task in tasks)
+    versions = versions_of(deployment, writer=settings.llm, golden=golden.folder)
+    record = RunRecord(
+        id=new_id(),
+        at=datetime.now(UTC),
+        seconds=round(time.monotonic() - began, 2),
+        versions=versions,
+        whole=only is None,
+        conversations=len(every),
+        passed=sum(each.ok for each in every),
+        turns=sum(len(each.turns) for each in every),
+        failed=_failed(every),
+    )
+    return Run(every, record)
+
+
+async def _hold(
+    kit: _Kit,
+    nth: int,
+    name: str,
+    golden: Golden,
+    conversation: Conversation,
+    done: Callable[[HeldConversation], None],
+) -> HeldConversation:
+    """One conversation, turn by turn."""
+    async with kit.slots:
+        phone = conversation.phone or f"+1303555{nth:04d}"
+        talk, known = Talk(kit.database, kit.keys, kit.orchestrator, phone), kit.known.copy()
+        turns: list[HeldTurn] = []
+        before: str | None = None
+        if conversation.turns[0].contact is None:
+            before = (await talk.contact(conversation.channel)).said
+        for turn, line in zip(conversation.turns, golden.lines, strict=True):
+            went = await _turn(kit.standing, talk, known, turn, line, before)
+            turns.append(went)
+            if went.got is None:
+                break
+            before = went.got.said
+        ended = HeldConversation(name, golden, tuple(turns))
+        done(ended)
+        return ended
+
+
+async def _turn(
+    standing: Standing, talk: Talk, known: Known, turn: Turn, line: int, before: str | None
+) -> HeldTurn:
+    known.add(turn.caller or turn.keys or "")
+    for alternative in turn.alternatives:
+        known.add(alternative)
+    try:
+        got = await talk.turn(turn)
+    except Exception as error:  # a caller would be left silent: that is the finding
+        what = f"{type(error).__name__}: {error}"
+        failed = Difference(field="error", expected="an answer", got=what)
+        return HeldTurn(turn, line, None, (failed,))
+    for read in got.tools:
+        known.add_result(read.result or {})
+    expect = turn.expect or _NOTHING
+    found = (*differences(expect, got, before), *standing.differences(expect, got, known))
+    return HeldTurn(turn, line, got, found)
+
+
+def _standing(golden: GoldenSet, deployment: Deployment) -> Standing:
+    tools = deployment.tools
+    personal = frozenset(name for name in tools.names if tools.get(name).needs_identity)
+    return Standing(rules=golden.rules, personal_tools=personal)
+
+
+def _known(deployment: Deployment) -> Known:
+    """The facts that may be said to anybody: approved phrases and articles."""
+    phrases = deployment.phrases.model_dump(exclude={"recognition"})
+    known = Known(_texts(phrases))
+    for path in sorted((deployment.folder / "business" / "knowledge").rglob("*.md")):
+        known.add(path.read_text(encoding="utf-8"))
+    return known
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a nested value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+
+
+def _failed(every: Sequence[HeldConversation]) -> tuple[Failed, ...]:
+    return tuple(
+        Failed(
+            conversation=each.name,
+            file=each.golden.file,
+            line=turn.line,
+            turn=nth,
+            differences=turn.differences,
+        )
+        for each in every
+        for nth, turn in enumerate(each.turns, start=1)
+        if turn.differences
+    )

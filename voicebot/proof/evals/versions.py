@@ -1,0 +1,70 @@
+"""What a run was a run of: digests of everything that can change an answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from voicebot import __version__
+from voicebot.core.conversation import Strict
+from voicebot.dialogue.deployment import Deployment
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+class SetVersions(Strict):
+    """Versions of one run. Two runs with equal versions are runs of the same thing."""
+
+    voicebot: str
+    """Release and digest of the package's code."""
+    policy: str
+    monitor: str
+    """Of the trained weights and the intents."""
+    knowledge: str
+    """Of the articles."""
+    prompt: str
+    phrases: str
+    tools: str
+    shop: str
+    writer: str
+    golden: str
+    """Of the conversations themselves."""
+
+
+def versions_of(deployment: Deployment, *, writer: str, golden: Path) -> SetVersions:
+    """The versions in force.
+
+    Args:
+        deployment: as it is loaded.
+        writer: who writes free answers (``grounded``, ``openai:MODEL``, ...).
+        golden: the folder of the conversations.
+    """
+    folder = deployment.folder
+    business = folder / "business"
+    return SetVersions(
+        voicebot=f"{__version__} {_digest(_PACKAGE, _PACKAGE.rglob('*.py'))}",
+        policy=f"{deployment.policy.version} {_digest(business, business.glob('policy*.yaml'))}",
+        monitor=_digest(folder, [business / "intents.yaml", *_weights(folder / "models")]),
+        knowledge=_digest(business, (business / "knowledge").rglob("*.md")),
+        prompt=_digest(business, (business / "prompts").rglob("*")),
+        phrases=_digest(business, [business / "phrases.yaml", business / "handoff.yaml"]),
+        tools=_digest(folder, (folder / "tools").rglob("*.py")),
+        shop=_digest(business, (business / "shop").rglob("*.*")),
+        writer=writer,
+        golden=_digest(golden, golden.glob("*.yaml")),
+    )
+
+
+def _weights(models: Path) -> Iterable[Path]:
+    """What scripts here trained to read a caller's words; speech models do not change an answer to text."""
+    return [path for path in models.glob("*") if path.stem.split(".")[0] in {"intents", "monitor"}]
+
+
+def _digest(root: Path, paths: Iterable[Path]) -> str:
+    """Twelve hex digits of names and contents; files that are missing are left out."""
+    made = hashlib.sha256()
+    for path in sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts):
+        made.update(str(path.relative_to(root)).encode() + b"\0")
+        made.update(hashlib.sha256(path.read_bytes()).digest())
+    return made.hexdigest()[:12]

@@ -1,0 +1,129 @@
+"""``voicebot eval``: what the bot must do, held against what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from voicebot.core.settings import Settings
+    from voicebot.proof.evals.reading import GoldenSet
+    from voicebot.proof.evals.runner import HeldConversation, Run
+
+commands = typer.Typer(help="What the bot must do: golden conversations.", no_args_is_help=True)
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@commands.callback()
+def _group() -> None:
+    """Keeps `golden` a command of its own while it is the only one."""
+
+
+@commands.command("golden")
+def golden(
+    deployment: Annotated[Path | None, typer.Option(help="folder with business/golden/")] = None,
+    only: Annotated[str | None, typer.Option(help="a name, file or tag; * and ? stand for letters")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for machines: one JSON document")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="write what came into the files, to be read as a diff")
+    ] = False,
+) -> None:
+    """Hold the golden conversations with the bot as it is; exit status 1 if anything differs.
+
+    Runs on a database of its own and stores a record of the run, with the versions it was a run of, in the
+    data directory.
+    """
+    with _says_why():
+        _golden(deployment, only, as_json=as_json, update=update)
+
+
+def _golden(deployment: Path | None, only: str | None, *, as_json: bool, update: bool) -> None:
+    from voicebot.core.settings import load_settings
+    from voicebot.core.telemetry import configure_logging
+    from voicebot.proof.evals.reading import read_set
+    from voicebot.proof.evals.records import save
+    from voicebot.proof.evals.show import show_conversation, show_summary
+    from voicebot.proof.evals.update import update as write
+
+    configure_logging("eval")
+    logging.getLogger().setLevel(logging.WARNING)
+    settings = load_settings(deployment=str(deployment) if deployment else None)
+    golden_set = read_set(settings.deployment / "business" / "golden")
+
+    def shown(held: HeldConversation) -> None:
+        if not as_json:
+            show_conversation(held, out)
+
+    run = asyncio.run(_run(golden_set, settings, only, shown))
+    path = save(settings.data_dir, run.record)
+    written = write(golden_set.folder, run.held) if update else ()
+    if as_json:
+        print(_document(run, path))  # noqa: T201  # the answer
+    else:
+        show_summary(run, out)
+        out.print(f"record: {path}", markup=False)
+        for line in written:
+            out.print(f"updated {line}", markup=False, style="yellow")
+    raise typer.Exit(0 if run.record.ok else 1)
+
+
+async def _run(
+    golden_set: GoldenSet, settings: Settings, only: str | None, shown: Callable[[HeldConversation], None]
+) -> Run:
+    from voicebot.dialogue.deployment import Deployment
+    from voicebot.proof.evals.runner import chosen, run_set
+    from voicebot.proof.evals.scratch import prepare, scratch_database
+
+    chosen(golden_set, only)  # a pattern that fits nothing is said before a database is made
+    deployment = Deployment.load(settings.deployment)
+    with scratch_database() as url:
+        await prepare(url, deployment, golden_set.rules)
+        return await run_set(
+            golden_set, url=url, deployment=deployment, settings=settings, only=only, done=shown
+        )
+
+
+def _document(run: Run, path: Path) -> str:
+    """The record, with the verdict first, the summary by tag, and where it was stored."""
+    import json
+
+    record = run.record
+    head: dict[str, Any] = {"ok": record.ok, "record": str(path)}
+    tags = {tag: {"passed": passed, "conversations": total} for tag, (passed, total) in run.by_tag().items()}
+    return json.dumps({**head, **record.model_dump(mode="json"), "by_tag": tags}, indent=2)
+
+
+@contextmanager
+def _says_why() -> Generator[None]:
+    """Turns the errors that a person can mend into one line and exit status 2."""
+    from voicebot.core.settings import SettingsError
+    from voicebot.core.store.database import DatabaseDown
+    from voicebot.core.store.embedded import EmbeddedPostgresError
+    from voicebot.dialogue.connectors.shop_setup import ShopSetupError
+    from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.proof.evals.reading import GoldenError
+    from voicebot.proof.evals.runner import NothingChosen
+
+    mendable = (
+        SettingsError,
+        DatabaseDown,
+        EmbeddedPostgresError,
+        ShopSetupError,
+        DeploymentError,
+        GoldenError,
+        NothingChosen,
+    )
+    try:
+        yield
+    except mendable as error:
+        err.print(f"voicebot: {error}", style="red", markup=False)
+        raise typer.Exit(2) from error
