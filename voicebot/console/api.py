@@ -29,6 +29,9 @@ Seq = Annotated[int, Query(ge=0, le=2**63 - 1)]
 KEEP_ALIVE_S = 5.0
 """A quiet live stream says so this often, and notices then that its reader has left."""
 
+ENDINGS = frozenset({"call.ended", "chat.ended"})
+"""Nothing follows them in a live stream."""
+
 
 class ConversationRow(BaseModel):
     """One line of the list: nothing personal."""
@@ -175,7 +178,7 @@ async def _live(console: Console, conversation_id: str, after: int, request: Req
                     mark = "" if event.seq is None else f"id: {event.seq}\n"
                     after = after if event.seq is None else event.seq
                     yield f"{mark}event: {event.type}\ndata: {json.dumps(event_dict(event))}\n\n"
-                    if event.type == "call.ended":
+                    if event.type in ENDINGS:
                         return
         except DatabaseDown:
             yield ": the database is away, trying again\n\n"

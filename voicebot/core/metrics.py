@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+_WRITING_S = (0.001, 0.005, 0.02, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 10.0, 15.0)
 _TURN_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 calls_active = Gauge("voicebot_calls_active", "Calls whose media this node holds")
@@ -22,5 +23,21 @@ engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 turns_to_person = Counter("voicebot_turns_to_person_total", "Turns that failed to a person", ["reason"])
 refusals = Counter("voicebot_refusals_total", "Requests and sockets that were refused", ["reason"])
+chat_messages = Counter("voicebot_chat_messages_total", "Chat messages, by what became of them", ["outcome"])
 handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
+writings = Counter(
+    "voicebot_writings_total",
+    "Written answers, by the route policy asked for, the route that wrote, and how it ended",
+    ["asked", "route", "outcome"],
+)
+writing_s = Histogram(
+    "voicebot_writing_seconds", "One writer's answer, from its beginning", ["route"], buckets=_WRITING_S
+)
+writing_first_token_s = Histogram(
+    "voicebot_writing_first_token_seconds", "One writer's first token", ["route"], buckets=_WRITING_S
+)
+writing_tokens = Counter("voicebot_writing_tokens_total", "Tokens in and out", ["route", "direction"])
+writing_cost_usd = Counter("voicebot_writing_cost_dollars_total", "Cost where prices are known", ["route"])
+writing_fallbacks = Counter("voicebot_writing_fallbacks_total", "Writers given up", ["route", "failure"])
+writer_open = Gauge("voicebot_writer_open", "1 while a failing writer is left alone", ["writer"])

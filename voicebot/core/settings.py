@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     stt: str = Field("auto", description="auto | whisper:NAME_OR_DIR | sphinx | pipecat:SERVICE")
     tts: str = Field("auto", description="auto | piper:VOICE_OR_PATH | espeak")
     llm: str = Field("grounded", description="grounded | openai:MODEL | anthropic:MODEL")
+    llm_strong: str | None = Field(
+        None, description="as VOICEBOT_LLM, for what policy routes to the strong model"
+    )
     data_dir: Path = Field(Path(".voicebot"), description="database, keys, recordings, models")
     deployment: Path = Field(Path("."), description="folder with pipelines/, tools/, business/")
     public_url: str | None = Field(None, description="https://... as Twilio reaches this server")
@@ -55,6 +58,11 @@ class Settings(BaseSettings):
     silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
     max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
+
+    chat: str = Field("off", description="off | open: customers' text chat under /chat")
+    chat_origins: str = Field("", description="https://shop.example, ...: pages of others that may use /chat")
+    chat_idle_s: float = Field(1800.0, ge=60, description="seconds of silence after which a chat is over")
+    proxies: int = Field(0, ge=0, le=5, description="reverse proxies in front, whose X-Forwarded-For counts")
 
     twilio_api: str = Field("https://api.twilio.com", description="base URL of Twilio's REST API")
     twilio_account_sid: str | None = Field(None, validation_alias="TWILIO_ACCOUNT_SID")
@@ -86,6 +94,24 @@ class Settings(BaseSettings):
     @classmethod
     def _llm_known(cls, value: str) -> str:
         return _choice(value, {"grounded"}, {"openai", "anthropic"})
+
+    @field_validator("llm_strong")
+    @classmethod
+    def _llm_strong_known(cls, value: str | None) -> str | None:
+        return _choice(value, set(), {"openai", "anthropic"}) if value else None
+
+    @field_validator("chat")
+    @classmethod
+    def _chat_known(cls, value: str) -> str:
+        return _choice(value, {"off", "open"}, set())
+
+    @field_validator("chat_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = [one.strip().rstrip("/").lower() for one in value.split(",") if one.strip()]
+        if wrong := [one for one in origins if not re.fullmatch(r"https?://[^/\s]+", one)]:
+            raise ValueError(f"{wrong} are no origins: write https://HOST, several with commas")
+        return ",".join(origins)
 
     @field_validator("public_url", "desk_url", "twilio_api", "models_mirror")
     @classmethod

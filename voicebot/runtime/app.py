@@ -14,6 +14,9 @@ from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber, GrpcTurnJ
 from voicebot.audio.hearing.vad import shared_silero
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.channels.chat.access import ChatAccess
+from voicebot.channels.chat.router import chat_router
+from voicebot.channels.chat.service import ChatService
 from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.run import run_call
@@ -142,6 +145,17 @@ class NodeApp:
             store_handoff=FailedCalls(keys, handoffs, self._deployment.policy.version).store,
             poke=relay.poke,
         )
+        chat = ChatService(
+            dialogue,
+            database,
+            keys,
+            self._deployment.phrases,
+            idle_s=settings.chat_idle_s,
+            poke=relay.poke,
+        )
+        stack.push_async_callback(chat.close)
+        access = ChatAccess(settings, insecure_local=boot.insecure_local)
+        app.include_router(chat_router(chat, access, self.state, idle_s=settings.chat_idle_s))
         app.include_router(health_router(self._wrong))
         app.include_router(twilio_router(services))
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
@@ -151,6 +165,7 @@ class NodeApp:
             watch_loop_lag,
             self._watch_switches,
             services.keep_leases,
+            chat.sweep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
         ):

@@ -1,0 +1,34 @@
+"""A chat with the real orchestrator on a real database."""
+
+from __future__ import annotations
+
+from dialogue_kit import DEPLOYMENT, ROOT
+
+from voicebot.channels.chat.service import ChatService
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.connectors.postgres import PostgresConnector
+from voicebot.dialogue.generation.grounded import GroundedResponder
+from voicebot.dialogue.generation.request import Generator
+from voicebot.dialogue.orchestrator import Orchestrator
+from voicebot.handoff.desk import StoredHandoffs
+
+
+def orchestrator_on(database: Database, keys: KeyRing, generator: Generator | None = None) -> Orchestrator:
+    """As a node makes it, with the reference deployment."""
+    return Orchestrator(
+        database=database,
+        keys=keys,
+        deployment=DEPLOYMENT,
+        connector=PostgresConnector(database, DEPLOYMENT.queries),
+        generator=generator or GroundedResponder(),
+        handoffs=StoredHandoffs.of(keys, ROOT),
+    )
+
+
+def chat_on(
+    database: Database, keys: KeyRing, *, generator: Generator | None = None, idle_s: float = 1800
+) -> ChatService:
+    """A chat service of one node."""
+    orchestrator = orchestrator_on(database, keys, generator)
+    return ChatService(orchestrator, database, keys, DEPLOYMENT.phrases, idle_s=idle_s)

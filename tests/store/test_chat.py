@@ -1,0 +1,328 @@
+"""Text chat is the same dialogue, written: nothing personal before the gate, nothing lost, never no answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from chat_kit import chat_on, orchestrator_on
+
+from voicebot.channels.chat.errors import ChatCrowded, ChatOver, ChatUnavailable, MessageRefused, UnknownChat
+from voicebot.channels.chat.reply import ClauseWritten, DecisionMade, TurnDone, TurnStarted
+from voicebot.channels.chat.service import ChatService
+from voicebot.channels.chat.turnstile import Turnstile
+from voicebot.core.conversation import Channel, Clause, Heard, TurnTimings
+from voicebot.core.store import audit, outbox
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
+from voicebot.dialogue.phrases import Phrases
+
+
+async def turns_of(database: Database, keys: KeyRing, conversation_id: str) -> list[dict[str, Any]]:
+    async with database.transaction() as tx:
+        return await Conversations(keys).turns(tx, conversation_id)
+
+
+async def event_types(database: Database, keys: KeyRing, conversation_id: str) -> list[str]:
+    async with database.transaction() as tx:
+        return [event.type for event in await outbox.events_of(tx, keys, conversation_id)]
+
+
+async def test_a_chat_greets_once_in_its_own_words_and_answers(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    first = await chat.say(None, "When do you open on Saturday?")
+    assert "This chat is stored" in first.replies[0]
+    assert "How can I help" not in " ".join(first.replies)
+    assert first.decision.intent == "opening_hours"
+    assert first.decision.sources
+    assert len(first.replies) == 2
+    second = await chat.say(first.conversation_id, "How much is shipping?")
+    assert (second.conversation_id, second.turn) == (first.conversation_id, first.turn + 1)
+    assert len(second.replies) == 1
+    stored = await turns_of(shop_database, keys, first.conversation_id)
+    assert [row["heard"]["complete"] for row in stored] == [True, True, True]  # what was sent was read
+
+
+async def test_an_order_is_told_only_behind_the_gate_and_a_number_is_no_identity(
+    shop_database: Database, keys: KeyRing
+):
+    async with shop_database.transaction() as tx:
+        row = await (await tx.execute(
+            "SELECT c.phone, o.number, o.post_code FROM shop.orders o JOIN shop.customers c"
+            " ON c.id = o.customer_id WHERE o.number = '427103'"
+        )).fetchone()  # fmt: skip
+    assert row is not None
+    chat = chat_on(shop_database, keys)
+    first = await chat.say(None, "Where is my order?", row["phone"])
+    assert first.decision.tools == ()
+    assert "order number" in first.replies[-1]
+    async with shop_database.transaction() as tx:
+        assert await audit.accesses(tx, first.conversation_id) == []
+    await chat.say(first.conversation_id, "427103")
+    last = await chat.say(first.conversation_id, "94107")
+    assert "oak side table" in last.replies[0]
+    assert [(use.tool, use.outcome) for use in last.decision.tools] == [("order_status", "shipped")]
+
+
+async def test_the_stream_gives_the_same_as_events(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    events = [event async for event in chat.stream(None, "When do you open?")]
+    kinds = [type(event) for event in events]
+    assert kinds[0] is TurnStarted
+    assert kinds.count(TurnStarted) == 2
+    assert kinds.count(DecisionMade) == 1
+    assert kinds[-1] is TurnDone
+    done = events[-1]
+    assert isinstance(done, TurnDone)
+    clauses = [e.text for e in events if isinstance(e, ClauseWritten) and e.turn == done.turn]
+    assert " ".join(clauses) == done.reply.replies[-1]
+
+
+async def test_who_leaves_in_the_middle_has_heard_what_was_sent(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    stream = chat.stream(begun.conversation_id, "What is your return policy?")
+    sent = ""
+    async for event in stream:
+        if isinstance(event, ClauseWritten):
+            sent = event.text
+            break
+    await stream.aclose()
+    await chat.close()
+    stored = (await turns_of(shop_database, keys, begun.conversation_id))[-1]
+    assert stored["heard"] == {"text": sent, "complete": False}
+
+
+async def test_a_person_gets_the_chat_and_what_is_written_later_is_kept_for_them(
+    shop_database: Database, keys: KeyRing
+):
+    chat = chat_on(shop_database, keys)
+    asked = await chat.say(None, "I want to talk to a person please")
+    assert asked.handoff is not None
+    assert (asked.handoff.status, asked.handoff.trigger) == ("waiting", "asked_for_person")
+    assert asked.handoff.summary.startswith("Caller not verified")
+    later = await chat.say(asked.conversation_id, "It is about my lamp")
+    assert "nobody has picked it up yet" in later.replies[0]
+    assert later.turn == asked.turn + 1
+    assert later.handoff is not None
+    assert later.handoff.id == asked.handoff.id
+    stored = await turns_of(shop_database, keys, asked.conversation_id)
+    assert stored[-1]["input"]["text"] == "It is about my lamp"
+    assert (await event_types(shop_database, keys, asked.conversation_id))[-1] == "turn.committed"
+
+
+async def test_a_goodbye_ends_the_chat_and_says_how_to_begin_another(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    bye = await chat.say(None, "goodbye")
+    assert bye.decision.action == "end"
+    assert (await event_types(shop_database, keys, bye.conversation_id))[-1] == "chat.ended"
+    with pytest.raises(ChatOver, match="conversation_id null"):
+        await chat.say(bye.conversation_id, "one more thing")
+
+
+async def test_a_forgotten_chat_is_over_by_the_next_message_or_the_sweep(
+    shop_database: Database, keys: KeyRing
+):
+    chat = chat_on(shop_database, keys)
+    one, two, fresh = [await chat.say(None, "hello") for _ in range(3)]
+    async with shop_database.transaction() as tx:
+        await tx.execute(
+            "UPDATE turns SET created_at = now() - interval '31 minutes' WHERE conversation_id = ANY(%s)",
+            ([one.conversation_id, two.conversation_id],),
+        )
+    with pytest.raises(ChatOver):
+        await chat.say(one.conversation_id, "hello again")
+    sweeping = asyncio.create_task(chat.sweep())
+    while await _status(shop_database, two.conversation_id) != "ended":
+        await asyncio.sleep(0)
+    sweeping.cancel()
+    assert await _status(shop_database, fresh.conversation_id) == "live"
+
+
+async def _status(database: Database, conversation_id: str) -> str:
+    async with database.transaction() as tx:
+        cursor = await tx.execute("SELECT status FROM conversations WHERE id = %s", (conversation_id,))
+        row = await cursor.fetchone()
+    assert row is not None
+    return row["status"]
+
+
+async def test_only_chats_can_be_written_to(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    async with shop_database.transaction() as tx:
+        call = await Conversations(keys).create(
+            tx, channel=Channel.PHONE, call_sid=None, caller=None, called=None, state={}
+        )
+    for stranger in (call, "cv_" + "0" * 32, "", "cv_", "x' OR 1=1", "cv_" + "G" * 32):
+        with pytest.raises(UnknownChat):
+            await chat.say(stranger, "hello")
+
+
+async def test_messages_at_the_same_moment_are_answered_one_after_the_other(
+    shop_database: Database, keys: KeyRing
+):
+    """Two nodes, so that the lock of a process does not help: the version of the state decides."""
+    one, two = chat_on(shop_database, keys), chat_on(shop_database, keys)
+    begun = await one.say(None, "hello")
+    texts = ["When do you open?", "How much is shipping?", "What is your return policy?"]
+    chats = [one, two, one]
+    replies = await asyncio.gather(
+        *(chat.say(begun.conversation_id, text) for chat, text in zip(chats, texts, strict=True))
+    )
+    assert sorted(reply.turn for reply in replies) == [begun.turn + n for n in (1, 2, 3)]
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert sorted(row["input"]["text"] for row in stored[2:]) == sorted(texts)
+    assert all(row["heard"]["complete"] for row in stored)
+
+
+async def test_more_than_a_handful_at_once_is_refused():
+    turnstile = Turnstile(max_waiting=2)
+    release = asyncio.Event()
+
+    async def one() -> None:
+        async with turnstile.one("cv"):
+            await release.wait()
+
+    inside = [asyncio.create_task(one()) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(ChatCrowded):
+        await one()
+    release.set()
+    await asyncio.gather(*inside)
+    await one()  # and none is counted for ever
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "\x00\x01", "\ud800", "\u200b\ufeff", "x" * 2001],
+    ids=["empty", "blank", "control", "surrogate", "invisible", "enormous"],
+)
+async def test_what_holds_no_words_is_refused_and_begins_nothing(
+    text: str, shop_database: Database, keys: KeyRing
+):
+    with pytest.raises(MessageRefused, match="text: "):
+        await chat_on(shop_database, keys).say(None, text)
+    async with shop_database.transaction() as tx:
+        assert await Conversations(keys).list(tx) == []
+
+
+STRANGE = "'; DROP TABLE turns; -- \x00 & | ! <-> :* {slot} {{}} %s \\ $1"
+LANGUAGES = (
+    "Wann öffnen Sie? ¿Cuándo abren? 何時に開きますか 언제 여나요 متى تفتحون Когда вы открываетесь कब खुलते हैं "
+    "מתי אתם פותחים Πότε ανοίγετε เปิดกี่โมง 👩‍👩‍👧 🛋️"
+)
+
+
+@pytest.mark.parametrize("text", [STRANGE, LANGUAGES, "🤷", "a" * 2000, "? " * 900, "1" * 1500])
+async def test_strange_text_is_answered_all_the_same(text: str, shop_database: Database, keys: KeyRing):
+    reply = await chat_on(shop_database, keys).say(None, text)
+    assert all(reply.replies)
+    stored = await turns_of(shop_database, keys, reply.conversation_id)
+    assert "\x00" not in stored[-1]["input"]["text"]
+
+
+@pytest.mark.parametrize("phone", ["12025550100", "+1", "call me", "+1202555010012345678"])
+async def test_a_number_that_is_none_is_refused(phone: str, shop_database: Database, keys: KeyRing):
+    with pytest.raises(MessageRefused, match="country code"):
+        await chat_on(shop_database, keys).say(None, "hello", phone)
+
+
+async def test_a_number_is_kept_sealed_as_a_hint(shop_database: Database, keys: KeyRing):
+    reply = await chat_on(shop_database, keys).say(None, "hello", "+1 (202) 555-0100")
+    async with shop_database.transaction() as tx:
+        assert (await Conversations(keys).load(tx, reply.conversation_id)).caller == "+12025550100"
+
+
+class Unlucky(Orchestrator):
+    """Loses the database at chosen steps; what was done before stands."""
+
+    lose: set[str]
+
+    async def commit(self, plan: Plan) -> Committed:
+        committed = await super().commit(plan)
+        if "commit" in self.lose:
+            raise DatabaseDown("gone")
+        return committed
+
+    async def heard(self, conversation_id: str, turn: int, heard: Heard, timings: TurnTimings) -> None:
+        if "heard" in self.lose:
+            raise DatabaseDown("gone")
+        await super().heard(conversation_id, turn, heard, timings)
+
+
+def unlucky_chat(database: Database, keys: KeyRing) -> tuple[ChatService, Unlucky]:
+    from dialogue_kit import DEPLOYMENT
+
+    orchestrator = orchestrator_on(database, keys)
+    orchestrator.__class__ = Unlucky
+    assert isinstance(orchestrator, Unlucky)
+    orchestrator.lose = set()
+    return ChatService(orchestrator, database, keys, DEPLOYMENT.phrases), orchestrator
+
+
+async def test_a_commit_that_nobody_saw_is_not_a_second_turn_when_the_message_comes_again(
+    shop_database: Database, keys: KeyRing
+):
+    chat, orchestrator = unlucky_chat(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    orchestrator.lose = {"commit"}
+    with pytest.raises(ChatUnavailable, match="send the message again"):
+        await chat.say(begun.conversation_id, "When do you open?")
+    orchestrator.lose = set()
+    reply = await chat.say(begun.conversation_id, "When do you open?")
+    assert reply.turn == begun.turn + 1
+    assert reply.decision.intent == "opening_hours"
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert len(stored) == begun.turn + 1
+    assert stored[-1]["heard"]["text"] == reply.replies[0]
+
+
+async def test_what_was_sent_is_written_down_with_the_next_message_when_the_database_was_away(
+    shop_database: Database, keys: KeyRing
+):
+    chat, orchestrator = unlucky_chat(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    orchestrator.lose = {"heard"}
+    reply = await chat.say(begun.conversation_id, "When do you open?")
+    assert reply.replies  # the customer has his answer
+    assert (await turns_of(shop_database, keys, begun.conversation_id))[-1]["heard"] is None
+    orchestrator.lose = set()
+    await chat.say(begun.conversation_id, "Thanks")
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert stored[reply.turn - 1]["heard"]["text"] == reply.replies[0]
+
+
+async def test_without_a_database_it_says_so(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    await shop_database.close()
+    with pytest.raises(ChatUnavailable, match="in a few seconds"):
+        await chat.say(begun.conversation_id, "hello?")
+
+
+class Silent(Orchestrator):
+    """Writes no word at all."""
+
+    async def words(self, committed: Committed) -> AsyncIterator[Clause]:
+        for clause in ():
+            yield clause
+
+
+async def test_the_customer_is_never_left_without_a_word(
+    shop_database: Database, keys: KeyRing, phrases: Phrases
+):
+    orchestrator = orchestrator_on(shop_database, keys)
+    orchestrator.__class__ = Silent
+    reply = await ChatService(orchestrator, shop_database, keys, phrases).say(None, "When do you open?")
+    assert reply.replies[-1] == phrases.on(Channel.CHAT).text("fallback")
+
+
+@pytest.fixture
+def phrases() -> Phrases:
+    from dialogue_kit import DEPLOYMENT
+
+    return DEPLOYMENT.phrases

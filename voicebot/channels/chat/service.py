@@ -1,0 +1,401 @@
+"""Chat turns: a message in, words out, by the same orchestrator as a call.
+
+    service = ChatService(orchestrator, database, keys, deployment.phrases)
+    reply = await service.say(None, "When do you open?")
+    reply = await service.say(reply.conversation_id, "And on Sunday?")
+
+What was sent counts as heard. A message that comes again after the server failed in between is
+answered with the turn it already has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+
+from voicebot.channels.chat import idle, waiting
+from voicebot.channels.chat.errors import (
+    ChatError,
+    ChatFailed,
+    ChatOver,
+    ChatUnavailable,
+    UnknownChat,
+)
+from voicebot.channels.chat.message import clean, is_conversation_id, phone_number
+from voicebot.channels.chat.reply import (
+    ChatDecision,
+    ChatEvent,
+    ChatHandoff,
+    ChatReply,
+    ClauseWritten,
+    DecisionMade,
+    TurnDone,
+    TurnStarted,
+)
+from voicebot.channels.chat.turnstile import Turnstile
+from voicebot.core import metrics
+from voicebot.core.conversation import (
+    Action,
+    CallStarted,
+    Channel,
+    Decision,
+    Heard,
+    TurnInput,
+    TurnTimings,
+    Utterance,
+)
+from voicebot.core.store import audit, handoffs
+from voicebot.core.store.conversations import (
+    ConversationEnded,
+    Conversations,
+    Snapshot,
+    StaleState,
+    UnknownConversation,
+)
+from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.keys import KeyRing, SubjectErased
+from voicebot.dialogue import state as states
+from voicebot.dialogue.orchestrator import Committed, Orchestrator, StalePlan
+from voicebot.dialogue.phrases import Phrases
+from voicebot.dialogue.state import UnknownState
+
+log = structlog.get_logger(__name__)
+
+IDLE_S = 1800.0
+_TRIES = 5  # a plan loses its turn only to a message that reached another node at the same moment
+_DOWN = (
+    "our records cannot be reached: nothing written before is lost; send the message again in a few seconds"
+)
+
+
+@dataclass
+class _Turn:
+    """What became of one input: its number, its words so far, how it ends."""
+
+    turn: int
+    decision: Decision
+    words: str
+    handoff: str | None
+
+
+class ChatService:
+    """Runs chat turns. One per node; shared by all conversations.
+
+    Args:
+        orchestrator: plans and commits.
+        database: ours.
+        keys: opens and seals what people write.
+        phrases: the deployment's lines.
+        idle_s: seconds without a message after which a chat is over.
+        poke: called after a commit that put events into the outbox.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        database: Database,
+        keys: KeyRing,
+        phrases: Phrases,
+        *,
+        idle_s: float = IDLE_S,
+        poke: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._database = database
+        self._keys = keys
+        self._phrases = phrases.on(Channel.CHAT)
+        self._idle_s = idle_s
+        self._poke = poke
+        self._conversations = Conversations(keys)
+        self._turnstile = Turnstile()
+        self._unwritten: dict[str, tuple[int, Heard]] = {}
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def say(self, conversation_id: str | None, text: str, phone: str | None = None) -> ChatReply:
+        """One message and its whole answer.
+
+        Args:
+            conversation_id: None begins a conversation.
+            text: what the customer wrote.
+            phone: his number, a hint for colleagues; counts with the first message.
+
+        Raises:
+            ChatError: the message is not answered; the error says what to do.
+        """
+        async with aclosing(self.stream(conversation_id, text, phone)) as events:
+            async for event in events:
+                if isinstance(event, TurnDone):
+                    return event.reply
+        raise AssertionError("a stream ends with TurnDone or raises")
+
+    async def stream(
+        self, conversation_id: str | None, text: str, phone: str | None = None
+    ) -> AsyncGenerator[ChatEvent]:
+        """One message; its answer as it is written, `TurnDone` last. Closing it stops the writing.
+
+        Raises:
+            ChatError: as `say`.
+        """
+        words, number = clean(text), phone_number(phone)
+        if conversation_id is not None and not is_conversation_id(conversation_id):
+            raise UnknownChat
+        try:
+            known = conversation_id or await self._begin(number)
+            async with self._turnstile.one(known), aclosing(self._answer(known, words)) as events:
+                async for event in events:
+                    yield event
+        except ChatError as error:
+            metrics.chat_messages.labels(error.code).inc()
+            raise
+        except DatabaseDown as error:
+            metrics.chat_messages.labels("unavailable").inc()
+            log.error("chat.database_down", conversation=conversation_id, error=str(error))
+            raise ChatUnavailable(_DOWN) from error
+        except (ConversationEnded, UnknownState, SubjectErased) as error:
+            metrics.chat_messages.labels("conversation_ended").inc()
+            log.warning("chat.cannot_go_on", conversation=conversation_id, error=type(error).__name__)
+            raise ChatOver from error
+        except Exception as error:
+            # Whatever it is, the customer waits for an answer: he gets one, and we get the traceback.
+            metrics.chat_messages.labels("failed").inc()
+            log.exception("chat.failed", conversation=conversation_id)
+            raise ChatFailed from error
+        metrics.chat_messages.labels("answered").inc()
+
+    async def sweep(self) -> None:
+        """Ends forgotten chats; runs until cancelled, once a minute."""
+        while True:
+            async with self._database.transaction() as tx:
+                ended = await idle.sweep(tx, self._keys, self._idle_s)
+            if ended:
+                log.info("chat.idle_ended", conversations=ended)
+                self._poke()
+            await asyncio.sleep(idle.SWEEP_S)
+
+    async def close(self) -> None:
+        """Waits until what was sent is written down."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=5.0)
+
+    async def _begin(self, number: str | None) -> str:
+        async with self._database.transaction() as tx:
+            return await self._conversations.create(
+                tx,
+                channel=Channel.CHAT,
+                call_sid=None,
+                caller=number,
+                called=None,
+                state=states.new_state(),
+            )
+
+    async def _answer(self, conversation_id: str, text: str) -> AsyncGenerator[ChatEvent]:
+        await self._write_late(conversation_id)
+        snapshot = await self._open(conversation_id)
+        replies: list[str] = []
+        again = await self._asked_again(snapshot, text)
+        if again is not None:
+            for event in self._told(conversation_id, again):
+                yield event
+            over = again.decision.action is Action.END
+            await self._after(conversation_id, again.turn, Heard(text=again.words, complete=True), over)
+            yield await self._done(conversation_id, again, [again.words])
+            return
+        if snapshot.status == "handoff":
+            async for event in self._for_the_person(conversation_id, text):
+                yield event
+            return
+        if snapshot.turn == 0:
+            async with aclosing(self._turn(conversation_id, CallStarted(), quiet=True)) as events:
+                async for event in events:
+                    if isinstance(event, _Turn):
+                        replies.append(event.words)
+                    else:
+                        yield event
+        async with aclosing(self._turn(conversation_id, Utterance(text=text))) as events:
+            async for event in events:
+                if isinstance(event, _Turn):
+                    yield await self._done(conversation_id, event, [*replies, event.words])
+                else:
+                    yield event
+
+    async def _open(self, conversation_id: str) -> Snapshot:
+        """The chat as it stands; one that was forgotten is ended here."""
+        async with self._database.transaction() as tx:
+            try:
+                snapshot = await self._conversations.load(tx, conversation_id)
+            except UnknownConversation as error:
+                raise UnknownChat from error
+            if snapshot.channel is not Channel.CHAT:
+                raise UnknownChat
+            over = snapshot.status == "ended"
+            if snapshot.status == "live" and await idle.idle_s(tx, conversation_id) > self._idle_s:
+                over = True
+                await idle.end(tx, self._keys, self._conversations, snapshot, "idle")
+        if over:
+            self._poke()
+            raise ChatOver
+        return snapshot
+
+    async def _turn(
+        self, conversation_id: str, given: TurnInput, *, quiet: bool = False
+    ) -> AsyncGenerator[ChatEvent | _Turn]:
+        """One turn's events, the turn itself last. ``quiet``: its decision is not told."""
+        committed = await self._commit(conversation_id, given)
+        at, turn = conversation_id, committed.turn
+        sent: list[str] = []
+        complete = False
+        try:
+            yield TurnStarted(conversation_id=at, turn=turn)
+            if not quiet:
+                yield DecisionMade(
+                    conversation_id=at, turn=turn, decision=ChatDecision.of(committed.decision)
+                )
+            async with aclosing(self._words(committed)) as clauses:
+                async for text in clauses:
+                    sent.append(text)
+                    yield ClauseWritten(conversation_id=at, turn=turn, text=text)
+            complete = True
+        finally:
+            heard = Heard(text=" ".join(sent), complete=complete)
+            over = committed.after == "hang_up"
+            writing = asyncio.create_task(self._after(conversation_id, turn, heard, over))
+            self._keeping.add(writing)
+            writing.add_done_callback(self._keeping.discard)
+            await asyncio.shield(writing)  # a customer who leaves takes nothing with him
+        yield _Turn(turn, committed.decision, " ".join(sent), committed.handoff)
+
+    async def _commit(self, conversation_id: str, given: TurnInput) -> Committed:
+        for attempt in range(_TRIES):
+            plan = await self._orchestrator.plan(conversation_id, given)
+            try:
+                try:
+                    committed = await self._orchestrator.commit(plan)
+                except DatabaseDown:
+                    committed = await self._orchestrator.commit(plan)  # it may have happened: twice is once
+            except StalePlan:
+                metrics.stale_plans.inc()
+                if attempt == _TRIES - 1:
+                    raise ChatUnavailable("another message came in between: send it again") from None
+                continue
+            except BaseException:
+                await self._orchestrator.discard(plan)
+                raise
+            metrics.turns.labels(given.kind, committed.decision.action).inc()
+            return committed
+        raise AssertionError("unreachable")
+
+    async def _words(self, committed: Committed) -> AsyncGenerator[str]:
+        """The clauses; one line at least."""
+        said = False
+        async with aclosing(self._orchestrator.words(committed)) as clauses:  # pyright: ignore[reportArgumentType]  # an async generator
+            async for clause in clauses:
+                said = True
+                yield clause.text
+        if not said:
+            yield self._phrases.fallback().text
+
+    async def _after(self, conversation_id: str, turn: int, heard: Heard, over: bool) -> None:
+        """Writes what was sent; a goodbye ends the chat. No fault takes back words that were sent."""
+        try:
+            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
+        except DatabaseDown:
+            log.error("turn.heard_not_stored", conversation=conversation_id, turn=turn)
+            self._unwritten[conversation_id] = (turn, heard)
+            return  # and a goodbye that cannot be written ends as idle
+        if over:
+            try:
+                async with self._database.transaction() as tx:
+                    snapshot = await self._conversations.load(tx, conversation_id, lock=True)
+                    await idle.end(tx, self._keys, self._conversations, snapshot, "goodbye")
+            except DatabaseDown:
+                log.error("chat.end_not_stored", conversation=conversation_id)
+        self._poke()
+
+    async def _write_late(self, conversation_id: str) -> None:
+        late = self._unwritten.get(conversation_id)
+        if late is not None:
+            await self._orchestrator.heard(conversation_id, *late, TurnTimings())
+            del self._unwritten[conversation_id]
+
+    async def _asked_again(self, snapshot: Snapshot, text: str) -> _Turn | None:
+        """The last turn, if it was committed for the same words and nobody got its answer."""
+        state = states.load(snapshot.state)
+        last = next((turn for turn in state.open_turns if turn.turn == snapshot.turn), None)
+        if last is None or last.text is None or last.caller != text:
+            return None
+        async with self._database.transaction() as tx:
+            stored = (await self._conversations.turns(tx, snapshot.id))[-1]
+        decision = Decision.model_validate_json(json.dumps(stored["decision"]))
+        return _Turn(last.turn, decision, last.text, state.handoff)
+
+    async def _for_the_person(self, conversation_id: str, text: str) -> AsyncGenerator[ChatEvent]:
+        said = self._phrases.text("handoff.waiting")
+        turn = await self._keep(conversation_id, text, said)
+        async with self._database.transaction() as tx:
+            rows = await handoffs.list(tx, conversation_id=conversation_id, limit=1)
+        kept = _Turn(turn, waiting.DECISION, said, rows[0]["id"] if rows else None)
+        for event in self._told(conversation_id, kept):
+            yield event
+        yield await self._done(conversation_id, kept, [said])
+
+    async def _keep(self, conversation_id: str, text: str, said: str) -> int:
+        for _ in range(_TRIES):
+            try:
+                async with self._database.transaction() as tx:
+                    snapshot = await self._conversations.load(tx, conversation_id)
+                    turn = await waiting.keep(tx, self._keys, self._conversations, snapshot, text, said)
+            except StaleState:
+                continue
+            self._poke()
+            return turn
+        raise ChatUnavailable("another message came in between: send it again")
+
+    def _told(self, conversation_id: str, turn: _Turn) -> list[ChatEvent]:
+        """The events of a turn that was made before."""
+        at, number = conversation_id, turn.turn
+        return [
+            TurnStarted(conversation_id=at, turn=number),
+            DecisionMade(conversation_id=at, turn=number, decision=ChatDecision.of(turn.decision)),
+            ClauseWritten(conversation_id=at, turn=number, text=turn.words),
+        ]
+
+    async def _done(self, conversation_id: str, turn: _Turn, replies: list[str]) -> TurnDone:
+        reply = ChatReply(
+            conversation_id=conversation_id,
+            turn=turn.turn,
+            replies=tuple(replies),
+            decision=ChatDecision.of(turn.decision),
+            handoff=None if turn.handoff is None else await self._handoff(conversation_id, turn),
+        )
+        return TurnDone(conversation_id=conversation_id, turn=turn.turn, reply=reply)
+
+    async def _handoff(self, conversation_id: str, turn: _Turn) -> ChatHandoff | None:
+        """What the person was told, in short; None when it cannot be read just now (the turn stands)."""
+        assert turn.handoff is not None
+        try:
+            async with self._database.transaction() as tx:
+                row = await handoffs.get(tx, self._keys, turn.handoff)
+                await audit.access(
+                    tx,
+                    actor="chat",
+                    resource="handoff",
+                    fields=["summary"],
+                    purpose="reply",
+                    conversation_id=conversation_id,
+                    turn=turn.turn,
+                )
+        except DatabaseDown:
+            log.error("chat.handoff_not_read", conversation=conversation_id)
+            return None
+        return ChatHandoff(
+            id=row["id"],
+            status=row["status"],
+            trigger=row["trigger"],
+            urgency=row["urgency"],
+            summary=row["payload"]["summary"],
+        )

@@ -1,0 +1,74 @@
+"""A message in a chat that was given to a person: kept for them, and answered honestly."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+
+from voicebot.core.conversation import Action, Decision, Event, Heard, Route, TurnTimings, Utterance
+from voicebot.core.store import outbox
+from voicebot.core.store.conversations import Conversations, Snapshot
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+
+DECISION = Decision(
+    intent="handoff",
+    tier=0,
+    action=Action.FOLLOW_UP,
+    route=Route.FIXED,
+    policy_row="handoff/waiting",
+    reasons=("a person has this conversation",),
+)
+
+
+async def keep(
+    tx: Transaction,
+    keys: KeyRing,
+    conversations: Conversations,
+    snapshot: Snapshot,
+    text: str,
+    said: str,
+) -> int:
+    """Writes the message and its answer as a turn; the dialogue's state stays as it is.
+
+    Returns:
+        The turn.
+
+    Raises:
+        StaleState: another message came first.
+    """
+    turn = snapshot.turn + 1
+    given = Utterance(text=text)
+    await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
+    await conversations.save_turn(
+        tx,
+        snapshot.id,
+        turn=turn,
+        transaction_id=f"tx_{secrets.token_hex(16)}",
+        input=given.model_dump(mode="json"),
+        decision=DECISION.model_dump(mode="json"),
+        spoken=said,
+    )
+    await conversations.close_turn(
+        tx,
+        snapshot.id,
+        turn=turn,
+        heard=Heard(text=said, complete=True).model_dump(mode="json"),
+        timings=TurnTimings().model_dump(mode="json"),
+    )
+    event = Event(
+        id=f"ev_{uuid.uuid4().hex}",
+        type="turn.committed",
+        conversation_id=snapshot.id,
+        turn=turn,
+        time=datetime.now(UTC),
+        data={
+            "input": given.model_dump(mode="json"),
+            "decision": DECISION.model_dump(mode="json"),
+            "said": said,
+            "after": "hand_over",
+        },
+    )
+    await outbox.append(tx, keys, snapshot.subject_id, event)
+    return turn
