@@ -44,7 +44,7 @@ OURS: tuple[tuple[dict[str, Any], str], ...] = (
             "language": "en",
             "licence": LICENCE,
             "folder": ".",
-            "note": "what a caller wants; by scripts/train_intents.py, card: models/intents.md",
+            "note": "what a caller wants; by scripts/train_monitor.py, card: models/intents.md",
         },
         "intents.*",
     ),

@@ -53,7 +53,7 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
         ("tools/order_status.py", "async def order_status", "def order_status", "async"),
         ("tools/order_status.py", "request: OrderStatusRequest", "request: dict", "parameters"),
         ("tools/order_status.py", "import Field", "import Feild", r"order_status\.py"),
-        ("models/intents.json", '"warranty"', '"garantie"', "train_intents"),
+        ("models/intents.json", '"warranty"', '"garantie"', "train_monitor"),
     ],
 )  # fmt: skip
 def test_a_spoilt_file_is_refused_by_name(folder: Path, name: str, old: str, new: str, says: str) -> None:

@@ -135,7 +135,7 @@ class Deployment:
             different = sorted(set(self.classifier.labels) ^ known)
             raise DeploymentError(
                 f"models/intents.json does not know the intents of intents.yaml ({', '.join(different)}): "
-                "run scripts/train_intents.py"
+                "run scripts/train_monitor.py"
             )
         strangers = sorted(set(self.phrases.menu.values()) - known)
         if strangers:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections import Counter
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from voicebot.core.conversation import Strict
+
+OUT_OF_SCOPE = "out_of_scope"
+"""What nobody here can help with: an intent like the others for policy and categories."""
+DISTRESS = "distress"
+"""The caller is in danger or despair, or somebody was hurt."""
 
 # Intents that steer every conversation; the flow knows them by name, so each deployment has them.
 STEERING = frozenset(
@@ -33,11 +41,38 @@ class Intent(Strict):
     examples: tuple[str, ...] = Field(min_length=3)
 
 
-class IntentCatalog(Strict):
-    """The whole file. ``out_of_scope``: what people say to phone bots that nobody here can help with."""
+class Category(Strict):
+    """A group of intents. ``title`` names it to people (desk, reports)."""
 
+    title: str = Field(min_length=1)
+    intents: tuple[str, ...] = Field(min_length=1)
+
+
+class IntentCatalog(Strict):
+    """The whole file. ``out_of_scope``: what people say to phone bots that nobody here can help with.
+
+    Each intent, `OUT_OF_SCOPE` among them, stands in exactly one category.
+    """
+
+    categories: dict[str, Category]
     intents: dict[str, Intent]
     out_of_scope: tuple[str, ...] = Field(min_length=10)
+
+    @model_validator(mode="after")
+    def _each_in_one_category(self) -> Self:
+        named = Counter(intent for category in self.categories.values() for intent in category.intents)
+        known = {*self.intents, OUT_OF_SCOPE}
+        if strangers := sorted(set(named) - known):
+            raise ValueError(f"categories name intents that do not exist: {strangers}")
+        if homeless := sorted(known - set(named)):
+            raise ValueError(f"intents without a category: {homeless}; add them under `categories`")
+        if twice := sorted(intent for intent, count in named.items() if count > 1):
+            raise ValueError(f"intents in two categories: {twice}")
+        return self
+
+    def category(self, intent: str) -> str:
+        """The category's key, empty for an unknown intent."""
+        return next((key for key, c in self.categories.items() if intent in c.intents), "")
 
     def means(self, intent: str) -> str:
         """How an intent is named to a caller."""

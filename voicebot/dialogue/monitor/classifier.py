@@ -1,6 +1,6 @@
 """The intent classifier: multinomial logistic regression over sparse features, run with numpy alone.
 
-Weights come from `scripts/train_intents.py` as ``models/intents.npz`` (arrays) and
+Weights come from `scripts/train_monitor.py` as ``models/intents.npz`` (arrays) and
 ``models/intents.json`` (labels, features, temperature, card). No pickle.
 """
 
@@ -69,12 +69,12 @@ class IntentClassifier:
                 bias = arrays["bias"].astype(np.float32)
         except (OSError, KeyError, ValueError) as error:
             raise ModelError(
-                f"intent classifier in {folder} cannot be read: run scripts/train_intents.py"
+                f"intent classifier in {folder} cannot be read: run scripts/train_monitor.py"
             ) from error
         if card.get("format") != FORMAT:
             raise ModelError(
                 f"{folder}/intents.json has format {card.get('format')}, this server reads {FORMAT}: "
-                "run scripts/train_intents.py"
+                "run scripts/train_monitor.py"
             )
         features = {name: at for at, name in enumerate(card["features"])}
         return cls(tuple(card["labels"]), features, weights, idf, bias, float(card["temperature"]))

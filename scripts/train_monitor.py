@@ -1,6 +1,6 @@
 """Trains the intent classifier from the deployment's examples and scores it on the held-out phrasings.
 
-    .venv/bin/python scripts/train_intents.py [--deployment DIR] [--check]
+    .venv/bin/python scripts/train_monitor.py [--deployment DIR] [--check]
 
 Writes models/intents.npz, models/intents.json and models/intents.md (the card). ``--check`` only
 scores what is there. Seeded: the same examples give the same weights.
@@ -27,8 +27,8 @@ from voicebot.dialogue.monitor.classifier import FORMAT, OUT_OF_SCOPE, IntentCla
 from voicebot.dialogue.monitor.features import features_of, words_of
 from voicebot.dialogue.patterns import expand
 
-PER_EXAMPLE = 14  # sentences taken of one pattern
-PER_INTENT = 320
+PER_EXAMPLE = 10  # sentences taken of one pattern
+PER_INTENT = 220
 NOISY_COPIES = 2
 MIN_COUNT = 2
 SEED = 11
@@ -190,7 +190,7 @@ def train(rows: list[tuple[str, str]], folder: Path) -> None:
     x = matrix(texts, features, idf)
 
     def fresh() -> LogisticRegression:
-        return LogisticRegression(C=12.0, max_iter=300, class_weight="balanced")
+        return LogisticRegression(C=12.0, max_iter=80, class_weight="balanced")
 
     # One temperature, fitted on folds the model has not seen, and no sharper than a bad line allows.
     held = np.zeros((len(texts), len(labels)))
@@ -304,7 +304,7 @@ def score(folder: Path, deployment: Path, part: str, threshold: float = 0.70) ->
 CARD = """# Intent classifier
 
 Multinomial logistic regression over words, word pairs and triples, and character n-grams of 3 to 5; int8
-weights, run with numpy. Trained by `scripts/train_intents.py` on {rows} sentences expanded from
+weights, run with numpy. Trained by `scripts/train_monitor.py` on {rows} sentences expanded from
 `business/intents.yaml`, spoiled copies (dropped words, confusions of a recogniser, false starts) included.
 Probabilities are scaled by one temperature fitted on folds the model had not seen.
 
