@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     llm_strong: str | None = Field(
         None, description="as VOICEBOT_LLM, for what policy routes to the strong model"
     )
+    embedding: str = Field("auto", description="auto | lsa | minilm: finds articles by meaning")
     data_dir: Path = Field(Path(".voicebot"), description="database, keys, recordings, models")
     deployment: Path = Field(Path("."), description="folder with pipelines/, tools/, business/")
     public_url: str | None = Field(None, description="https://... as Twilio reaches this server")
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
         if wrong := [one for one in origins if not re.fullmatch(r"https?://[^/\s]+", one)]:
             raise ValueError(f"{wrong} are no origins: write https://HOST, several with commas")
         return ",".join(origins)
+
+    @field_validator("embedding")
+    @classmethod
+    def _embedding_known(cls, value: str) -> str:
+        return _choice(value, {"auto", "lsa", "minilm"}, set())
 
     @field_validator("public_url", "desk_url", "twilio_api", "models_mirror")
     @classmethod
