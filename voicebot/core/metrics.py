@@ -20,6 +20,14 @@ barge_ins = Counter("voicebot_barge_ins_total", "Answers cut by the caller")
 not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by reason", ["reason"])
 engine_load = Gauge("voicebot_engine_load", "Busy share of an engine's threads, 0..1", ["engine"])
 engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])
+eager_offers = Counter("voicebot_eager_offers_total", "Words so far offered for planning early", ["verdict"])
+eager_plans = Counter(
+    "voicebot_eager_plans_total", "Early plans by how they ended; all but kept are waste", ["fate"]
+)
+eager_alive = Gauge("voicebot_eager_plans_alive", "Early plans under way or waiting to be taken")
+eager_wasted_s = Counter(
+    "voicebot_eager_wasted_seconds_total", "Life of early plans that were thrown away, seconds"
+)
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 turns_to_person = Counter("voicebot_turns_to_person_total", "Turns that failed to a person", ["reason"])
 refusals = Counter("voicebot_refusals_total", "Requests and sockets that were refused", ["reason"])

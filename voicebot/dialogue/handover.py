@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from voicebot.core.conversation import Decision
@@ -17,7 +17,8 @@ class HandoverRequest:
 
     ``turns`` are the stored turns before it, as `Conversations.turns` gives them; ``caller`` the
     caller's part of this one, ``said`` the bot's (None while it is still being written).
-    ``decision`` is None if no turn asked for the person: something failed.
+    ``decision`` is None if no turn asked for the person: something failed. ``owner``: the team of
+    specialists it goes to, None for whoever is free; ``form``: what is known for them, by field.
     """
 
     snapshot: Snapshot
@@ -30,6 +31,8 @@ class HandoverRequest:
     said: str | None
     turns: tuple[dict[str, Any], ...]
     policy_version: str
+    owner: str | None = None
+    form: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class HandoverDesk(Protocol):

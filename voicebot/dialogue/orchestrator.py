@@ -5,96 +5,74 @@
     async for clause in orchestrator.words(committed): ...          # the utterance
     await orchestrator.heard(conversation_id, committed.turn, heard, timings)
 
+and, to have the answer ready when the caller stops::
+
+    await orchestrator.offer(conversation_id, words_so_far)         # planned early, or not
+    await orchestrator.withdraw(conversation_id)                    # the caller went on speaking
+    plan = await orchestrator.settle(conversation_id, final_words)  # that plan if the words agree, else another
+
 One per node, shared by all its calls. It holds no state of a conversation: state is read from the
 database at each turn and written with a version, so any node can take the next turn. What it does
-hold are the streams of words that are being written.
+hold are the streams of words that are being written, plans made early, and slow tools at work,
+whose results come into the `inbox` of whoever holds the conversation.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import weakref
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from voicebot.core.conversation import (
+    Channel,
     Clause,
-    Decision,
-    Event,
     Heard,
-    Keys,
     Route,
+    Timer,
     TurnInput,
     TurnTimings,
     Utterance,
+    Versions,
 )
 from voicebot.core.settings import Settings
-from voicebot.core.store import audit, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
-from voicebot.core.store.database import Database, Transaction
+from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
+from voicebot.dialogue.actions.local import LOCAL_ACTS, LocalActs, Perform
+from voicebot.dialogue.committing import Committing, Written
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.connectors.postgres import PostgresConnector
 from voicebot.dialogue.deployment import Deployment
-from voicebot.dialogue.flow.draft import After, Draft
+from voicebot.dialogue.eager import EagerPlans
 from voicebot.dialogue.flow.planner import Planner
-from voicebot.dialogue.flow.speech import Line, Part, Said, question_of, text_of, text_of_all
+from voicebot.dialogue.flow.reads import Allowed
+from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import make_generator
-from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
+from voicebot.dialogue.handover import HandoverDesk
 from voicebot.dialogue.hearing_back import settle
+from voicebot.dialogue.inbox import Inbox
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.phrases import Phrases
-from voicebot.dialogue.reading import PlanReads, mark_used
-from voicebot.dialogue.state import ConversationState, OpenTurn, Owed
+from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
+from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
+from voicebot.dialogue.scene import Scene
+from voicebot.dialogue.speculation import Fate, Verdict
 from voicebot.safety.identity import Gate
+
+__all__ = ["Committed", "Orchestrator", "Plan", "StalePlan"]
 
 log = structlog.get_logger(__name__)
 
-AUDITED = frozenset({"identity.verified", "identity.not_matched", "identity.refused"})
-"""Facts of a turn that are written into the tier-1 audit with it."""
-
-
-class StalePlan(Exception):  # a verdict, not a fault
-    """The conversation moved on since the plan was made: throw it away and plan again."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A turn that is settled but not true yet. Commit it, or `Orchestrator.discard` it."""
-
-    conversation_id: str
-    turn: int
-    transaction_id: str
-    snapshot: Snapshot
-    input: TurnInput
-    decision: Decision
-    after: After
-    draft: Draft = field(repr=False)
-    next_state: ConversationState = field(repr=False)
-    stream: UtteranceStream = field(repr=False)
-    said: str | None = field(repr=False)
-    """All words, when they are known already."""
-    personal_reads: int = 0
-    accessed_as: str = ""
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A turn that is true. ``after``: what the call does when its words were spoken."""
-
-    conversation_id: str
-    turn: int
-    decision: Decision
-    after: After
-    handoff: str | None
-    stream: UtteranceStream = field(repr=False)
+_SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
+"""Channels on which silence is felt: a slow tool's result comes as an input of its own."""
 
 
 class Orchestrator:
@@ -108,6 +86,11 @@ class Orchestrator:
         generator: writes free answers.
         handoffs: stores handoffs in the turn's transaction.
         poke: called after each commit, so that events leave at once.
+        acts: what a turn can do, by name.
+        now: the time, aware; tests set it.
+        busy: the node has no time for plans that may be thrown away.
+        degraded: hearing, speaking or a system of record is not well.
+        patience_s: how long a plan for a speaking channel waits for a tool.
     """
 
     def __init__(
@@ -120,17 +103,29 @@ class Orchestrator:
         generator: Generator,
         handoffs: HandoverDesk,
         poke: Callable[[], None] = lambda: None,
+        acts: dict[str, Perform] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        busy: Callable[[], bool] = lambda: False,
+        degraded: Callable[[], bool] = lambda: False,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._database = database
-        self._keys = keys
         self._deployment = deployment
         self._connector = connector
         self._generator = generator
-        self._handoffs = handoffs
         self._poke = poke
+        self._now = now
+        self._degraded = degraded
+        self._patience_s = patience_s
         self._conversations = Conversations(keys)
-        self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         policy = deployment.policy
+        local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
+        self._committing = Committing(keys, handoffs, local, policy.version)
+        self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
+        self._spoken: dict[tuple[str, int], UtteranceStream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.inbox = Inbox()
+        """What comes for the conversations that this process holds."""
         monitor = Monitor(
             deployment.classifier,
             is_content=deployment.intents.is_content,
@@ -145,6 +140,13 @@ class Orchestrator:
             intents=deployment.intents,
             writer_route=Route.GROUNDED if generator.name == "grounded" else Route.SMALL,
             writer=generator.version,
+        )
+        self._versions = Versions(policy=policy.version, writer=generator.version)
+        self._eager = EagerPlans(
+            self._plan_early,
+            self.discard,
+            lambda given: tuple(want.intent for want in monitor.read(given).wants),
+            busy=busy,
         )
 
     @classmethod
@@ -174,10 +176,16 @@ class Orchestrator:
         )
 
     async def close(self) -> None:
-        """Ends every stream of words that is still being written."""
+        """Ends everything that is still at work: early plans, slow tools, streams of words."""
+        await self._eager.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         for stream in list(self._streams):
             await stream.cancel()
         self._streams.clear()
+        self._spoken.clear()
         await self._generator.close()
 
     async def plan(self, conversation_id: str, turn_input: TurnInput) -> Plan:
@@ -188,68 +196,77 @@ class Orchestrator:
             UnknownState: another version of the server wrote its state.
             DatabaseDown: Postgres does not answer.
         """
-        async with self._database.transaction() as tx:
-            snapshot = await self._conversations.load(tx, conversation_id)
-        state = states.load(snapshot.state)
-        turn, transaction_id = snapshot.turn + 1, f"tx_{secrets.token_hex(16)}"
-        reads = PlanReads(
-            database=self._database,
-            connector=self._connector,
-            tools=self._deployment.tools,
-            rules=self._deployment.policy.table.identity,
-            conversation_id=conversation_id,
-            turn=turn,
-            transaction_id=transaction_id,
-        )
-        draft = await self._planner.draft(conversation_id, turn, state, turn_input, reads)
-        phrases = self._deployment.phrases.on(snapshot.channel)
-        draft_parts = (*_owed_parts(draft.state, phrases.has), *draft.parts)
-        said = text_of_all(draft_parts, phrases)
-        stream = UtteranceStream(conversation_id, draft_parts, phrases, self._generator)
-        stream.start()
-        self._streams.add(stream)
-        return Plan(
-            conversation_id=conversation_id,
-            turn=turn,
-            transaction_id=transaction_id,
-            snapshot=snapshot,
-            input=turn_input,
-            decision=draft.decision(),
-            after=draft.after,
-            draft=draft,
-            next_state=self._opened(draft, draft_parts, turn, turn_input, said, phrases),
-            stream=stream,
-            said=said,
-            personal_reads=reads.personal,
-            accessed_as=reads.actor,
-        )
+        return await self._plan(conversation_id, turn_input, Allowed.ALL)
+
+    async def offer(self, conversation_id: str, words_so_far: TurnInput, *, likely: bool = False) -> Verdict:
+        """Plans early what the caller has said so far, in the background, if that is worth it.
+
+        Args:
+            conversation_id: the conversation.
+            words_so_far: as the final words will be given if the caller stops now.
+            likely: the end of the turn is likely: metered reads and writers may start too.
+
+        Returns:
+            What was done with the offer; the same words again change nothing.
+        """
+        return await self._eager.offer(conversation_id, words_so_far, likely=likely)
+
+    async def withdraw(self, conversation_id: str) -> None:
+        """The caller goes on speaking: what was planned early is waste."""
+        await self._eager.drop(conversation_id, Fate.RESUMED)
+
+    async def settle(self, conversation_id: str, final: TurnInput) -> Plan:
+        """The plan for the final words: the early one if they agree with it, else a new one.
+
+        Raises:
+            UnknownConversation, UnknownState, DatabaseDown: as `plan`.
+        """
+        early = await self._eager.settle(conversation_id, final)
+        if early is None:
+            return await self.plan(conversation_id, final)
+        if early.stream is not None:
+            early.stream.start()
+        return early
 
     async def discard(self, plan: Plan) -> None:
         """Throws a plan away: its words stop being written. Its reads stay logged, as discarded."""
-        self._streams.discard(plan.stream)
-        await plan.stream.cancel()
+        await plan.reads.cancel()
+        if plan.stream is not None:
+            self._streams.discard(plan.stream)
+            await plan.stream.cancel()
 
     async def commit(self, plan: Plan) -> Committed:
-        """Makes a plan true: state, turn, events, audit and handoff in one transaction. Twice is once.
+        """Makes a plan true: state, turn, act, events, audit and handoff in one transaction. Twice is once.
 
         Raises:
             StalePlan: another turn, another node or another media session came first; the plan is discarded.
             DatabaseDown: nothing is certain; commit the same plan again, or fail to a person.
         """
-        try:
-            async with self._database.transaction() as tx:
-                handoff = await self._write(tx, plan)
-        except StaleState as error:
-            await self.discard(plan)
-            raise StalePlan(str(error)) from error
+        with structlog.contextvars.bound_contextvars(
+            conversation=plan.conversation_id, turn=plan.turn, transaction=plan.transaction_id
+        ):
+            try:
+                async with self._database.transaction() as tx:
+                    written = await self._committing.write(tx, plan)
+            except StaleState as error:
+                await self.discard(plan)
+                raise StalePlan(str(error)) from error
         self._poke()
+        await self._eager.drop(plan.conversation_id, Fate.STALE)
+        stream = plan.stream
+        if stream is None:  # words of an act begin after it
+            stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases)
+            stream.start()
+        self._wait_for(plan, written)
+        self._spoken[plan.conversation_id, plan.turn] = stream
         return Committed(
             conversation_id=plan.conversation_id,
             turn=plan.turn,
-            decision=plan.decision,
-            after=plan.after,
-            handoff=handoff,
-            stream=plan.stream,
+            decision=written.decision,
+            after=written.draft.after,
+            handoff=written.handoff,
+            stream=stream,
+            silent=written.draft.unspoken,
         )
 
     async def words(self, committed: Committed) -> AsyncIterator[Clause]:
@@ -263,12 +280,16 @@ class Orchestrator:
             self._streams.discard(committed.stream)
 
     async def heard(self, conversation_id: str, turn: int, heard: Heard, timings: TurnTimings) -> None:
-        """Closes a turn with what the caller heard of it. The first time counts.
+        """Closes a turn with what the caller heard of it, and with how its words were written.
+
+        The first time counts.
 
         Raises:
             UnknownConversation: there is no such turn.
             DatabaseDown: Postgres does not answer.
         """
+        stream = self._spoken.pop((conversation_id, turn), None)
+        writing = [report.model_dump(mode="json") for report in stream.reports] if stream else []
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
             before = states.load(snapshot.state)
@@ -281,150 +302,98 @@ class Orchestrator:
                 turn=turn,
                 heard=heard.model_dump(mode="json"),
                 timings=timings.model_dump(mode="json"),
+                writing=writing or None,
             )
             if after is not before:
                 data = {"heard": heard.model_dump(mode="json"), "timings": timings.model_dump(mode="json")}
-                await self._event(tx, snapshot, turn, "turn.heard", data)
+                await self._committing.event(tx, snapshot, turn, "turn.heard", data)
         self._poke()
+        if after is not before:
+            await self._eager.drop(conversation_id, Fate.STALE)
 
-    def _opened(
-        self,
-        draft: Draft,
-        parts: tuple[Part, ...],
-        turn: int,
-        turn_input: TurnInput,
-        said: str | None,
-        phrases: Phrases,
-    ) -> ConversationState:
-        """The state as it is committed: what the words will make true waits in an open turn."""
-        owes = tuple(
-            Owed(key=part.owed, text=text_of(part, phrases) or "")
-            for part in parts
-            if isinstance(part, Line | Said) and part.owed is not None
-        )
-        opened = OpenTurn(
+    async def _plan_early(self, conversation_id: str, turn_input: TurnInput, likely: bool) -> Plan:
+        return await self._plan(conversation_id, turn_input, Allowed.METERED if likely else Allowed.PURE)
+
+    async def _plan(self, conversation_id: str, turn_input: TurnInput, allowed: Allowed) -> Plan:
+        async with self._database.transaction() as tx:
+            snapshot = await self._conversations.load(tx, conversation_id)
+        state = states.load(snapshot.state)
+        turn, transaction_id = snapshot.turn + 1, f"tx_{secrets.token_hex(16)}"
+        reads = PlanReads(
+            database=self._database,
+            connector=self._connector,
+            tools=self._deployment.tools,
+            rules=self._deployment.policy.table.identity,
+            conversation_id=conversation_id,
             turn=turn,
-            text=said,
-            caller=_words_of(turn_input),
-            owes=owes,
-            asked=draft.asked,
-            question=question_of(parts, phrases),
-            tells=draft.tells,
+            transaction_id=transaction_id,
+            allowed=allowed,
+            patience_s=self._patience_s if snapshot.channel in _SPOKEN else None,
         )
-        return draft.state.model_copy(update={"owed": (), "open_turns": (*draft.state.open_turns, opened)})
-
-    async def _write(self, tx: Transaction, plan: Plan) -> str | None:
-        """All of a commit; returns the id of the handoff, if the turn ends with a person."""
-        current = await self._conversations.load(tx, plan.conversation_id, lock=True)
-        if current.turn >= plan.turn:
-            return await self._already(tx, plan, current)
-        handoff: str | None = None
-        if plan.after == "hand_over":
-            turns = tuple(await self._conversations.turns(tx, plan.conversation_id))
-            handoff = await self._handoffs.store(tx, self._handover(plan, turns))
-        state = (
-            plan.next_state if handoff is None else plan.next_state.model_copy(update={"handoff": handoff})
-        )
-        await self._conversations.advance(tx, plan.snapshot, turn=plan.turn, state=states.dump(state))
-        await self._conversations.save_turn(
-            tx,
-            plan.conversation_id,
-            turn=plan.turn,
-            transaction_id=plan.transaction_id,
-            input=plan.input.model_dump(mode="json"),
-            decision=plan.decision.model_dump(mode="json"),
-            spoken=plan.said,
-        )
-        if plan.personal_reads:
-            await mark_used(tx, conversation_id=plan.conversation_id, turn=plan.turn, actor=plan.accessed_as)
-        await self._tell(tx, plan, handoff)
-        if handoff is not None and current.status != "ended":  # who hung up now can be called back
-            await self._conversations.set_status(tx, plan.conversation_id, "handoff")
-        return handoff
-
-    async def _already(self, tx: Transaction, plan: Plan, current: Snapshot) -> str | None:
-        """The turn is there: fine if this very plan wrote it, else the plan is stale."""
-        for row in await self._conversations.turns(tx, plan.conversation_id):
-            if row["turn"] == plan.turn and row["transaction_id"] == plan.transaction_id:
-                return states.load(current.state).handoff
-        raise StaleState(f"turn {plan.turn} of {plan.conversation_id} was committed by another plan")
-
-    async def _tell(self, tx: Transaction, plan: Plan, handoff: str | None) -> None:
-        """Events and tier-1 audit of a turn."""
-        snapshot, turn = plan.snapshot, plan.turn
-        for fact in plan.draft.facts:
-            await self._event(tx, snapshot, turn, fact.type, fact.data)
-            if fact.type in AUDITED:
-                await audit.record(
-                    tx,
-                    action=fact.type,
-                    actor="bot",
-                    facts=fact.data,
-                    conversation_id=plan.conversation_id,
-                    turn=turn,
-                )
-        data = {
-            "input": plan.input.model_dump(mode="json"),
-            "decision": plan.decision.model_dump(mode="json"),
-            "said": plan.said,
-            "after": plan.after,
-        }
-        await self._event(tx, snapshot, turn, "turn.committed", data)
-        if handoff is not None:
-            facts = {"handoff": handoff, "trigger": plan.decision.trigger, "urgency": plan.draft.urgency}
-            await self._event(tx, snapshot, turn, "handoff.requested", facts)
-            await audit.record(
-                tx,
-                action="handoff.requested",
-                actor="bot",
-                facts=facts,
-                conversation_id=plan.conversation_id,
-                turn=turn,
-            )
-
-    def _handover(self, plan: Plan, turns: tuple[dict[str, Any], ...]) -> HandoverRequest:
-        return HandoverRequest(
-            snapshot=plan.snapshot,
-            turn=plan.turn,
-            state=plan.next_state,
-            decision=plan.decision,
-            trigger=plan.decision.trigger or "unknown",
-            urgency=plan.draft.urgency,
-            caller=_words_of(plan.input),
-            said=plan.said,
-            turns=turns,
-            policy_version=self._deployment.policy.version,
+        with structlog.contextvars.bound_contextvars(
+            conversation=conversation_id, turn=turn, transaction=transaction_id
+        ):
+            try:
+                draft = await self._planner.draft(self._scene(snapshot, turn), state, turn_input, reads)
+            except BaseException:
+                await reads.cancel()
+                raise
+        phrases = self._deployment.phrases.on(snapshot.channel)
+        worded = word(draft, phrases, turn, turn_input)
+        stream: UtteranceStream | None = None
+        if draft.deed is None:
+            stream = self._stream(conversation_id, worded.parts, phrases)
+            if allowed >= Allowed.METERED:
+                stream.start()
+        return Plan(
+            conversation_id=conversation_id,
+            turn=turn,
+            transaction_id=transaction_id,
+            snapshot=snapshot,
+            input=turn_input,
+            decision=draft.decision(self._versions),
+            after=draft.after,
+            draft=draft,
+            worded=worded,
+            versions=self._versions,
+            phrases=phrases,
+            reads=reads,
+            stream=stream,
         )
 
-    async def _event(
-        self, tx: Transaction, snapshot: Snapshot, turn: int, kind: str, data: dict[str, Any]
-    ) -> None:
-        event = Event(
-            id=f"ev_{snapshot.id[3:]}_{turn}_{kind.replace('.', '_')}",
-            type=kind,
+    def _scene(self, snapshot: Snapshot, turn: int) -> Scene:
+        return Scene(
             conversation_id=snapshot.id,
             turn=turn,
-            time=datetime.now(UTC),
-            data=data,
+            channel=snapshot.channel,
+            reachable=snapshot.caller is not None,
+            now=self._now(),
+            degraded=self._degraded(),
         )
-        await outbox.append(tx, self._keys, snapshot.subject_id, event)
 
+    def _stream(self, conversation_id: str, parts: tuple[Part, ...], phrases: Phrases) -> UtteranceStream:
+        stream = UtteranceStream(conversation_id, parts, phrases, self._generator)
+        self._streams.add(stream)
+        return stream
 
-def _owed_parts(state: ConversationState, has: Callable[[str], bool]) -> tuple[Part, ...]:
-    """What the caller must still hear, said before anything else; in short where a short line exists."""
-    parts: list[Part] = []
-    for item in {owed.key: owed for owed in state.owed}.values():
-        short = f"owed.{item.key}"
-        parts.append(Line(short, owed=item.key) if has(short) else Said(item.text, owed=item.key))
-    return tuple(parts)
+    def _wait_for(self, plan: Plan, written: Written) -> None:
+        """What the committed turn has left at work, or waits for, comes back as an input."""
+        for slow in plan.reads.slow:
+            self._keep(self._late(plan.conversation_id, slow))
+        if written.draft.approval is not None:
+            timer = Timer(about=written.draft.approval.draft)
+            self._keep(self._due(plan.conversation_id, timer, written.draft.approval.within_s))
 
+    async def _late(self, conversation_id: str, slow: SlowRead) -> None:
+        result = await slow.result()
+        if not self.inbox.deliver(conversation_id, result):
+            log.info("late_result.nobody_listens", conversation=conversation_id, tool=slow.tool)
 
-def _words_of(turn_input: TurnInput) -> str:
-    """The caller's part of a turn in words, as a transcript shows it."""
-    match turn_input:
-        case Utterance():
-            return turn_input.text
-        case Keys():
-            return f"(keys {turn_input.digits})"
-        case _:
-            return f"({turn_input.kind.replace('_', ' ')})"
+    async def _due(self, conversation_id: str, timer: Timer, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        self.inbox.deliver(conversation_id, timer)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -4,21 +4,62 @@ until the plan is committed: a plan that is thrown away, or whose node dies, has
 
 from __future__ import annotations
 
+import asyncio
+import json
+import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from voicebot.core.conversation import ToolRead
+from pydantic import ValidationError
+
+from voicebot.core.conversation import LateResult, ToolRead
 from voicebot.core.store import audit
-from voicebot.core.store.database import Database, Transaction
+from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
-from voicebot.dialogue.actions.tool import Outcome, ToolContext
+from voicebot.dialogue.actions.tool import Cost, Outcome, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
+from voicebot.dialogue.flow.draft import ActOutcome
+from voicebot.dialogue.flow.reads import Allowed, NotNow
 from voicebot.dialogue.knowledge.search import Passage, search
 from voicebot.safety.identity import GateRules, IdentityRecord, VerifiedCustomer
 
+PATIENCE_S = 0.9
+"""How long a plan on the phone waits for a tool. Below the 1.5 s after which a caller hears a filler anyway."""
+
+
+@dataclass(frozen=True)
+class SlowRead:
+    """A tool that is still at work; the task ends within the tool's own time."""
+
+    task: str
+    tool: str
+    arguments: dict[str, Any]
+    work: asyncio.Task[tuple[ToolRead, Outcome | None]]
+
+    async def result(self) -> LateResult:
+        """What came of it, errors included."""
+        try:
+            read, _ = await self.work
+        except (DatabaseDown, ToolRefused) as error:
+            return LateResult(
+                task=self.task, tool=self.tool, arguments=self.arguments, error=type(error).__name__
+            )
+        return LateResult(
+            task=self.task,
+            tool=self.tool,
+            arguments=self.arguments,
+            result=read.result,
+            error=None if read.result is not None else read.error or "no result",
+            duration_ms=read.duration_ms,
+        )
+
 
 class PlanReads:
-    """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``."""
+    """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``.
+
+    ``allowed``: what may be read by now. ``patience_s``: how long a tool is waited for; None: to its end.
+    """
 
     def __init__(
         self,
@@ -30,6 +71,8 @@ class PlanReads:
         conversation_id: str,
         turn: int,
         transaction_id: str,
+        allowed: Allowed = Allowed.ALL,
+        patience_s: float | None = PATIENCE_S,
     ) -> None:
         self._database = database
         self._connector = connector
@@ -37,9 +80,14 @@ class PlanReads:
         self._rules = rules
         self._id = conversation_id
         self._turn = turn
+        self._allowed = allowed
+        self._patience_s = patience_s
+        self._due: dict[str, tuple[VerifiedCustomer | None, str]] = {}
         self.actor = f"bot:{transaction_id}"
         self.personal = 0
         """How many reads of personal data were logged."""
+        self.slow: list[SlowRead] = []
+        """Tools that are still at work when the plan stands."""
 
     async def articles(self, question: str, *, intent: str | None) -> list[Passage]:
         """Passages that may answer, best first."""
@@ -50,8 +98,11 @@ class PlanReads:
         """Records found under the references.
 
         Raises:
+            NotNow: a check counts a try.
             ConnectorError: the system of record does not answer.
         """
+        if self._allowed < Allowed.ALL:
+            raise NotNow("the identity gate counts tries")
         reference, *others = self._rules.factors
         names = [factor.name for factor in others]
         await self._log("identity", ["customer_id", *names], "identity_check")
@@ -72,21 +123,85 @@ class PlanReads:
     async def tool(
         self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
     ) -> tuple[ToolRead, Outcome | None]:
-        """One reading tool, called with those of the slots that its input names."""
+        """One reading tool, called with those of the slots that its input names; see `Reads.tool`."""
         tool = self._tools.get(name)
-        arguments = {key: value for key, value in slots.items() if key in tool.request.model_fields}
-        if tool.needs_identity:
-            await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
+        arguments = self._arguments(name, slots)
+        if tool.cost is Cost.STATEFUL:
+            return ToolRead(tool=name, arguments=arguments, error="runs with the commit only"), None
+        if tool.cost is Cost.METERED and self._allowed < Allowed.METERED:
+            raise NotNow(f"tool {name} is metered")
+        work = asyncio.ensure_future(self._call(name, arguments, customer, purpose))
         try:
-            return await self._tools.read(
-                name,
-                arguments,
-                context=ToolContext(records=self._connector),
-                customer=customer,
-                conversation_id=self._id,
-            )
+            done, _ = await asyncio.wait({work}, timeout=self._patience_s)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if not done:
+            self.slow.append(SlowRead(f"task_{secrets.token_hex(8)}", name, arguments, work))
+            return ToolRead(tool=name, arguments=arguments), None
+        try:
+            return work.result()
         except ToolRefused as error:
             return ToolRead(tool=name, arguments=arguments, error=str(error)), None
+
+    def task_of(self, read: ToolRead) -> str:
+        """The name under which the result of a slow tool will come."""
+        return next(slow.task for slow in self.slow if slow.tool == read.tool)
+
+    def waits_for_commit(self, name: str) -> bool:
+        """Whether a tool's reading changes something."""
+        return name in self._tools.names and self._tools.get(name).cost is Cost.STATEFUL
+
+    def at_commit(
+        self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
+    ) -> dict[str, Any]:
+        """Prepares a tool that runs with the commit; returns its arguments."""
+        self._due[name] = (customer, purpose)
+        return self._arguments(name, slots)
+
+    async def stateful(self, name: str, arguments: dict[str, Any]) -> ActOutcome:
+        """Runs a prepared tool, at the commit. A tool that fails is an outcome too."""
+        customer, purpose = self._due[name]
+        try:
+            read, _ = await self._call(name, arguments, customer, purpose)
+        except ToolRefused as error:
+            return ActOutcome("refused", {"outcome": str(error)})
+        if read.result is None:
+            return ActOutcome("failed", {"outcome": read.error or "no result"})
+        return ActOutcome("done", read.result)
+
+    def outcome(self, name: str, result: Mapping[str, Any]) -> Outcome | None:
+        """A tool's result out of plain values; None if it does not fit (any more)."""
+        try:
+            return self._tools.get(name).result.model_validate_json(json.dumps(dict(result)))
+        except (ToolRefused, ValidationError):
+            return None
+
+    async def cancel(self) -> None:
+        """The plan is thrown away: so is what its slow tools are reading."""
+        works = {slow.work for slow in self.slow}
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
+
+    def _arguments(self, name: str, slots: Mapping[str, Any]) -> dict[str, Any]:
+        fields = self._tools.get(name).request.model_fields
+        return {key: value for key, value in slots.items() if key in fields}
+
+    async def _call(
+        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
+    ) -> tuple[ToolRead, Outcome | None]:
+        tool = self._tools.get(name)
+        if tool.needs_identity:
+            await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
+        return await self._tools.read(
+            name,
+            arguments,
+            context=ToolContext(records=self._connector),
+            customer=customer,
+            conversation_id=self._id,
+        )
 
     async def _log(self, resource: str, fields: Sequence[str], purpose: str) -> None:
         """Written before the read, in a transaction of its own: the log outlives the plan."""

@@ -3,11 +3,15 @@
 Read at each turn, written with it; nothing about a conversation lives in a process. What was
 said and what was heard are kept apart: `OpenTurn` holds what becomes true when its words were
 heard, and `owed` the must-say facts that were not.
+
+A state that an older server wrote is brought up step by step (`UPGRADES`) when it is read, and
+written in today's form by the next commit. One of a newer server is refused and left alone.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -18,7 +22,7 @@ from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.safety.identity import GateProgress
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HISTORY = 6
 """Exchanges kept for generation."""
 
@@ -36,14 +40,74 @@ class AskedKind(StrEnum):
     CONFIRM = "confirm"
     PERSON = "person"
     WAITING = "waiting"
+    CHOICE = "choice"
+    """This or that: one of two things the caller may have meant."""
+    PROPOSAL = "proposal"
+    """Whether the bot shall do something."""
+    CONTACT = "contact"
+    """The number at which the caller can be reached."""
+
+
+class Option(Strict):
+    """One answer to a CHOICE: how it was named, and what is looked up if it is chosen."""
+
+    named: str
+    want: Want
+
+
+class Proposal(Strict):
+    """An act the bot has offered to do and waits for a yes.
+
+    ``essentials`` are the words of the read-back that the caller must have heard for a yes to count.
+    """
+
+    act: str
+    arguments: dict[str, Any]
+    want: Want
+    essentials: tuple[str, ...] = ()
+    heard: bool = False
+    """The last essential was heard."""
 
 
 class Asked(Strict):
-    """A question put to the caller. ``factor`` for FACTOR, ``want`` for CONFIRM and WAITING."""
+    """A question put to the caller.
+
+    ``factor`` for FACTOR; ``want`` for CONFIRM, WAITING and CONTACT, and for PERSON when a person was
+    offered because this want could not be answered; ``options`` for CHOICE; ``proposal`` for PROPOSAL.
+    """
 
     kind: AskedKind
     factor: str | None = None
     want: Want | None = None
+    options: tuple[Option, ...] = ()
+    proposal: Proposal | None = None
+
+
+class Pending(Strict):
+    """A slow tool that a committed turn has left at work. ``moved_on``: the caller wants something else now."""
+
+    task: str
+    tool: str
+    want: Want
+    turn: int
+    moved_on: bool = False
+
+
+class HeldWords(Strict):
+    """Words that a person has to approve before they may be said."""
+
+    draft: str
+    want: Want
+    words: str
+    turn: int
+    tier: int = 0
+
+
+class CustomerFacts(Strict):
+    """What the system of record says of the verified customer, as far as policy needs it."""
+
+    segment: str | None = None
+    region: str | None = None
 
 
 class Owed(Strict):
@@ -70,7 +134,7 @@ class OpenTurn(Strict):
 class ConversationState(Strict):
     """The state of one conversation."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     greeted: bool = False
     topic: Want | None = None
     """What is being worked on and not answered yet."""
@@ -93,6 +157,16 @@ class ConversationState(Strict):
     open_turns: tuple[OpenTurn, ...] = ()
     handoff: str | None = None
     ending: bool = False
+    slots: dict[str, str] = Field(default_factory=dict[str, str])
+    """What the caller has given besides the gate's factors, by name: never asked for again."""
+    clarified: tuple[str, ...] = ()
+    """Keys of clarifying questions that were put: none is put twice."""
+    pending: tuple[Pending, ...] = ()
+    held: tuple[HeldWords, ...] = ()
+    promised: tuple[str, ...] = ()
+    """Intents for which something was promised."""
+    customer: CustomerFacts | None = None
+    """After the gate only."""
 
 
 def new_state() -> dict[str, Any]:
@@ -106,15 +180,17 @@ def dump(state: ConversationState) -> dict[str, Any]:
 
 
 def load(stored: dict[str, Any]) -> ConversationState:
-    """The state from plain JSON values.
+    """The state from plain JSON values, brought up to this version.
 
     Raises:
-        UnknownState: another schema version, or fields this server does not know.
+        UnknownState: a version this server cannot bring up, or fields it does not know.
     """
+    while (step := UPGRADES.get(stored.get("schema_version", 0))) is not None:
+        stored = step(stored)
     if stored.get("schema_version") != SCHEMA_VERSION:
         raise UnknownState(
             f"the conversation's state has schema version {stored.get('schema_version')}, this server "
-            f"reads {SCHEMA_VERSION}: finish its calls on the version that wrote it"
+            f"reads {SCHEMA_VERSION} and older: finish its calls on the version that wrote it"
         )
     try:
         return ConversationState.model_validate_json(json.dumps(stored))
@@ -123,3 +199,12 @@ def load(stored: dict[str, Any]) -> ConversationState:
         raise UnknownState(
             f"the conversation's state does not fit this server: {', '.join(fields)}"
         ) from None
+
+
+def _from_1(stored: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 adds fields, all with a default that means "nothing of the kind yet"."""
+    return {**stored, "schema_version": 2}
+
+
+UPGRADES: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+"""One step per version that was ever stored: from it to the next."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -275,6 +276,7 @@ class Conversations:
         turn: int,
         heard: dict[str, Any],
         timings: dict[str, Any],
+        writing: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         """Writes what was heard of a turn. The first time counts; later ones change nothing.
 
@@ -284,6 +286,7 @@ class Conversations:
             turn: number of the turn.
             heard: sealed.
             timings: not sealed; milliseconds, nothing personal.
+            writing: not sealed; how each written part came about (route, times, tokens, cost).
 
         Raises:
             UnknownConversation: there is no such turn.
@@ -291,10 +294,12 @@ class Conversations:
         cipher = await self._cipher(tx, conversation_id)
         cursor = await tx.execute(
             "UPDATE turns SET sealed_heard = coalesce(sealed_heard, %s), timings = coalesce(timings, %s),"
-            " closed_at = coalesce(closed_at, clock_timestamp()) WHERE conversation_id = %s AND turn = %s",
+            " writing = coalesce(writing, %s), closed_at = coalesce(closed_at, clock_timestamp())"
+            " WHERE conversation_id = %s AND turn = %s",
             (
                 cipher.seal_json(heard, _at("heard", conversation_id, turn)),
                 Jsonb(timings),
+                None if writing is None else Jsonb(list(writing)),
                 conversation_id,
                 turn,
             ),
@@ -306,8 +311,8 @@ class Conversations:
         """All turns in order, opened.
 
         Returns:
-            Dicts of ``turn, transaction_id, input, decision, spoken, heard, timings, created_at``;
-            ``heard`` and ``timings`` are None until the turn is closed.
+            Dicts of ``turn, transaction_id, input, decision, spoken, heard, timings, writing, created_at``;
+            ``heard``, ``timings`` and ``writing`` are None until the turn is closed.
 
         Raises:
             UnknownConversation: there is no such conversation.
@@ -316,25 +321,20 @@ class Conversations:
         cursor = await tx.execute(
             "SELECT * FROM turns WHERE conversation_id = %s ORDER BY turn", (conversation_id,)
         )
-        return [
-            {
-                "turn": row["turn"],
-                "transaction_id": row["transaction_id"],
-                "input": cipher.open_json(row["sealed_input"], _at("input", conversation_id, row["turn"])),
-                "decision": cipher.open_json(
-                    row["sealed_decision"], _at("decision", conversation_id, row["turn"])
-                ),
-                "spoken": _open_text(
-                    cipher, row["sealed_spoken"], _at("spoken", conversation_id, row["turn"])
-                ),
-                "heard": None
-                if row["sealed_heard"] is None
-                else cipher.open_json(row["sealed_heard"], _at("heard", conversation_id, row["turn"])),
-                "timings": row["timings"],
-                "created_at": row["created_at"],
-            }
-            for row in await cursor.fetchall()
-        ]
+        return [_turn(cipher, row) for row in await cursor.fetchall()]
+
+    async def turn(self, tx: Transaction, conversation_id: str, turn: int) -> dict[str, Any] | None:
+        """One turn as `turns` gives it, None if it is not there.
+
+        Raises:
+            UnknownConversation: there is no such conversation.
+        """
+        cipher = await self._cipher(tx, conversation_id)
+        cursor = await tx.execute(
+            "SELECT * FROM turns WHERE conversation_id = %s AND turn = %s", (conversation_id, turn)
+        )
+        row = await cursor.fetchone()
+        return None if row is None else _turn(cipher, row)
 
     async def list(
         self, tx: Transaction, *, limit: int = 50, before: datetime | None = None
@@ -363,6 +363,22 @@ class Conversations:
         cursor = await tx.execute("SELECT 1 FROM conversations WHERE id = %s", (conversation_id,))
         if await cursor.fetchone() is None:
             raise UnknownConversation(f"no conversation {conversation_id}")
+
+
+def _turn(cipher: Cipher, row: dict[str, Any]) -> dict[str, Any]:
+    conversation_id, turn = row["conversation_id"], row["turn"]
+    heard = row["sealed_heard"]
+    return {
+        "turn": turn,
+        "transaction_id": row["transaction_id"],
+        "input": cipher.open_json(row["sealed_input"], _at("input", conversation_id, turn)),
+        "decision": cipher.open_json(row["sealed_decision"], _at("decision", conversation_id, turn)),
+        "spoken": _open_text(cipher, row["sealed_spoken"], _at("spoken", conversation_id, turn)),
+        "heard": None if heard is None else cipher.open_json(heard, _at("heard", conversation_id, turn)),
+        "timings": row["timings"],
+        "writing": row["writing"],
+        "created_at": row["created_at"],
+    }
 
 
 def _at(what: str, conversation_id: str, turn: int | None = None) -> str:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voicebot.core.conversation import FREE, Action, Confidences, Decision, Expects, Route, Source, ToolRead
+from voicebot.core.conversation import (
+    FREE,
+    Action,
+    Confidences,
+    Decision,
+    Expects,
+    MonitorScores,
+    Route,
+    Source,
+    ToolRead,
+    Versions,
+)
 from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.state import Asked, ConversationState
 
@@ -21,8 +33,45 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class ActOutcome:
+    """What came of a deed: ``done``, ``refused`` (a rule said no) or ``failed``, with its plain values."""
+
+    status: Literal["done", "refused", "failed"]
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a turn does when it is committed, and what it says then.
+
+    ``kind`` is ``act`` (a local write, in the commit's transaction) or ``read`` (a tool whose reading
+    changes something, such as a counted try). ``then`` makes the turn from the outcome and is pure:
+    nothing an acting turn says can stand before its act.
+    """
+
+    kind: Literal["act", "read"]
+    name: str
+    arguments: dict[str, Any] = field(repr=False)
+    then: Callable[[ActOutcome], Draft] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Words that a person must approve first: stored with the turn, due after ``within_s`` seconds."""
+
+    draft: str
+    question: str
+    words: str
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """The whole outcome of planning one turn, before it is numbered and committed."""
+    """The whole outcome of planning one turn, before it is numbered and committed.
+
+    With a ``deed``, ``parts``, ``state`` and the rest are what stands if it cannot even be tried; the
+    turn itself comes from ``deed.then``.
+    """
 
     state: ConversationState
     intent: str
@@ -42,11 +91,29 @@ class Draft:
     urgency: str = "normal"
     after: After = "continue"
     facts: tuple[Fact, ...] = ()
+    owner: str | None = None
+    form: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """What is known for the specialist, when the turn routes or escalates."""
+    deed: Deed | None = None
+    approval: Approval | None = None
+    decides: tuple[str, str, str] | None = None
+    """A draft that this turn settles: (id, verdict, by whom)."""
+    gap: str | None = None
+    """Why nothing could be answered, to be counted at commit: ``none``, ``weak``, ``ambiguous``."""
+    question: str = ""
+    """What was looked for, with a gap."""
+    unspoken: bool = False
+    """Recorded, but there is nothing to say."""
+    category: str = ""
+    scores: MonitorScores | None = None
 
-    def decision(self) -> Decision:
+    def decision(self, versions: Versions) -> Decision:
         """What is stored, compared by replay, and shown."""
         return Decision(
             intent=self.intent,
+            category=self.category,
+            scores=self.scores,
+            versions=versions,
             confidences=self.confidences,
             tier=self.tier,
             action=self.action,
@@ -57,4 +124,5 @@ class Draft:
             sources=self.sources,
             tools=self.tools,
             trigger=self.trigger,
+            owner=self.owner,
         )

@@ -27,6 +27,7 @@ from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Monitor, Want, yes_or_no
 from voicebot.dialogue.phrases import Phrases
+from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy, PolicyFacts
@@ -59,13 +60,11 @@ class Planner:
         self.answers = Answers(policy, gate, phrases, self.steering, writer_route, writer)
         self.verifying = Verifying(policy, gate, self.steering, self.answers)
 
-    async def draft(
-        self, conversation_id: str, turn: int, state: ConversationState, given: TurnInput, reads: Reads
-    ) -> Draft:
+    async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
         cut_off = state.cut_off
         state = _with_unsettled_question(state).model_copy(update={"cut_off": None})
-        planned = _Turn(self, conversation_id, turn, state, reads, cut_off)
+        planned = _Turn(self, scene.conversation_id, scene.turn, state, reads, cut_off)
         match given:
             case CallStarted():
                 if not state.greeted:
@@ -79,6 +78,8 @@ class Planner:
                 return await planned.keys(given)
             case Utterance():
                 return await planned.utterance(given)
+            case _:
+                raise NotImplementedError(given.kind)
 
 
 class _Turn:

@@ -1,14 +1,34 @@
-"""What planning a turn may read: articles, tools, the identity gate's look-up. Everything read is noted."""
+"""What planning a turn may read: articles, tools, the identity gate's look-up. Everything read is noted.
+
+Reads are pure, metered or stateful. A plan made before the caller's words are final runs pure ones
+only, metered ones when the end of the turn is likely; a stateful tool runs when its turn is committed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
 from voicebot.dialogue.actions.tool import Outcome
 from voicebot.dialogue.knowledge.search import Passage
 from voicebot.safety.identity import IdentityRecord, VerifiedCustomer
+
+
+class Allowed(IntEnum):
+    """What a plan may read by now; each includes the ones before it."""
+
+    PURE = 0
+    """The caller may go on speaking."""
+    METERED = 1
+    """The end of the turn is likely."""
+    ALL = 2
+    """The words are final."""
+
+
+class NotNow(Exception):  # a verdict
+    """The plan is too early for a read it needs: plan again when the words are final."""
 
 
 class Reads(Protocol):
@@ -19,11 +39,39 @@ class Reads(Protocol):
         ...
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:
-        """Records found under the references, as (reference, record)."""
+        """Records found under the references, as (reference, record).
+
+        Raises:
+            NotNow: a check counts a try, so it waits for the final words.
+        """
         ...
 
     async def tool(
         self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
     ) -> tuple[ToolRead, Outcome | None]:
-        """One reading tool called with those of the slots that its input names."""
+        """One reading tool called with those of the slots that its input names.
+
+        A tool that is slow comes back without result and error: its result is an input of its own.
+
+        Raises:
+            NotNow: it costs something, and the words are not final.
+        """
+        ...
+
+    def waits_for_commit(self, name: str) -> bool:
+        """Whether a tool's reading changes something, so that it runs with the commit."""
+        ...
+
+    def at_commit(
+        self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
+    ) -> dict[str, Any]:
+        """Prepares such a tool; returns the arguments it will be called with."""
+        ...
+
+    def outcome(self, name: str, result: Mapping[str, Any]) -> Outcome | None:
+        """A tool's result out of plain values; None if it does not fit (any more)."""
+        ...
+
+    def task_of(self, read: ToolRead) -> str:
+        """The name under which the result of a slow tool will come."""
         ...

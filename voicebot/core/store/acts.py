@@ -1,0 +1,128 @@
+"""Acts, once each: what a turn did besides speaking, under a key, with its outcome.
+
+A local act is intended and settled in the turn's own transaction, so that it stands exactly when
+the turn does. One on a remote system is intended there, called with the key, and settled by its
+outcome in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+
+Settled = Literal["done", "refused", "failed"]
+
+
+class UnknownAct(LookupError):
+    """There is no act under this key."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act as it is stored. ``outcome`` is None while it is only intended."""
+
+    key: str
+    conversation_id: str
+    turn: int
+    act: str
+    status: Literal["intended", "done", "refused", "failed"]
+    arguments: dict[str, Any]
+    outcome: dict[str, Any] | None
+
+
+def key_of(conversation_id: str, turn: int, act: str) -> str:
+    """The idempotency key: also what a remote system is given."""
+    return f"{conversation_id}:{turn}:{act}"
+
+
+async def intend(
+    tx: Transaction, keys: KeyRing, *, conversation_id: str, turn: int, act: str, arguments: dict[str, Any]
+) -> Act:
+    """Writes that an act is going to be done; twice gives the first, settled or not.
+
+    Raises:
+        LookupError: there is no such conversation.
+    """
+    key = key_of(conversation_id, turn, act)
+    subject = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    if subject is None:
+        raise LookupError(f"no conversation {conversation_id}")
+    cipher = await keys.cipher(tx, subject["subject_id"])
+    await tx.execute(
+        "INSERT INTO acts (key, conversation_id, turn, act, status, sealed_arguments)"
+        " VALUES (%s, %s, %s, %s, 'intended', %s) ON CONFLICT (key) DO NOTHING",
+        (key, conversation_id, turn, act, cipher.seal_json(arguments, f"act:{key}:arguments")),
+    )
+    return await get(tx, keys, key)
+
+
+async def settle(
+    tx: Transaction, keys: KeyRing, key: str, *, status: Settled, outcome: dict[str, Any]
+) -> bool:
+    """Writes what came of an act. The first outcome stays: False if there was one.
+
+    Raises:
+        UnknownAct: nobody intended it.
+    """
+    act = await get(tx, keys, key)
+    cipher = await keys.cipher(tx, await _subject(tx, act.conversation_id))
+    cursor = await tx.execute(
+        "UPDATE acts SET status = %s, sealed_outcome = %s, settled_at = clock_timestamp()"
+        " WHERE key = %s AND status = 'intended'",
+        (status, cipher.seal_json(outcome, f"act:{key}:outcome"), key),
+    )
+    return cursor.rowcount == 1
+
+
+async def get(tx: Transaction, keys: KeyRing, key: str) -> Act:
+    """One act.
+
+    Raises:
+        UnknownAct: there is none under this key.
+    """
+    rows = await _rows(tx, keys, "key", key)
+    if not rows:
+        raise UnknownAct(f"no act {key}")
+    return rows[0]
+
+
+async def of(tx: Transaction, keys: KeyRing, conversation_id: str) -> builtins.list[Act]:
+    """All acts of a conversation, oldest first."""
+    return await _rows(tx, keys, "conversation_id", conversation_id)
+
+
+async def _rows(tx: Transaction, keys: KeyRing, column: str, value: str) -> builtins.list[Act]:
+    cursor = await tx.execute(
+        f"SELECT * FROM acts WHERE {column} = %s ORDER BY created_at, key".encode(),  # noqa: S608  # ours
+        (value,),
+    )
+    found: builtins.list[Act] = []
+    for row in await cursor.fetchall():
+        cipher = await keys.cipher(tx, await _subject(tx, row["conversation_id"]))
+        sealed = row["sealed_outcome"]
+        found.append(
+            Act(
+                key=row["key"],
+                conversation_id=row["conversation_id"],
+                turn=row["turn"],
+                act=row["act"],
+                status=row["status"],
+                arguments=cipher.open_json(row["sealed_arguments"], f"act:{row['key']}:arguments"),
+                outcome=None if sealed is None else cipher.open_json(sealed, f"act:{row['key']}:outcome"),
+            )
+        )
+    return found
+
+
+async def _subject(tx: Transaction, conversation_id: str) -> str:
+    row = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    assert row is not None  # acts refer to it
+    return row["subject_id"]

@@ -1,0 +1,117 @@
+"""Promises to callers: who does what by when. Details are sealed; what the queue needs is in the clear."""
+
+from __future__ import annotations
+
+import builtins
+import secrets
+from datetime import datetime
+from typing import Any, Literal
+
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+
+_COLUMNS = "id, conversation_id, turn, kind, intent, owner, urgency, due_at, status, created_at, changed_at"
+
+Kind = Literal["callback", "request"]
+"""``callback``: somebody phones the caller. ``request``: something is done, and the caller told."""
+
+
+class UnknownFollowUp(LookupError):
+    """There is no such promise."""
+
+
+async def save(
+    tx: Transaction,
+    keys: KeyRing,
+    *,
+    conversation_id: str,
+    turn: int,
+    kind: Kind,
+    intent: str,
+    owner: str,
+    urgency: str,
+    due_at: datetime,
+    details: dict[str, Any],
+) -> str:
+    """Stores a promise; once per turn: twice gives the first one's id.
+
+    Returns:
+        ``fu_`` and 32 hex digits.
+    """
+    subject = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    if subject is None:
+        raise LookupError(f"no conversation {conversation_id}")
+    cipher = await keys.cipher(tx, subject["subject_id"])
+    cursor = await tx.execute(
+        "INSERT INTO follow_ups (id, conversation_id, turn, kind, intent, owner, urgency, due_at,"
+        " sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (conversation_id, turn) DO NOTHING RETURNING id",
+        (
+            f"fu_{secrets.token_hex(16)}",
+            conversation_id,
+            turn,
+            kind,
+            intent,
+            owner,
+            urgency,
+            due_at,
+            cipher.seal_json(details, f"follow_up:{conversation_id}:{turn}"),
+        ),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        query = "SELECT id FROM follow_ups WHERE conversation_id = %s AND turn = %s"
+        row = await (await tx.execute(query, (conversation_id, turn))).fetchone()
+        assert row is not None
+    return row["id"]
+
+
+async def list(
+    tx: Transaction, *, status: str | None = None, conversation_id: str | None = None, limit: int = 100
+) -> builtins.list[dict[str, Any]]:
+    """Promises without their details, those due first."""
+    cursor = await tx.execute(
+        f"SELECT {_COLUMNS} FROM follow_ups WHERE (%(status)s::text IS NULL OR status = %(status)s)"  # noqa: S608  # constant
+        " AND (%(conversation)s::text IS NULL OR conversation_id = %(conversation)s)"
+        " ORDER BY due_at, id LIMIT %(limit)s",
+        {"status": status, "conversation": conversation_id, "limit": limit},
+    )
+    return await cursor.fetchall()
+
+
+async def get(tx: Transaction, keys: KeyRing, follow_up_id: str) -> dict[str, Any]:
+    """One promise with its ``details`` opened.
+
+    Raises:
+        UnknownFollowUp: there is none.
+    """
+    cursor = await tx.execute(
+        f"SELECT {_COLUMNS}, sealed_details, (SELECT subject_id FROM conversations c"  # noqa: S608  # constant
+        " WHERE c.id = conversation_id) AS subject_id FROM follow_ups WHERE id = %s",
+        (follow_up_id,),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise UnknownFollowUp(f"no follow-up {follow_up_id}")
+    cipher = await keys.cipher(tx, row.pop("subject_id"))
+    sealed = row.pop("sealed_details")
+    row["details"] = cipher.open_json(sealed, f"follow_up:{row['conversation_id']}:{row['turn']}")
+    return row
+
+
+async def set_status(
+    tx: Transaction, follow_up_id: str, status: Literal["open", "done", "cancelled"]
+) -> None:
+    """Changes the status.
+
+    Raises:
+        UnknownFollowUp: there is none.
+    """
+    cursor = await tx.execute(
+        "UPDATE follow_ups SET status = %s, changed_at = clock_timestamp() WHERE id = %s",
+        (status, follow_up_id),
+    )
+    if cursor.rowcount != 1:
+        raise UnknownFollowUp(f"no follow-up {follow_up_id}")

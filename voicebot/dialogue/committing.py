@@ -1,0 +1,255 @@
+"""Makes a plan true: state, turn, act, events, audit, handoff, all in the one transaction it is given.
+
+Keyed by (conversation, turn): the same plan again finds its turn there and changes nothing; another
+plan for that turn, another version or another media session is stale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from voicebot.core.conversation import Decision, Event, ToolRead
+from voicebot.core.store import audit, drafts, outbox
+from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue import state as states
+from voicebot.dialogue.actions.local import LocalActs
+from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft
+from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
+from voicebot.dialogue.plan import Plan, Worded, word, words_of
+from voicebot.dialogue.reading import mark_used
+
+AUDITED = frozenset(
+    {
+        "identity.verified",
+        "identity.not_matched",
+        "identity.refused",
+        "act.done",
+        "act.refused",
+        "act.failed",
+        "draft.requested",
+        "draft.decided",
+    }
+)
+"""Facts of a turn that are written into the tier-1 audit with it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A turn as it was written: after its act, if it had one."""
+
+    draft: Draft = field(repr=False)
+    worded: Worded = field(repr=False)
+    decision: Decision
+    handoff: str | None
+
+
+class Committing:
+    """Writes turns. Stateless; one per orchestrator.
+
+    Args:
+        keys: seals what people said.
+        handoffs: stores handoffs in the turn's transaction.
+        acts: does what a turn does.
+        policy_version: of the deployment, for handoffs.
+    """
+
+    def __init__(self, keys: KeyRing, handoffs: HandoverDesk, acts: LocalActs, policy_version: str) -> None:
+        self._keys = keys
+        self._handoffs = handoffs
+        self._acts = acts
+        self._policy_version = policy_version
+        self._conversations = Conversations(keys)
+
+    async def write(self, tx: Transaction, plan: Plan) -> Written:
+        """All of a commit.
+
+        Raises:
+            StaleState: another plan, node or media session came first.
+        """
+        current = await self._conversations.load(tx, plan.conversation_id, lock=True)
+        if current.turn >= plan.turn:
+            return await self._already(tx, plan, current)
+        if (current.version, current.epoch) != (plan.snapshot.version, plan.snapshot.epoch):
+            raise StaleState(f"{plan.conversation_id} moved on since turn {plan.turn} was planned")
+        draft, worded = plan.draft, plan.worded
+        if draft.deed is not None:  # speaks only from the outcome
+            outcome = await self._do(tx, plan, draft.deed)
+            draft = after_deed(draft.deed, outcome)
+            worded = word(draft, plan.phrases, plan.turn, plan.input)
+        written = Written(draft, worded, draft.decision(plan.versions), None)
+        if draft.after == "hand_over":
+            turns = tuple(await self._conversations.turns(tx, plan.conversation_id))
+            handoff = await self._handoffs.store(tx, self._handover(plan, written, turns))
+            state = worded.state.model_copy(update={"handoff": handoff})
+            written = replace(written, worded=replace(worded, state=state), handoff=handoff)
+        await self._store(tx, plan, written)
+        await self._tell(tx, plan, written)
+        if written.handoff is not None and current.status != "ended":  # who hung up now can be called back
+            await self._conversations.set_status(tx, plan.conversation_id, "handoff")
+        return written
+
+    async def event(
+        self,
+        tx: Transaction,
+        snapshot: Snapshot,
+        turn: int,
+        kind: str,
+        data: dict[str, Any],
+        transaction_id: str | None = None,
+    ) -> None:
+        """A fact of a turn, for others."""
+        event = Event(
+            id=f"ev_{snapshot.id[3:]}_{turn}_{kind.replace('.', '_')}",
+            type=kind,
+            conversation_id=snapshot.id,
+            turn=turn,
+            transaction_id=transaction_id,
+            time=datetime.now(UTC),
+            data=data,
+        )
+        await outbox.append(tx, self._keys, snapshot.subject_id, event)
+
+    async def _do(self, tx: Transaction, plan: Plan, deed: Deed) -> ActOutcome:
+        if deed.kind == "read":
+            return await plan.reads.stateful(deed.name, deed.arguments)
+        return await self._acts.perform(tx, plan.snapshot, plan.turn, deed.name, deed.arguments)
+
+    async def _already(self, tx: Transaction, plan: Plan, current: Snapshot) -> Written:
+        """The turn is there: fine if this very plan wrote it, else the plan is stale."""
+        row = await self._conversations.turn(tx, plan.conversation_id, plan.turn)
+        if row is None or row["transaction_id"] != plan.transaction_id:
+            raise StaleState(f"turn {plan.turn} of {plan.conversation_id} was committed by another plan")
+        draft, worded = plan.draft, plan.worded
+        deed = draft.deed
+        if deed is not None and deed.kind == "act":
+            outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
+            draft = after_deed(deed, outcome)
+            worded = word(draft, plan.phrases, plan.turn, plan.input)
+        elif deed is not None:  # its outcome is not kept apart: it stands on the turn
+            draft = after_deed(deed, _outcome_in(row["decision"], deed.name))
+            worded = word(draft, plan.phrases, plan.turn, plan.input)
+        return Written(draft, worded, draft.decision(plan.versions), states.load(current.state).handoff)
+
+    async def _store(self, tx: Transaction, plan: Plan, written: Written) -> None:
+        draft = written.draft
+        await self._conversations.advance(
+            tx, plan.snapshot, turn=plan.turn, state=states.dump(written.worded.state)
+        )
+        await self._conversations.save_turn(
+            tx,
+            plan.conversation_id,
+            turn=plan.turn,
+            transaction_id=plan.transaction_id,
+            input=plan.input.model_dump(mode="json"),
+            decision=written.decision.model_dump(mode="json"),
+            spoken=written.worded.said,
+        )
+        if plan.reads.personal:
+            await mark_used(tx, conversation_id=plan.conversation_id, turn=plan.turn, actor=plan.reads.actor)
+        if draft.approval is not None:
+            await drafts.save(
+                tx,
+                self._keys,
+                conversation_id=plan.conversation_id,
+                turn=plan.turn,
+                intent=draft.intent,
+                due_at=datetime.now(UTC) + timedelta(seconds=draft.approval.within_s),
+                words={"question": draft.approval.question, "words": draft.approval.words},
+            )
+        if draft.decides is not None:
+            draft_id, verdict, by = draft.decides
+            if not await drafts.decide(tx, draft_id, verdict=_verdict(verdict), by=by):
+                raise StaleState(f"draft {draft_id} was decided already")
+
+    async def _tell(self, tx: Transaction, plan: Plan, written: Written) -> None:
+        """Events and tier-1 audit of a turn."""
+        draft, decision = written.draft, written.decision
+        for fact in draft.facts:
+            await self._fact(tx, plan, fact.type, fact.data)
+        if draft.approval is not None:
+            await self.event(
+                tx,
+                plan.snapshot,
+                plan.turn,
+                "draft.requested",
+                {
+                    "draft": draft.approval.draft,
+                    "question": draft.approval.question,
+                    "words": draft.approval.words,
+                    "within_s": draft.approval.within_s,
+                },
+                plan.transaction_id,
+            )
+            await self._audit(tx, plan, "draft.requested", {"draft": draft.approval.draft})
+        data = {
+            "input": plan.input.model_dump(mode="json"),
+            "decision": decision.model_dump(mode="json"),
+            "said": written.worded.said,
+            "after": draft.after,
+        }
+        await self.event(tx, plan.snapshot, plan.turn, "turn.committed", data, plan.transaction_id)
+        if written.handoff is not None:
+            facts = {"handoff": written.handoff, "trigger": decision.trigger, "urgency": draft.urgency}
+            await self.event(tx, plan.snapshot, plan.turn, "handoff.requested", facts, plan.transaction_id)
+            await self._audit(tx, plan, "handoff.requested", facts)
+
+    async def _fact(self, tx: Transaction, plan: Plan, kind: str, data: dict[str, Any]) -> None:
+        await self.event(tx, plan.snapshot, plan.turn, kind, data, plan.transaction_id)
+        if kind in AUDITED:
+            await self._audit(tx, plan, kind, data)
+
+    async def _audit(self, tx: Transaction, plan: Plan, action: str, facts: dict[str, Any]) -> None:
+        await audit.record(
+            tx,
+            action=action,
+            actor="bot",
+            facts=facts,
+            conversation_id=plan.conversation_id,
+            turn=plan.turn,
+            transaction_id=plan.transaction_id,
+        )
+
+    def _handover(self, plan: Plan, written: Written, turns: tuple[dict[str, Any], ...]) -> HandoverRequest:
+        return HandoverRequest(
+            snapshot=plan.snapshot,
+            turn=plan.turn,
+            state=written.worded.state,
+            decision=written.decision,
+            trigger=written.decision.trigger or "unknown",
+            urgency=written.draft.urgency,
+            caller=words_of(plan.input),
+            said=written.worded.said,
+            turns=turns,
+            policy_version=self._policy_version,
+            owner=written.draft.owner,
+            form=written.draft.form,
+        )
+
+
+def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
+    """The turn once its deed was done; the deed stands among its tools."""
+    draft = deed.then(outcome)
+    done = ToolRead(
+        tool=deed.name,
+        arguments=deed.arguments,
+        result=outcome.result if outcome.status == "done" else None,
+        error=None if outcome.status == "done" else str(outcome.result.get("outcome", outcome.status)),
+    )
+    return replace(draft, tools=(*draft.tools, done), deed=None)
+
+
+def _outcome_in(decision: dict[str, Any], name: str) -> ActOutcome:
+    for call in decision["tools"]:
+        if call["tool"] == name:
+            if call["error"] is None:
+                return ActOutcome("done", call["result"] or {})
+            return ActOutcome("failed", {"outcome": call["error"]})
+    raise AssertionError(f"the turn was committed without {name}")
+
+
+def _verdict(value: str) -> Any:
+    return value

@@ -1,0 +1,141 @@
+"""Early plans under way on this node: offered, kept or dropped, and counted. One event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from voicebot.core import metrics
+from voicebot.core.conversation import TurnInput, Utterance
+from voicebot.core.store.conversations import UnknownConversation
+from voicebot.core.store.database import DatabaseDown
+from voicebot.dialogue.flow.reads import NotNow
+from voicebot.dialogue.plan import Plan
+from voicebot.dialogue.speculation import ALIVE, Fate, Gist, Verdict, gist, weigh
+from voicebot.dialogue.state import UnknownState
+
+log = structlog.get_logger(__name__)
+
+MakePlan = Callable[[str, TurnInput, bool], Awaitable[Plan]]
+"""(conversation, input, whether the end of the turn is likely) -> a plan made with what that allows."""
+
+
+@dataclass
+class _Eager:
+    gist: Gist
+    work: asyncio.Task[Plan]
+    likely: bool
+    began_s: float
+
+
+class EagerPlans:
+    """The early plans of a node: at most one a conversation, at most ``limit`` in all.
+
+    Args:
+        make: plans early; raises `NotNow` when a read has to wait.
+        drop: throws a plan away.
+        wants: the intents that the monitor reads.
+        busy: the node has no time to give away.
+        limit: most plans under way.
+    """
+
+    def __init__(
+        self,
+        make: MakePlan,
+        drop: Callable[[Plan], Awaitable[None]],
+        wants: Callable[[Utterance], tuple[str, ...]],
+        *,
+        busy: Callable[[], bool] = lambda: False,
+        limit: int = ALIVE,
+    ) -> None:
+        self._make = make
+        self._drop = drop
+        self._wants = wants
+        self._busy = busy
+        self._limit = limit
+        self._at_hand: dict[str, _Eager] = {}
+
+    @property
+    def alive(self) -> int:
+        """How many early plans are under way or wait to be taken."""
+        return len(self._at_hand)
+
+    async def offer(self, conversation_id: str, given: TurnInput, *, likely: bool) -> Verdict:
+        """Begins to plan the words so far, unless they are being planned, or there is no room."""
+        offered = gist(given, self._wants)
+        one = self._at_hand.get(conversation_id)
+        at_hand = None if one is None or (likely and not one.likely and _refused(one)) else one.gist
+        verdict = weigh(offered, at_hand, alive=self.alive, busy=self._busy(), limit=self._limit)
+        metrics.eager_offers.labels(verdict.value).inc()
+        if verdict not in {Verdict.START, Verdict.REPLACE}:
+            return verdict
+        if one is not None:
+            await self.drop(conversation_id, Fate.OTHER_WORDS)
+        assert offered is not None
+        work = asyncio.ensure_future(self._make(conversation_id, given, likely))
+        self._at_hand[conversation_id] = _Eager(offered, work, likely, time.monotonic())
+        metrics.eager_alive.set(self.alive)
+        return verdict
+
+    async def settle(self, conversation_id: str, given: TurnInput) -> Plan | None:
+        """The early plan, if the final words agree with those it was made from; else it is dropped.
+
+        A caller of this that is cancelled leaves the early plan dropped.
+        """
+        one = self._at_hand.get(conversation_id)
+        if one is None:
+            return None
+        if gist(given, self._wants) != one.gist:
+            await self.drop(conversation_id, Fate.OTHER_WORDS)
+            return None
+        try:
+            await asyncio.wait({one.work})
+        except asyncio.CancelledError:
+            await self.drop(conversation_id, Fate.FAILED)
+            raise
+        if self._at_hand.get(conversation_id) is not one:  # dropped while it was waited for
+            return None
+        if one.work.cancelled() or one.work.exception() is not None:
+            await self.drop(conversation_id, Fate.FAILED)
+            return None
+        del self._at_hand[conversation_id]
+        self._count(one, Fate.KEPT)
+        return one.work.result().of(given)
+
+    async def drop(self, conversation_id: str, fate: Fate) -> None:
+        """Throws the early plan of a conversation away, if there is one."""
+        one = self._at_hand.pop(conversation_id, None)
+        if one is None:
+            return
+        one.work.cancel()
+        await asyncio.wait({one.work})
+        failure = None if one.work.cancelled() else one.work.exception()
+        if failure is None and not one.work.cancelled():
+            await self._drop(one.work.result())
+        if isinstance(failure, NotNow):
+            fate = Fate.REFUSED
+        elif failure is not None:
+            fate = Fate.FAILED
+            if not isinstance(failure, DatabaseDown | UnknownConversation | UnknownState):
+                log.error("eager_plan.failed", conversation=conversation_id, error=type(failure).__name__)
+        self._count(one, fate)
+
+    async def close(self) -> None:
+        """Drops them all."""
+        for conversation_id in list(self._at_hand):
+            await self.drop(conversation_id, Fate.STALE)
+
+    def _count(self, one: _Eager, fate: Fate) -> None:
+        metrics.eager_plans.labels(fate.value).inc()
+        metrics.eager_alive.set(self.alive)
+        if fate is not Fate.KEPT:
+            metrics.eager_wasted_s.inc(time.monotonic() - one.began_s)
+
+
+def _refused(one: _Eager) -> bool:
+    """It came to a read that waits: the same words are worth another try once more is allowed."""
+    return one.work.done() and not one.work.cancelled() and isinstance(one.work.exception(), NotNow)
