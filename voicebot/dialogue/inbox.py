@@ -6,7 +6,7 @@ A channel that holds a conversation opens its box and plans what comes, in order
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from voicebot.core.conversation import TurnInput
@@ -22,7 +22,7 @@ class Inbox:
         self._boxes: dict[str, asyncio.Queue[TurnInput]] = {}
 
     @contextmanager
-    def open(self, conversation_id: str) -> Iterator[asyncio.Queue[TurnInput]]:
+    def open(self, conversation_id: str) -> Generator[asyncio.Queue[TurnInput]]:
         """The conversation's box while the block lasts; a later opener takes it over."""
         box: asyncio.Queue[TurnInput] = asyncio.Queue(SIZE)
         self._boxes[conversation_id] = box

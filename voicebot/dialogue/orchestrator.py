@@ -7,9 +7,9 @@
 
 and, to have the answer ready when the caller stops::
 
-    await orchestrator.offer(conversation_id, words_so_far)         # planned early, or not
+    await orchestrator.offer(conversation_id, words_so_far)         # planned early
     await orchestrator.withdraw(conversation_id)                    # the caller went on speaking
-    plan = await orchestrator.settle(conversation_id, final_words)  # that plan if the words agree, else another
+    plan = await orchestrator.settle(conversation_id, final_words)  # that one, if the words agree
 
 One per node, shared by all its calls. It holds no state of a conversation: state is read from the
 database at each turn and written with a version, so any node can take the next turn. What it does
@@ -36,7 +36,6 @@ from voicebot.core.conversation import (
     Timer,
     TurnInput,
     TurnTimings,
-    Utterance,
     Versions,
 )
 from voicebot.core.settings import Settings

@@ -25,7 +25,7 @@ from voicebot.dialogue.knowledge.search import Passage, search
 from voicebot.safety.identity import GateRules, IdentityRecord, VerifiedCustomer
 
 PATIENCE_S = 0.9
-"""How long a plan on the phone waits for a tool. Below the 1.5 s after which a caller hears a filler anyway."""
+"""How long a plan on the phone waits for a tool: less than the 1.5 s after which a filler is spoken."""
 
 
 @dataclass(frozen=True)

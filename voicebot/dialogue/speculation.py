@@ -16,7 +16,7 @@ from voicebot.dialogue.monitor.features import words_of
 from voicebot.safety.spoken_numbers import digit_runs
 
 ALIVE = 8
-"""Early plans under way at once on a node: a second of the caller's hesitation each, no more than they are worth."""
+"""Early plans under way at once on a node: each may be waste."""
 
 
 class Fate(StrEnum):

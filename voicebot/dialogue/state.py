@@ -84,7 +84,7 @@ class Asked(Strict):
 
 
 class Pending(Strict):
-    """A slow tool that a committed turn has left at work. ``moved_on``: the caller wants something else now."""
+    """A slow tool that a committed turn left at work. ``moved_on``: the caller wants something else now."""
 
     task: str
     tool: str
