@@ -16,10 +16,12 @@ from voicebot.core.settings import Settings, SettingsError
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.speech import Line, Written
 from voicebot.dialogue.generation.deadlines import Deadlines
+from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.models import LanguageModel
 from voicebot.dialogue.generation.request import Exchange, GenerationFailed, GenerationRequest
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import make_generator
+from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.search import Passage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,7 +68,7 @@ async def model(
             openai_api_key="sk-test",
             anthropic_api_key="sk-test",
         )
-        made = make_generator(settings, deployment.prompts, QUICK)
+        made = make_generator(settings, deployment.prompts)
         assert isinstance(made, LanguageModel)
         yield made
         await made.close()
@@ -75,7 +77,9 @@ async def model(
 async def spoken(model: LanguageModel, deployment: Deployment) -> list[str]:
     """What the caller would hear: the model's part and the question after it."""
     parts = (Written(REQUEST), Line("ask.more", question=True))
-    stream = UtteranceStream("cv_1", parts, deployment.phrases, model)
+    stream = UtteranceStream(
+        "cv_1", parts, deployment.phrases, Writers(GroundedResponder(), model, deadlines=QUICK)
+    )
     return [clause.text async for clause in stream.clauses()]
 
 
@@ -89,15 +93,16 @@ async def test_tokens_come_as_they_are_written(model: LanguageModel, server: Lan
 async def test_the_request_holds_passages_history_and_the_question(
     model: LanguageModel, server: LanguageModelServer
 ) -> None:
-    """The model is told what it may say, and the caller's words stand apart from the instructions."""
+    """The model is told what it may say; nothing that somebody else wrote stands among the instructions."""
     assert [token async for token in model.stream(REQUEST)]
     body = server.requests[0]["body"]
-    system = body.get("system") or body["messages"][0]["content"]
-    text = system if isinstance(system, str) else str(system)
-    assert QUOTED in text
-    assert "when are you open" in text
-    assert REQUEST.question in str(body["messages"][-1]["content"])
-    assert REQUEST.question not in text
+    system = str(body.get("system") or body["messages"][0]["content"])
+    material = str(body["messages"][-1]["content"])
+    for words in (QUOTED, "when are you open", REQUEST.question):
+        assert words in material
+        assert words not in system
+    assert "at most 2 short sentences" in system
+    assert not body.get("tools")
     assert body["stream"] is True
 
 

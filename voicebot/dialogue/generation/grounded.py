@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
-from voicebot.dialogue.generation.request import GenerationRequest
+from voicebot.dialogue.generation.request import GenerationRequest, Meter
 from voicebot.dialogue.knowledge.search import Passage
 from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.phrases import Phrases
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _TOKEN = re.compile(r"\S+\s*")
@@ -22,7 +23,10 @@ class GroundedResponder:
     name = "grounded"
     version = "grounded 1"
 
-    async def stream(self, request: GenerationRequest) -> AsyncIterator[str]:
+    def __init__(self, phrases: Phrases | None = None) -> None:
+        self._phrases = phrases
+
+    async def stream(self, request: GenerationRequest, meter: Meter | None = None) -> AsyncIterator[str]:
         """The answer, word by word. Nothing when there is no passage."""
         for token in _TOKEN.findall(quote(request)):
             yield token

@@ -1,22 +1,28 @@
 """Language models as writers, through pydantic-ai: any OpenAI-compatible endpoint, and Anthropic.
 
-Every wait ends: for the first token, between tokens, and for the whole answer. Closing a stream
-closes the request. Whatever goes wrong becomes `GenerationFailed`, and the utterance falls back to
-the grounded responder.
+Tokens as they come, and what they cost. Closing a stream closes the request. Whatever goes wrong becomes
+`GenerationFailed` with one of a closed set of failures; how long to wait, and what to do then, is decided in
+`writing`. A model is given no tools; one that asks for a tool all the same has failed.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 from pydantic_ai.direct import model_request_stream
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    ModelConnectionError,
+    ModelHTTPError,
+    ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelRequestRejectedError,
+)
 from pydantic_ai.messages import (
+    BaseToolCallPart,
     ModelRequest,
     ModelResponseStreamEvent,
     PartDeltaEvent,
@@ -24,107 +30,104 @@ from pydantic_ai.messages import (
     SystemPromptPart,
     TextPart,
     TextPartDelta,
+    ToolCallPartDelta,
     UserPromptPart,
 )
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
+from voicebot.core.conversation import Route
 from voicebot.core.settings import Settings, SettingsError
-from voicebot.dialogue.generation.deadlines import Deadlines
-from voicebot.dialogue.generation.request import GenerationFailed, GenerationRequest
-from voicebot.dialogue.prompts import Prompt
-
-T = TypeVar("T")
+from voicebot.dialogue.generation.prices import Models
+from voicebot.dialogue.generation.request import Failure, GenerationFailed, GenerationRequest, Meter
+from voicebot.dialogue.prompts import Prompts
 
 
 class LanguageModel:
-    """A writer behind an API. One per node, shared by all conversations.
+    """A writer behind an API. One per node and route, shared by all conversations.
 
     Args:
         name: as in the settings, ``openai:gpt-...``.
         model: pydantic-ai's model.
-        prompt: the deployment's prompt for answers.
+        prompts: the deployment's.
+        route: whose prompts it is given.
         close: closes the connection pool.
-        deadlines: seconds.
+        vendor: the endpoint is the vendor's own, so list prices hold.
+        models: longest answer, temperature.
     """
 
     def __init__(
         self,
         name: str,
         model: Model,
-        prompt: Prompt,
+        prompts: Prompts,
         close: Callable[[], Awaitable[None]],
-        deadlines: Deadlines | None = None,
+        *,
+        route: Route = Route.SMALL,
+        vendor: bool = False,
+        models: Models | None = None,
     ) -> None:
+        models = models or Models()
         self.name = name
-        self.version = f"{name}, prompt {prompt.name} {prompt.version}"
+        self.version = name
+        self.vendor = vendor
         self._model = model
-        self._prompt = prompt
+        self._prompts = prompts
+        self._route = route
         self._close = close
-        self._deadlines = deadlines or Deadlines()
-        self._settings = ModelSettings(max_tokens=160, temperature=0.3)
+        self._settings = ModelSettings(max_tokens=models.max_tokens, temperature=models.temperature)
 
-    async def stream(self, request: GenerationRequest) -> AsyncIterator[str]:
+    async def stream(self, request: GenerationRequest, meter: Meter | None = None) -> AsyncGenerator[str]:
         """The answer in tokens.
 
         Raises:
-            GenerationFailed: no answer in time, or none that can be spoken.
+            GenerationFailed: no answer, or none that can be spoken.
         """
+        meter = meter or Meter()
+        composed = self._prompts.compose(request, self._route)
+        meter.prompt, meter.prompt_chars = composed.version, len(composed.system) + len(composed.user)
+        messages = [ModelRequest(parts=[SystemPromptPart(composed.system), UserPromptPart(composed.user)])]
         began = False
-        tokens = self._tokens(request)
-        started = time.monotonic()
         try:
-            while True:
-                left_s = self._deadlines.whole_s - (time.monotonic() - started)
-                step_s = self._deadlines.between_tokens_s if began else self._deadlines.first_token_s
+            async with model_request_stream(self._model, messages, model_settings=self._settings) as events:
                 try:
-                    async with asyncio.timeout(max(0.0, min(left_s, step_s))):
-                        token = await anext(tokens)
-                except StopAsyncIteration:
-                    break
-                except TimeoutError:
-                    reason = "no token in time" if left_s > step_s else "the whole answer takes too long"
-                    raise GenerationFailed(reason, began=began) from None
-                except GenerationFailed:
-                    raise
-                except Exception as error:  # of many kinds; their texts may quote the caller
-                    raise GenerationFailed(type(error).__name__, began=began) from error
-                began = began or bool(token.strip())
-                yield token
-        finally:
-            await tokens.aclose()
+                    async for event in events:
+                        token = _text(event)
+                        began = began or bool(token.strip())
+                        if token:
+                            yield token
+                    _conclude(events, meter)
+                finally:
+                    _count(events, meter)
+        except GenerationFailed as failed:
+            failed.began = began
+            raise
+        except Exception as error:  # of many kinds; their texts may quote the caller
+            raise _failed(error, began=began) from error
         if not began:
-            raise GenerationFailed("empty answer", began=False)
+            raise GenerationFailed("empty answer", failure=Failure.EMPTY)
+
+    def prompt_version(self, request: GenerationRequest) -> str:
+        """Name, version and digest of the prompt that this answer would have."""
+        return self._prompts.compose(request, self._route).version
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._close()
 
-    async def _tokens(self, request: GenerationRequest) -> AsyncGenerator[str]:
-        messages = [
-            ModelRequest(
-                parts=[SystemPromptPart(self._instructions(request)), UserPromptPart(request.question)]
-            )
-        ]
-        async with model_request_stream(self._model, messages, model_settings=self._settings) as events:
-            async for event in events:
-                token = _text(event)
-                if token:
-                    yield token
 
-    def _instructions(self, request: GenerationRequest) -> str:
-        passages = "\n".join(f"- {passage.source.title}: {passage.body}" for passage in request.passages)
-        history = "\n".join(f"Caller: {one.caller}\nYou: {one.bot}" for one in request.history)
-        return self._prompt.text.format(
-            sentences=request.sentences, passages=passages, history=history or "(nothing)"
-        )
-
-
-def openai_model(settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None) -> LanguageModel:
+def openai_model(
+    settings: Settings,
+    name: str,
+    prompts: Prompts,
+    *,
+    route: Route = Route.SMALL,
+    models: Models | None = None,
+) -> LanguageModel:
     """A model behind OpenAI's API or any endpoint that speaks it.
 
     Raises:
@@ -134,15 +137,23 @@ def openai_model(settings: Settings, name: str, prompt: Prompt, deadlines: Deadl
     key = _key(settings.openai_api_key)
     if key is None and base_url is None:
         raise SettingsError(
-            f"VOICEBOT_LLM=openai:{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own"
+            f"openai:{name} (VOICEBOT_LLM, VOICEBOT_LLM_STRONG) needs OPENAI_API_KEY, or OPENAI_BASE_URL "
+            "for an endpoint of your own"
         )
     client = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0)
     model = OpenAIChatModel(name, provider=OpenAIProvider(openai_client=client))
-    return LanguageModel(f"openai:{name}", model, prompt, client.close, deadlines)
+    return LanguageModel(
+        f"openai:{name}", model, prompts, client.close, route=route, vendor=base_url is None, models=models
+    )
 
 
 def anthropic_model(
-    settings: Settings, name: str, prompt: Prompt, deadlines: Deadlines | None
+    settings: Settings,
+    name: str,
+    prompts: Prompts,
+    *,
+    route: Route = Route.SMALL,
+    models: Models | None = None,
 ) -> LanguageModel:
     """A model behind Anthropic's API.
 
@@ -151,10 +162,13 @@ def anthropic_model(
     """
     key = _key(settings.anthropic_api_key)
     if key is None:
-        raise SettingsError(f"VOICEBOT_LLM=anthropic:{name} needs ANTHROPIC_API_KEY")
-    client = AsyncAnthropic(api_key=key, base_url=settings.anthropic_base_url, max_retries=0)
+        raise SettingsError(f"anthropic:{name} (VOICEBOT_LLM, VOICEBOT_LLM_STRONG) needs ANTHROPIC_API_KEY")
+    base_url = settings.anthropic_base_url
+    client = AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0)
     model = AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
-    return LanguageModel(f"anthropic:{name}", model, prompt, client.close, deadlines)
+    return LanguageModel(
+        f"anthropic:{name}", model, prompts, client.close, route=route, vendor=base_url is None, models=models
+    )
 
 
 def _key(secret: SecretStr | None) -> str | None:
@@ -162,11 +176,59 @@ def _key(secret: SecretStr | None) -> str | None:
 
 
 def _text(event: ModelResponseStreamEvent) -> str:
-    """The words in an event; thoughts, tool calls and the rest are not for speaking."""
+    """The words in an event; thoughts and the rest are not for speaking.
+
+    Raises:
+        GenerationFailed: it asks for a tool.
+    """
     match event:
         case PartStartEvent(part=TextPart(content=text)):
             return text
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
             return text
+        case PartStartEvent(part=BaseToolCallPart()) | PartDeltaEvent(delta=ToolCallPartDelta()):
+            raise GenerationFailed("asked for a tool", failure=Failure.TOOL)
         case _:
             return ""
+
+
+def _conclude(events: StreamedResponse, meter: Meter) -> None:
+    """How the stream ended. An endpoint that never says why it stopped was cut off, as far as we know."""
+    told = bool((events.provider_details or {}).get("finish_reason"))
+    match events.finish_reason:
+        case "content_filter":
+            raise GenerationFailed("refused", failure=Failure.REFUSAL)
+        case "tool_call":
+            raise GenerationFailed("asked for a tool", failure=Failure.TOOL)
+        case "length" | "error":
+            return
+        case _:
+            meter.finished = told
+
+
+def _count(events: StreamedResponse, meter: Meter) -> None:
+    """Tokens, as far as the endpoint has told: OpenAI with its last chunk, Anthropic at both ends."""
+    usage = events.usage
+    meter.tokens_in = usage.input_tokens or meter.tokens_in
+    meter.tokens_out = usage.output_tokens or meter.tokens_out
+
+
+def _failed(error: Exception, *, began: bool) -> GenerationFailed:
+    wait_s: float | None = None
+    match error:
+        case ModelRateLimitError():
+            failure, wait_s = Failure.RATE_LIMIT, error.retry_after
+        case ModelQuotaExceededError() | ModelRequestRejectedError():
+            failure = Failure.REJECTED
+        case ModelConnectionError():
+            failure = Failure.UNREACHABLE
+        case ModelHTTPError():
+            failure, wait_s = Failure.STATUS, error.retry_after
+        case ContentFilterError():
+            failure = Failure.REFUSAL
+        case _:
+            failure = Failure.BROKEN
+    reason = type(error).__name__.lstrip("_")
+    if isinstance(error, ModelHTTPError):
+        reason = f"{reason} {error.status_code}"
+    return GenerationFailed(reason, began=began, failure=failure, wait_s=wait_s)

@@ -1,12 +1,12 @@
-"""Values as they are spoken: dates, amounts, digits, counts. Pure, English.
+"""Values as they are spoken: dates, times, amounts, digits, counts. Pure, English.
 
-The renderer, not a language model, writes every date, amount and number that comes from a
-record, so what is said is what stands there.
+`spoken_text` puts running text into spoken form with these. The renderer, not a language model, writes
+every date, amount and number that comes from a record, so what is said is what stands there.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -68,16 +68,53 @@ def day(value: date) -> str:
     return f"{_DAYS[value.weekday()]} the {ordinal(value.day)} of {_MONTHS[value.month - 1]}"
 
 
+def year(value: int) -> str:
+    """1999 -> nineteen ninety nine, 2005 -> two thousand five, 2026 -> twenty twenty six."""
+    head, rest = divmod(value, 100)
+    if not 1100 <= value <= 2999 or value // 10 == 200:
+        return cardinal(value)
+    if rest == 0:
+        return f"{cardinal(head)} hundred" if head % 10 else cardinal(value)
+    return f"{cardinal(head)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+
+
+def clock_time(value: time, *, part_of_day: bool = True) -> str:
+    """A time of day: ``nine in the morning``, ``two thirty in the afternoon``, ``noon``.
+
+    >>> clock_time(time(14, 5))
+    'two oh five in the afternoon'
+    """
+    if value.minute == 0 and value.hour in {0, 12}:
+        return "noon" if value.hour else "midnight"
+    words = cardinal((value.hour - 1) % 12 + 1)
+    if value.minute:
+        words += f" {'oh ' if value.minute < 10 else ''}{cardinal(value.minute)}"
+    return f"{words} {_part_of_day(value.hour)}" if part_of_day else words
+
+
+def _part_of_day(hour: int) -> str:
+    if hour < 12:
+        return "in the morning"
+    if hour < 18:
+        return "in the afternoon"
+    return "in the evening" if hour < 22 else "at night"
+
+
 def amount(value: Decimal, currency: tuple[str, str] = ("dollar", "cent")) -> str:
     """Money: ``twelve dollars and fifty cents``. Never rounded beyond the cent.
 
     >>> amount(Decimal("12.50"))
     'twelve dollars and fifty cents'
     """
+    if value < 0:
+        return f"minus {amount(-value, currency)}"
     cents = int((value * 100).to_integral_value())
     whole, part = divmod(cents, 100)
+    small = f"{cardinal(part)} {currency[1]}{'' if part == 1 else 's'}"
+    if whole == 0 and part:
+        return small
     words = f"{cardinal(whole)} {currency[0]}{'' if whole == 1 else 's'}"
-    return words if part == 0 else f"{words} and {cardinal(part)} {currency[1]}{'' if part == 1 else 's'}"
+    return f"{words} and {small}" if part else words
 
 
 def digits(value: str) -> str:
@@ -99,8 +136,12 @@ def spoken(value: Any) -> str:
             return cardinal(value)
         case Decimal():
             return amount(value)
+        case datetime():
+            return f"{day(value)} at {clock_time(value.time())}"
         case date():
             return day(value)
+        case time():
+            return clock_time(value)
         case str():
             return digits(value) if value.isdigit() and len(value) > 2 else value
         case _:

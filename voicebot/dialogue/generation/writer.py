@@ -1,25 +1,53 @@
-"""Picks the writer that the settings name; a language model's libraries load only when one is asked for."""
+"""Makes the writers that the settings name; a language model's libraries load only when one is asked for."""
 
 from __future__ import annotations
 
+from voicebot.core.conversation import Route
 from voicebot.core.settings import Settings
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.grounded import GroundedResponder
+from voicebot.dialogue.generation.prices import Models
 from voicebot.dialogue.generation.request import Generator
+from voicebot.dialogue.generation.writers import Writers
+from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import Prompts
 
 
-def make_generator(settings: Settings, prompts: Prompts, deadlines: Deadlines | None = None) -> Generator:
-    """The writer that ``VOICEBOT_LLM`` names.
+def make_writers(
+    settings: Settings,
+    prompts: Prompts,
+    models: Models | None = None,
+    phrases: Phrases | None = None,
+    *,
+    deadlines: Deadlines | None = None,
+) -> Writers:
+    """The writers that ``VOICEBOT_LLM`` and ``VOICEBOT_LLM_STRONG`` name, the quoted article behind them.
+
+    Raises:
+        SettingsError: the key or endpoint that one needs is not set.
+    """
+    small = _model(settings, settings.llm, prompts, Route.SMALL, models)
+    strong = _model(settings, settings.llm_strong or "", prompts, Route.STRONG, models)
+    return Writers(GroundedResponder(phrases), small, strong, models=models, deadlines=deadlines)
+
+
+def make_generator(settings: Settings, prompts: Prompts) -> Generator:
+    """The one writer that ``VOICEBOT_LLM`` names.
 
     Raises:
         SettingsError: the key or endpoint it needs is not set.
     """
-    provider, _, name = settings.llm.partition(":")
+    return _model(settings, settings.llm, prompts, Route.SMALL, None) or GroundedResponder()
+
+
+def _model(
+    settings: Settings, named: str, prompts: Prompts, route: Route, models: Models | None
+) -> Generator | None:
+    provider, _, name = named.partition(":")
     if provider not in {"openai", "anthropic"}:
-        return GroundedResponder()
+        return None
     # Seconds and 100 MB that a server without a language model does not pay.
     from voicebot.dialogue.generation.models import anthropic_model, openai_model
 
     made = openai_model if provider == "openai" else anthropic_model
-    return made(settings, name, prompts.answer, deadlines)
+    return made(settings, name, prompts, route=route, models=models)
