@@ -22,7 +22,7 @@ from voicebot.dialogue.generation.request import Exchange, GenerationFailed, Gen
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import make_generator
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = Deadlines(first_token_s=1.2, between_tokens_s=0.8, whole_s=3.0)

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 from voicebot.core.conversation import Route, Strict
 from voicebot.dialogue.generation.request import Exchange, GenerationRequest, ToolResult
 from voicebot.dialogue.generation.slots import names
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.phrases import slots_of
 
 Kind = Literal["system", "user", "voice", "tools", "policy"]

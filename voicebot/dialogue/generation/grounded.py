@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator
 
 from voicebot.dialogue.generation.request import GenerationRequest, Meter
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.phrases import Phrases
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from voicebot.core.conversation import Route, Strict
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 
 
 class Exchange(Strict):

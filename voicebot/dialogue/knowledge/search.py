@@ -12,9 +12,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from voicebot.core.conversation import Source, Strict
+from voicebot.core.conversation import Source
 from voicebot.core.store.database import Transaction
+from voicebot.dialogue.knowledge.passage import Passage
+from voicebot.dialogue.knowledge.words import CHATTER
 from voicebot.dialogue.monitor.features import NUMBER, words_of
+
+__all__ = ["Passage", "search"]
 
 TAGGED = 0.5
 """Grounding an article has before any word of the question is found in it, if the intent is its first."""
@@ -25,15 +29,6 @@ OFF_INTENT = 0.6
 OPENING = 0.06
 """An article begins with what most people ask."""
 CANDIDATES = 20
-
-# Words that carry no part of a question, beyond Postgres's own stop words.
-_CHATTER_LINES = (
-    "hi hello hey yeah yes no okay ok so well please thanks thank you sorry excuse guys like want need would",
-    "could can may might know tell ask question wonder wondering quick just actually maybe really get got go",
-    "going let say said see um uh good morning afternoon evening one more thing things something anything",
-    "someone somebody about also much many long",
-)
-_CHATTER = frozenset(word for line in _CHATTER_LINES for word in line.split())
 
 _SEARCH = """
 SELECT c.article_id, c.position, c.heading, c.body, a.title, a.version, a.intents,
@@ -47,16 +42,6 @@ WHERE c.current AND (a.intents && %(intents)s OR c.words @@ q.query)
 ORDER BY first DESC, tagged DESC, rank DESC, c.article_id, c.position
 LIMIT %(limit)s
 """
-
-
-class Passage(Strict):
-    """A chunk that may answer the question. ``grounding``: 0..1, how well it covers it."""
-
-    source: Source
-    heading: str
-    body: str
-    grounding: float
-    tagged: bool
 
 
 async def search(tx: Transaction, question: str, *, intent: str | None, limit: int = 3) -> list[Passage]:
@@ -97,7 +82,7 @@ def grounding(found: Sequence[str], weights: dict[str, float], *, start: float =
 
 
 async def _weights(tx: Transaction, question: str) -> tuple[list[str], dict[str, float]]:
-    words = " ".join(word for word in words_of(question) if word != NUMBER and word not in _CHATTER)
+    words = " ".join(word for word in words_of(question) if word != NUMBER and word not in CHATTER)
     cursor = await tx.execute(
         "SELECT l.lexeme, coalesce(w.chunks, 0) AS chunks, (SELECT k.chunks FROM knowledge k) AS total"
         " FROM unnest(to_tsvector('english', %s)) AS l LEFT JOIN chunk_words w ON w.word = l.lexeme"
