@@ -1,11 +1,11 @@
-"""Fits what the search runs on: LSA on the articles, and the weights that rank passages and say how sure to be.
+"""Fits what the search runs on: LSA on the articles, and the weights that rank passages and say how sure.
 
-    .venv/bin/python scripts/fit_knowledge.py [--deployment DIR] [--questions FILE] [--dimensions 96] [--check]
+    .venv/bin/python scripts/fit_knowledge.py [--deployment DIR] [--questions FILE] [--check]
 
 Writes models/knowledge.npz (arrays), knowledge.json (terms, weights) and knowledge.md (the card). Run it when
 many articles changed; then `voicebot kb ingest`. The weights are fitted on questions whose right articles are
-known, for each embedding that is installed, with the articles in a database of the script's own. Seeded: the same
-files give the same model. ``--check`` says what would be fitted on, and writes nothing.
+known, for each embedding that is installed, with the articles in a database of the script's own. Seeded: the
+same files give the same model. ``--check`` says what would be fitted on, and writes nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Case:
 
 
 def read_questions(path: Path) -> list[Question]:
-    """``- {q: ..., intent: ..., expect: [...]}``; an intent that steers or is out of scope counts as unknown."""
+    """``- {q: ..., intent: ..., expect: [...]}``; one that steers or is out of scope counts as unknown."""
     entries: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [
         Question(
@@ -88,8 +88,10 @@ def read_questions(path: Path) -> list[Question]:
 def fit_lsa(
     articles: Sequence[Article], intents: dict[str, Any], dimensions: int
 ) -> tuple[list[str], Any, Any]:
-    """Terms, their weights, and their vectors. Documents: each chunk, each article, each article with how callers
-    ask for its intents, each sentence of those.
+    """Terms, their weights, and their vectors.
+
+    Documents: each chunk, each article, each article with how callers ask for its first intent, and each
+    sentence of those.
     """
     asked_for = {name: sorted(_examples(entry)) for name, entry in intents.items()}
     documents: list[str] = []
@@ -119,7 +121,7 @@ def _examples(entry: dict[str, Any]) -> Iterable[str]:
 
 
 async def cases_of(url: str, embedding: Embedding, questions: Sequence[Question]) -> list[Case]:
-    """Every question as the search sees it: its intent known, unknown or misheard; and once without its articles."""
+    """Each question as the search sees it: intent known, unknown or misheard; and without its articles."""
     draw = random.Random(SEED)
     known = sorted({q.intent for q in questions if q.intent})
     cases: list[Case] = []
@@ -150,8 +152,9 @@ def _case(found: Sequence[Candidate], rows: Sequence[Features], expect: frozense
 
 
 def fit_weights(cases: Sequence[Case]) -> Weights:
-    """Ranking by softmax over candidates (the best chunk of a right article should win), then the probability that
-    the winner is right by its score.
+    """Weights that rank, then what makes the winner's score the probability that it is right.
+
+    Softmax over the candidates of each question: the best chunk of a right article should win.
     """
     weights = np.array(DEFAULT.features)
     ranked = [case for case in cases if case.expect & set(case.articles)]
@@ -300,12 +303,13 @@ def _card(
     lines = [
         "# What the search runs on",
         "",
-        "Made by `scripts/fit_knowledge.py`; do not edit. `knowledge.npz` holds LSA's arrays, `knowledge.json` its",
-        f"terms and the fitted weights. LSA: {articles} articles and how callers ask, {terms} terms. The weights",
-        "rank passages and say how likely the first one answers (docs/knowledge.md).",
+        "Made by `scripts/fit_knowledge.py`; do not edit. `knowledge.npz` holds LSA's arrays,",
+        f"`knowledge.json` its terms and the fitted weights. LSA: {articles} articles and how callers ask,",
+        f"{terms} terms. The weights rank passages and say how likely the first one answers.",
         "",
-        "Scores are from questions the weights were not fitted on (two halves, each scored with the other's weights),",
-        "a third of them without their intent, an eighth with a wrong one, some with their article taken away.",
+        "Scores are from questions the weights were not fitted on (two halves, each scored with the other's",
+        "weights), about half of them without their intent, an eighth with a wrong one, some with their",
+        "article taken away.",
         "They choose nothing: the figures of docs/knowledge.md come from questions of somebody else.",
         "",
         "| embedding | questions | right article first | among the first five | calibration error |",
@@ -314,8 +318,8 @@ def _card(
     ids = {embedding.id.partition("-")[0]: embedding.id for embedding in embeddings}
     for kind, score in scores.items():
         lines.append(
-            f"| `{ids[kind]}` | {score['questions']:.0f} | {score['first']:.3f} | {score['recall_at_5']:.3f} |"
-            f" {score['calibration_error']:.3f} |"
+            f"| `{ids[kind]}` | {score['questions']:.0f} | {score['first']:.3f} |"
+            f" {score['recall_at_5']:.3f} | {score['calibration_error']:.3f} |"
         )
     lines += ["", "| weight | " + " | ".join(weights) + " |", "|---" * (len(weights) + 1) + "|"]
     for at, name in enumerate(Features._fields):

@@ -17,6 +17,7 @@ from rich.console import Console
 from voicebot.core.settings import Settings, SettingsError, load_settings
 from voicebot.core.telemetry import configure_logging
 from voicebot.runtime.commands.eval import commands as eval_commands
+from voicebot.runtime.commands.kb import commands as kb_commands
 
 app = typer.Typer(
     help="A phone server for customer service.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -28,6 +29,7 @@ app.add_typer(db, name="db")
 app.add_typer(twilio, name="twilio")
 app.add_typer(models, name="models")
 app.add_typer(eval_commands, name="eval")
+app.add_typer(kb_commands, name="kb")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

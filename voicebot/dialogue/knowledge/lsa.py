@@ -47,7 +47,6 @@ class LsaEmbedding:
             EmbeddingError: a file is missing, broken, or of another format.
         """
         try:
-            raw = (folder / "knowledge.npz").read_bytes()
             with np.load(folder / "knowledge.npz", allow_pickle=False) as arrays:
                 weights = arrays["weights"].astype(np.float32)
                 projection = arrays["projection"].astype(np.float32)
@@ -57,7 +56,9 @@ class LsaEmbedding:
             terms: list[str] = card["terms"]
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise EmbeddingError(f"the LSA model in {folder} cannot be read: {FIT}") from error
-        return cls(terms, weights, projection, id=f"lsa-{projection.shape[1]}-{digest_of(raw, terms)}")
+        return cls(
+            terms, weights, projection, id=f"lsa-{projection.shape[1]}-{_digest(weights, projection, terms)}"
+        )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row per text, shape (texts, dimensions); zeros where no word is known."""
@@ -71,9 +72,10 @@ class LsaEmbedding:
         return unit(rows)
 
 
-def digest_of(arrays: bytes, terms: Sequence[str]) -> str:
+def _digest(weights: NDArray[np.float32], projection: NDArray[np.float32], terms: Sequence[str]) -> str:
     """Eight hexadecimal digits that stand for the model."""
-    return hashlib.sha256(arrays + "\n".join(terms).encode()).hexdigest()[:8]
+    whole = weights.tobytes() + projection.tobytes() + "\n".join(terms).encode()
+    return hashlib.sha256(whole).hexdigest()[:8]
 
 
 def terms_of(text: str) -> Iterator[str]:

@@ -69,16 +69,13 @@ class Retriever:
         )
         if words.embedding != self._embedding.id:
             raise EmbeddingMismatch(words.embedding, self._embedding.id)
-        known = bool(
-            vectors.any()
-        )  # else no word of it is: nothing is near, but the intent's articles remain
+        known = bool(vectors.any())  # else only the intent's articles remain
         vector = literals(vectors if known else vectors + 1.0)[0]
         regions = [*([region] if region else []), *places_in(question)]
         found = await candidates(tx, words, vector, intent=intent, regions=regions)
         if not known:
-            found = [
-                c.model_copy(update={"cosine": 0.0, "near": None}) for c in found if c.tagged or c.worded
-            ]
+            far = {"cosine": 0.0, "near": None}
+            found = [one.model_copy(update=far) for one in found if one.tagged or one.worded]
         ranked = rerank(found, question, words.lexemes, intent, self._weights)
         passages = tuple(_passage(one, intent) for one in ranked)
         return Retrieval(

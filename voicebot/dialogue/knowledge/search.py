@@ -38,7 +38,7 @@ SELECT c.article_id, c.position, c.heading, c.body, a.title, a.version, a.intent
 FROM chunks c
 JOIN articles a ON a.id = c.article_id AND a.version = c.version,
      (SELECT array_to_string(%(lexemes)s::text[], ' | ')::tsquery AS query) q
-WHERE c.current AND (a.intents && %(intents)s OR c.words @@ q.query)
+WHERE c.current AND a.region IS NULL AND (a.intents && %(intents)s OR c.words @@ q.query)
 ORDER BY first DESC, tagged DESC, rank DESC, c.article_id, c.position
 LIMIT %(limit)s
 """

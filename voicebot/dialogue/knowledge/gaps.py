@@ -1,0 +1,140 @@
+"""Questions that no article answers, counted: what to write next. Keywords only, never the words as said.
+
+Numbers, addresses, what follows "my name is", and capitalised words inside a sentence are dropped. What is
+left and stands in some article is kept. Any other word may still be a name: it is held as a digest until
+`SHOWN_FROM` conversations have used it, and only then written down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Literal
+
+from voicebot.core.conversation import Strict
+from voicebot.core.store.database import Transaction
+from voicebot.dialogue.knowledge.words import CHATTER
+from voicebot.dialogue.monitor.features import MAX_CHARS, NUMBER, words_of
+
+Reason = Literal["no_grounding", "weak_grounding", "ambiguous", "out_of_scope"]
+SHOWN_FROM = 3
+"""A word that so many conversations used is nobody's name, or everybody's."""
+MAX_KEYWORDS = 8
+FORGOTTEN_AFTER_DAYS = 90
+"""A digest that is not seen again for so long is deleted."""
+_MARKED = re.compile(r"\S*[@\d/_]\S*")
+_CUE = re.compile(
+    r"\b(my name is|my name's|this is|i am called|i'm called|name of|mister|missis|mrs|mr|ms|miss|dr|doctor)"
+    r"\.?\s+(\S+(?:\s+\S+)?)",
+    re.IGNORECASE,
+)
+_CAPITAL = re.compile(r"(?<=[a-z,;'’] )[A-Z][\w'’-]*")
+
+
+class Gap(Strict):
+    """A kind of question and how often it came. ``hidden``: how many of its words are held back."""
+
+    keywords: tuple[str, ...]
+    hidden: int
+    intent: str
+    reason: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+def masked(question: str) -> tuple[str, ...]:
+    """The question's telling words without numbers, addresses and what looks like a name; sorted, each once.
+
+    >>> masked("My name is Ann Lee, do you sell boat insurance to 44 Oak Road?")
+    ('boat', 'insurance', 'sell')
+    """
+    plain = " ".join(_CUE.sub(" ", _MARKED.sub(" ", question[:MAX_CHARS])).split())
+    text = _CAPITAL.sub(" ", plain)
+    words = {word for word in words_of(text) if word != NUMBER and word not in CHATTER and len(word) > 2}
+    return tuple(sorted(words))
+
+
+async def log(
+    tx: Transaction,
+    question: str,
+    intent: str | None,
+    reason: Reason,
+    *,
+    conversation: str | None = None,
+    known: Collection[str] = (),
+) -> None:
+    """Counts a question that was not answered. Belongs into the commit of its turn.
+
+    Args:
+        tx: the transaction.
+        question: the caller's words, masked or not: they are masked here.
+        intent: as it was read; None: none.
+        reason: why there was no answer.
+        conversation: so that one caller's repeated word counts once; stored as a digest only.
+        known: words that are nobody's name beyond those of the articles (the deployment's own examples).
+    """
+    words = masked(question)
+    public, unknown = await _parted(tx, words, known)
+    shown = [word for word in unknown if await _seen(tx, word, conversation)]
+    keywords = sorted([*public, *shown])[:MAX_KEYWORDS]
+    await tx.execute(
+        "INSERT INTO knowledge_gaps (keywords, intent, reason, hidden) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (keywords, intent, reason) DO UPDATE SET count = knowledge_gaps.count + 1,"
+        " last_at = now(), hidden = greatest(knowledge_gaps.hidden, excluded.hidden)",
+        (keywords, intent or "", reason, len(unknown) - len(shown)),
+    )
+
+
+async def gaps(tx: Transaction, *, limit: int = 50) -> list[Gap]:
+    """The most frequent first."""
+    cursor = await tx.execute(
+        "SELECT keywords, hidden, intent, reason, count, first_at, last_at FROM knowledge_gaps"
+        " ORDER BY count DESC, last_at DESC, keywords LIMIT %s",
+        (limit,),
+    )
+    return [
+        Gap.model_validate({**row, "keywords": tuple(row["keywords"])}) for row in await cursor.fetchall()
+    ]
+
+
+async def forget(tx: Transaction) -> int:
+    """Deletes digests of words that nobody used for `FORGOTTEN_AFTER_DAYS`; how many."""
+    cursor = await tx.execute(
+        "DELETE FROM gap_words WHERE last_at < now() - make_interval(days => %s)", (FORGOTTEN_AFTER_DAYS,)
+    )
+    return cursor.rowcount
+
+
+async def _parted(
+    tx: Transaction, words: Sequence[str], known: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Words that some article holds (or are ``known``), and the others; Postgres's stop words are neither."""
+    cursor = await tx.execute(
+        "SELECT w.word, EXISTS (SELECT 1 FROM chunk_words c WHERE c.word = l.stem) AS there"
+        " FROM unnest(%s::text[]) AS w(word),"
+        " LATERAL (SELECT (ts_lexize('english_stem', w.word))[1] AS stem) AS l WHERE l.stem IS NOT NULL",
+        (list(words),),
+    )
+    rows = await cursor.fetchall()
+    public = [row["word"] for row in rows if row["there"] or row["word"] in known]
+    return public, [row["word"] for row in rows if row["word"] not in public]
+
+
+async def _seen(tx: Transaction, word: str, conversation: str | None) -> bool:
+    """Counts a conversation's use of a word; whether enough conversations have used it."""
+    cursor = await tx.execute(
+        "INSERT INTO gap_words (digest, last_by) VALUES (%s, %s) ON CONFLICT (digest) DO UPDATE SET"
+        " conversations = gap_words.conversations + (gap_words.last_by <> excluded.last_by)::int,"
+        " last_by = excluded.last_by, last_at = now() RETURNING conversations",
+        (_digest("word", word), _digest("conversation", conversation or "")),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return row["conversations"] >= SHOWN_FROM
+
+
+def _digest(kind: str, value: str) -> bytes:
+    return hashlib.blake2b(value.encode(), digest_size=16, person=kind.encode()[:16]).digest()
