@@ -202,6 +202,8 @@ def _lines(path: Path, document: Any, places: Places, error: ValidationError) ->
     lines: list[str] = []
     for problem in error.errors():
         loc = _document_loc(problem["loc"], document)
+        if problem["type"] == "too_short" and problem["input"]:
+            continue  # said of a list whose items are wrong, beside what is wrong with them
         line = f"{path}:{places.span(loc).line}: {_where(document, loc)}{_message(problem, loc)}"
         if line not in lines:
             lines.append(line)

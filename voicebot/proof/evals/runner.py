@@ -191,11 +191,13 @@ async def _hold(
         talk, known = Talk(kit.database, kit.keys, kit.orchestrator, phone), kit.known.copy()
         turns: list[HeldTurn] = []
         before: str | None = None
+        said_before = ""
         if conversation.turns[0].contact is None:
             before = (await talk.contact(conversation.channel)).said
         for turn, line in zip(conversation.turns, golden.lines, strict=True):
-            went = await _turn(kit.standing, talk, known, turn, line, before)
+            went = await _turn(kit.standing, talk, known, turn, line, before, said_before)
             turns.append(went)
+            said_before = turn.caller or ""
             if went.got is None:
                 break
             before = went.got.said
@@ -205,9 +207,16 @@ async def _hold(
 
 
 async def _turn(
-    standing: Standing, talk: Talk, known: Known, turn: Turn, line: int, before: str | None
+    standing: Standing,
+    talk: Talk,
+    known: Known,
+    turn: Turn,
+    line: int,
+    before: str | None,
+    said_before: str,
 ) -> HeldTurn:
-    known.add(turn.caller or turn.keys or "")
+    given = turn.caller or turn.keys or ""
+    known.add(f"{said_before} {given}")  # a number said with a pause comes in two turns
     for alternative in turn.alternatives:
         known.add(alternative)
     try:
