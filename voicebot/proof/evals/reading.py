@@ -240,7 +240,7 @@ def _message(problem: Any, loc: Loc) -> str:
     field, given = problem["loc"][-1], problem.get("input")
     name = ".".join(str(step) for step in loc[4:] or loc[2:]) or str(field)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(field), _KEYS, n=1)
+        near = difflib.get_close_matches(str(field), [key for key in _KEYS if key != field], n=1)
         return f"{field} is no key here" + (f"; did you mean {near[0]}?" if near else "")
     if problem["type"] == "missing":
         return f"{field} is missing"
