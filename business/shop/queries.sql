@@ -19,3 +19,18 @@ LEFT JOIN shop.shipments s ON s.order_number = o.number
 LEFT JOIN shop.payments p ON p.order_number = o.number
 LEFT JOIN shop.returns r ON r.order_number = o.number
 WHERE o.number = %(order_number)s AND o.customer_id = %(customer_id)s;
+
+-- name: customer_profile
+-- The customer behind the gate: how to address him, which rules are his, what he has agreed to.
+SELECT coalesce(preferred_name, first_name) AS preferred_name, language, region, tier AS segment,
+       consent_memory, consent_training
+FROM shop.customers
+WHERE id = %(customer_id)s;
+
+-- name: open_orders
+-- Orders of a customer that are not finished, newest first.
+SELECT number, status
+FROM shop.orders
+WHERE customer_id = %(customer_id)s AND status IN ('processing', 'shipped', 'out_for_delivery', 'delayed')
+ORDER BY placed_on DESC, number
+LIMIT 5;

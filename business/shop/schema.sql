@@ -16,6 +16,14 @@ CREATE TABLE IF NOT EXISTS shop.customers (
     created_on date NOT NULL
 );
 
+-- How the customer likes to be spoken to, and what he has agreed to.
+ALTER TABLE shop.customers
+    ADD COLUMN IF NOT EXISTS preferred_name   text,
+    ADD COLUMN IF NOT EXISTS language         text NOT NULL DEFAULT 'en',
+    ADD COLUMN IF NOT EXISTS region           text,
+    ADD COLUMN IF NOT EXISTS consent_memory   boolean NOT NULL DEFAULT true,
+    ADD COLUMN IF NOT EXISTS consent_training boolean NOT NULL DEFAULT false;
+
 CREATE TABLE IF NOT EXISTS shop.orders (
     number      text PRIMARY KEY CHECK (number ~ '^[0-9]{6}$'),
     customer_id text NOT NULL REFERENCES shop.customers,

@@ -91,6 +91,7 @@ CARRIERS = ("Blue Arrow", "Northway Freight", "Parcel Line")
 METHODS = ("credit card", "credit card", "debit card", "gift card", "installments")
 STATUSES = ("processing", "shipped", "shipped", "out_for_delivery", "delivered", "delivered", "delivered",
             "delayed", "cancelled", "returned")  # fmt: skip
+REGIONS = ("hawaii", "vermont", "canada")
 
 
 class Cursor(Protocol):
@@ -131,7 +132,23 @@ def seed(cursor: Cursor, *, today: date, customers: int = CUSTOMERS) -> int:
             items = rng.sample(ITEMS, rng.randrange(1, 4))
             _order(cursor, rng, today, number, customer, post_code, rng.choice(STATUSES), items)
             orders += 1
+    _preferences(cursor, customers)
     return orders
+
+
+def _preferences(cursor: Cursor, customers: int) -> None:
+    """How some of them like to be spoken to, where they live, what they agreed to. Of the customers with demo
+    orders, the fifth does not want to be remembered; dice of its own, so that the orders stay what they are.
+    """
+    rng = random.Random(SEED + 1)
+    for nth in range(customers):
+        demo = nth < len(DEMO_ORDERS)
+        region = rng.choice(REGIONS) if rng.random() < 0.05 and not demo else None
+        remembers = nth != 4 if demo else rng.random() > 0.1
+        cursor.execute(
+            "UPDATE shop.customers SET region = %s, consent_memory = %s, consent_training = %s WHERE id = %s",
+            (region, remembers, rng.random() < 0.3, f"cu_{nth + 1:05d}"),
+        )
 
 
 def _order(

@@ -31,6 +31,9 @@ eager_wasted_s = Counter(
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 turns_to_person = Counter("voicebot_turns_to_person_total", "Turns that failed to a person", ["reason"])
 refusals = Counter("voicebot_refusals_total", "Requests and sockets that were refused", ["reason"])
+features = Counter(
+    "voicebot_customer_features_total", "What was asked about customers", ["feature", "outcome"]
+)
 chat_messages = Counter("voicebot_chat_messages_total", "Chat messages, by what became of them", ["outcome"])
 handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")

@@ -29,6 +29,7 @@ from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.knowledge.articles import Article, ArticleError, read_articles
 from voicebot.dialogue.knowledge.ingest import ingest
+from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
@@ -37,6 +38,8 @@ from voicebot.safety.policy import Policy, PolicyError, PolicyTable, check_polic
 log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
+
+_UNUSABLE = (ArticleError, ClearanceError, ModelError, PolicyError, PromptsError, QueriesError, ToolError)
 
 
 class DeploymentError(Exception):
@@ -56,6 +59,7 @@ class Deployment:
     queries: dict[str, str]
     classifier: IntentClassifier
     prompts: Prompts
+    clearances: Clearances
 
     @classmethod
     def load(cls, folder: Path) -> Deployment:
@@ -70,19 +74,23 @@ class Deployment:
                 f"{folder.resolve()} holds no business/ folder: start there, or give --deployment DIR"
             )
         try:
+            intents = _read(business / "intents.yaml", IntentCatalog)
             deployment = cls(
                 folder=folder,
                 policy=Policy(_read(business / "policy.yaml", PolicyTable)),
-                intents=_read(business / "intents.yaml", IntentCatalog),
+                intents=intents,
                 phrases=_read(business / "phrases.yaml", Phrases),
                 articles=read_articles(business / "knowledge"),
                 tools=ToolRegistry.load(folder / "tools"),
                 queries=read_queries(business / "shop" / "queries.sql"),
                 classifier=IntentClassifier.load(folder / "models"),
                 prompts=Prompts.read(business / "prompts"),
+                clearances=Clearances.read(
+                    business / "clearances.yaml", intents={*intents.intents, OUT_OF_SCOPE}
+                ),
             )
             deployment._check()
-        except (ArticleError, ToolError, QueriesError, ModelError, PolicyError, PromptsError) as error:
+        except _UNUSABLE as error:
             raise DeploymentError(str(error)) from error
         return deployment
 
