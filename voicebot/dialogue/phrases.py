@@ -67,6 +67,8 @@ REQUIRED = frozenset(
         "know.which",
         "know.rephrase",
         "answer.again",
+        "answer.yes",
+        "answer.no",
         "answer.page",
         "answer.reason",
         "answer.all",
