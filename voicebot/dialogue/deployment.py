@@ -23,7 +23,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from voicebot.dialogue.actions.registry import ToolRegistry
-from voicebot.dialogue.actions.tool import ToolError
+from voicebot.dialogue.actions.tool import Effect, ToolError
 from voicebot.dialogue.connectors.queries import QueriesError, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
 from voicebot.dialogue.intents import STEERING, IntentCatalog
@@ -33,7 +33,7 @@ from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
-from voicebot.safety.policy import Policy, PolicyError, PolicyTable, check_policy
+from voicebot.safety.policy import Policy, PolicyError, check_policy, read_cases, read_policy
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Deployment:
             intents = _read(business / "intents.yaml", IntentCatalog)
             deployment = cls(
                 folder=folder,
-                policy=Policy(_read(business / "policy.yaml", PolicyTable)),
+                policy=Policy(read_policy(business / "policy.yaml")),
                 intents=intents,
                 phrases=_read(business / "phrases.yaml", Phrases),
                 articles=read_articles(business / "knowledge"),
@@ -138,7 +138,14 @@ class Deployment:
         missing = sorted(STEERING - known)
         if missing:
             raise DeploymentError(f"intents.yaml: intents {missing} are needed by every conversation")
-        check_policy(self.policy.table, intents=known, tools=self.tools.names)
+        check_policy(
+            self.policy.table,
+            intents=known,
+            tools=self.tools.names,
+            writes=[name for name in self.tools.names if self.tools.get(name).effect is not Effect.READ],
+            categories={name: category.intents for name, category in self.intents.categories.items()},
+            cases=read_cases(self.folder / "business" / "policy_tests.yaml"),
+        )
         if set(self.classifier.labels) != known:
             different = sorted(set(self.classifier.labels) ^ known)
             raise DeploymentError(

@@ -1,0 +1,193 @@
+"""What holds for every deployment's table as a whole, whatever its business. Names the row that breaks it."""
+
+from __future__ import annotations
+
+from voicebot.core.conversation import Action, Urgency
+from voicebot.safety.policy.problems import Problems
+from voicebot.safety.policy.risk import FLOORS, FREEDOM, LEAST_DIGITS, MOST_TRIES, Concern
+from voicebot.safety.policy.rows import Grant, IntentRule, Override, Reads
+from voicebot.safety.policy.table import PolicyTable
+
+STEERING = "general"
+"""The category of words that steer the conversation (yes, thanks, goodbye): no question of their own."""
+
+_BANDS = ("sure", "doubtful", "ungrounded", "unverified", "unsure")
+_URGENCIES = tuple(Urgency)
+
+
+def check_laws(table: PolicyTable, problems: Problems) -> None:
+    """Looks at rows beside each other: what a single row cannot show."""
+    _tiers(table, problems)
+    _identity(table, problems)
+    _concerns(table, problems)
+    for name, rule in table.intents.items():
+        _intent(table, name, rule, problems)
+    for name, override in table.overrides.items():
+        _override(table, name, override, problems)
+    for name, grant in table.grants.items():
+        _grant(table, name, grant, problems)
+
+
+def _tiers(table: PolicyTable, problems: Problems) -> None:
+    """A higher tier is never freer, in no band, and never needs less."""
+    for tier in (1, 2, 3):
+        lower, higher = table.tiers[tier - 1], table.tiers[tier]
+        for band in _BANDS:
+            one, other = getattr(lower, band), getattr(higher, band)
+            if FREEDOM[other] > FREEDOM[one]:
+                problems.add(
+                    f"tiers.{tier}.{band}", f"`{other}` gives more freedom than tier {tier - 1} (`{one}`)"
+                )
+    for tier, row in table.tiers.items():
+        most = {0: Action.ANSWER, 1: Action.ANSWER, 2: Action.PROPOSE, 3: Action.DRAFT}[tier]
+        if FREEDOM[row.sure] > FREEDOM[most]:
+            unattended = "tier 3 must not end in an unattended answer or act; " if tier == 3 else ""
+            problems.add(f"tiers.{tier}.sure", f"{unattended}`{row.sure}` gives more freedom than `{most}`")
+        for band in _BANDS[1:]:
+            action: Action = getattr(row, band)
+            if FREEDOM[action] > FREEDOM[row.sure]:
+                problems.add(
+                    f"tiers.{tier}.{band}",
+                    f"`{action}` gives more freedom than `sure: {row.sure}`, with less known",
+                )
+            most = Action.CLARIFY if band in {"unverified", "unsure"} else Action.DRAFT
+            if FREEDOM[action] > FREEDOM[most]:
+                problems.add(
+                    f"tiers.{tier}.{band}", f"`{action}` gives more freedom than `{most}`, the most here"
+                )
+
+
+def _identity(table: PolicyTable, problems: Problems) -> None:
+    rules = table.identity
+    digits = sum(factor.digits for factor in rules.factors)
+    if digits < LEAST_DIGITS:
+        problems.add("identity.factors", f"{digits} digits together are too few: {LEAST_DIGITS} at least")
+    if rules.max_tries > MOST_TRIES:
+        problems.add("identity.max_tries", f"{rules.max_tries} tries are too many: {MOST_TRIES} at most")
+    names = [factor.name for factor in rules.factors]
+    if len(set(names)) < len(names):
+        problems.add("identity.factors", "a factor stands twice")
+
+
+def _concerns(table: PolicyTable, problems: Problems) -> None:
+    covered = {rule.concern for rule in table.intents.values()}
+    for concern in Concern:
+        if concern not in covered:
+            near = f"intents.{concern}" if concern in table.intents else "intents"
+            problems.add(near, f"no row has `concern: {concern}`: it must always escalate")
+    answered = [
+        rule.priority for rule in table.intents.values() if rule.reads in {Reads.KNOWLEDGE, Reads.TOOL}
+    ]
+    first = max(answered, default=-1)
+    for name, rule in table.intents.items():
+        if rule.concern is None:
+            continue
+        least = Urgency.CRITICAL if rule.concern is Concern.DISTRESS else Urgency.HIGH
+        if _URGENCIES.index(rule.urgency) < _URGENCIES.index(least):
+            problems.add(f"intents.{name}", f"`urgency: {rule.urgency}`: {rule.concern} is {least} at least")
+        if rule.priority <= first:
+            problems.add(
+                f"intents.{name}",
+                f"`priority: {rule.priority}` lets something else be answered first; "
+                f"{rule.concern} stands above {first}",
+            )
+
+
+def _intent(table: PolicyTable, name: str, rule: IntentRule, problems: Problems) -> None:
+    row = f"intents.{name}"
+    if rule.reads is Reads.NOTHING and rule.category != STEERING:
+        problems.add(
+            row, f"`reads: nothing` answers without looking anything up: only category {STEERING} may"
+        )
+    if rule.then is not None and rule.reads is not Reads.PERSON:
+        sure = table.tiers[rule.tier].sure
+        if FREEDOM[rule.then] > FREEDOM[sure]:
+            problems.add(row, f"`then: {rule.then}` gives more freedom than its tier (`sure: {sure}`)")
+    if rule.reads is Reads.PERSON:
+        return
+    tier, base = table.tiers[rule.tier].at_least, table.thresholds
+    for what in ("sure", "grounding", "answer"):
+        own = getattr(rule, what)
+        least = max(getattr(base, what), getattr(tier, what) or 0)
+        if own is not None and own < least:
+            problems.add(
+                row, f"`{what}: {own:g}` lies below {least:g}, which tier {rule.tier} needs: only a grant may"
+            )
+
+
+def _override(table: PolicyTable, name: str, override: Override, problems: Problems) -> None:
+    """An override that changes nothing is a mistake: it only looks like a restriction."""
+    row = f"overrides.{name}"
+    covered = [
+        (rule, table.limits(rule))
+        for intent, rule in table.intents.items()
+        if table.covers(override, intent, rule) and rule.reads is not Reads.NOTHING
+    ]
+    if not covered:
+        problems.add(row, "it covers no intent: tiers, categories and intents must agree")
+        return
+    for what in ("sure", "grounding", "answer"):
+        value = getattr(override, what)
+        if value is not None and all(value <= getattr(limits, what) for _, limits in covered):
+            problems.add(
+                row, f"`{what}: {value:g}` tightens no row: an override only restricts, a grant may loosen"
+            )
+    if override.at_most is not None:
+        freest = max(FREEDOM[_freest(table, rule)] for rule, _ in covered)
+        if FREEDOM[override.at_most] >= freest:
+            problems.add(row, f"`at_most: {override.at_most}` restricts no row: none it covers is freer")
+    if override.person is not None and not any(_handed_over(rule) for rule, _ in covered):
+        problems.add(row, f"`person: {override.person}`: no row it covers is dealt with by a person")
+    if override.urgency is not None and all(
+        _URGENCIES.index(override.urgency) <= _URGENCIES.index(rule.urgency) for rule, _ in covered
+    ):
+        problems.add(row, f"`urgency: {override.urgency}` is not more urgent than any row it covers")
+    restricts = override.at_most is not None or any(
+        getattr(override, what) is not None for what in ("sure", "grounding", "answer")
+    )
+    if (
+        override.when.segments
+        and restricts
+        and not override.when.unknown
+        and any(not rule.identity and FREEDOM[_freest(table, rule)] > 0 for rule, _ in covered)
+    ):
+        problems.add(
+            row,
+            "an unverified caller would have more freedom than one of its segments: add `unknown: true`, "
+            "or cover only intents with `identity: true`",
+        )
+
+
+def _grant(table: PolicyTable, name: str, grant: Grant, problems: Problems) -> None:
+    row = f"grants.{name}"
+    for intent in grant.intents:
+        rule = table.intents.get(intent)
+        if rule is None:
+            continue  # a name nobody knows is reported with its nearest one
+        if rule.tier == 3 or rule.reads is Reads.PERSON:
+            problems.add(row, f"{intent}: a person deals with it (tier {rule.tier}); nothing can be granted")
+            continue
+        if grant.may is not None and rule.act is None:
+            problems.add(row, f"`may: {grant.may}`: intents.{intent} names no `act`")
+        floor = FLOORS[rule.tier]
+        limits = table.limits(rule)
+        for what in ("sure", "grounding", "answer"):
+            value, least = getattr(grant, what), getattr(floor, what)
+            if value is not None and value < least:
+                problems.add(
+                    row, f"`{what}: {value:g}` lies below {least:g}, the lowest for tier {rule.tier}"
+                )
+            if value is not None and value >= getattr(limits, what):
+                problems.add(row, f"`{what}: {value:g}` grants nothing to {intent}")
+
+
+def _freest(table: PolicyTable, rule: IntentRule) -> Action:
+    if rule.reads is Reads.PERSON:
+        return rule.then or Action.ESCALATE
+    if rule.act is not None:
+        return Action.ACT
+    return rule.then or table.tiers[rule.tier].sure
+
+
+def _handed_over(rule: IntentRule) -> bool:
+    return rule.reads is Reads.PERSON and rule.then in {None, Action.ESCALATE} and rule.concern is None
