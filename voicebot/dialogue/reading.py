@@ -20,8 +20,8 @@ from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
 from voicebot.dialogue.actions.tool import Cost, Outcome, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.flow.draft import ActOutcome
-from voicebot.dialogue.flow.reads import Allowed, NotNow
-from voicebot.dialogue.knowledge.search import Passage, search
+from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
+from voicebot.dialogue.knowledge.search import search
 from voicebot.safety.identity import GateRules, IdentityRecord, VerifiedCustomer
 
 PATIENCE_S = 0.9
@@ -89,10 +89,11 @@ class PlanReads:
         self.slow: list[SlowRead] = []
         """Tools that are still at work when the plan stands."""
 
-    async def articles(self, question: str, *, intent: str | None) -> list[Passage]:
-        """Passages that may answer, best first."""
+    async def articles(self, question: str, *, intent: str | None, region: str | None = None) -> Found:
+        """What the articles hold on a question."""
         async with self._database.transaction() as tx:
-            return await search(tx, question, intent=intent)
+            passages = tuple(await search(tx, question, intent=intent))
+        return Found(passages, passages[0].grounding if passages else 0.0)
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:
         """Records found under the references.

@@ -53,6 +53,7 @@ class Option(Strict):
 
     named: str
     want: Want
+    article: str | None = None
 
 
 class Proposal(Strict):

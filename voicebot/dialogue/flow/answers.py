@@ -1,22 +1,33 @@
-"""Answers: from articles, from a tool behind the gate, or a person. Awaits its reads, writes nothing."""
+"""Answers: from articles, or from a tool behind the gate. Awaits its reads, writes nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from voicebot.core.conversation import Action, Confidences, Route
-from voicebot.dialogue.flow.draft import Draft, Fact
-from voicebot.dialogue.flow.questions import person_question
-from voicebot.dialogue.flow.reads import Reads
+from voicebot.core.conversation import Action, Confidences, Route, ToolRead
+from voicebot.dialogue.actions.tool import Outcome
+from voicebot.dialogue.flow.abstaining import Abstaining
+from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
+from voicebot.dialogue.flow.holding import Holding
+from voicebot.dialogue.flow.promising import Promising
+from voicebot.dialogue.flow.questions import Question
+from voicebot.dialogue.flow.reads import Found
+from voicebot.dialogue.flow.routing import Routing
+from voicebot.dialogue.flow.rules import Rules, owner_of
+from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.generation.grounded import quote
 from voicebot.dialogue.generation.request import GenerationRequest
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.phrases import Phrases
-from voicebot.dialogue.state import ConversationState
+from voicebot.dialogue.state import ConversationState, Pending
 from voicebot.safety.identity import Gate
-from voicebot.safety.policy import IntentRule, Policy, PolicyFacts, Ruling
+from voicebot.safety.policy import IntentRule, Ruling
+
+_BY_MODEL = frozenset({Route.SMALL, Route.STRONG})
+CLEAR = 0.60
+"""Grounding from which an answer that is allowed is given, though another article fits nearly as well."""
 
 
 class Answers:
@@ -24,66 +35,104 @@ class Answers:
 
     def __init__(
         self,
-        policy: Policy,
+        rules: Rules,
         gate: Gate,
         phrases: Phrases,
         steering: Steering,
+        abstaining: Abstaining,
+        promising: Promising,
+        holding: Holding,
+        routing: Routing,
         writer_route: Route,
         writer: str,
     ) -> None:
-        self._policy = policy
+        self._rules = rules
         self._gate = gate
         self._phrases = phrases
         self._steering = steering
+        self._abstaining = abstaining
+        self._promising = promising
+        self._holding = holding
+        self._routing = routing
         self._writer_route = writer_route
         self._writer = writer
 
     async def from_articles(
-        self, state: ConversationState, want: Want, reads: Reads, *, conversation_id: str, turn: int
+        self,
+        state: ConversationState,
+        want: Want,
+        rule: IntentRule,
+        setting: Setting,
+        *,
+        article: str | None = None,
     ) -> Draft:
-        """An answer out of the articles, or an honest "I don't know"."""
-        passages = await reads.articles(want.text, intent=want.intent)
+        """An answer out of the articles, or what policy has instead. ``article``: the caller chose it."""
+        found = await setting.reads.articles(
+            want.text, intent=want.intent, region=state.customer.region if state.customer else None
+        )
+        if article is not None:
+            found = _only(found, article)
         confidences = Confidences(
-            classification=round(want.confidence, 4),
-            grounding=passages[0].grounding if passages else 0.0,
+            classification=round(want.confidence, 4), grounding=round(found.grounding, 4)
         )
-        ruling = self._policy.decide(PolicyFacts(want.intent, confidences, state.gate.match is not None))
-        if ruling.action is not Action.ANSWER:
-            return self._unknown(state, want, ruling, confidences)
-        route = self._writer_route if ruling.route is Route.GROUNDED else ruling.route
-        request = GenerationRequest(
-            conversation_id=conversation_id,
-            turn=turn,
-            intent=want.intent,
-            route=route,
-            question=want.text,
-            passages=tuple(passages),
-            history=state.history,
-        )
-        by_model = route in {Route.SMALL, Route.STRONG}
-        answer: Part = Written(request) if by_model else Said(quote(request))
-        cited = passages if by_model else passages[:1]
-        state, question = self._steering.and_next(_without(state, want.intent))
-        return Draft(
-            state=state,
-            intent=want.intent,
-            action=ruling.action,
-            route=route,
-            row=ruling.row,
-            tier=ruling.tier,
-            reasons=(*ruling.reasons, f"written by {self._writer}"),
-            confidences=confidences,
-            parts=(answer, *question.parts),
-            expects=question.expects,
-            asked=question.asked,
-            sources=tuple(passage.source for passage in cited),
-            tells=tuple(passage.source.article for passage in cited),
-        )
+        ruling = self._rules.decide(state, setting, want.intent, confidences)
+        match ruling.action:
+            case Action.ANSWER:
+                if article is None and found.ambiguous and found.grounding < CLEAR:
+                    unclear = self._abstaining.choice(state, want, found, ruling, confidences)
+                    if unclear is not None:
+                        return unclear
+                return self._answer(state, want, found, ruling, confidences, setting)
+            case Action.DRAFT if found.passages:
+                words = quote(self._request(state, want, found, Route.GROUNDED, setting, ruling.tier))
+                return self._holding.hold(
+                    state,
+                    want,
+                    words,
+                    setting,
+                    ruling,
+                    confidences=confidences,
+                    sources=tuple(passage.source for passage in found.passages[:1]),
+                )
+            case Action.PROPOSE:
+                return self._promising.offer(
+                    state,
+                    want,
+                    setting,
+                    ruling.row,
+                    before=(Line("promise.needs"),),
+                    owner=owner_of(ruling),
+                    tier=ruling.tier,
+                    reasons=ruling.reasons,
+                    confidences=confidences,
+                )
+            case Action.FOLLOW_UP:
+                return self._promising.promise(
+                    state,
+                    want,
+                    setting,
+                    ruling.row,
+                    owner=owner_of(ruling),
+                    tier=ruling.tier,
+                    reasons=ruling.reasons,
+                    confidences=confidences,
+                )
+            case Action.ROUTE:
+                return self._routing.route(state, want, rule, ruling, setting)
+            case Action.ESCALATE if ruling.tier > 0:
+                return self._routing.escalate(state, want, rule, ruling, setting)
+            case _:
+                if article is None:
+                    unclear = self._abstaining.choice(state, want, found, ruling, confidences)
+                    if unclear is not None and ruling.action is not Action.ESCALATE:
+                        return unclear
+                gap = "weak" if found.passages else "none"
+                return self._abstaining.unknown(state, want, ruling, confidences, setting, gap=gap)
 
     async def from_tool(
         self,
         state: ConversationState,
-        reads: Reads,
+        setting: Setting,
         *,
         facts: tuple[Fact, ...] = (),
         digits: str | None = None,
@@ -91,16 +140,57 @@ class Answers:
         """The answer behind the gate: the topic's tool, called for the verified caller."""
         customer = self._gate.customer(state.gate)
         want = state.topic
-        rule = self._policy.rule(want.intent) if want else None
+        rule = self._rules.rule(want.intent) if want else None
         if customer is None or want is None or rule is None or rule.tool is None:
             state, question = self._steering.and_next(state.model_copy(update={"topic": None}))
             return self._steering.say(
                 state, "identity", "identity/passed", (Line("identity.passed"),), question, facts=facts
             )
-        confidences = Confidences(classification=round(want.confidence, 4), grounding=1.0, answer=1.0)
-        ruling = self._policy.decide(PolicyFacts(want.intent, confidences, verified=True))
-        slots = {self._gate.rules.factors[0].name: digits or customer.reference}
-        read, outcome = await reads.tool(rule.tool, slots, customer=customer, purpose=want.intent)
+        tool, reads = rule.tool, setting.reads
+        slots = {**state.slots, self._gate.rules.factors[0].name: digits or customer.reference}
+        if reads.waits_for_commit(tool):
+            arguments = reads.at_commit(tool, slots, customer=customer, purpose=want.intent)
+
+            def spoken(outcome: ActOutcome) -> Draft:
+                read = ToolRead(
+                    tool=tool,
+                    arguments=arguments,
+                    result=outcome.result if outcome.status == "done" else None,
+                    error=None if outcome.status == "done" else outcome.status,
+                )
+                typed = reads.outcome(tool, outcome.result) if outcome.status == "done" else None
+                told = self.told(state, want, read, typed, setting, facts=facts)
+                return replace(told, tools=())  # the deed itself stands there
+
+            ruling = self._rules.decide(state, setting, want.intent, _from_records(want))
+            base = self._steering.person(state, want.intent, ruling.row, trigger="tool_error")
+            return replace(
+                base,
+                action=ruling.action,
+                route=Route.GROUNDED,
+                tier=ruling.tier,
+                after="continue",
+                trigger=None,
+                deed=Deed("read", tool, arguments, spoken),
+            )
+        read, outcome = await reads.tool(tool, slots, customer=customer, purpose=want.intent)
+        if outcome is None and read.error is None:
+            return self._at_work(state, want, read, setting, facts)
+        return self.told(state, want, read, outcome, setting, facts=facts)
+
+    def told(
+        self,
+        state: ConversationState,
+        want: Want,
+        read: ToolRead,
+        outcome: Outcome | None,
+        setting: Setting,
+        *,
+        facts: tuple[Fact, ...] = (),
+    ) -> Draft:
+        """What a tool has said, in words; or that it could not be asked, and a person."""
+        confidences = _from_records(want)
+        ruling = self._rules.decide(state, setting, want.intent, confidences)
         if outcome is None:
             draft = self._steering.person(
                 state,
@@ -111,9 +201,9 @@ class Answers:
                 tier=ruling.tier,
                 reasons=(read.error or "no result",),
             )
-            return _replaced(draft, tools=(read,), facts=facts)
+            return replace(draft, tools=(read,), facts=facts)
         fields = {name: getattr(outcome, name) for name in type(outcome).model_fields}
-        text = self._phrases.result(rule.tool, outcome.outcome, fields)
+        text = self._phrases.result(read.tool, outcome.outcome, fields)
         parts: tuple[Part, ...] = (Said(text),)
         if facts:
             parts = (Line("identity.passed"), *parts)
@@ -132,55 +222,104 @@ class Answers:
             expects=question.expects,
             asked=question.asked,
             tools=(read,),
-            tells=(f"{rule.tool}.{outcome.outcome}",),
+            tells=(f"{read.tool}.{outcome.outcome}",),
             facts=facts,
         )
 
-    def escalate(self, state: ConversationState, want: Want, rule: IntentRule, ruling: Ruling) -> Draft:
-        """An intent that a person deals with."""
-        sorry = (Line("handoff.sorry"),) if rule.apology else ()
-        return self._steering.person(
-            state.model_copy(update={"topic": want}),
-            want.intent,
-            ruling.row,
-            trigger=f"policy:{want.intent}",
-            before=(*sorry, Line("handoff.person_needed")),
+    def _answer(
+        self,
+        state: ConversationState,
+        want: Want,
+        found: Found,
+        ruling: Ruling,
+        confidences: Confidences,
+        setting: Setting,
+    ) -> Draft:
+        route = self._writer_route if ruling.route is Route.GROUNDED else ruling.route
+        request = self._request(state, want, found, route, setting, ruling.tier)
+        answer: Part = Written(request) if route in _BY_MODEL else Said(quote(request))
+        cited = found.passages if route in _BY_MODEL else found.passages[:1]
+        state, question = self._steering.and_next(_without(state, want.intent))
+        return Draft(
+            state=state,
+            intent=want.intent,
+            action=ruling.action,
+            route=route,
+            row=ruling.row,
             tier=ruling.tier,
-            urgency=rule.urgency,
-            reasons=ruling.reasons,
-            confidences=Confidences(classification=round(want.confidence, 4)),
+            reasons=(*ruling.reasons, f"written by {self._writer}"),
+            confidences=confidences,
+            parts=(answer, *question.parts),
+            expects=question.expects,
+            asked=question.asked,
+            sources=tuple(passage.source for passage in cited),
+            tells=tuple(passage.source.article for passage in cited),
         )
 
-    def _unknown(
-        self, state: ConversationState, want: Want, ruling: Ruling, confidences: Confidences
+    def _at_work(
+        self,
+        state: ConversationState,
+        want: Want,
+        read: ToolRead,
+        setting: Setting,
+        facts: tuple[Fact, ...],
     ) -> Draft:
-        if ruling.action is Action.ESCALATE:
-            return self._steering.person(
-                state,
-                want.intent,
-                ruling.row,
-                trigger="no_grounding",
-                before=(Line("know.not"),),
-                tier=ruling.tier,
-                reasons=ruling.reasons,
-                confidences=confidences,
-            )
-        return self._steering.say(
-            state,
-            want.intent,
-            ruling.row,
-            (Line("know.not"),),
-            person_question(),
-            action=ruling.action,
-            reasons=ruling.reasons,
-            confidences=confidences,
+        """A slow tool: the caller hears that it is being looked up; the result comes as an input."""
+        pending = Pending(
+            task=setting.reads.task_of(read), tool=read.tool, want=want, turn=setting.scene.turn
         )
+        ruling = self._rules.decide(state, setting, want.intent, _from_records(want))
+        question = Question((Line("tool.wait"),), self._steering.open_again(state).asked)
+        return Draft(
+            state=_without(
+                state.model_copy(update={"pending": (*state.pending, pending), "topic": None}), want.intent
+            ),
+            intent=want.intent,
+            action=Action.ANSWER,
+            route=Route.FIXED,
+            row=f"{ruling.row}/pending",
+            tier=ruling.tier,
+            reasons=(f"{read.tool} is still at work",),
+            confidences=_from_records(want),
+            parts=question.parts,
+            tools=(read,),
+            facts=facts,
+        )
+
+    def _request(
+        self,
+        state: ConversationState,
+        want: Want,
+        found: Found,
+        route: Route,
+        setting: Setting,
+        tier: int,
+    ) -> GenerationRequest:
+        return GenerationRequest(
+            conversation_id=setting.scene.conversation_id,
+            turn=setting.scene.turn,
+            intent=want.intent,
+            route=route,
+            question=want.text,
+            passages=found.passages,
+            history=state.history,
+            tier=tier,
+        )
+
+
+def _from_records(want: Want) -> Confidences:
+    """What a system of record says is certain, as far as the caller was understood."""
+    return Confidences(classification=round(want.confidence, 4), grounding=1.0, answer=1.0)
+
+
+def _only(found: Found, article: str) -> Found:
+    """The passages of the article the caller chose; they are what was meant."""
+    passages = tuple(passage for passage in found.passages if passage.source.article == article)
+    if not passages:
+        return found
+    return Found(passages, max(passages[0].grounding, 1.0), ())
 
 
 def _without(state: ConversationState, intent: str) -> ConversationState:
     """The want is dealt with, so it does not wait any more."""
     return state.model_copy(update={"waiting": tuple(w for w in state.waiting if w.intent != intent)})
-
-
-def _replaced(draft: Draft, **changes: object) -> Draft:
-    return replace(draft, **changes)  # pyright: ignore[reportArgumentType]  # names checked by dataclasses

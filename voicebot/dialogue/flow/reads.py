@@ -7,6 +7,7 @@ only, metered ones when the end of the turn is likely; a stateful tool runs when
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -31,11 +32,23 @@ class NotNow(Exception):  # a verdict
     """The plan is too early for a read it needs: plan again when the words are final."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the articles hold on a question. ``grounding``: 0..1, how well the first passage answers it.
+
+    ``ambiguous``: passages of different articles between which the question does not decide.
+    """
+
+    passages: tuple[Passage, ...]
+    grounding: float
+    ambiguous: tuple[Passage, ...] = ()
+
+
 class Reads(Protocol):
     """The reading side of a plan. One per plan; nothing it does can be seen by the caller."""
 
-    async def articles(self, question: str, *, intent: str | None) -> list[Passage]:
-        """Passages that may answer, best first."""
+    async def articles(self, question: str, *, intent: str | None, region: str | None = None) -> Found:
+        """What the articles hold on a question; those for other regions are left out."""
         ...
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:

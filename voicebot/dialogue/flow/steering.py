@@ -140,12 +140,13 @@ class Steering:
         *,
         trigger: str,
         before: tuple[Part, ...] = (),
+        last: Part | None = None,
         tier: int = 0,
         urgency: str = "normal",
         reasons: tuple[str, ...] = (),
         confidences: Confidences = Confidences(),  # noqa: B008  # frozen
     ) -> Draft:
-        """A person takes over: says so, and what happens next."""
+        """A person takes over: says so (``last``: in other words), and what happens next."""
         return Draft(
             state=state.model_copy(update={"asked": None}),
             intent=intent,
@@ -153,7 +154,7 @@ class Steering:
             route=Route.PERSON,
             row=row,
             tier=tier,
-            parts=(*before, Line("handoff.now")),
+            parts=(*before, last or Line("handoff.now")),
             reasons=reasons,
             confidences=confidences,
             trigger=trigger,

@@ -9,37 +9,37 @@ from voicebot.dialogue.connectors.connector import ConnectorError
 from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.draft import Draft, Fact
 from voicebot.dialogue.flow.questions import factor_question
-from voicebot.dialogue.flow.reads import Reads
+from voicebot.dialogue.flow.rules import Rules
+from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.state import ConversationState
 from voicebot.safety.identity import Ask, AskHow, Check, Gate, GateProgress, Passed, Refused
-from voicebot.safety.policy import Policy, PolicyFacts
 
 
 class Verifying:
     """Drafts the turns at the gate. Stateless."""
 
-    def __init__(self, policy: Policy, gate: Gate, steering: Steering, answers: Answers) -> None:
-        self._policy = policy
+    def __init__(self, rules: Rules, gate: Gate, steering: Steering, answers: Answers) -> None:
+        self._rules = rules
         self._gate = gate
         self._steering = steering
         self._answers = answers
 
     async def take(
-        self, state: ConversationState, given: Utterance | Keys, asked: str | None, reads: Reads
+        self, state: ConversationState, given: Utterance | Keys, asked: str | None, setting: Setting
     ) -> Draft:
         """Takes digits out of an input (for ``asked``, or unasked) and goes on."""
         if state.gate.match is not None:
-            return await self._answers.from_tool(state, reads, digits=self._another_reference(given))
+            return await self._answers.from_tool(state, setting, digits=self._another_reference(given))
         before = state.gate
         state = state.model_copy(update={"gate": self._gate.hear(before, given, asked=asked)})
-        return await self.go_on(state, reads, heard=self._newly_heard(before, state.gate, given))
+        return await self.go_on(state, setting, heard=self._newly_heard(before, state.gate, given))
 
     async def go_on(
         self,
         state: ConversationState,
-        reads: Reads,
+        setting: Setting,
         confidences: Confidences = Confidences(),  # noqa: B008  # frozen
         *,
         heard: tuple[str, str] | None = None,
@@ -49,7 +49,7 @@ class Verifying:
         facts: tuple[Fact, ...] = ()
         if isinstance(step, Check):
             try:
-                records = await reads.identities(step.references)
+                records = await setting.reads.identities(step.references)
             except ConnectorError as error:
                 return self._unreachable(state, str(error))
             progress = self._gate.check(state.gate, records)
@@ -62,11 +62,11 @@ class Verifying:
             step = self._gate.next(progress)
         match step:
             case Passed():
-                return await self._answers.from_tool(state, reads, facts=facts)
+                return await self._answers.from_tool(state, setting, facts=facts)
             case Refused():
                 return self._refused(state, step, facts)
             case Ask():
-                return self._ask(state, step, confidences, facts, heard)
+                return self._ask(state, step, setting, confidences, facts, heard)
             case Check():
                 raise AssertionError("a checked try is either passed or cleared")
 
@@ -74,15 +74,16 @@ class Verifying:
         self,
         state: ConversationState,
         step: Ask,
+        setting: Setting,
         confidences: Confidences,
         facts: tuple[Fact, ...],
         heard: tuple[str, str] | None,
     ) -> Draft:
         intent = state.topic.intent if state.topic else "identity"
-        tier = rule.tier if (rule := self._policy.rule(intent)) else 1
+        tier = rule.tier if (rule := self._rules.rule(intent)) else 1
         if confidences.classification is None and state.topic is not None:
             confidences = Confidences(classification=round(state.topic.confidence, 4))
-        ruling = self._policy.decide(PolicyFacts(intent, confidences, verified=False))
+        ruling = self._rules.decide(state, setting, intent, confidences)
         said_back = heard if heard is not None and heard[0] != step.factor.name else None
         question = factor_question(step.factor, step.how, said_back)
         parts = ()

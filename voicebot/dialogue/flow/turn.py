@@ -1,0 +1,312 @@
+"""One turn of the caller: words or keys, and what they mean where the conversation stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicebot.core.conversation import Action, Confidences, Keys, NotHeard, Utterance
+from voicebot.core.number_words import DIGIT_WORDS
+from voicebot.dialogue.flow.abstaining import Abstaining, chosen
+from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
+from voicebot.dialogue.flow.questions import Question, open_question, person_question
+from voicebot.dialogue.flow.rules import Rules
+from voicebot.dialogue.flow.setting import Setting
+from voicebot.dialogue.flow.speech import Line
+from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.verifying import Verifying
+from voicebot.dialogue.flow.wanting import DISTRESS, Wanting
+from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.monitor.features import NUMBER, words_of
+from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want, yes_or_no
+from voicebot.dialogue.phrases import Phrases
+from voicebot.dialogue.state import Asked, AskedKind, ConversationState
+from voicebot.safety.identity import Gate
+from voicebot.safety.spoken_numbers import read_digits
+
+PERSON_KEY = "0"
+YES_KEY, NO_KEY = "1", "2"
+_YES_NO_QUESTIONS = frozenset(
+    {AskedKind.CONFIRM, AskedKind.PERSON, AskedKind.WAITING, AskedKind.PROPOSAL, AskedKind.CHOICE}
+)
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What a turn can lead to. One per deployment, shared by all conversations of a node."""
+
+    monitor: Monitor
+    rules: Rules
+    gate: Gate
+    phrases: Phrases
+    intents: IntentCatalog
+    steering: Steering
+    verifying: Verifying
+    wanting: Wanting
+    abstaining: Abstaining
+    promising: Promising
+
+
+class CallerTurn:
+    """One turn being planned: what all its steps need, so that they need not pass it on."""
+
+    def __init__(self, flows: Flows, state: ConversationState, setting: Setting) -> None:
+        self._f = flows
+        self._state = state
+        self._setting = setting
+
+    async def unheard(self, given: NotHeard) -> Draft:
+        """Sound without words."""
+        factor = asked_factor(self._state)
+        if factor is not None:
+            return await self._f.verifying.take(self._state, Utterance(text=""), factor, self._setting)
+        return self._f.steering.not_heard(self._state, given.reason)
+
+    async def keys(self, given: Keys) -> Draft:
+        """Keypad digits."""
+        digits = given.digits.rstrip("#")
+        if digits == PERSON_KEY:
+            return self._f.steering.person(self._state, "person", "keys/0", trigger="key_zero")
+        self._state = self._state.model_copy(update={"not_heard": 0, "not_understood": 0})
+        if not digits.isdigit():
+            return self._f.steering.say(
+                self._state, "keys", "keys/again", (), self._f.steering.open_again(self._state)
+            )
+        factor = asked_factor(self._state)
+        if factor is not None:
+            return await self._f.verifying.take(self._state, given, factor, self._setting)
+        asked = self._state.asked
+        if asked is not None and asked.kind is AskedKind.CONTACT and len(digits) == PHONE_DIGITS:
+            return self._contact(asked, digits)
+        if len(digits) == 1 and self._yes_no_asked() and digits in {YES_KEY, NO_KEY}:
+            return await self._answered(digits == YES_KEY)
+        chosen_intent = self._f.phrases.menu.get(digits)
+        if chosen_intent is not None:
+            means = self._f.intents.means(chosen_intent)
+            return await self._want(Want(intent=chosen_intent, confidence=1.0, text=means))
+        if any(len(digits) == f.digits for f in self._f.gate.rules.factors) and not verified(self._state):
+            rules = self._f.rules.table.intents
+            intent = next((name for name, rule in rules.items() if rule.identity), None)
+            if intent is not None:
+                topic = Want(intent=intent, confidence=1.0, text="")
+                self._state = self._state.model_copy(update={"topic": topic})
+                return await self._f.verifying.take(self._state, given, None, self._setting)
+        line = Line("heard.keys", question=True)
+        return self._f.steering.say(
+            self._state, "keys", "keys/unexpected", (), Question((line,), Asked(kind=AskedKind.OPEN))
+        )
+
+    async def utterance(self, given: Utterance, reading: Reading) -> Draft:
+        """Words. Distress first, then a person if one is wanted, then the question that is open."""
+        self._state = self._state.model_copy(update={"not_heard": 0})
+        want = reading.first
+        sure = want.confidence >= self._f.rules.sure(want.intent)
+        in_distress = self._in_distress(reading)
+        if in_distress is not None:
+            return self._f.wanting.distress(self._state, in_distress, self._setting)
+        if len(reading.wants) > 1:
+            self._keep(reading.wants[1:])
+        if sure and want.intent == "person":
+            return self._on_request(want)
+        factor = asked_factor(self._state)
+        if factor is not None:
+            return await self._while_verifying(given, want, sure, factor)
+        answered = await self._to_question(given, want, sure)
+        if answered is not None:
+            return answered
+        if sure and not self._f.intents.is_content(want.intent):
+            return self._steer(want)
+        return await self._want(want, given)
+
+    def _in_distress(self, reading: Reading) -> Want | None:
+        limit = self._f.rules.sure(DISTRESS)
+        named = next((w for w in reading.wants if w.intent == DISTRESS and w.confidence >= limit), None)
+        scores = self._setting.scores
+        if named is None and scores is not None and scores.distress >= limit:
+            return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
+        return named
+
+    async def _to_question(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
+        """The words as an answer to the question that is open; None if they are none."""
+        asked = self._state.asked
+        if asked is None or asked.kind is AskedKind.OPEN:
+            return None
+        if asked.kind is AskedKind.CONTACT:
+            numbers = read_digits(given.text, PHONE_DIGITS, given.alternatives, limit=1)
+            if numbers:
+                return self._contact(asked, numbers[0])
+            if self._f.gate.holds_digits(given) and asked.want is not None:
+                return self._f.promising.contact_again(self._state, asked.want)
+        if asked.kind is AskedKind.CHOICE:
+            option = chosen(asked, given)
+            if option is not None:
+                return await self._want(option.want, article=option.article)
+        answer = _answer(given.text, want.intent if sure else None)
+        return None if answer is None else await self._answered(answer)
+
+    async def _while_verifying(self, given: Utterance, want: Want, sure: bool, factor: str) -> Draft:
+        """An utterance while the gate waits for a factor: digits, or something else in between."""
+        if self._f.gate.holds_digits(given) or not sure or _only_numbers(given.text):
+            return await self._f.verifying.take(self._state, given, factor, self._setting)
+        topic = self._state.topic
+        first = self._f.gate.rules.factors[0].name
+        if want.intent == "no" and self._f.gate.heard_as(self._state.gate, first):
+            gate = self._f.gate.forget(self._state.gate, first)
+            self._state = self._state.model_copy(update={"gate": gate})
+            return await self._f.verifying.go_on(self._state, self._setting)
+        if want.intent in {"goodbye", "repeat", "wait", "no_reference"}:
+            return self._steer(want)
+        if self._f.intents.is_content(want.intent) and (topic is None or want.intent != topic.intent):
+            return await self._want(want, given)
+        return await self._f.verifying.take(self._state, given, factor, self._setting)
+
+    async def _want(self, want: Want, given: Utterance | None = None, *, article: str | None = None) -> Draft:
+        return await self._f.wanting.take(self._state, want, self._setting, given, article=article)
+
+    def _contact(self, asked: Asked, number: str) -> Draft:
+        """The number at which the caller can be reached: known from now on."""
+        slots = {**self._state.slots, PHONE_NUMBER: number}
+        state = self._state.model_copy(update={"slots": slots})
+        assert asked.want is not None  # CONTACT is asked for a want
+        return self._f.promising.offer(state, asked.want, self._setting, "contact/given")
+
+    async def _answered(self, answer: bool) -> Draft:
+        """A yes or no to the question that is open."""
+        asked = self._state.asked
+        self._state = self._state.model_copy(update={"not_understood": 0})
+        kind = asked.kind if asked else AskedKind.OPEN
+        want = asked.want if asked else None
+        steering = self._f.steering
+        if kind is AskedKind.WAITING:
+            self._state = self._state.model_copy(update={"waiting": self._state.waiting[1:]})
+        if asked is not None and asked.proposal is not None:
+            if answer:
+                return self._f.promising.accepted(self._state, asked.proposal, self._setting)
+            return self._f.promising.declined(self._state, asked.proposal)
+        match kind, answer:
+            case ((AskedKind.CONFIRM | AskedKind.WAITING), True) if want is not None:
+                return await self._want(
+                    want.model_copy(update={"confidence": 1.0}), Utterance(text=want.text)
+                )
+            case AskedKind.CONFIRM, False:
+                return steering.not_understood(
+                    self._state, "confirm/no", ("the caller said no",), Confidences()
+                )
+            case AskedKind.CHOICE, _ if asked is not None and want is not None:
+                return await self._choice_answered(asked, want, answer)
+            case AskedKind.WAITING, False:
+                state, question = steering.and_next(self._state)
+                return steering.say(state, "no", "waiting/no", (Line("say.dropped"),), question)
+            case AskedKind.PERSON, True:
+                return steering.person(self._state, "person", "offer/yes", trigger="accepted_offer")
+            case AskedKind.PERSON, False if want is not None:
+                return self._f.abstaining.no_person(self._state, want, self._setting)
+            case AskedKind.MORE, False:
+                return steering.end(self._state, "goodbye", "more/no")
+            case _:
+                state, question = self._state.model_copy(update={"topic": None}), open_question()
+                if state.waiting:
+                    state, question = steering.and_next(state)
+                return steering.say(state, "yes" if answer else "no", "open", (), question)
+
+    async def _choice_answered(self, asked: Asked, want: Want, answer: bool) -> Draft:
+        """Yes to the only option takes it, yes to two takes one after the other, no leaves nothing to say."""
+        if answer and len(asked.options) == 1:
+            return await self._want(asked.options[0].want, article=asked.options[0].article)
+        if answer:
+            first, second = asked.options
+            self._keep((second.want,))
+            return await self._want(first.want, article=first.article)
+        confidences = Confidences(classification=round(want.confidence, 4), grounding=0.0)
+        ruling = self._f.rules.decide(self._state, self._setting, want.intent, confidences)
+        return self._f.abstaining.unknown(self._state, want, ruling, confidences, self._setting)
+
+    def _steer(self, want: Want) -> Draft:
+        """A sure reading of words that are no question of their own."""
+        steering, state = self._f.steering, self._state
+        row = f"{want.intent}/steering"
+        match want.intent:
+            case "goodbye":
+                return steering.end(state, "goodbye", row)
+            case "repeat":
+                return steering.repeat(state)
+            case "wait":
+                line = Line("say.wait", question=True)
+                question = steering.open_again(state)
+                return steering.say(
+                    state, "wait", row, (), Question((line,), state.asked or question.asked, question.expects)
+                )
+            case "no_reference":
+                dropped = state.model_copy(update={"topic": None})
+                line = Line("identity.no_reference")
+                return steering.say(dropped, want.intent, row, (line,), person_question())
+            case "thanks":
+                state, question = steering.and_next(state)
+                return steering.say(state, want.intent, row, (Line("say.thanks"),), question)
+            case "greeting":
+                line = Line("say.greeting", question=True)
+                return steering.say(
+                    state, want.intent, row, (), Question((line,), Asked(kind=AskedKind.OPEN))
+                )
+            case "help" | "chitchat":
+                return steering.say(state, want.intent, row, (Line(f"say.{want.intent}"),), open_question())
+            case "out_of_scope":
+                return self._out_of_scope(want)
+            case _:
+                return steering.say(state, want.intent, row, (), open_question())
+
+    def _out_of_scope(self, want: Want) -> Draft:
+        count = self._state.not_understood
+        state = self._state.model_copy(update={"not_understood": count + 1})
+        question = person_question() if count else open_question()
+        return self._f.steering.say(
+            state,
+            want.intent,
+            "out_of_scope/tier0/sure",
+            (Line("scope.out", count),),
+            question,
+            action=Action.ABSTAIN,
+            confidences=Confidences(classification=round(want.confidence, 4)),
+        )
+
+    def _on_request(self, want: Want) -> Draft:
+        return self._f.steering.person(
+            self._state,
+            "person",
+            "person/tier0/sure",
+            trigger="asked_for_person",
+            confidences=Confidences(classification=round(want.confidence, 4)),
+        )
+
+    def _keep(self, wants: tuple[Want, ...]) -> None:
+        known = {want.intent for want in self._state.waiting}
+        fresh = tuple(want for want in wants if want.intent not in known)
+        self._state = self._state.model_copy(update={"waiting": (*self._state.waiting, *fresh)})
+
+    def _yes_no_asked(self) -> bool:
+        return self._state.asked is not None and self._state.asked.kind in _YES_NO_QUESTIONS
+
+
+def verified(state: ConversationState) -> bool:
+    """Whether the caller has passed the gate."""
+    return state.gate.match is not None
+
+
+def asked_factor(state: ConversationState) -> str | None:
+    """The factor of the gate that was asked for last."""
+    asked = state.asked
+    if asked is not None and asked.kind is AskedKind.FACTOR and not verified(state):
+        return asked.factor
+    return None
+
+
+def _only_numbers(text: str) -> bool:
+    words = words_of(text)
+    return bool(words) and all(word == NUMBER or word in DIGIT_WORDS for word in words)
+
+
+def _answer(text: str, sure_intent: str | None) -> bool | None:
+    """A yes or no, None when the words are something else for sure or neither."""
+    if sure_intent in {"yes", "no"}:
+        return sure_intent == "yes"
+    return yes_or_no(text) if sure_intent is None else None
