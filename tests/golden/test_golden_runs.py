@@ -106,7 +106,7 @@ async def test_a_wrong_expectation_is_found_where_it_stands(
         ("against-the-rules", 25, 1, ["never_says"]),
     ]
     assert (record.ok, record.conversations, record.passed, record.turns) == (False, 3, 1, 5)
-    assert whole.by_tag() == {"broken": (0, 1), "fine": (1, 1)}
+    assert whole.by_tag() == {"broken": (0, 0, 1), "fine": (1, 0, 1)}
     assert sorted(held.name for held in ended) == ["against-the-rules", "right", "wrong"]
 
 
@@ -174,6 +174,27 @@ async def test_update_writes_decisions_only_and_never_makes_a_run_pass(
     assert [d.field for f in again.record.failed for d in f.differences] == ["says"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_known_difference_is_counted_apart_and_a_broken_rule_is_never_accepted(
+    made: GoldenSet, shop_url: str, deployment: Deployment
+) -> None:
+    """A gap that is gone is told; what no turn may do fails whatever the file says."""
+    text = MADE
+    for name in ("right", "wrong", "against-the-rules"):
+        text = text.replace(f"name: {name}\n", f"name: {name}\n    known: not yet\n")
+    (made.folder / "made.yaml").write_text(text)
+    whole = await run(read_set(made.folder), shop_url, deployment)
+    verdicts = {held.name: held.verdict for held in whole.held}
+    assert verdicts == {"right": "mended", "wrong": "known", "against-the-rules": "failed"}
+    record = whole.record
+    assert (record.ok, record.passed, record.known) == (False, 1, 1)
+    assert {f.conversation: f.known for f in record.failed} == {"wrong": "not yet", "against-the-rules": None}
+    out, into = console()
+    show_summary(whole, out)
+    assert "mended   right: goes as expected now, delete `known` (made.yaml:8)" in into.getvalue()
+    assert "1 differ, 1 known to differ" in into.getvalue()
+
+
 def test_the_command_says_what_differs_and_leaves_a_record(tmp_path: Path) -> None:
     """In a process of its own, with a server of its own; a file that is wrong is refused with its place."""
     business = tmp_path / "business"
@@ -190,7 +211,7 @@ def test_the_command_says_what_differs_and_leaves_a_record(tmp_path: Path) -> No
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
     assert (told["ok"], told["conversations"], told["passed"]) == (False, 3, 1)
-    assert told["by_tag"]["fine"] == {"passed": 1, "conversations": 1}
+    assert told["by_tag"]["fine"] == {"passed": 1, "known": 0, "conversations": 1}
     assert told["versions"]["policy"]
     assert json.loads(Path(told["record"]).read_text())["id"] == told["id"]
     (business / "golden" / "made.yaml").write_text(MADE.replace("expects: digits(6)", "expect: digits"))

@@ -107,6 +107,21 @@ def test_each_way_of_saying_it_is_a_conversation_of_its_own(tmp_path: Path) -> N
     ]
 
 
+def test_a_way_may_be_known_to_differ_but_not_where_callers_are_guarded(tmp_path: Path) -> None:
+    ways = '    ways: [a, {say: b, known: "too odd"}]\n'
+    text = GOOD.replace("when do you close", "{way}").replace("    tags: [happy]\n", ways)
+    (golden,) = read(tmp_path, text).conversations
+    assert [(made.turns[0].caller, made.known) for _, made in held(golden)] == [("a", None), ("b", "too odd")]
+    with pytest.raises(GoldenError, match=r"a\.yaml:7: conversation hours: `known` is not for .* tag gate"):
+        read(tmp_path, text.replace("tags: [store]", "tags: [store, gate]"))
+
+
+def test_the_documents_example_is_of_the_format(tmp_path: Path) -> None:
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "golden.md").read_text(encoding="utf-8")
+    (golden,) = read(tmp_path, docs.split("```yaml\n")[1].split("```")[0]).conversations
+    assert len(golden.conversation.turns) == 3
+
+
 @pytest.mark.parametrize("name", ["words", "compare", "facts"])
 def test_docstring_examples_are_true(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"voicebot.proof.evals.{name}"))

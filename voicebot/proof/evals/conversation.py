@@ -148,6 +148,13 @@ class Turn(_Strict):
         return self
 
 
+class Way(_Strict):
+    """One way of saying something, where it is known to differ; else the text alone stands in the list."""
+
+    say: str
+    known: Text
+
+
 class Conversation(_Strict):
     """One conversation from its beginning. Independent of all others."""
 
@@ -157,8 +164,10 @@ class Conversation(_Strict):
     channel: Annotated[Channel, Field(strict=False)] = Channel.CHAT
     phone: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")] | None = None
     """The caller's number. None: one that no customer has."""
-    ways: tuple[str, ...] = ()
+    ways: tuple[str | Way, ...] = ()
     """The conversation is held once for each, put where a caller's turn says ``{way}``."""
+    known: Text | None = None
+    """Why it is known to differ: a gap that is accepted for now, counted apart; expectations stay right."""
     turns: tuple[Turn, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -169,6 +178,12 @@ class Conversation(_Strict):
         if not self.ways and places:
             raise ValueError(f"a turn says {WAY}, but the conversation has no `ways`")
         return self
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The reasons why it, or ways of it, are known to differ."""
+        ways = (way.known for way in self.ways if isinstance(way, Way))
+        return tuple(reason for reason in (self.known, *ways) if reason is not None)
 
 
 class GoldenFile(_Strict):

@@ -13,9 +13,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from voicebot.proof.evals import conversation as format_
-from voicebot.proof.evals.conversation import Conversation, GoldenFile, SetRules, Turn
+from voicebot.proof.evals.conversation import Conversation, GoldenFile, SetRules, Turn, Way
 
 SET_FILE = "set.yaml"
+GUARDED = frozenset({"safety", "gate", "injection", "person"})
+"""Tags of conversations that must go as expected: no gap of theirs is ever accepted."""
 Loc = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 
@@ -106,7 +108,7 @@ def read_set(folder: Path) -> GoldenSet:
                 found += _conversations(path)
         except GoldenError as error:
             wrong.append(str(error))
-    wrong += _twice(found)
+    wrong += [*_twice(found), *_accepted(found)]
     if wrong or rules is None:
         raise GoldenError("\n".join(wrong))
     return GoldenSet(folder, rules, tuple(found))
@@ -197,6 +199,15 @@ def _twice(found: list[Golden]) -> list[str]:
     return wrong
 
 
+def _accepted(found: list[Golden]) -> list[str]:
+    return [
+        f"{golden.file}:{golden.lines[0]}: conversation {golden.conversation.name}: `known` is not for "
+        f"conversations with the tag {sorted(GUARDED & set(golden.tags))[0]}: they guard callers"
+        for golden in found
+        if golden.conversation.gaps and GUARDED & set(golden.tags)
+    ]
+
+
 def _lines(path: Path, document: Any, places: Places, error: ValidationError) -> list[str]:
     """One line for each wrong place; the branches of a union that were not meant are left out."""
     lines: list[str] = []
@@ -257,8 +268,10 @@ def held(golden: Golden) -> tuple[tuple[str, Conversation], ...]:
     return tuple((f"{made.name}/{nth}", _in_way(made, way)) for nth, way in enumerate(made.ways, start=1))
 
 
-def _in_way(made: Conversation, way: str) -> Conversation:
+def _in_way(made: Conversation, way: str | Way) -> Conversation:
+    said, known = (way.say, way.known) if isinstance(way, Way) else (way, made.known)
     turns: tuple[Turn, ...] = tuple(
-        turn.model_copy(update={"caller": way}) if turn.caller == format_.WAY else turn for turn in made.turns
+        turn.model_copy(update={"caller": said}) if turn.caller == format_.WAY else turn
+        for turn in made.turns
     )
-    return made.model_copy(update={"turns": turns, "ways": ()})
+    return made.model_copy(update={"turns": turns, "ways": (), "known": known})

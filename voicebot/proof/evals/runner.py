@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from voicebot.core.settings import Settings
 from voicebot.core.store.database import Database
@@ -22,7 +23,7 @@ from voicebot.proof.evals.facts import Known
 from voicebot.proof.evals.got import Got
 from voicebot.proof.evals.reading import Golden, GoldenSet, held
 from voicebot.proof.evals.records import Failed, RunRecord, new_id
-from voicebot.proof.evals.standing import Standing
+from voicebot.proof.evals.standing import NEVER_ACCEPTED, Standing
 from voicebot.proof.evals.talk import Talk
 from voicebot.proof.evals.versions import versions_of
 
@@ -48,11 +49,21 @@ class HeldConversation:
     name: str
     golden: Golden
     turns: tuple[HeldTurn, ...]
+    known: str | None = None
+    """Why it is known to differ."""
+
+    @property
+    def verdict(self) -> Literal["passed", "known", "mended", "failed"]:
+        """``known``: differs, and only as it may; ``mended``: goes as expected though it was known not to."""
+        fields = {difference.field for turn in self.turns for difference in turn.differences}
+        if not fields:
+            return "passed" if self.known is None else "mended"
+        return "known" if self.known is not None and not fields & NEVER_ACCEPTED else "failed"
 
     @property
     def ok(self) -> bool:
         """Nothing differs."""
-        return not any(turn.differences for turn in self.turns)
+        return self.verdict in {"passed", "mended"}
 
 
 @dataclass(frozen=True)
@@ -62,12 +73,13 @@ class Run:
     held: tuple[HeldConversation, ...]
     record: RunRecord
 
-    def by_tag(self) -> dict[str, tuple[int, int]]:
-        """For each tag: conversations that passed, conversations."""
+    def by_tag(self) -> dict[str, tuple[int, int, int]]:
+        """For each tag: conversations that passed, that differ as they are known to, all."""
         tags = sorted({tag for each in self.held for tag in each.golden.tags})
         return {
             tag: (
                 sum(each.ok for each in self.held if tag in each.golden.tags),
+                sum(each.verdict == "known" for each in self.held if tag in each.golden.tags),
                 sum(tag in each.golden.tags for each in self.held),
             )
             for tag in tags
@@ -171,6 +183,7 @@ async def run_set(
         whole=only is None,
         conversations=len(every),
         passed=sum(each.ok for each in every),
+        known=sum(each.verdict == "known" for each in every),
         turns=sum(len(each.turns) for each in every),
         failed=_failed(every),
     )
@@ -201,7 +214,7 @@ async def _hold(
             if went.got is None:
                 break
             before = went.got.said
-        ended = HeldConversation(name, golden, tuple(turns))
+        ended = HeldConversation(name, golden, tuple(turns), conversation.known)
         done(ended)
         return ended
 
@@ -267,6 +280,7 @@ def _failed(every: Sequence[HeldConversation]) -> tuple[Failed, ...]:
             line=turn.line,
             turn=nth,
             differences=turn.differences,
+            known=each.known if each.verdict == "known" else None,
         )
         for each in every
         for nth, turn in enumerate(each.turns, start=1)

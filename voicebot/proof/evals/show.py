@@ -14,10 +14,10 @@ _LONG = 160
 
 
 def show_conversation(held: HeldConversation, out: Console) -> None:
-    """The differences of one conversation, with the turns that led there. Nothing when there are none."""
-    wrong = [nth for nth, turn in enumerate(held.turns) if turn.differences]
-    if not wrong:
+    """The differences of one conversation, with the turns that led there; nothing when it went as it may."""
+    if held.verdict != "failed":
         return
+    wrong = [nth for nth, turn in enumerate(held.turns) if turn.differences]
     out.print()
     out.print(Text.assemble((held.name, "bold"), (f"  {held.golden.file}", "dim")))
     if held.golden.conversation.notes:
@@ -34,17 +34,28 @@ def show_summary(run: Run, out: Console) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("tag")
     table.add_column("as expected", justify="right")
+    table.add_column("known", justify="right")
     table.add_column("differ", justify="right")
-    for tag, (passed, total) in run.by_tag().items():
-        differ = Text(str(total - passed), style="red") if passed < total else Text("-", style="dim")
-        table.add_row(tag, f"{passed} of {total}", differ)
+    for tag, (passed, known, total) in run.by_tag().items():
+        row = [tag, f"{passed} of {total}", Text(str(known or "-"), style="yellow" if known else "dim")]
+        failed = total - passed - known
+        table.add_row(*row, Text(str(failed or "-"), style="red" if failed else "dim"))
     out.print()
     out.print(table)
     out.print()
-    style = "bold green" if record.ok else "bold red"
-    verdict = "all as expected" if record.ok else f"{record.conversations - record.passed} differ"
+    for held in run.held:
+        if held.verdict == "known":
+            out.print(Text(f"known    {held.name}: {held.known}", style="yellow"))
+        if held.verdict == "mended":
+            place = f"{held.golden.file}:{held.turns[0].line}"
+            out.print(
+                Text(f"mended   {held.name}: goes as expected now, delete `known` ({place})", style="yellow")
+            )
+    failed = record.conversations - record.passed - record.known
+    verdict = f"{failed} differ" if failed else "as expected"
+    known = f", {record.known} known to differ" if record.known else ""
     counted = f"{record.conversations} conversations, {record.turns} turns in {record.seconds:.1f} s: "
-    out.print(Text.assemble(counted, (verdict, style)))
+    out.print(Text.assemble(counted, (verdict + known, "bold green" if record.ok else "bold red")))
 
 
 def _turn(held: HeldConversation, nth: int, turn: HeldTurn, out: Console) -> None:

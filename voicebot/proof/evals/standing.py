@@ -11,6 +11,8 @@ from voicebot.proof.evals.facts import Known
 from voicebot.proof.evals.got import Got
 from voicebot.proof.evals.words import occurs, plain
 
+NEVER_ACCEPTED = frozenset({"error", "silent", "unattended", "unverified", "never_says", "invented"})
+"""Differences that no conversation may be known to have."""
 ATTENDED = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT, Action.CLARIFY})
 """What may come of a tier 3 turn: a person stands behind each, or nothing is done yet."""
 

@@ -98,7 +98,10 @@ def _document(run: Run, path: Path) -> str:
 
     record = run.record
     head: dict[str, Any] = {"ok": record.ok, "record": str(path)}
-    tags = {tag: {"passed": passed, "conversations": total} for tag, (passed, total) in run.by_tag().items()}
+    tags = {
+        tag: {"passed": passed, "known": known, "conversations": total}
+        for tag, (passed, known, total) in run.by_tag().items()
+    }
     return json.dumps({**head, **record.model_dump(mode="json"), "by_tag": tags}, indent=2)
 
 

@@ -1,0 +1,71 @@
+"""The shipped golden set covers the deployment, is unlike what its monitor learnt from, and passes whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.patterns import expand
+from voicebot.proof.evals.conversation import Expect
+from voicebot.proof.evals.reading import GoldenSet, held, read_set
+
+ROOT = Path(__file__).resolve().parents[2]
+BUSINESS = ROOT / "business"
+SHORT = 3
+"""Words up to which a caller's turn may stand among the examples ("yes", "a person please")."""
+
+
+@pytest.fixture(scope="module")
+def golden() -> GoldenSet:
+    return read_set(BUSINESS / "golden")
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Deployment:
+    return Deployment.load(ROOT)
+
+
+def expectations(golden: GoldenSet) -> list[Expect]:
+    return [t.expect for g in golden.conversations for t in g.conversation.turns if t.expect is not None]
+
+
+def test_every_intent_category_and_tier_is_expected_somewhere(
+    golden: GoldenSet, deployment: Deployment
+) -> None:
+    made = expectations(golden)
+    intents = {name for expect in made for name in expect.intent or ()}
+    content = {name for name in deployment.intents.intents if deployment.intents.is_content(name)}
+    assert content - intents == set()
+    assert set(deployment.intents.categories) - {c for e in made for c in e.category or ()} == set()
+    assert {tier for expect in made for tier in expect.tier or ()} == {0, 1, 2, 3}
+
+
+def test_expectations_name_what_exists(golden: GoldenSet, deployment: Deployment) -> None:
+    """A renamed intent or article is not silently expected for ever."""
+    articles = {article.id for article in deployment.articles}
+    intents = {*deployment.intents.intents, "out_of_scope", "unknown"}
+    for expect in expectations(golden):
+        assert set(expect.intent or ()) <= intents
+        assert set(expect.category or ()) <= set(deployment.intents.categories)
+        if expect.sources is not None and expect.sources != "none":
+            for name in (*(expect.sources.any_of or ()), *(expect.sources.only or ())):
+                assert "*" in name or name in articles, name
+
+
+def test_callers_say_what_no_example_says(golden: GoldenSet) -> None:
+    """The classifier is never scored on a sentence that it learnt."""
+    document = yaml.safe_load((BUSINESS / "intents.yaml").read_text())
+    patterns = [p for intent in document["intents"].values() for p in intent["examples"]]
+    learnt = {tuple(words_of(text)) for p in [*patterns, *document["out_of_scope"]] for text in expand(p)}
+    said = [
+        turn.caller
+        for g in golden.conversations
+        for _, made in held(g)
+        for turn in made.turns
+        if turn.caller is not None and len(words_of(turn.caller)) > SHORT
+    ]
+    assert [text for text in said if tuple(words_of(text)) in learnt] == []
