@@ -1,4 +1,4 @@
-"""Text chat is the same dialogue, written: nothing personal before the gate, nothing lost, never no answer."""
+"""Text chat is the same dialogue: nothing personal before the gate, nothing lost, always an answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from voicebot.channels.chat.errors import ChatCrowded, ChatOver, ChatUnavailable
 from voicebot.channels.chat.reply import ClauseWritten, DecisionMade, TurnDone, TurnStarted
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.chat.turnstile import Turnstile
-from voicebot.core.conversation import Channel, Clause, Heard, TurnTimings
+from voicebot.core.conversation import CallStarted, Channel, Clause, Heard, Timer, TurnTimings
 from voicebot.core.store import audit, outbox
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue import state as states
 from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
 from voicebot.dialogue.phrases import Phrases
 
@@ -237,6 +238,53 @@ async def test_a_number_is_kept_sealed_as_a_hint(shop_database: Database, keys: 
         assert (await Conversations(keys).load(tx, reply.conversation_id)).caller == "+12025550100"
 
 
+async def test_words_that_could_not_be_sent_come_with_the_next_reply_on_any_node(
+    shop_database: Database, keys: KeyRing
+):
+    chat = chat_on(shop_database, keys)
+    async with shop_database.transaction() as tx:
+        known = await Conversations(keys).create(
+            tx, channel=Channel.CHAT, call_sid=None, caller=None, called=None, state=states.new_state()
+        )
+    orchestrator = orchestrator_on(shop_database, keys)
+    unseen = await orchestrator.commit(await orchestrator.plan(known, CallStarted()))
+    await unseen.stream.cancel()
+    reply = await chat.say(known, "When do you open?")
+    assert "This chat is stored" in reply.replies[0]
+    assert reply.turn == unseen.turn + 1
+    stored = await turns_of(shop_database, keys, known)
+    assert [row["heard"]["text"] for row in stored] == list(reply.replies)
+    await orchestrator.close()
+
+
+async def test_what_a_turn_waits_for_reaches_the_open_socket_and_else_the_next_reply(
+    shop_database: Database, keys: KeyRing
+):
+    """Here a timer of nobody's and a late greeting stand for a colleague's approval."""
+    chat, orchestrator = chat_and_orchestrator(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    chat.attend(begun.conversation_id)
+    with chat.watchers.one() as watcher:
+        watcher.follow(begun.conversation_id)
+        assert orchestrator.inbox.deliver(
+            begun.conversation_id, Timer(about="nothing")
+        )  # recorded, not spoken
+        assert orchestrator.inbox.deliver(begun.conversation_id, CallStarted(resumed=True))
+        got = [await watcher.events.get()]
+        while not isinstance(got[-1], TurnDone):
+            got.append(await watcher.events.get())
+    assert [type(event) for event in got[:2]] == [TurnStarted, DecisionMade]
+    sent = got[-1].reply.replies[0]
+    assert orchestrator.inbox.deliver(begun.conversation_id, CallStarted(resumed=True))
+    while len(await turns_of(shop_database, keys, begun.conversation_id)) < begun.turn + 3:
+        await asyncio.sleep(0)
+    reply = await chat.say(begun.conversation_id, "When do you open?")
+    assert len(reply.replies) == 2
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert [row["heard"]["text"] for row in stored[-3:]] == [sent, *reply.replies]
+    await chat.close()
+
+
 class Unlucky(Orchestrator):
     """Loses the database at chosen steps; what was done before stands."""
 
@@ -252,6 +300,13 @@ class Unlucky(Orchestrator):
         if "heard" in self.lose:
             raise DatabaseDown("gone")
         await super().heard(conversation_id, turn, heard, timings)
+
+
+def chat_and_orchestrator(database: Database, keys: KeyRing) -> tuple[ChatService, Orchestrator]:
+    from dialogue_kit import DEPLOYMENT
+
+    orchestrator = orchestrator_on(database, keys)
+    return ChatService(orchestrator, database, keys, DEPLOYMENT.phrases), orchestrator
 
 
 def unlucky_chat(database: Database, keys: KeyRing) -> tuple[ChatService, Unlucky]:

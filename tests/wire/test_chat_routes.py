@@ -30,6 +30,7 @@ from voicebot.channels.chat.reply import (
     TurnStarted,
 )
 from voicebot.channels.chat.router import chat_router
+from voicebot.channels.chat.watchers import Watchers
 from voicebot.channels.node import NodeState
 from voicebot.core.conversation import Action, Route
 from voicebot.core.settings import Settings, SettingsError, load_settings
@@ -47,6 +48,7 @@ class Echo:
     def __init__(self) -> None:
         self.heard: list[tuple[str | None, str, str | None]] = []
         self.left = 0
+        self.watchers = Watchers()
 
     async def say(self, conversation_id: str | None, text: str, phone: str | None = None) -> ChatReply:
         async for event in self.stream(conversation_id, text, phone):
@@ -205,6 +207,23 @@ async def test_each_failure_says_what_to_do(text: str, status: int, code: str):
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.json()["detail"]
         assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+async def test_what_comes_late_reaches_the_sockets_of_that_conversation_only():
+    late = ClauseWritten(conversation_id=ID, turn=9, text="approved")
+    async with door(local=True) as at:
+        async with websockets.connect(at.ws) as socket, websockets.connect(at.ws) as other:
+            await socket.send(json.dumps({"text": "hello"}))
+            await events(socket)
+            await other.send(json.dumps({"text": "unknown"}))
+            await events(other)
+            assert at.chat.watchers.reach(ID)
+            at.chat.watchers.tell(ID, late)
+            assert json.loads(await socket.recv()) == late.model_dump()
+            await other.send(json.dumps({"text": "unknown"}))
+            assert [event["type"] for event in await events(other)] == ["error"]
+        while at.chat.watchers.reach(ID):
+            await asyncio.sleep(0)
 
 
 async def test_closing_the_socket_stops_the_writing():

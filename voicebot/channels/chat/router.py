@@ -18,6 +18,7 @@ from voicebot.channels.chat.errors import ChatCrowded, ChatError, ChatUnavailabl
 from voicebot.channels.chat.message import MAX_BYTES, ChatMessage, parse
 from voicebot.channels.chat.reply import ChatFault, ChatReply
 from voicebot.channels.chat.service import ChatService
+from voicebot.channels.chat.watchers import Watcher
 from voicebot.channels.node import NodeState
 from voicebot.core import metrics
 
@@ -126,28 +127,48 @@ class _Chat:
             self._sockets -= 1
 
     async def _converse(self, socket: WebSocket, customer: Customer) -> None:
-        while True:
+        with self._service.watchers.one() as watcher:
+            receiving = asyncio.ensure_future(socket.receive())
+            late = asyncio.ensure_future(watcher.events.get())
             try:
-                async with asyncio.timeout(self._idle_s):
-                    received = await socket.receive()
-            except TimeoutError:
-                await socket.close(_QUIET_CLOSE, "nothing was written for a while")
-                return
-            if received["type"] == "websocket.disconnect":
-                return
-            try:
-                message = parse(_text(received))
-                self._check(customer, message)
-                stream = self._service.stream(message.conversation_id, message.text, message.customer_phone)
-                async with aclosing(stream) as events:
-                    async for event in events:
-                        await socket.send_text(event.model_dump_json())
-            except ChatError as error:
-                _count(error, socket)
-                await socket.send_text(_fault(error).model_dump_json())
-            if not self._node.accepting:
-                await socket.close(_TRY_LATER_CLOSE, "this server is being restarted: connect again")
-                return
+                while True:
+                    done, _ = await asyncio.wait(
+                        {receiving, late}, timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not done:
+                        await socket.close(_QUIET_CLOSE, "nothing was written for a while")
+                        return
+                    if late in done:
+                        await socket.send_text(late.result().model_dump_json())
+                        late = asyncio.ensure_future(watcher.events.get())
+                    if receiving in done:
+                        received = receiving.result()
+                        if received["type"] == "websocket.disconnect":
+                            return
+                        await self._answer(socket, customer, watcher, received)
+                        if not self._node.accepting:
+                            await socket.close(
+                                _TRY_LATER_CLOSE, "this server is being restarted: connect again"
+                            )
+                            return
+                        receiving = asyncio.ensure_future(socket.receive())
+            finally:
+                receiving.cancel()
+                late.cancel()
+                await asyncio.wait({receiving, late})
+
+    async def _answer(self, socket: WebSocket, customer: Customer, watcher: Watcher, received: Any) -> None:
+        try:
+            message = parse(_text(received))
+            self._check(customer, message)
+            stream = self._service.stream(message.conversation_id, message.text, message.customer_phone)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    watcher.follow(event.conversation_id)
+                    await socket.send_text(event.model_dump_json())
+        except ChatError as error:
+            _count(error, socket)
+            await socket.send_text(_fault(error).model_dump_json())
 
     def _check(self, customer: Customer, message: ChatMessage) -> None:
         beginning = message.conversation_id is None

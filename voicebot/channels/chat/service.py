@@ -5,7 +5,8 @@
     reply = await service.say(reply.conversation_id, "And on Sunday?")
 
 What was sent counts as heard. A message that comes again after the server failed in between is
-answered with the turn it already has.
+answered with the turn it already has. What comes late (an answer that a colleague had to approve) goes
+to the sockets that are open, else with the next reply, on whatever node that is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 
 import structlog
@@ -38,6 +39,7 @@ from voicebot.channels.chat.reply import (
     TurnStarted,
 )
 from voicebot.channels.chat.turnstile import Turnstile
+from voicebot.channels.chat.watchers import Watchers
 from voicebot.core import metrics
 from voicebot.core.conversation import (
     Action,
@@ -67,6 +69,8 @@ from voicebot.dialogue.state import UnknownState
 log = structlog.get_logger(__name__)
 
 IDLE_S = 1800.0
+ATTEND_S = 180.0
+"""How long this process listens for what a turn waits for; a colleague's approval is due well before."""
 _TRIES = 5  # a plan loses its turn only to a message that reached another node at the same moment
 _DOWN = (
     "our records cannot be reached: nothing written before is lost; send the message again in a few seconds"
@@ -115,6 +119,9 @@ class ChatService:
         self._turnstile = Turnstile()
         self._unwritten: dict[str, tuple[int, Heard]] = {}
         self._keeping: set[asyncio.Task[None]] = set()
+        self._attending: dict[str, asyncio.Task[None]] = {}
+        self.watchers = Watchers()
+        """The sockets that are open here."""
 
     async def say(self, conversation_id: str | None, text: str, phone: str | None = None) -> ChatReply:
         """One message and its whole answer.
@@ -178,7 +185,11 @@ class ChatService:
             await asyncio.sleep(idle.SWEEP_S)
 
     async def close(self) -> None:
-        """Waits until what was sent is written down."""
+        """Waits until what was sent is written down; listens for nothing any more."""
+        for task in list(self._attending.values()):
+            task.cancel()
+        if self._attending:
+            await asyncio.wait(self._attending.values())
         if self._keeping:
             await asyncio.wait(self._keeping, timeout=5.0)
 
@@ -209,6 +220,12 @@ class ChatService:
             async for event in self._for_the_person(conversation_id, text):
                 yield event
             return
+        for unsent in _unsent(snapshot):
+            replies.append(unsent.words)
+            yield TurnStarted(conversation_id=conversation_id, turn=unsent.turn)
+            yield ClauseWritten(conversation_id=conversation_id, turn=unsent.turn, text=unsent.words)
+            heard = Heard(text=unsent.words, complete=True)
+            await self._after(conversation_id, unsent.turn, heard, over=False)
         if snapshot.turn == 0:
             async with aclosing(self._turn(conversation_id, CallStarted(), quiet=True)) as events:
                 async for event in events:
@@ -219,6 +236,8 @@ class ChatService:
         async with aclosing(self._turn(conversation_id, Utterance(text=text))) as events:
             async for event in events:
                 if isinstance(event, _Turn):
+                    if event.decision.action is Action.DRAFT:
+                        self.attend(conversation_id)
                     yield await self._done(conversation_id, event, [*replies, event.words])
                 else:
                     yield event
@@ -246,6 +265,8 @@ class ChatService:
     ) -> AsyncGenerator[ChatEvent | _Turn]:
         """One turn's events, the turn itself last. ``quiet``: its decision is not told."""
         committed = await self._commit(conversation_id, given)
+        if committed.silent and not isinstance(given, Utterance):  # who writes always gets an answer
+            return
         at, turn = conversation_id, committed.turn
         sent: list[str] = []
         complete = False
@@ -321,6 +342,40 @@ class ChatService:
         if late is not None:
             await self._orchestrator.heard(conversation_id, *late, TurnTimings())
             del self._unwritten[conversation_id]
+
+    def attend(self, conversation_id: str) -> None:
+        """Listens for a while for what a turn waits for, beside the conversation's messages."""
+        if conversation_id in self._attending:
+            return
+        listening = ExitStack()
+        box = listening.enter_context(self._orchestrator.inbox.open(conversation_id))
+        task = asyncio.create_task(self._late_turns(conversation_id, box))
+        self._attending[conversation_id] = task
+        task.add_done_callback(lambda _: (listening.close(), self._attending.pop(conversation_id, None)))
+
+    async def _late_turns(self, conversation_id: str, box: asyncio.Queue[TurnInput]) -> None:
+        while True:
+            try:
+                given = await asyncio.wait_for(box.get(), ATTEND_S)
+                async with self._turnstile.one(conversation_id):
+                    await self._late_turn(conversation_id, given)
+            except TimeoutError:
+                return
+            except (ChatError, DatabaseDown, ConversationEnded) as error:
+                # Its words, if there are any, go with the next reply; a lost approval is overdue.
+                log.error("chat.late_turn", conversation=conversation_id, error=type(error).__name__)
+
+    async def _late_turn(self, conversation_id: str, given: TurnInput) -> None:
+        """A turn that no message asked for. Without an open socket it is committed and told later."""
+        if not self.watchers.reach(conversation_id):
+            committed = await self._commit(conversation_id, given)
+            await committed.stream.cancel()
+            return
+        async with aclosing(self._turn(conversation_id, given)) as events:
+            async for event in events:
+                if isinstance(event, _Turn):
+                    event = await self._done(conversation_id, event, [event.words])
+                self.watchers.tell(conversation_id, event)
 
     async def _asked_again(self, snapshot: Snapshot, text: str) -> _Turn | None:
         """The last turn, if it was committed for the same words and nobody got its answer."""
@@ -399,3 +454,12 @@ class ChatService:
             urgency=row["urgency"],
             summary=row["payload"]["summary"],
         )
+
+
+def _unsent(snapshot: Snapshot) -> list[_Turn]:
+    """Turns that were committed for the customer without a message of his, and that he has not got yet."""
+    return [
+        _Turn(turn.turn, waiting.DECISION, turn.text, None)
+        for turn in states.load(snapshot.state).open_turns
+        if turn.text and turn.caller.startswith("(")
+    ]
