@@ -45,13 +45,13 @@ def request(question: str, *bodies: str, sentences: int = 2) -> GenerationReques
     ("question", "start"),
     [
         ("when are you open", "We are open Monday"),
-        ("are you open on thanksgiving", "On Sunday"),
-        ("is parking free", "On Thanksgiving"),
+        ("are you open on thanksgiving", "On Thanksgiving"),
+        ("is parking free", "Parking is free."),
         ("hello", "We are open Monday"),
     ],
 )
 def test_it_quotes_the_sentences_that_answer(question: str, start: str) -> None:
-    """Two neighbouring sentences with most of the question's words; the first ones when none has any."""
+    """The sentence that answers; the first ones when none does more than another."""
     assert quote(request(question, BODY)).startswith(start)
 
 

@@ -33,7 +33,7 @@ PASSAGE = Passage(
     grounding=1.0,
     tagged=True,
 )
-QUOTED = "You can return almost anything within thirty days of delivery. It should be unused."
+QUOTED = "You can return almost anything within thirty days of delivery."
 REQUEST = GenerationRequest(
     conversation_id="cv_1",
     turn=3,
@@ -98,7 +98,7 @@ async def test_the_request_holds_passages_history_and_the_question(
     body = server.requests[0]["body"]
     system = str(body.get("system") or body["messages"][0]["content"])
     material = str(body["messages"][-1]["content"])
-    for words in (QUOTED, "when are you open", REQUEST.question):
+    for words in (PASSAGE.body, "when are you open", REQUEST.question):
         assert words in material
         assert words not in system
     assert "at most 2 short sentences" in system
@@ -165,7 +165,7 @@ async def test_closing_the_words_closes_the_request(
             break
         await asyncio.sleep(0.01)
     assert server.closed_early
-    writers = {task for task in asyncio.all_tasks() - before if "_Writer" in repr(task)}
+    writers = {task for task in asyncio.all_tasks() - before if "Writing" in repr(task)}
     assert writers == set()
 
 

@@ -1,56 +1,124 @@
-"""The built-in writer: quotes the article that answers best. No model, no network, no invention.
+"""The built-in writer: quotes the sentences that answer. No model, no network, no invention.
 
-It streams like a language model does, so that everything behind it works the same.
+    Yes. You can return an item without the box, as long as we find your order.
+    Our page on refunds says: a refund goes back to the way you paid, within five working days ...
+
+Every word stands in an article or in an approved line of the deployment. What is said first is the answer;
+from tier 1 on where it stands, from tier 2 on why: the article's own reason if it gives one. It streams
+like a language model does, so that everything behind it works the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
+from voicebot.core.conversation import Source
+from voicebot.dialogue.generation.polarity import polarity
 from voicebot.dialogue.generation.request import GenerationRequest, Meter
-from voicebot.dialogue.knowledge.passage import Passage
-from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.generation.sentences import Sentence, choose, onward, sentences_of
+from voicebot.dialogue.generation.spoken_text import speakable
 from voicebot.dialogue.phrases import Phrases
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+CITED_FROM = 1
+"""The tier from which the caller hears where an answer comes from."""
+REASONED_FROM = 2
+"""The tier from which the caller hears why."""
+
 _TOKEN = re.compile(r"\S+\s*")
+_REASON = re.compile(r"\b(?:because|so that|since|as long as|in order to|that is why)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An answer out of articles: as it is written there, and what it was taken from, without doubles."""
+
+    text: str
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """The answer as it is spoken."""
+        return speakable(self.text)
 
 
 class GroundedResponder:
-    """Answers with whole sentences of the best passage."""
+    """Answers with whole sentences of the passages. ``phrases``: the deployment's lines around them."""
 
     name = "grounded"
-    version = "grounded 1"
+    version = "grounded 2"
 
     def __init__(self, phrases: Phrases | None = None) -> None:
         self._phrases = phrases
 
     async def stream(self, request: GenerationRequest, meter: Meter | None = None) -> AsyncIterator[str]:
         """The answer, word by word. Nothing when there is no passage."""
-        for token in _TOKEN.findall(quote(request)):
+        if meter is not None:
+            meter.finished = True
+        for token in _TOKEN.findall(compose(request, self._phrases).text):
             yield token
 
     async def close(self) -> None:
         """Nothing to let go of."""
 
 
-def quote(request: GenerationRequest) -> str:
-    """The sentences that answer, at most ``request.sentences``, in the order they are written in."""
-    if not request.passages:
-        return ""
-    return " ".join(_best(request.passages[0], request.question, request.sentences))
+def quote(request: GenerationRequest, phrases: Phrases | None = None) -> str:
+    """The answer as it is spoken; empty without a passage."""
+    return compose(request, phrases).spoken
 
 
-def _best(passage: Passage, question: str, limit: int) -> list[str]:
-    """The run of sentences that shares most words with the question; the first ones win a tie."""
-    sentences = _SENTENCE.split(passage.body)
-    asked = {_stem(word) for word in words_of(question)}
-    scores = [len(asked & {_stem(word) for word in words_of(sentence)}) for sentence in sentences]
-    starts = range(max(1, len(sentences) - limit + 1))
-    start = max(starts, key=lambda at: (sum(scores[at : at + limit]), -at))
-    return sentences[start : start + limit]
+def compose(request: GenerationRequest, phrases: Phrases | None = None) -> Quote:
+    """The answer with its sources; empty without a passage, and when the caller has heard it all.
+
+    Args:
+        request: the answer.
+        phrases: the deployment's lines; without them the sentences stand alone.
+    """
+    heard = [text for one in request.history for text in sentences_of(one.bot)] if request.more else []
+    spoken_before = [*heard, *_as_written(request, heard)]
+    if request.more:
+        chosen = onward(request.question, request.passages, request.sentences, spoken_before)
+    else:
+        chosen = choose(request.question, request.passages, request.sentences)
+    if not chosen:
+        nothing_more = request.more and request.passages and phrases is not None
+        return Quote(phrases.text("answer.all") if nothing_more and phrases else "")
+    sources = tuple(dict.fromkeys(request.passages[one.passage].source for one in chosen))
+    parts = [one.text for one in chosen]
+    if phrases is not None and not request.more:
+        parts = _around(request, chosen, parts, phrases)
+    return Quote(" ".join(parts), sources)
 
 
-def _stem(word: str) -> str:
-    return word[:5]
+def _around(
+    request: GenerationRequest, chosen: tuple[Sentence, ...], parts: list[str], phrases: Phrases
+) -> list[str]:
+    """Approved lines before and after: a plain yes or no, where it stands, why."""
+    first = request.passages[chosen[0].passage]
+    if request.tier >= CITED_FROM:
+        parts = [phrases.text("answer.page", page=_named(first.source.title)), *parts]
+    elif (plain := polarity(request.question, chosen[0].text)) is not None:
+        parts = [phrases.text(f"answer.{plain}"), *parts]
+    if request.tier >= REASONED_FROM and not any(_REASON.search(one.text) for one in chosen):
+        parts = [*parts, _reason(request, chosen) or phrases.text("answer.reason")]
+    return parts
+
+
+def _reason(request: GenerationRequest, chosen: tuple[Sentence, ...]) -> str | None:
+    """The article's own reason, if it stands beside what was said."""
+    passage = request.passages[chosen[0].passage]
+    said = {one.text for one in chosen}
+    return next((s for s in sentences_of(passage.body) if s not in said and _REASON.search(s)), None)
+
+
+def _named(title: str) -> str:
+    """A title in the middle of a sentence: "Refunds" -> "refunds", "Hearth Plus" stays."""
+    words = title.split()
+    return title if any(word[:1].isupper() for word in words[1:]) else title[:1].lower() + title[1:]
+
+
+def _as_written(request: GenerationRequest, heard: list[str]) -> list[str]:
+    """The written form of sentences that were heard in spoken form."""
+    known = {speakable(text): text for passage in request.passages for text in sentences_of(passage.body)}
+    return [known[text] for text in heard if text in known]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 import structlog
 
@@ -21,6 +21,7 @@ from voicebot.dialogue.generation.refusals import is_refusal
 from voicebot.dialogue.generation.report import Attempt, Outcome, WritingReport, conclude, observe
 from voicebot.dialogue.generation.request import Failure, GenerationFailed, GenerationRequest
 from voicebot.dialogue.generation.spoken_text import speakable
+from voicebot.dialogue.generation.timed import TimedTokens
 from voicebot.dialogue.generation.writers import Writer, Writers
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import NO_ANSWER
@@ -193,7 +194,7 @@ class Writing:
             _NotKnown: the articles do not answer, it says.
         """
         splitter, sentences, first = ClauseSplitter(), 0, True
-        tokens = _Timed(writer, attempt, self._request, self._writers, patience_s)
+        tokens = TimedTokens(writer, attempt, self._request, self._writers, patience_s)
         async with aclosing(tokens.tokens()) as stream:
             async for token in stream:
                 for text in splitter.feed(token):
@@ -290,66 +291,6 @@ class Writing:
 
 class _NotKnown(Exception):  # a verdict, not a fault
     """The model says that the articles do not answer."""
-
-
-class _Timed:
-    """A writer's tokens, each in its time."""
-
-    def __init__(
-        self,
-        writer: Writer,
-        attempt: Attempt,
-        request: GenerationRequest,
-        writers: Writers,
-        patience_s: float,
-    ) -> None:
-        self._writer = writer
-        self._attempt = attempt
-        self._request = request
-        self._writers = writers
-        self._limit_s = patience_s
-        self._clause_s = writers.clock()
-
-    def clause_stands(self) -> None:
-        """A clause was given: the time for the next one begins."""
-        self._clause_s = self._writers.clock()
-        self._limit_s = self._writers.deadlines.between_clauses_s
-
-    async def tokens(self) -> AsyncGenerator[str]:
-        """The tokens.
-
-        Raises:
-            GenerationFailed: the writer failed, or one did not come in time.
-        """
-        clock, deadlines, attempt = self._writers.clock, self._writers.deadlines, self._attempt
-        stream = cast("AsyncGenerator[str, Any]", self._writer.generator.stream(self._request, attempt.meter))
-        try:
-            while True:
-                now, began = clock(), attempt.first_token_s is not None
-                limit_s = deadlines.step_s(
-                    waited_s=now - attempt.began_s,
-                    clause_age_s=now - self._clause_s,
-                    clause_limit_s=self._limit_s,
-                    tokens=began,
-                )
-                try:
-                    async with asyncio.timeout(limit_s):
-                        token = await anext(stream)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    waiting = deadlines.between_tokens_s if began else deadlines.first_token_s
-                    stalled = limit_s >= waiting or not began
-                    failure = Failure.STALL if stalled else Failure.TOO_LONG
-                    reason = "no token in time" if stalled else "no clause or no end in time"
-                    raise GenerationFailed(reason, began=began, failure=failure) from None
-                if attempt.first_token_s is None and token.strip():
-                    attempt.first_token_s = clock()
-                attempt.chars_out += len(token)
-                yield token
-        finally:
-            if hasattr(stream, "aclose"):
-                await stream.aclose()
 
 
 def _check_first(text: str, *, first: bool) -> None:
