@@ -1,7 +1,7 @@
 """Latent semantic analysis: words that occur in the same articles point the same way. Arrays and numpy.
 
-`scripts/fit_knowledge.py` fits it on the deployment's own articles and on how callers ask for its intents,
-and writes ``models/knowledge.npz`` and ``models/knowledge.json``. No pickle.
+`scripts/fit_knowledge.py` fits it on the deployment's own articles and writes ``models/knowledge.npz`` and
+``models/knowledge.json``. No pickle.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         OSError: it cannot be opened.
     """
     with path.open("rb") as file:
+        if path.stat().st_size < 8:
+            raise TensorFileError(f"{path}: shorter than a header")
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if len(mapped) < 8:
-        raise TensorFileError(f"{path}: shorter than a header")
     (length,) = struct.unpack("<Q", mapped[:8])
     if length > min(_MAX_HEADER_BYTES, len(mapped) - 8):
         raise TensorFileError(f"{path}: a header of {length} bytes cannot be")
