@@ -6,8 +6,9 @@
         sure: 0.95
         expect: {action: clarify, row: order_status/tier1/unverified}
 
-They run at every boot, in `make test` and in `voicebot doctor --policy`. An edit that is well formed
-and proved, but not what was agreed, fails here.
+They run in `make test`, in `voicebot doctor --policy`, and at every boot. `make test` and the doctor want
+the very ruling; a boot only refuses what is freer than what was agreed, so that a table may be made
+stricter in a hurry.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from voicebot.safety.policy.facts import Health, PolicyFacts, Ruling
 from voicebot.safety.policy.policy import Policy
 from voicebot.safety.policy.problems import refuse
 from voicebot.safety.policy.reading import read_yaml, told
+from voicebot.safety.policy.risk import FREEDOM, WRITERS
 from voicebot.safety.policy.rows import DAYS
 from voicebot.safety.policy.segment import supposed
 
@@ -97,6 +99,8 @@ class Failure:
     intent: str
     wrong: tuple[str, ...]
     ruling: Ruling
+    freer: bool
+    """Not only different: freer, less urgent, or more may be read and written."""
 
     def __str__(self) -> str:
         return (
@@ -127,7 +131,7 @@ def run_cases(policy: Policy, cases: PolicyCases) -> tuple[Failure, ...]:
             ruling = policy.decide(case.facts(intent))
             wrong = tuple(_differences(case.expect, ruling))
             if wrong:
-                failures.append(Failure(case.name, intent, wrong, ruling))
+                failures.append(Failure(case.name, intent, wrong, ruling, _freer(case.expect, ruling)))
     return tuple(failures)
 
 
@@ -140,6 +144,24 @@ def untested(policy: Policy, cases: PolicyCases) -> tuple[str, ...]:
     missing += [f"overrides.{name}" for name in policy.table.overrides if name not in met]
     missing += [f"grants.{name}" for name in policy.table.grants if name not in met]
     return tuple(missing)
+
+
+def _freer(expected: Expected, ruling: Ruling) -> bool:
+    return (
+        FREEDOM[ruling.action] > FREEDOM[expected.action]
+        or (ruling.action is Action.END and expected.action is not Action.END)
+        or (expected.route is not None and WRITERS[ruling.route] > WRITERS[expected.route])
+        or (expected.tier is not None and ruling.tier < expected.tier)
+        or (
+            expected.urgency is not None
+            and _URGENCIES.index(ruling.urgency) < _URGENCIES.index(expected.urgency)
+        )
+        or (expected.tools is not None and not set(ruling.tools) <= set(expected.tools))
+        or (expected.clearances is not None and not set(ruling.clearances) <= set(expected.clearances))
+    )
+
+
+_URGENCIES = tuple(Urgency)
 
 
 def _differences(expected: Expected, ruling: Ruling) -> Iterable[str]:

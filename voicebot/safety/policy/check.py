@@ -46,7 +46,7 @@ def check_policy(
         tools: all its tools.
         writes: those of them that change something; None when that is not known.
         categories: the intents of each category; None when there are none.
-        cases: the policy tests, which must agree.
+        cases: the policy tests; no ruling may be freer than they say.
 
     Returns:
         What was gone through.
@@ -70,15 +70,21 @@ def check_policy(
 
 
 def examine(table: PolicyTable, beside: Beside) -> tuple[Proof, tuple[Problem, ...]]:
-    """The same without raising: everything that is wrong."""
+    """The same without raising: names and laws first, then the proof, then the policy tests.
+
+    Returns what was gone through (nothing, when names or laws fail) and what is wrong.
+    """
     problems = Problems()
     _names(table, beside, problems)
     check_laws(table, problems)
+    if problems.found:
+        return Proof(0, 0, 0.0), problems.found
     policy = Policy(table)
-    proof, unproved = prove(policy)
-    found = (*problems.found, *unproved)
+    proof, found = prove(policy)
     if beside.cases is not None and not found:
-        found = tuple(Problem(one.ruling.row, str(one)) for one in run_cases(policy, beside.cases))
+        found = tuple(
+            Problem(one.ruling.row, str(one)) for one in run_cases(policy, beside.cases) if one.freer
+        )
     return proof, found
 
 

@@ -38,11 +38,24 @@ def _tiers(table: PolicyTable, problems: Problems) -> None:
                 problems.add(
                     f"tiers.{tier}.{band}", f"`{other}` gives more freedom than tier {tier - 1} (`{one}`)"
                 )
-    for tier, row in table.tiers.items():
-        most = {0: Action.ANSWER, 1: Action.ANSWER, 2: Action.PROPOSE, 3: Action.DRAFT}[tier]
+        for what in ("sure", "grounding", "answer") if tier < 3 else ():
+            least = max(getattr(table.thresholds, what), getattr(lower.at_least, what) or 0)
+            if max(getattr(table.thresholds, what), getattr(higher.at_least, what) or 0) < least:
+                problems.add(
+                    f"tiers.{tier}.at_least", f"it needs less `{what}` than tier {tier - 1}, {least:g}"
+                )
+    for band in _BANDS:
+        action = getattr(table.tiers[3], band)
+        if action is not Action.ESCALATE:
+            problems.add(
+                f"tiers.3.{band}",
+                f"`{action}`: tier 3 must not end in an unattended answer or act, every band of it escalates",
+            )
+    for tier in (0, 1, 2):
+        row = table.tiers[tier]
+        most = Action.PROPOSE if tier == 2 else Action.ANSWER
         if FREEDOM[row.sure] > FREEDOM[most]:
-            unattended = "tier 3 must not end in an unattended answer or act; " if tier == 3 else ""
-            problems.add(f"tiers.{tier}.sure", f"{unattended}`{row.sure}` gives more freedom than `{most}`")
+            problems.add(f"tiers.{tier}.sure", f"`{row.sure}` gives more freedom than `{most}`")
         for band in _BANDS[1:]:
             action: Action = getattr(row, band)
             if FREEDOM[action] > FREEDOM[row.sure]:
