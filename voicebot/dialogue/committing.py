@@ -19,8 +19,11 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.actions.local import LocalActs
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
+from voicebot.dialogue.knowledge import gaps
+from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.plan import Plan, Worded, word, words_of
 from voicebot.dialogue.reading import mark_used
+from voicebot.safety.identity import Gate
 
 AUDITED = frozenset(
     {
@@ -54,10 +57,25 @@ class Committing:
         keys: seals what people said.
         handoffs: stores handoffs in the turn's transaction.
         acts: does what a turn does.
+        memory: keeps what a verified customer's conversation was about.
+        gate: says who is verified.
         policy_version: of the deployment, for handoffs.
+        known_words: words of the deployment's own examples, which are nobody's name.
     """
 
-    def __init__(self, keys: KeyRing, handoffs: HandoverDesk, acts: LocalActs, policy_version: str) -> None:
+    def __init__(
+        self,
+        keys: KeyRing,
+        handoffs: HandoverDesk,
+        acts: LocalActs,
+        memory: Memory,
+        gate: Gate,
+        policy_version: str,
+        known_words: frozenset[str] = frozenset(),
+    ) -> None:
+        self._memory = memory
+        self._gate = gate
+        self._known_words = known_words
         self._keys = keys
         self._handoffs = handoffs
         self._acts = acts
@@ -159,6 +177,26 @@ class Committing:
                 intent=draft.intent,
                 due_at=datetime.now(UTC) + timedelta(seconds=draft.approval.within_s),
                 words={"question": draft.approval.question, "words": draft.approval.words},
+            )
+        if draft.gap is not None:
+            await gaps.log(
+                tx,
+                draft.question,
+                draft.intent,
+                draft.gap,
+                conversation=plan.conversation_id,
+                known=self._known_words,
+            )
+        customer = self._gate.customer(written.worded.state.gate)
+        if customer is not None:
+            await self._memory.note(
+                tx,
+                customer,
+                snapshot=plan.snapshot,
+                turn=plan.turn,
+                decision=written.decision,
+                remembers=draft.remembers,
+                slots=draft.gave,
             )
         if draft.decides is not None:
             draft_id, verdict, by = draft.decides

@@ -13,7 +13,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -26,9 +26,12 @@ from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.actions.tool import Effect, ToolError
 from voicebot.dialogue.connectors.queries import QueriesError, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
+from voicebot.dialogue.generation.prices import Models, ModelsError
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.knowledge.articles import Article, ArticleError, read_articles
+from voicebot.dialogue.knowledge.embedding import EmbeddingError, choose_embedding
 from voicebot.dialogue.knowledge.ingest import ingest
+from voicebot.dialogue.knowledge.retriever import Retriever, read_weights
 from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
@@ -39,7 +42,16 @@ log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
-_UNUSABLE = (ArticleError, ClearanceError, ModelError, PolicyError, PromptsError, QueriesError, ToolError)
+_UNUSABLE = (
+    ArticleError,
+    ClearanceError,
+    ModelError,
+    ModelsError,
+    PolicyError,
+    PromptsError,
+    QueriesError,
+    ToolError,
+)
 
 
 class DeploymentError(Exception):
@@ -60,6 +72,8 @@ class Deployment:
     classifier: IntentClassifier
     prompts: Prompts
     clearances: Clearances
+    models: Models
+    _retrievers: dict[str, Retriever] = field(default_factory=dict[str, "Retriever"], repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Deployment:
@@ -88,6 +102,7 @@ class Deployment:
                 clearances=Clearances.read(
                     business / "clearances.yaml", intents={*intents.intents, OUT_OF_SCOPE}
                 ),
+                models=Models.read(business / "models.yaml"),
             )
             deployment._check()
         except _UNUSABLE as error:
@@ -98,14 +113,29 @@ class Deployment:
         """Texts that never change, for the phrase cache."""
         return self.phrases.fixed_phrases()
 
-    async def prepare(self, url: str) -> None:
+    def retriever(self, embedding: str = "auto") -> Retriever:
+        """Searches the articles with the embedding that ``VOICEBOT_EMBEDDING`` names; made once.
+
+        Raises:
+            DeploymentError: the embedding is not there.
+        """
+        if embedding not in self._retrievers:
+            models = self.folder / "models"
+            try:
+                made = Retriever(choose_embedding(embedding, models), read_weights(models))
+            except EmbeddingError as error:
+                raise DeploymentError(str(error)) from error
+            self._retrievers[embedding] = made
+        return self._retrievers[embedding]
+
+    async def prepare(self, url: str, embedding: str = "auto") -> None:
         """Applies the deployment's schema, fills an empty shop, writes new and changed articles.
 
         Raises:
-            DeploymentError: schema or seed cannot be used.
+            DeploymentError: schema, seed or embedding cannot be used.
             psycopg.Error: the database does not answer.
         """
-        await asyncio.to_thread(self._prepare, url)
+        await asyncio.to_thread(self._prepare, url, embedding)
 
     def pipeline(self, name: str) -> Callable[..., Any]:
         """The function ``name`` of ``pipelines/{name}.py``.
@@ -125,12 +155,15 @@ class Deployment:
             raise DeploymentError(f"{path} defines no function {name}(call)")
         return parts
 
-    def _prepare(self, url: str) -> None:
+    def _prepare(self, url: str, embedding: str) -> None:
         try:
             orders = prepare_shop(url, self.folder / "business" / "shop", today=datetime.now(UTC).date())
         except ShopSetupError as error:
             raise DeploymentError(str(error)) from error
-        changed = ingest(url, self.articles)
+        try:
+            changed = ingest(url, self.articles, choose_embedding(embedding, self.folder / "models"))
+        except EmbeddingError as error:
+            raise DeploymentError(str(error)) from error
         log.info("deployment.prepared", shop_orders_written=orders, articles_written=len(changed))
 
     def _check(self) -> None:

@@ -25,6 +25,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -32,7 +33,6 @@ from voicebot.core.conversation import (
     Channel,
     Clause,
     Heard,
-    Route,
     Timer,
     TurnInput,
     TurnTimings,
@@ -54,10 +54,14 @@ from voicebot.dialogue.flow.reads import Allowed
 from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.utterance import UtteranceStream
-from voicebot.dialogue.generation.writer import make_generator
+from voicebot.dialogue.generation.writer import make_writers
+from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.handover import HandoverDesk
 from voicebot.dialogue.hearing_back import settle
 from voicebot.dialogue.inbox import Inbox
+from voicebot.dialogue.knowledge.retriever import Retriever
+from voicebot.dialogue.memory.memory import Memory
+from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
@@ -82,8 +86,9 @@ class Orchestrator:
         keys: opens and seals what people said.
         deployment: the business.
         connector: its system of record.
-        generator: writes free answers.
+        generator: writes free answers: the writers of the routes, or one for all of them.
         handoffs: stores handoffs in the turn's transaction.
+        retriever: searches the articles; None: with the deployment's embedding.
         poke: called after each commit, so that events leave at once.
         acts: what a turn can do, by name.
         now: the time, aware; tests set it.
@@ -99,8 +104,9 @@ class Orchestrator:
         keys: KeyRing,
         deployment: Deployment,
         connector: Connector,
-        generator: Generator,
+        generator: Writers | Generator,
         handoffs: HandoverDesk,
+        retriever: Retriever | None = None,
         poke: Callable[[], None] = lambda: None,
         acts: dict[str, Perform] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -111,15 +117,28 @@ class Orchestrator:
         self._database = database
         self._deployment = deployment
         self._connector = connector
-        self._generator = generator
+        self._writers = generator if isinstance(generator, Writers) else Writers.of(generator)
+        self._retriever = retriever or deployment.retriever()
         self._poke = poke
         self._now = now
         self._degraded = degraded
         self._patience_s = patience_s
         self._conversations = Conversations(keys)
-        policy = deployment.policy
+        policy, intents = deployment.policy, deployment.intents
+        self._zone = ZoneInfo(deployment.phrases.time_zone)
+        self._gate = Gate(policy.table.identity)
+        self.memory = Memory(
+            database,
+            keys,
+            connector,
+            deployment.clearances,
+            is_topic=intents.is_content,
+            means=intents.means,
+        )
         local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
-        self._committing = Committing(keys, handoffs, local, policy.version)
+        self._committing = Committing(
+            keys, handoffs, local, self.memory, self._gate, policy.version, known_words=_known(deployment)
+        )
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,20 +146,23 @@ class Orchestrator:
         """What comes for the conversations that this process holds."""
         monitor = Monitor(
             deployment.classifier,
-            is_content=deployment.intents.is_content,
+            is_content=intents.is_content,
             priority=lambda intent: rule.priority if (rule := policy.rule(intent)) else 0,
             sure=policy.table.thresholds.sure,
         )
         self._planner = Planner(
             monitor=monitor,
             policy=policy,
-            gate=Gate(policy.table.identity),
+            gate=self._gate,
             phrases=deployment.phrases,
-            intents=deployment.intents,
-            writer_route=Route.GROUNDED if generator.name == "grounded" else Route.SMALL,
-            writer=generator.version,
+            intents=intents,
+            writers=self._writers,
         )
-        self._versions = Versions(policy=policy.version, writer=generator.version)
+        self._versions = Versions(
+            policy=policy.version,
+            monitor=str(getattr(monitor, "version", "")),
+            knowledge=self._retriever.version,
+        )
         self._eager = EagerPlans(
             self._plan_early,
             self.discard,
@@ -169,7 +191,8 @@ class Orchestrator:
             keys=keys,
             deployment=deployment,
             connector=PostgresConnector(database, deployment.queries),
-            generator=make_generator(settings, deployment.prompts),
+            generator=make_writers(settings, deployment.prompts, deployment.models, deployment.phrases),
+            retriever=deployment.retriever(settings.embedding),
             handoffs=handoffs,
             poke=poke,
         )
@@ -185,7 +208,7 @@ class Orchestrator:
             await stream.cancel()
         self._streams.clear()
         self._spoken.clear()
-        await self._generator.close()
+        await self._writers.close()
 
     async def plan(self, conversation_id: str, turn_input: TurnInput) -> Plan:
         """The turn that an input causes. Reads only; what it reads of people is logged.
@@ -323,6 +346,8 @@ class Orchestrator:
             connector=self._connector,
             tools=self._deployment.tools,
             rules=self._deployment.policy.table.identity,
+            retriever=self._retriever,
+            memory=self.memory,
             conversation_id=conversation_id,
             turn=turn,
             transaction_id=transaction_id,
@@ -366,12 +391,12 @@ class Orchestrator:
             turn=turn,
             channel=snapshot.channel,
             reachable=snapshot.caller is not None,
-            now=self._now(),
+            now=self._now().astimezone(self._zone),
             degraded=self._degraded(),
         )
 
     def _stream(self, conversation_id: str, parts: tuple[Part, ...], phrases: Phrases) -> UtteranceStream:
-        stream = UtteranceStream(conversation_id, parts, phrases, self._generator)
+        stream = UtteranceStream(conversation_id, parts, phrases, self._writers)
         self._streams.add(stream)
         return stream
 
@@ -396,3 +421,10 @@ class Orchestrator:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _known(deployment: Deployment) -> frozenset[str]:
+    """The words of the deployment's own examples: nobody's name."""
+    intents = deployment.intents
+    examples = (text for intent in intents.intents.values() for text in intent.examples)
+    return frozenset(word for text in (*examples, *intents.out_of_scope) for word in words_of(text))

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from string import Formatter
 from typing import Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from voicebot.core.conversation import Channel, Clause, Strict
 from voicebot.dialogue.generation.clauses import split
@@ -105,6 +106,8 @@ class Phrases(Strict):
     """``business/phrases.yaml`` without its recognition part. Immutable; shared by all conversations."""
 
     brand: str = Field(min_length=1)
+    time_zone: str = "UTC"
+    """The business's, by its IANA name: what "tomorrow" and "at night" mean."""
     spoken: dict[str, str | tuple[str, ...]]
     results: dict[str, str] = Field(default_factory=dict[str, str])
     menu: dict[str, str] = Field(default_factory=dict[str, str])
@@ -115,6 +118,15 @@ class Phrases(Strict):
     recognition: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Read by the recogniser; kept here so that the whole file has one shape."""
     _on: dict[Channel, Phrases] = PrivateAttr(default_factory=dict["Channel", "Phrases"])
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is no time zone of this system (such as America/Chicago)") from error
+        return name
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,7 +22,9 @@ from voicebot.dialogue.actions.tool import Cost, Outcome, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.flow.draft import ActOutcome
 from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
-from voicebot.dialogue.knowledge.search import search
+from voicebot.dialogue.knowledge.retriever import Retriever
+from voicebot.dialogue.memory.memory import Known, Memory
+from voicebot.dialogue.memory.recall import Recall
 from voicebot.safety.identity import GateRules, IdentityRecord, VerifiedCustomer
 
 PATIENCE_S = 0.9
@@ -68,6 +71,8 @@ class PlanReads:
         connector: Connector,
         tools: ToolRegistry,
         rules: GateRules,
+        retriever: Retriever,
+        memory: Memory,
         conversation_id: str,
         turn: int,
         transaction_id: str,
@@ -78,6 +83,8 @@ class PlanReads:
         self._connector = connector
         self._tools = tools
         self._rules = rules
+        self._retriever = retriever
+        self._memory = memory
         self._id = conversation_id
         self._turn = turn
         self._allowed = allowed
@@ -92,8 +99,23 @@ class PlanReads:
     async def articles(self, question: str, *, intent: str | None, region: str | None = None) -> Found:
         """What the articles hold on a question."""
         async with self._database.transaction() as tx:
-            passages = tuple(await search(tx, question, intent=intent))
-        return Found(passages, passages[0].grounding if passages else 0.0)
+            found = await self._retriever.search(tx, question, intent=intent, region=region)
+        return Found(found.passages, found.grounding, found.ambiguous)
+
+    async def remembered(
+        self, customer: VerifiedCustomer, *, intent: str, told: tuple[str, ...], now: datetime
+    ) -> tuple[Known, Recall | None]:
+        """What may be used of the verified customer, and what to say about the last conversation."""
+        known = await self._memory.known(
+            customer,
+            intent=intent,
+            region=None,
+            actor=self.actor,
+            conversation_id=self._id,
+            turn=self._turn,
+        )
+        self.personal += known.logged
+        return known, self._memory.recall(known, intent=intent, told=told, now=now)
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:
         """Records found under the references.

@@ -168,6 +168,12 @@ class ConversationState(Strict):
     """Intents for which something was promised."""
     customer: CustomerFacts | None = None
     """After the gate only."""
+    answered: Want | None = None
+    """What was answered last: "tell me more" is about it."""
+    vulnerable: bool = False
+    """The caller has sounded as if somebody could come to harm."""
+    strained: bool = False
+    """The conversation goes in circles, or the caller's mood falls."""
 
 
 def new_state() -> dict[str, Any]:

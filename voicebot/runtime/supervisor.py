@@ -119,7 +119,7 @@ class Supervisor:
                 self.new_key = keys.source
             database_url = self._database(stack)
             await _verify(keys, database_url)
-            await deployment.prepare(database_url)
+            await deployment.prepare(database_url, self._settings.embedding)
             hosts = await self._engines(stack)
             targets = EngineTargets(
                 stt=hosts.targets.stt,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicebot.core.conversation import Action, Confidences, Utterance
-from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.draft import Draft, Gap
 from voicebot.dialogue.flow.promising import Promising
 from voicebot.dialogue.flow.questions import YES_NO, Question, person_question
 from voicebot.dialogue.flow.reads import Found
@@ -79,7 +79,7 @@ class Abstaining:
             draft,
             tier=ruling.tier,
             sources=tuple(passage.source for passage in offered),
-            gap="ambiguous" if len(options) > 1 else "weak",
+            gap="ambiguous" if len(options) > 1 else "weak_grounding",
             question=want.text,
         )
 
@@ -91,7 +91,7 @@ class Abstaining:
         confidences: Confidences,
         setting: Setting,
         *,
-        gap: str = "none",
+        gap: Gap = "no_grounding",
     ) -> Draft:
         """An honest "I don't know", with a person, or with a call back for who wants no person now."""
         state = state.model_copy(update={"waiting": _others(state, want.intent)})

@@ -10,22 +10,23 @@ from voicebot.dialogue.flow.abstaining import Abstaining
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.promising import Promising
-from voicebot.dialogue.flow.questions import Question
+from voicebot.dialogue.flow.questions import YES_NO, Question
 from voicebot.dialogue.flow.reads import Found
 from voicebot.dialogue.flow.routing import Routing
 from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.generation.grounded import quote
+from voicebot.dialogue.generation.grounded import compose, quote
 from voicebot.dialogue.generation.request import GenerationRequest
+from voicebot.dialogue.generation.writers import Writers
+from voicebot.dialogue.memory.recall import TOLD, Recall
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.phrases import Phrases
-from voicebot.dialogue.state import ConversationState, Pending
+from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Pending
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import IntentRule, Ruling
 
-_BY_MODEL = frozenset({Route.SMALL, Route.STRONG})
 CLEAR = 0.60
 """Grounding from which an answer that is allowed is given, though another article fits nearly as well."""
 
@@ -43,8 +44,7 @@ class Answers:
         promising: Promising,
         holding: Holding,
         routing: Routing,
-        writer_route: Route,
-        writer: str,
+        writers: Writers,
     ) -> None:
         self._rules = rules
         self._gate = gate
@@ -54,8 +54,7 @@ class Answers:
         self._promising = promising
         self._holding = holding
         self._routing = routing
-        self._writer_route = writer_route
-        self._writer = writer
+        self._writers = writers
 
     async def from_articles(
         self,
@@ -84,7 +83,8 @@ class Answers:
                         return unclear
                 return self._answer(state, want, found, ruling, confidences, setting)
             case Action.DRAFT if found.passages:
-                words = quote(self._request(state, want, found, Route.GROUNDED, setting, ruling.tier))
+                request = self._request(state, want, found, Route.GROUNDED, setting, ruling.tier)
+                words = quote(request, self._phrases)
                 return self._holding.hold(
                     state,
                     want,
@@ -126,7 +126,7 @@ class Answers:
                     unclear = self._abstaining.choice(state, want, found, ruling, confidences)
                     if unclear is not None and ruling.action is not Action.ESCALATE:
                         return unclear
-                gap = "weak" if found.passages else "none"
+                gap = "weak_grounding" if found.passages else "no_grounding"
                 return self._abstaining.unknown(state, want, ruling, confidences, setting, gap=gap)
 
     async def from_tool(
@@ -136,16 +136,18 @@ class Answers:
         *,
         facts: tuple[Fact, ...] = (),
         digits: str | None = None,
+        recall: Recall | None = None,
     ) -> Draft:
         """The answer behind the gate: the topic's tool, called for the verified caller."""
         customer = self._gate.customer(state.gate)
         want = state.topic
         rule = self._rules.rule(want.intent) if want else None
         if customer is None or want is None or rule is None or rule.tool is None:
-            state, question = self._steering.and_next(state.model_copy(update={"topic": None}))
-            return self._steering.say(
-                state, "identity", "identity/passed", (Line("identity.passed"),), question, facts=facts
-            )
+            parts: tuple[Part, ...] = (Line("identity.passed"),)
+            state, parts, tells = _recalled(state.model_copy(update={"topic": None}), parts, recall)
+            state, question = self._next(state, recall)
+            draft = self._steering.say(state, "identity", "identity/passed", parts, question, facts=facts)
+            return replace(draft, tells=tells)
         tool, reads = rule.tool, setting.reads
         slots = {**state.slots, self._gate.rules.factors[0].name: digits or customer.reference}
         if reads.waits_for_commit(tool):
@@ -159,7 +161,7 @@ class Answers:
                     error=None if outcome.status == "done" else outcome.status,
                 )
                 typed = reads.outcome(tool, outcome.result) if outcome.status == "done" else None
-                told = self.told(state, want, read, typed, setting, facts=facts)
+                told = self.told(state, want, read, typed, setting, facts=facts, recall=recall)
                 return replace(told, tools=())  # the deed itself stands there
 
             ruling = self._rules.decide(state, setting, want.intent, _from_records(want))
@@ -176,7 +178,7 @@ class Answers:
         read, outcome = await reads.tool(tool, slots, customer=customer, purpose=want.intent)
         if outcome is None and read.error is None:
             return self._at_work(state, want, read, setting, facts)
-        return self.told(state, want, read, outcome, setting, facts=facts)
+        return self.told(state, want, read, outcome, setting, facts=facts, recall=recall)
 
     def told(
         self,
@@ -187,6 +189,7 @@ class Answers:
         setting: Setting,
         *,
         facts: tuple[Fact, ...] = (),
+        recall: Recall | None = None,
     ) -> Draft:
         """What a tool has said, in words; or that it could not be asked, and a person."""
         confidences = _from_records(want)
@@ -204,11 +207,11 @@ class Answers:
             return replace(draft, tools=(read,), facts=facts)
         fields = {name: getattr(outcome, name) for name in type(outcome).model_fields}
         text = self._phrases.result(read.tool, outcome.outcome, fields)
-        parts: tuple[Part, ...] = (Said(text),)
-        if facts:
-            parts = (Line("identity.passed"), *parts)
-        done = _without(state.model_copy(update={"topic": None}), want.intent)
-        done, question = self._steering.and_next(done)
+        before: tuple[Part, ...] = (Line("identity.passed"),) if facts else ()
+        done = _without(state.model_copy(update={"topic": None, "answered": want}), want.intent)
+        done, before, tells = _recalled(done, before, recall)
+        parts: tuple[Part, ...] = (*before, Said(text))
+        done, question = self._next(done, recall)
         return Draft(
             state=done,
             intent=want.intent,
@@ -222,7 +225,7 @@ class Answers:
             expects=question.expects,
             asked=question.asked,
             tools=(read,),
-            tells=(f"{read.tool}.{outcome.outcome}",),
+            tells=(f"{read.tool}.{outcome.outcome}", *tells),
             facts=facts,
         )
 
@@ -235,26 +238,60 @@ class Answers:
         confidences: Confidences,
         setting: Setting,
     ) -> Draft:
-        route = self._writer_route if ruling.route is Route.GROUNDED else ruling.route
-        request = self._request(state, want, found, route, setting, ruling.tier)
-        answer: Part = Written(request) if route in _BY_MODEL else Said(quote(request))
-        cited = found.passages if route in _BY_MODEL else found.passages[:1]
-        state, question = self._steering.and_next(_without(state, want.intent))
+        request = self._request(state, want, found, ruling.route, setting, ruling.tier)
+        planned = self._writers.planned(request)
+        quoted = compose(request, self._phrases) if planned.route is Route.GROUNDED else None
+        answer: Part = Written(request) if quoted is None else Said(quoted.spoken)
+        cited = quoted.sources if quoted is not None else tuple(one.source for one in found.passages)
+        state, question = self._steering.and_next(
+            _without(state.model_copy(update={"answered": want}), want.intent)
+        )
         return Draft(
             state=state,
             intent=want.intent,
             action=ruling.action,
-            route=route,
+            route=planned.route,
             row=ruling.row,
             tier=ruling.tier,
-            reasons=(*ruling.reasons, f"written by {self._writer}"),
+            reasons=(*ruling.reasons, f"written by {planned.writer}"),
             confidences=confidences,
             parts=(answer, *question.parts),
             expects=question.expects,
             asked=question.asked,
-            sources=tuple(passage.source for passage in cited),
-            tells=tuple(passage.source.article for passage in cited),
+            sources=cited,
+            tells=tuple(source.article for source in cited),
+            writer=(planned.writer, planned.prompt),
         )
+
+    async def more(self, state: ConversationState, want: Want, setting: Setting) -> Draft:
+        """The caller wants to hear on: what the articles hold beyond what was said."""
+        found = await setting.reads.articles(
+            want.text, intent=want.intent, region=state.customer.region if state.customer else None
+        )
+        request = self._request(state, want, found, Route.GROUNDED, setting, 0, more=True)
+        quoted = compose(request, self._phrases)
+        state, question = self._steering.and_next(state)
+        draft = self._steering.say(
+            state,
+            want.intent,
+            f"{want.intent}/more",
+            (Said(quoted.spoken),) if quoted.spoken else (Line("know.not"),),
+            question,
+            reasons=("the caller asked for more",),
+        )
+        return replace(
+            draft,
+            route=Route.GROUNDED,
+            sources=quoted.sources,
+            tells=tuple(source.article for source in quoted.sources),
+        )
+
+    def _next(self, state: ConversationState, recall: Recall | None) -> tuple[ConversationState, Question]:
+        """What follows: what was left open the last time, if nothing of this conversation waits."""
+        if recall is None or recall.want is None or state.waiting[:1] != (recall.want,):
+            return self._steering.and_next(state)
+        line = Line(recall.line, slots=recall.slots, question=True)
+        return state, Question((line,), Asked(kind=AskedKind.WAITING, want=recall.want), YES_NO)
 
     def _at_work(
         self,
@@ -294,6 +331,8 @@ class Answers:
         route: Route,
         setting: Setting,
         tier: int,
+        *,
+        more: bool = False,
     ) -> GenerationRequest:
         return GenerationRequest(
             conversation_id=setting.scene.conversation_id,
@@ -304,12 +343,26 @@ class Answers:
             passages=found.passages,
             history=state.history,
             tier=tier,
+            more=more,
         )
 
 
 def _from_records(want: Want) -> Confidences:
     """What a system of record says is certain, as far as the caller was understood."""
     return Confidences(classification=round(want.confidence, 4), grounding=1.0, answer=1.0)
+
+
+def _recalled(
+    state: ConversationState, parts: tuple[Part, ...], recall: Recall | None
+) -> tuple[ConversationState, tuple[Part, ...], tuple[str, ...]]:
+    """The last conversation, mentioned once: said, or put behind what the caller wants now."""
+    if recall is None:
+        return state, parts, ()
+    if recall.want is None:
+        return state, (*parts, Line(recall.line, slots=recall.slots)), (TOLD,)
+    if state.waiting:
+        return state, parts, ()
+    return state.model_copy(update={"waiting": (recall.want,)}), parts, (TOLD,)
 
 
 def _only(found: Found, article: str) -> Found:

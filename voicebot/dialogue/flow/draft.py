@@ -22,6 +22,7 @@ from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.state import Asked, ConversationState
 
 After = Literal["continue", "hang_up", "hand_over"]
+Gap = Literal["no_grounding", "weak_grounding", "ambiguous", "out_of_scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,16 @@ class Draft:
     approval: Approval | None = None
     decides: tuple[str, str, str] | None = None
     """A draft that this turn settles: (id, verdict, by whom)."""
-    gap: str | None = None
-    """Why nothing could be answered, to be counted at commit: ``none``, ``weak``, ``ambiguous``."""
+    gap: Gap | None = None
+    """Why nothing could be answered, to be counted at commit."""
     question: str = ""
     """What was looked for, with a gap."""
+    remembers: bool | None = None
+    """Whether the verified customer wants to be remembered; None on turns that did not read it."""
+    gave: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Values given in this turn that may be remembered."""
+    writer: tuple[str, str] | None = None
+    """Who writes the words, and the version of the prompt."""
     unspoken: bool = False
     """Recorded, but there is nothing to say."""
     category: str = ""
@@ -113,7 +120,9 @@ class Draft:
             intent=self.intent,
             category=self.category,
             scores=self.scores,
-            versions=versions,
+            versions=versions
+            if self.writer is None
+            else versions.model_copy(update={"writer": self.writer[0], "prompt": self.writer[1]}),
             confidences=self.confidences,
             tier=self.tier,
             action=self.action,

@@ -14,7 +14,6 @@ from voicebot.core.conversation import (
     Keys,
     LateResult,
     NotHeard,
-    Route,
     Silence,
     Timer,
     TurnInput,
@@ -34,6 +33,7 @@ from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
+from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.phrases import Phrases
@@ -54,10 +54,9 @@ class Planner:
         gate: Gate,
         phrases: Phrases,
         intents: IntentCatalog,
-        writer_route: Route,
-        writer: str,
+        writers: Writers,
     ) -> None:
-        rules = Rules(policy)
+        rules = Rules(policy, gate)
         steering = Steering(phrases, intents, policy, gate)
         promising = Promising(steering, gate)
         abstaining = Abstaining(steering, promising)
@@ -73,8 +72,7 @@ class Planner:
             promising,
             self._holding,
             routing,
-            writer_route,
-            writer,
+            writers,
         )
         verifying = Verifying(rules, gate, steering, answers)
         self._late = LateResults(answers)
@@ -89,6 +87,7 @@ class Planner:
             wanting=Wanting(rules, gate, intents, steering, answers, verifying, promising, routing),
             abstaining=abstaining,
             promising=promising,
+            answers=answers,
         )
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:

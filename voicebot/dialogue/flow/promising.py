@@ -21,7 +21,7 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Proposa
 from voicebot.safety.identity import Gate
 
 ACT = "follow_up"
-PHONE_NUMBER = "phone_number"
+PHONE_NUMBER = "callback_number"
 """The slot with the number at which the caller can be reached."""
 PHONE_DIGITS = 10
 SERVICE = "customer service"
@@ -225,13 +225,18 @@ class Promising:
             base,
             state=state,
             parts=(
-                Line(key, slots={"when": when, "team": base.owner or SERVICE}, owed=f"promise_{base.intent}"),
+                Line(key, slots={"when": when, "team": _team(base.owner)}, owed=f"promise_{base.intent}"),
                 *question.parts,
             ),
             expects=question.expects,
             asked=question.asked,
             facts=facts,
         )
+
+
+def _team(owner: str | None) -> str:
+    """A team as callers know it; a role ("head of ...") is none."""
+    return owner if owner is not None and owner.endswith((" team", " desk")) else "service team"
 
 
 def _kind(proposal: Proposal) -> str:

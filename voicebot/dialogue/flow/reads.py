@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
 from voicebot.dialogue.actions.tool import Outcome
 from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.memory.memory import Known
+from voicebot.dialogue.memory.recall import Recall
 from voicebot.safety.identity import IdentityRecord, VerifiedCustomer
 
 
@@ -49,6 +52,12 @@ class Reads(Protocol):
 
     async def articles(self, question: str, *, intent: str | None, region: str | None = None) -> Found:
         """What the articles hold on a question; those for other regions are left out."""
+        ...
+
+    async def remembered(
+        self, customer: VerifiedCustomer, *, intent: str, told: tuple[str, ...], now: datetime
+    ) -> tuple[Known, Recall | None]:
+        """What may be used of the verified customer, and what to say about the last conversation."""
         ...
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from voicebot.core.conversation import Action, Confidences
+from voicebot.core.conversation import Action, Confidences, Urgency
 from voicebot.dialogue.flow.draft import Draft
-from voicebot.dialogue.flow.rules import owner_of
+from voicebot.dialogue.flow.rules import owner_of, team_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part
 from voicebot.dialogue.flow.steering import Steering
@@ -15,6 +15,8 @@ from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import IntentRule, Ruling
+
+_CALM = frozenset({Urgency.LOW, Urgency.NORMAL})
 
 
 class Routing:
@@ -28,7 +30,7 @@ class Routing:
         self, state: ConversationState, want: Want, rule: IntentRule, ruling: Ruling, setting: Setting
     ) -> Draft:
         """To the team that policy names, with the form."""
-        team = owner_of(ruling)
+        team = team_of(ruling)
         before: tuple[Part, ...] = (Line("handoff.sorry"),) if rule.apology else ()
         draft = self._steering.person(
             state.model_copy(update={"topic": want}),
@@ -38,11 +40,13 @@ class Routing:
             before=before,
             last=Line("handoff.team", slots={"team": team}) if team else None,
             tier=ruling.tier,
-            urgency=urgency_of(ruling, rule),
+            urgency=urgency_of(state, ruling).value,
             reasons=ruling.reasons,
             confidences=Confidences(classification=round(want.confidence, 4)),
         )
-        return replace(draft, action=Action.ROUTE, owner=team, form=self.form(state, want, setting))
+        return replace(
+            draft, action=Action.ROUTE, owner=owner_of(ruling), form=self.form(state, want, setting)
+        )
 
     def escalate(
         self, state: ConversationState, want: Want, rule: IntentRule, ruling: Ruling, setting: Setting
@@ -56,7 +60,7 @@ class Routing:
             trigger=f"policy:{want.intent}",
             before=(*sorry, Line("handoff.person_needed")),
             tier=ruling.tier,
-            urgency=urgency_of(ruling, rule),
+            urgency=urgency_of(state, ruling).value,
             reasons=ruling.reasons,
             confidences=Confidences(classification=round(want.confidence, 4)),
         )
@@ -85,6 +89,6 @@ class Routing:
         return form
 
 
-def urgency_of(ruling: Ruling, rule: IntentRule) -> str:
-    """How soon, as policy sees it."""
-    return str(getattr(ruling, "urgency", None) or rule.urgency)
+def urgency_of(state: ConversationState, ruling: Ruling) -> Urgency:
+    """How soon: as policy sees it, sooner for a caller who is getting nowhere."""
+    return Urgency.HIGH if state.strained and ruling.urgency in _CALM else ruling.urgency

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from voicebot.core.conversation import Action, Confidences, Keys, NotHeard, Utterance
 from voicebot.core.number_words import DIGIT_WORDS
 from voicebot.dialogue.flow.abstaining import Abstaining, chosen
+from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
 from voicebot.dialogue.flow.questions import Question, open_question, person_question
@@ -24,6 +26,12 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.spoken_numbers import read_digits
 
+_MORE = re.compile(
+    r"^\W*(?:(?:and|ok|okay|yes|so|please|can you|could you)\W+)*"
+    r"(?:tell me more|say more|more (?:details?|about (?:that|it))|go on|what else about (?:that|it))\b",
+    re.IGNORECASE,
+)
+"""The caller wants to hear more of the last answer."""
 PERSON_KEY = "0"
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
@@ -45,6 +53,7 @@ class Flows:
     wanting: Wanting
     abstaining: Abstaining
     promising: Promising
+    answers: Answers
 
 
 class CallerTurn:
@@ -114,6 +123,8 @@ class CallerTurn:
         answered = await self._to_question(given, want, sure)
         if answered is not None:
             return answered
+        if self._state.answered is not None and _MORE.search(given.text):
+            return await self._f.answers.more(self._state, self._state.answered, self._setting)
         if sure and not self._f.intents.is_content(want.intent):
             return self._steer(want)
         return await self._want(want, given)
@@ -168,7 +179,8 @@ class CallerTurn:
         slots = {**self._state.slots, PHONE_NUMBER: number}
         state = self._state.model_copy(update={"slots": slots})
         assert asked.want is not None  # CONTACT is asked for a want
-        return self._f.promising.offer(state, asked.want, self._setting, "contact/given")
+        draft = self._f.promising.offer(state, asked.want, self._setting, "contact/given")
+        return replace(draft, gave={PHONE_NUMBER: number})
 
     async def _answered(self, answer: bool) -> Draft:
         """A yes or no to the question that is open."""

@@ -13,7 +13,7 @@ from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.state import ConversationState
+from voicebot.dialogue.state import ConversationState, CustomerFacts
 from voicebot.safety.identity import Ask, AskHow, Check, Gate, GateProgress, Passed, Refused
 
 
@@ -62,13 +62,30 @@ class Verifying:
             step = self._gate.next(progress)
         match step:
             case Passed():
-                return await self._answers.from_tool(state, setting, facts=facts)
+                return await self._passed(state, setting, facts)
             case Refused():
                 return self._refused(state, step, facts)
             case Ask():
                 return self._ask(state, step, setting, confidences, facts, heard)
             case Check():
                 raise AssertionError("a checked try is either passed or cleared")
+
+    async def _passed(self, state: ConversationState, setting: Setting, facts: tuple[Fact, ...]) -> Draft:
+        """Verified just now: what is known of the customer counts from here on, and only from here on."""
+        customer = self._gate.customer(state.gate)
+        assert customer is not None  # the gate has passed
+        intent = state.topic.intent if state.topic else "identity"
+        known, recall = await setting.reads.remembered(
+            customer, intent=intent, told=state.told, now=setting.scene.now
+        )
+        state = state.model_copy(
+            update={
+                "customer": CustomerFacts(segment=known.segment, region=known.region),
+                "slots": {**known.slots, **state.slots},
+            }
+        )
+        draft = await self._answers.from_tool(state, setting, facts=facts, recall=recall)
+        return replace(draft, remembers=known.remembers, gave=dict(state.slots))
 
     def _ask(
         self,

@@ -94,7 +94,7 @@ class Wanting:
                         setting,
                         ruling.row,
                         owner=owner_of(ruling),
-                        urgency=Urgency(urgency_of(ruling, rule)),
+                        urgency=urgency_of(state, ruling),
                         tier=ruling.tier,
                         reasons=ruling.reasons,
                         confidences=confidences,
