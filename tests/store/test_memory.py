@@ -232,6 +232,18 @@ async def test_asked_for_two_purposes_and_cleared_for_one_is_refused(talk: Talk)
     assert granted.refused == {Feature.SEGMENT: "not_cleared"}
 
 
+async def test_a_layer_that_the_policy_does_not_clear_for_the_turn_stays_closed(talk: Talk):
+    await yesterday(talk, verified())
+    asked: dict[str, Any] = {"intent": "order_status", "region": None, "actor": ACTOR, "turn": 1}
+    call = await talk.begin()
+    known = await talk.memory.known(verified(), conversation_id=call, layers=["profile", "memory"], **asked)
+    assert known.segment is not None
+    assert known.slots
+    assert (known.last, known.unresolved, known.mood) == (None, (), None)
+    nothing = await talk.memory.known(verified(), conversation_id=await talk.begin(), layers=[], **asked)
+    assert (nothing.segment, nothing.preferred_name, dict(nothing.slots)) == (None, None, {})
+
+
 async def test_without_the_system_of_record_nothing_is_known_and_nothing_breaks(
     shop_database: Database, keys: KeyRing
 ):

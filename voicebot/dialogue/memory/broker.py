@@ -83,6 +83,7 @@ class FeatureBroker:
         actor: str,
         conversation_id: str,
         turn: int,
+        layers: Collection[str] | None = None,
         discarded: bool = True,
     ) -> Granted:
         """Reads what is asked for and cleared; nothing else is even read.
@@ -96,6 +97,7 @@ class FeatureBroker:
             actor: for the access log, as `PlanReads.actor`.
             conversation_id: for the access log.
             turn: for the access log.
+            layers: those that the policy's ruling for this turn clears at all; None: it was not asked.
             discarded: the read belongs to a plan that may yet be thrown away.
 
         Raises:
@@ -104,13 +106,11 @@ class FeatureBroker:
         """
         if not isinstance(subject, VerifiedCustomer):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
             raise TypeError("features are handed out about a VerifiedCustomer only")
-        refused: dict[Feature, str] = {}
         cleared: dict[Feature, Purpose] = {}
+        refused: dict[Feature, str] = {}
         for purpose, features in asks.items():
             for feature in features:
-                reason = self._clearances.refusal(
-                    feature, intent=intent, role=role, region=region, purpose=purpose
-                )
+                reason = self._refusal(feature, purpose, intent, role, region, layers)
                 if reason is None:
                     cleared[feature] = purpose
                 else:
@@ -145,6 +145,36 @@ class FeatureBroker:
             async with self._database.transaction() as tx:
                 values |= await self._kept(tx, subject, kept, intent, conversation_id)
         return _counted(Granted(values, refused, profile.consents, logged))
+
+    def cleared(
+        self,
+        asks: Asks,
+        *,
+        intent: str,
+        role: Role,
+        region: str | None,
+        layers: Collection[str] | None = None,
+    ) -> Asks:
+        """Of what somebody would like to know, what he may ask for; arguments as `fetch`. Pure."""
+        return {
+            purpose: [
+                one for one in features if self._refusal(one, purpose, intent, role, region, layers) is None
+            ]
+            for purpose, features in asks.items()
+        }
+
+    def _refusal(
+        self,
+        feature: Feature,
+        purpose: Purpose,
+        intent: str,
+        role: Role,
+        region: str | None,
+        layers: Collection[str] | None,
+    ) -> str | None:
+        if layers is not None and feature.layer not in layers:
+            return "not_in_policy"
+        return self._clearances.refusal(feature, intent=intent, role=role, region=region, purpose=purpose)
 
     async def _record(
         self, subject: VerifiedCustomer, cleared: Collection[Feature]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -129,21 +129,26 @@ class Memory:
         actor: str,
         conversation_id: str,
         turn: int,
+        layers: Collection[str] | None = None,
     ) -> Known:
         """What a plan may use for this intent. Reads only; each read is logged as discarded.
+
+        ``layers``: `Ruling.clearances` of the turn, None where no ruling was made.
 
         Raises:
             DatabaseDown: our own database does not answer.
         """
+        asks = self.broker.cleared(_ASKS, intent=intent, role=Role.BOT, region=region, layers=layers)
         granted = await self.broker.fetch(
             verified,
-            _ASKS,
+            asks,
             intent=intent,
             role=Role.BOT,
             region=region,
             actor=actor,
             conversation_id=conversation_id,
             turn=turn,
+            layers=layers,
         )
         return Known.of(granted)
 
