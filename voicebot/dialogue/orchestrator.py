@@ -180,6 +180,7 @@ class Orchestrator:
         settings: Settings,
         handoffs: HandoverDesk,
         poke: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Orchestrator:
         """An orchestrator as the settings say: the writer of ``VOICEBOT_LLM``, the shop in our database.
 
@@ -195,6 +196,7 @@ class Orchestrator:
             retriever=deployment.retriever(settings.embedding),
             handoffs=handoffs,
             poke=poke,
+            now=now,
         )
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ An expectation names only what matters: a field that is left out is not compared
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -43,6 +43,19 @@ Tiers = Annotated[tuple[Annotated[int, Field(ge=0, le=3)], ...], BeforeValidator
 Words = Annotated[str, AfterValidator(check)]
 """A phrase, or a regular expression between slashes; see `voicebot.proof.evals.words`."""
 AnyWords = Annotated[tuple[Words, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+def _local(value: Any) -> Any:
+    """``2026-11-18T21:15``; YAML itself reads only some of the ways to write a time."""
+    if not isinstance(value, str):
+        return value
+    made = datetime.fromisoformat(value)
+    if made.tzinfo is not None:
+        raise ValueError("is a local time, without a zone")
+    return made
+
+
+LocalTime = Annotated[datetime, BeforeValidator(_local)]
 
 
 class SourcesExpected(_Strict):
@@ -128,6 +141,8 @@ class Turn(_Strict):
     not_heard: Annotated[HearingFailure, Field(strict=False)] | None = None
     contact: Annotated[Channel, Field(strict=False)] | None = None
     """The same customer comes again: a new conversation, on this channel."""
+    at: LocalTime | None = None
+    """Of a contact: when; else as the conversation says."""
     alternatives: tuple[Text, ...] = ()
     """What the recogniser heard second and third best."""
     heard: Annotated[int, Field(ge=0)] | None = None
@@ -143,6 +158,8 @@ class Turn(_Strict):
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a turn needs exactly one of {', '.join(names)}; it has {given or 'none'}")
+        if self.at is not None and self.contact is None:
+            raise ValueError("only a turn with `contact` has a time")
         if (self.alternatives or self.times != 1) and self.caller is None:
             raise ValueError("only a turn with `caller` has alternatives or times")
         return self
@@ -162,6 +179,8 @@ class Conversation(_Strict):
     tags: Tags = ()
     notes: str | None = None
     channel: Annotated[Channel, Field(strict=False)] = Channel.CHAT
+    at: LocalTime | None = None
+    """When it is, in the deployment's time zone. None: the set's day at half past ten in the morning."""
     phone: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")] | None = None
     """The caller's number. None: one that no customer has."""
     ways: tuple[str | Way, ...] = ()

@@ -17,6 +17,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.handoff.desk import StoredHandoffs
+from voicebot.proof.evals.clock import ConversationClock
 from voicebot.proof.evals.compare import Difference, differences
 from voicebot.proof.evals.conversation import Conversation, Expect, Turn
 from voicebot.proof.evals.facts import Known
@@ -97,6 +98,7 @@ class _Kit:
     database: Database
     keys: KeyRing
     orchestrator: Orchestrator
+    clock: ConversationClock
     standing: Standing
     known: Known
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -155,15 +157,18 @@ async def run_set(
     keys = KeyRing(secrets.token_bytes(32))
     database = await Database.open(url, max_size=2 * AT_ONCE)
     try:
+        clock = ConversationClock(golden.rules.today, deployment.phrases.time_zone)
         orchestrator = await Orchestrator.create(
             database=database,
             keys=keys,
             deployment=deployment,
             settings=settings,
             handoffs=StoredHandoffs.of(keys, deployment.folder),
+            now=clock.now,
         )
         try:
-            kit = _Kit(database, keys, orchestrator, _standing(golden, deployment), _known(deployment))
+            standing, known = _standing(golden, deployment), _known(deployment)
+            kit = _Kit(database, keys, orchestrator, clock, standing, known)
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(_hold(kit, nth, name, g, made, done))
@@ -201,12 +206,13 @@ async def _hold(
     """One conversation, turn by turn."""
     async with kit.slots:
         phone = conversation.phone or f"+1303555{nth:04d}"
-        talk, known = Talk(kit.database, kit.keys, kit.orchestrator, phone), kit.known.copy()
+        talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
+        known = kit.known.copy()
         turns: list[HeldTurn] = []
         before: str | None = None
         said_before = ""
         if conversation.turns[0].contact is None:
-            before = (await talk.contact(conversation.channel)).said
+            before = (await talk.contact(conversation.channel, conversation.at)).said
         for turn, line in zip(conversation.turns, golden.lines, strict=True):
             went = await _turn(kit.standing, talk, known, turn, line, before, said_before)
             turns.append(went)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from voicebot.core.conversation import (
     CallStarted,
@@ -23,6 +24,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.orchestrator import Committed, Orchestrator
+from voicebot.proof.evals.clock import ConversationClock
 from voicebot.proof.evals.conversation import Turn
 from voicebot.proof.evals.got import Got, GotHandoff, GotTool
 
@@ -32,19 +34,29 @@ class Talk:
 
     Args:
         database, keys, orchestrator: shared with the other conversations of the run.
+        clock: of the orchestrator.
         phone: the caller's number.
     """
 
-    def __init__(self, database: Database, keys: KeyRing, orchestrator: Orchestrator, phone: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        orchestrator: Orchestrator,
+        clock: ConversationClock,
+        phone: str,
+    ) -> None:
         self._database = database
         self._keys = keys
         self._orchestrator = orchestrator
         self._conversations = Conversations(keys)
+        self._clock = clock
         self._phone = phone
         self._id = ""
 
-    async def contact(self, channel: Channel) -> Got:
-        """A new conversation on this channel; what is said first."""
+    async def contact(self, channel: Channel, at: datetime | None) -> Got:
+        """A new conversation on this channel, at this local time; what is said first."""
+        self._clock.set(at)
         async with self._database.transaction() as tx:
             self._id = await self._conversations.create(
                 tx, channel=channel, call_sid=None, caller=self._phone, called=None, state=states.new_state()
@@ -54,7 +66,7 @@ class Talk:
     async def turn(self, turn: Turn) -> Got:
         """One turn of the script."""
         if turn.contact is not None:
-            return await self.contact(turn.contact)
+            return await self.contact(turn.contact, turn.at)
         return await self._say(_input(turn), turn.heard)
 
     async def _say(self, given: TurnInput, heard: int | None = None) -> Got:
