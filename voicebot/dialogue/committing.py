@@ -96,7 +96,7 @@ class Committing:
         draft, worded = plan.draft, plan.worded
         if draft.deed is not None:  # speaks only from the outcome
             outcome = await self._do(tx, plan, draft.deed)
-            draft = after_deed(draft.deed, outcome)
+            draft = _like(plan.draft, after_deed(draft.deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
         written = Written(draft, worded, draft.decision(plan.versions), None)
         if draft.after == "hand_over":
@@ -145,10 +145,10 @@ class Committing:
         deed = draft.deed
         if deed is not None and deed.kind == "act":
             outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
-            draft = after_deed(deed, outcome)
+            draft = _like(plan.draft, after_deed(deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
         elif deed is not None:  # its outcome is not kept apart: it stands on the turn
-            draft = after_deed(deed, _outcome_in(row["decision"], deed.name))
+            draft = _like(plan.draft, after_deed(deed, _outcome_in(row["decision"], deed.name)))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
         return Written(draft, worded, draft.decision(plan.versions), states.load(current.state).handoff)
 
@@ -278,6 +278,17 @@ def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
         error=None if outcome.status == "done" else str(outcome.result.get("outcome", outcome.status)),
     )
     return replace(draft, tools=(*draft.tools, done), deed=None)
+
+
+def _like(planned: Draft, done: Draft) -> Draft:
+    """What was read before the deed belongs to the turn after it."""
+    return replace(
+        done,
+        category=planned.category,
+        scores=planned.scores,
+        remembers=planned.remembers,
+        gave={**planned.gave, **done.gave},
+    )
 
 
 def _outcome_in(decision: dict[str, Any], name: str) -> ActOutcome:

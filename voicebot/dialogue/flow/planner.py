@@ -92,6 +92,10 @@ class Planner:
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
+        draft = await self._draft(scene, state, given, reads)
+        return replace(draft, category=self._flows.intents.category(draft.intent))
+
+    async def _draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         cut_off = state.cut_off
         state = _with_unsettled_question(state).model_copy(update={"cut_off": None})
         setting = Setting(scene, reads)
