@@ -242,6 +242,7 @@ async def test_a_layer_that_the_policy_does_not_clear_for_the_turn_stays_closed(
     assert (known.last, known.unresolved, known.mood) == (None, (), None)
     nothing = await talk.memory.known(verified(), conversation_id=await talk.begin(), layers=[], **asked)
     assert (nothing.segment, nothing.preferred_name, dict(nothing.slots)) == (None, None, {})
+    assert nothing.remembers is None  # he was not asked, so nothing is forgotten
 
 
 async def test_without_the_system_of_record_nothing_is_known_and_nothing_breaks(

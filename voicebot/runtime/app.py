@@ -166,6 +166,7 @@ class NodeApp:
             self._watch_switches,
             services.keep_leases,
             chat.sweep,
+            dialogue.memory.sweep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
         ):

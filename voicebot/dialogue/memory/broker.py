@@ -115,9 +115,7 @@ class FeatureBroker:
                     cleared[feature] = purpose
                 else:
                     refused[feature] = reason
-        for (
-            feature
-        ) in refused:  # asked for two purposes, cleared for one: he who holds it could use it for both
+        for feature in refused:  # asked for two purposes, cleared for one: it could be used for both
             cleared.pop(feature, None)
         logged = await self._log(
             cleared,
@@ -129,6 +127,8 @@ class FeatureBroker:
             turn=turn,
             discarded=discarded,
         )
+        if not cleared:
+            return _counted(Granted({}, refused, None, logged))
         profile, orders = await self._record(subject, cleared)
         if profile is None:
             refused |= dict.fromkeys(cleared, "unavailable")
@@ -179,9 +179,7 @@ class FeatureBroker:
     async def _record(
         self, subject: VerifiedCustomer, cleared: Collection[Feature]
     ) -> tuple[Profile | None, Any]:
-        """The profile (None: not to be had) and open orders. Nothing is read for nothing."""
-        if not cleared:
-            return Profile(), None
+        """The profile (None: not to be had) and open orders."""
         try:
             async with asyncio.timeout(READ_S):
                 profile = await read_profile(self._connector, subject.customer_id)
