@@ -17,6 +17,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+USAGE_IN, USAGE_OUT = 210, 17
+_STATUS = {
+    "error": (529, "overloaded_error", {}),
+    "rate_limit": (429, "rate_limit_error", {"retry-after": "7"}),
+    "bad_key": (401, "authentication_error", {}),
+    "no_model": (404, "not_found_error", {}),
+}
 WORDS = ["You ", "have ", "thirty ", "days. ", "It ", "should ", "be ", "unused. ", "Third ", "sentence."]
 
 
@@ -26,8 +33,11 @@ class LanguageModelServer:
 
     words: list[str] = field(default_factory=lambda: list(WORDS))
     fault: str = ""
-    """``stall`` before the first token, ``stall_later`` after two, ``broken_json``, ``cut``, ``error``,
-    ``tool``, ``endless``, ``empty``."""
+    """``stall`` before the first token, ``stall_later`` after two, ``stall_at_end``, ``drip`` a token every
+    0.15 s, ``broken_json``, ``cut`` after the first, ``cut_at_end``, ``error``, ``rate_limit``, ``bad_key``,
+    ``no_model``, ``tool``, ``tool_later``, ``endless``, ``empty``, ``refusal``, ``length``."""
+    faults: dict[str, str] = field(default_factory=dict[str, str])
+    """The same by the name of the model, before ``fault``."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     sent: int = 0
     closed_early: bool = False
@@ -48,36 +58,47 @@ class LanguageModelServer:
     async def _answer(self, request: Request, events: Any, kind: str) -> Any:
         body = await request.json()
         self.requests.append({"kind": kind, "headers": dict(request.headers), "body": body})
-        if self.fault == "error":
-            return JSONResponse(
-                {"error": {"type": "overloaded_error", "message": "try later"}}, status_code=529
-            )
-        return StreamingResponse(self._stream(events), media_type="text/event-stream")
+        fault = self.faults.get(body["model"], self.fault)
+        if fault in _STATUS:
+            status, kind_of, headers = _STATUS[fault]
+            said = {"type": kind_of, "message": "try later"}
+            return JSONResponse({"error": said}, status_code=status, headers=headers)
+        answer = _Answer(self, fault, usage=bool((body.get("stream_options") or {}).get("include_usage")))
+        return StreamingResponse(self._stream(events, answer), media_type="text/event-stream")
 
-    async def _stream(self, events: Any) -> AsyncIterator[str]:
+    async def _stream(self, events: Any, answer: _Answer) -> AsyncIterator[str]:
         self.sent = 0
         try:
-            async for event in events(self):
+            async for event in events(answer):
                 yield event
         except asyncio.CancelledError:
             self.closed_early = True
             raise
 
+
+@dataclass
+class _Answer:
+    """One answer on its way."""
+
+    server: LanguageModelServer
+    fault: str
+    usage: bool
+
     async def tokens(self) -> AsyncIterator[str]:
         if self.fault == "stall":
             await asyncio.sleep(60)
-        if self.fault == "empty":
+        if self.fault in {"empty", "refusal"}:
             return
-        endless = self.fault == "endless"
-        words = self.words
         while True:
-            for nth, word in enumerate(words):
+            for nth, word in enumerate(self.server.words):
                 if self.fault == "stall_later" and nth == 2:
                     await asyncio.sleep(60)
                 yield word
-                self.sent += 1
-                await asyncio.sleep(0.001)
-            if not endless:
+                self.server.sent += 1
+                await asyncio.sleep(0.15 if self.fault == "drip" else 0.001)
+            if self.fault == "stall_at_end":
+                await asyncio.sleep(60)
+            if self.fault != "endless":
                 return
 
 
@@ -86,57 +107,76 @@ def _sse(data: Any, event: str | None = None) -> str:
     return f"{head}data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
 
 
-async def _openai_events(server: LanguageModelServer) -> AsyncIterator[str]:
+async def _openai_events(answer: _Answer) -> AsyncIterator[str]:
+    frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "test"}
+
     def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return _sse(
-            {
-                "id": "chatcmpl-1",
-                "object": "chat.completion.chunk",
-                "created": 1,
-                "model": "test",
-                "choices": [choice],
-            }
-        )
+        return _sse({**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+    def tool() -> str:
+        call = {"name": "refund_everything", "arguments": "{}"}
+        return chunk({"tool_calls": [{"index": 0, "id": "t1", "type": "function", "function": call}]})
 
     yield chunk({"role": "assistant", "content": ""})
-    if server.fault == "tool":
-        call = {"name": "refund_everything", "arguments": "{}"}
-        yield chunk({"tool_calls": [{"index": 0, "id": "t1", "type": "function", "function": call}]})
-        yield chunk({}, "tool_calls")
+    finish = {"length": "length", "tool": "tool_calls", "tool_later": "tool_calls"}.get(answer.fault, "stop")
+    if answer.fault == "tool":
+        yield tool()
+    elif answer.fault == "refusal":
+        yield chunk({"refusal": "I can't help with that."})
     else:
-        async for word in server.tokens():
-            if server.fault == "broken_json":
+        async for word in answer.tokens():
+            if answer.fault == "broken_json":
                 yield _sse('{"id": "chatcmpl-1", "choices": [{"delta": {"content"')
             yield chunk({"content": word})
-            if server.fault == "cut":
+            if answer.fault == "cut":
                 return
-        yield chunk({}, "stop")
+        if answer.fault == "cut_at_end":
+            return
+        if answer.fault == "tool_later":
+            yield tool()
+    yield chunk({}, finish)
+    if answer.usage:
+        total = {"prompt_tokens": USAGE_IN, "completion_tokens": USAGE_OUT}
+        yield _sse({**frame, "choices": [], "usage": {**total, "total_tokens": USAGE_IN + USAGE_OUT}})
     yield _sse("[DONE]")
 
 
-async def _anthropic_events(server: LanguageModelServer) -> AsyncIterator[str]:
-    usage = {"input_tokens": 10, "output_tokens": 1}
+async def _anthropic_events(answer: _Answer) -> AsyncIterator[str]:
+    usage = {"input_tokens": USAGE_IN, "output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "test", "content": []}
     start = {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}
+    tool = {"type": "tool_use", "id": "t1", "name": "refund_everything", "input": {}}
+    text = {"type": "text", "text": ""}
+
+    def begin(index: int, block: dict[str, Any]) -> str:
+        return _sse(
+            {"type": "content_block_start", "index": index, "content_block": block}, "content_block_start"
+        )
+
+    def end(index: int) -> str:
+        return _sse({"type": "content_block_stop", "index": index}, "content_block_stop")
+
     yield _sse({"type": "message_start", "message": start}, "message_start")
-    if server.fault == "tool":
-        block = {"type": "tool_use", "id": "t1", "name": "refund_everything", "input": {}}
-    else:
-        block = {"type": "text", "text": ""}
-    yield _sse({"type": "content_block_start", "index": 0, "content_block": block}, "content_block_start")
+    yield begin(0, tool if answer.fault == "tool" else text)
     yield _sse({"type": "ping"}, "ping")
-    if server.fault != "tool":
-        async for word in server.tokens():
-            if server.fault == "broken_json":
+    if answer.fault != "tool":
+        async for word in answer.tokens():
+            if answer.fault == "broken_json":
                 yield _sse('{"type": "content_block_delta", "index"', "content_block_delta")
             delta = {"type": "text_delta", "text": word}
             yield _sse({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
-            if server.fault == "cut":
+            if answer.fault == "cut":
                 return
-    yield _sse({"type": "content_block_stop", "index": 0}, "content_block_stop")
-    end = {"stop_reason": "end_turn", "stop_sequence": None}
-    yield _sse({"type": "message_delta", "delta": end, "usage": {"output_tokens": 9}}, "message_delta")
+        if answer.fault == "cut_at_end":
+            return
+    yield end(0)
+    if answer.fault == "tool_later":
+        yield begin(1, tool)
+        yield end(1)
+    reasons = {"refusal": "refusal", "length": "max_tokens", "tool": "tool_use", "tool_later": "tool_use"}
+    stop = {"stop_reason": reasons.get(answer.fault, "end_turn"), "stop_sequence": None}
+    told = {"output_tokens": USAGE_OUT}
+    yield _sse({"type": "message_delta", "delta": stop, "usage": told}, "message_delta")
     yield _sse({"type": "message_stop"}, "message_stop")
 
 

@@ -45,7 +45,8 @@ _GROUPS = (
 _IRREGULAR = {
     "kept": "keep", "sent": "send", "bought": "buy", "paid": "pay", "broke": "break", "broken": "break",
     "lost": "lose", "given": "give", "gave": "give", "left": "leave", "chosen": "choose", "sold": "sell",
-    "brought": "bring", "held": "hold", "written": "write", "children": "child", "kids": "kid", "worn": "wear",
+    "brought": "bring", "held": "hold", "written": "write", "children": "child",
+    "kids": "kid", "worn": "wear",
     "hung": "hang", "built": "build", "stolen": "steal", "children's": "child", "people": "person",
 }  # fmt: skip
 
