@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicebot.core.conversation import Heard
 from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.monitor.features import words_of
-from voicebot.dialogue.state import HISTORY, ConversationState, OpenTurn
+from voicebot.dialogue.state import HISTORY, Asked, ConversationState, OpenTurn, Proposal
 
 QUESTION_SHARE = 0.5
 """A question counts as asked once this share of its words was heard: people answer early."""
@@ -30,6 +30,8 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
     if heard.complete:
         told = (*told, *open_turn.tells)
     asked = open_turn.asked if _question_heard(open_turn, words, heard) else state.asked
+    if open_turn.asked is not None and open_turn.asked.proposal is not None:
+        asked = _read_back(open_turn.asked, open_turn.asked.proposal, words, heard)
     return state.model_copy(
         update={
             "open_turns": tuple(one for one in state.open_turns if one.turn != turn),
@@ -41,6 +43,12 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
             "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],
         }
     )
+
+
+def _read_back(asked: Asked, proposal: Proposal, words: list[str], heard: Heard) -> Asked:
+    """A proposal stands as soon as it was committed; a yes to it counts once its essentials were heard."""
+    whole = heard.complete or all(_contains(words, words_of(one), slack=0) for one in proposal.essentials)
+    return asked.model_copy(update={"proposal": proposal.model_copy(update={"heard": whole})})
 
 
 def _talked_on(turn: OpenTurn, words: list[str], heard: Heard) -> bool:

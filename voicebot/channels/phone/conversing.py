@@ -1,4 +1,8 @@
-"""The middle of a call's pipeline: a turn goes in, an answer comes out."""
+"""The middle of a call's pipeline: a turn goes in, an answer comes out.
+
+Turns are the caller's, and what comes for the call from elsewhere: a slow tool's result, a person's
+approval, a timer. Those wait until the bot has finished its sentence.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 import structlog
-from pipecat.frames.frames import Frame
+from pipecat.frames.frames import Frame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.channels.phone.call import PhoneCall
@@ -22,7 +26,7 @@ from voicebot.channels.phone.frames import (
 from voicebot.channels.phone.punctual import FALLBACK_S, FILLER_S, punctual
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
-from voicebot.core.conversation import Clause, TurnInput
+from voicebot.core.conversation import BY_CALLER, Clause, Heard, TurnInput
 from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.orchestrator import Committed, StalePlan
@@ -33,6 +37,7 @@ T = TypeVar("T")
 
 _TRIES = 3  # a plan loses its turn only to another node or a late write; once is already rare
 _CLOSE_S = 2.5  # how long a turn waits for the one before it to be written down as heard
+_FINISH_S = 12.0  # how long what comes from elsewhere waits for the bot to finish its answer
 
 
 class TooSlow(Exception):  # a state of the turn
@@ -56,6 +61,7 @@ class Conversing(FrameProcessor):
         self._dialogue = call.kit.dialogue
         self._phrases = call.kit.phrases
         self._closed = call.turn_closed
+        self._pump: asyncio.Task[None] | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
@@ -68,11 +74,28 @@ class Conversing(FrameProcessor):
             # pipeline's either: it must outlive a call that ends now (see run_call).
             self._call.keep(self._close(frame))
         await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._pump = self.create_task(self._from_elsewhere())
+
+    async def cleanup(self) -> None:
+        """Stops listening for what comes from elsewhere."""
+        if self._pump is not None:
+            await self.cancel_task(self._pump)
+        await super().cleanup()
+
+    async def _from_elsewhere(self) -> None:
+        """Late results, agents' decisions and timers become turns, in order with the caller's."""
+        with self._dialogue.inbox.open(self._conversation_id) as box:
+            while True:
+                given = await box.get()
+                await self.queue_frame(CallerTurnFrame(input=given, waterfall=Waterfall(self._call.now_ms)))
 
     async def _turn(self, frame: CallerTurnFrame) -> None:
-        await self.push_frame(StopSpeakingFrame(cause="turn"))
+        by_caller = frame.input.kind in BY_CALLER or frame.input.kind == "call_started"
+        if by_caller:
+            await self.push_frame(StopSpeakingFrame(cause="turn"))
         try:
-            await asyncio.wait_for(self._closed.wait(), _CLOSE_S)
+            await asyncio.wait_for(self._closed.wait(), _CLOSE_S if by_caller else _FINISH_S)
         except TimeoutError:
             log.warning("turn.previous_not_closed")
         self._closed.clear()
@@ -91,6 +114,11 @@ class Conversing(FrameProcessor):
             # Whatever it is, the caller is on the line: a person takes over, and we get the traceback.
             log.exception("turn.fails_to_person", reason="internal_error")
             await self._fail_to_person("internal_error")
+            return
+        if committed.silent:  # recorded, and nothing to say
+            timings = frame.waterfall.timings()
+            nothing = SpokenFrame(turn=committed.turn, heard=Heard(text="", complete=True), timings=timings)
+            self._call.keep(self._close(nothing))
             return
         words = punctual(
             _noting(self._dialogue.words(committed), frame.waterfall),
@@ -115,7 +143,7 @@ class Conversing(FrameProcessor):
 
     async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
         for attempt in range(_TRIES):
-            plan = await self._dialogue.plan(self._conversation_id, turn_input)
+            plan = await self._dialogue.settle(self._conversation_id, turn_input)
             waterfall.note("planned_ms")
             try:
                 committed = await self._dialogue.commit(plan)

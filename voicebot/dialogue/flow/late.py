@@ -9,6 +9,7 @@ from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.holding import nothing_to_say
 from voicebot.dialogue.flow.setting import Setting
+from voicebot.dialogue.flow.speech import Said
 from voicebot.dialogue.state import ConversationState, Pending
 
 
@@ -37,7 +38,13 @@ class LateResults:
             return replace(draft, tools=(read,))
         outcome = None if given.result is None else setting.reads.outcome(given.tool, given.result)
         state = state.model_copy(update={"topic": pending.want})
-        return self._answers.told(state, pending.want, read, outcome, setting)
+        draft = self._answers.told(state, pending.want, read, outcome, setting)
+        # Whoever speaks into it hears it next: they have waited for it.
+        parts = tuple(
+            replace(part, owed=f"late_{pending.tool}") if isinstance(part, Said) else part
+            for part in draft.parts
+        )
+        return replace(draft, parts=parts)
 
 
 def moved_on(state: ConversationState, intent: str) -> ConversationState:
