@@ -110,6 +110,17 @@ def test_the_same_question_again_is_said_with_when(days: float, when: str):
     assert found == Recall(line=f"recall.same.{when}", slots={}, want=None)
 
 
+def test_something_else_left_open_is_worth_more_than_the_same_question_again():
+    left = a_contact(1, decided("order_status", Action.ANSWER), decided("warranty_claim", Action.ESCALATE))
+    found = recalled(left, intent="order_status")
+    assert found is not None
+    assert found.want is not None
+    assert found.want.intent == "warranty_claim"
+    both = a_contact(1, decided("order_status", Action.ESCALATE), decided("warranty_claim", Action.ESCALATE))
+    found = recalled(both, intent="order_status")
+    assert found == Recall(line="recall.same.yesterday", slots={}, want=None)
+
+
 @pytest.mark.parametrize(
     ("contact", "intent", "never", "told"),
     [

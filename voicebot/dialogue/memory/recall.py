@@ -39,6 +39,8 @@ def recall(
 ) -> Recall | None:
     """What to say about the last conversation, if anything. Call it for a verified customer only.
 
+    Something else that was left open is worth more than that he asks the same again.
+
     Args:
         last: the conversation before this one.
         unresolved: what was left open, newest first.
@@ -50,10 +52,12 @@ def recall(
     """
     if last is None or TOLD in told or now - last.at >= REPEAT:
         return None
-    if intent is not None and intent in last.topics and intent not in never:
+    still = [one for one in unresolved if one.intent not in never and now - one.at < REPEAT]
+    again = intent is not None and intent in last.topics and intent not in never
+    if again and (not still or any(one.intent == intent for one in still)):
         return Recall(line=f"recall.same.{when(last.at, now)}", slots={}, want=None)
-    topic = next((one for one in unresolved if one.intent not in never and now - one.at < REPEAT), None)
-    if topic is None or topic.intent == intent:
+    topic = next((one for one in still if one.intent != intent), None)
+    if topic is None:
         return None
     meant = means(topic.intent)
     return Recall(
