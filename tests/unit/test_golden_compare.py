@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
 
+from voicebot.proof.evals.clock import ConversationClock
 from voicebot.proof.evals.compare import differences
 from voicebot.proof.evals.conversation import Expect, SetRules
 from voicebot.proof.evals.facts import Known
@@ -199,3 +201,20 @@ def test_standing_rules_hold_for_every_turn(changes: dict[str, Any], broken: lis
 
 def test_a_turn_may_have_a_length_of_its_own() -> None:
     assert RULES.differences(Expect(most_words=30), got(said="word " * 25), KNOWN) == ()
+
+
+async def test_each_conversation_has_its_own_time() -> None:
+    """And what it starts in the background has the same."""
+    clock = ConversationClock(date(2026, 11, 18), "America/Los_Angeles")
+
+    async def at(local: datetime | None) -> str:
+        clock.set(local)
+        await asyncio.sleep(0)
+        return await asyncio.create_task(later())
+
+    async def later() -> str:
+        return clock.now().isoformat()
+
+    told = await asyncio.gather(at(None), at(datetime.fromisoformat("2026-07-04T03:40")), at(None))
+    usual = "2026-11-18T10:30:00-08:00"
+    assert told == [usual, "2026-07-04T03:40:00-07:00", usual]
