@@ -128,7 +128,7 @@ async def test_a_chat_yesterday_is_known_on_the_phone_today_once_verified(talk: 
     assert known.slots == {"callback_number": "+12025550199"}  # an identity factor is never kept
     offer = talk.memory.recall(known, intent="order_status", told=(), now=datetime.now(UTC))
     assert offer is not None
-    assert offer.line == "recall.same.today"
+    assert offer.line == "recall.offer.today"
 
 
 async def test_another_customer_from_the_same_number_knows_nothing_of_it(talk: Talk):

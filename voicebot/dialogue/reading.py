@@ -103,7 +103,13 @@ class PlanReads:
         return Found(found.passages, found.grounding, found.ambiguous)
 
     async def remembered(
-        self, customer: VerifiedCustomer, *, intent: str, told: tuple[str, ...], now: datetime
+        self,
+        customer: VerifiedCustomer,
+        *,
+        intent: str,
+        told: tuple[str, ...],
+        now: datetime,
+        layers: tuple[str, ...] | None,
     ) -> tuple[Known, Recall | None]:
         """What may be used of the verified customer, and what to say about the last conversation."""
         known = await self._memory.known(
@@ -113,6 +119,7 @@ class PlanReads:
             actor=self.actor,
             conversation_id=self._id,
             turn=self._turn,
+            layers=layers,
         )
         self.personal += known.logged
         return known, self._memory.recall(known, intent=intent, told=told, now=now)

@@ -55,9 +55,18 @@ class Reads(Protocol):
         ...
 
     async def remembered(
-        self, customer: VerifiedCustomer, *, intent: str, told: tuple[str, ...], now: datetime
+        self,
+        customer: VerifiedCustomer,
+        *,
+        intent: str,
+        told: tuple[str, ...],
+        now: datetime,
+        layers: tuple[str, ...] | None,
     ) -> tuple[Known, Recall | None]:
-        """What may be used of the verified customer, and what to say about the last conversation."""
+        """What may be used of the verified customer, and what to say about the last conversation.
+
+        ``layers``: `Ruling.clearances`, None where no ruling was made.
+        """
         ...
 
     async def identities(self, references: Sequence[str]) -> list[tuple[str, IdentityRecord]]:

@@ -76,7 +76,11 @@ class Verifying:
         assert customer is not None  # the gate has passed
         intent = state.topic.intent if state.topic else "identity"
         known, recall = await setting.reads.remembered(
-            customer, intent=intent, told=state.told, now=setting.scene.now
+            customer,
+            intent=intent,
+            told=state.told,
+            now=setting.scene.now,
+            layers=self._cleared(state, setting),
         )
         state = state.model_copy(
             update={
@@ -86,6 +90,14 @@ class Verifying:
         )
         draft = await self._answers.from_tool(state, setting, facts=facts, recall=recall)
         return replace(draft, remembers=known.remembers, gave=dict(state.slots))
+
+    def _cleared(self, state: ConversationState, setting: Setting) -> tuple[str, ...] | None:
+        """The layers of memory that policy opens for what the caller wants; None: he has not said."""
+        want = state.topic
+        if want is None:
+            return None
+        certain = Confidences(classification=want.confidence, grounding=1.0, answer=1.0)
+        return self._rules.decide(state, setting, want.intent, certain).clearances
 
     def _ask(
         self,
