@@ -66,12 +66,14 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.embedded import EmbeddedPostgresError
     from voicebot.core.store.keys import KeysError
     from voicebot.core.store.migrate import SchemaMismatch
+    from voicebot.dialogue.actions.tool import ToolError
     from voicebot.dialogue.deployment import DeploymentError
     from voicebot.proof.ears.ears import EarsError
     from voicebot.proof.simulation.phonecall import PhoneCallError
     from voicebot.proof.simulation.script import ScriptError
     from voicebot.runtime.own_server import OwnServerError
     from voicebot.runtime.supervisor import ServeError
+    from voicebot.safety.policy import PolicyError
 
     return (
         SettingsError,
@@ -83,6 +85,8 @@ def _mendable() -> tuple[type[Exception], ...]:
         KeysError,
         SchemaMismatch,
         DeploymentError,
+        PolicyError,
+        ToolError,
         ServeError,
         OwnServerError,
         EarsError,
@@ -375,8 +379,23 @@ def models_verify(
 
 @app.command()
 @says_why
-def doctor(as_json: JsonFlag = False) -> None:
+def doctor(
+    policy: Annotated[
+        bool, typer.Option("--policy", help="the policy instead: matrix, proof, policy tests")
+    ] = False,
+    deployment: Annotated[Path | None, typer.Option(help="with --policy: its folder")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """What is set (secrets masked), what works, what is missing and how to mend it."""
+    if policy:
+        from voicebot.runtime.commands.policy import WIDTH, examine_policy
+
+        found = examine_policy(deployment or load_settings().deployment)
+        if as_json:
+            print(json.dumps(found.as_dict(), indent=2))
+        else:
+            found.show(Console(highlight=False, width=WIDTH))
+        raise typer.Exit(0 if found.ok else 1)
     from voicebot.runtime.doctor import examine
 
     try:

@@ -13,20 +13,18 @@ stricter in a hurry.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from voicebot.core.conversation import Action, Confidences, Route, Strict, Urgency
 from voicebot.safety.policy.facts import Health, PolicyFacts, Ruling
 from voicebot.safety.policy.policy import Policy
-from voicebot.safety.policy.problems import refuse
-from voicebot.safety.policy.reading import read_yaml, told
+from voicebot.safety.policy.reading import read_model
 from voicebot.safety.policy.risk import FREEDOM, WRITERS
 from voicebot.safety.policy.rows import DAYS
 from voicebot.safety.policy.segment import supposed
@@ -103,8 +101,9 @@ class Failure:
     """Not only different: freer, less urgent, or more may be read and written."""
 
     def __str__(self) -> str:
+        under = "".join(f", under {name}" for name in self.ruling.in_force)
         return (
-            f"{'; '.join(self.wrong)} (policy test {self.case!r}, {self.intent}); "
+            f"{'; '.join(self.wrong)}{under} (policy test {self.case!r}, {self.intent}); "
             "if the change is meant, change policy_tests.yaml with it"
         )
 
@@ -115,12 +114,7 @@ def read_cases(path: Path) -> PolicyCases:
     Raises:
         PolicyError: no such file, not YAML, a key or value that does not exist.
     """
-    document, lines = read_yaml(path)
-    try:
-        return PolicyCases.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        refuse(str(path), [told(detail, lines) for detail in error.errors()])
-        raise AssertionError("invalid cases have problems") from error
+    return read_model(path, PolicyCases)
 
 
 def run_cases(policy: Policy, cases: PolicyCases) -> tuple[Failure, ...]:

@@ -49,14 +49,18 @@ def refuse(file: str, problems: Sequence[Problem | str]) -> None:
     """Raises when there are any.
 
     Raises:
-        PolicyError: every problem on a line of its own, a dozen at most.
+        PolicyError: every problem on a line of its own.
     """
-    if not problems:
-        return
+    if problems:
+        raise refusal(file, problems)
+
+
+def refusal(file: str, problems: Sequence[Problem | str]) -> PolicyError:
+    """The error that tells of all of them, a dozen at most."""
     lines = [str(problem) for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"... and {len(problems) - _SHOWN} more")
-    raise PolicyError(f"{file}:" + ("\n  " if len(lines) > 1 else " ") + "\n  ".join(lines))
+    return PolicyError(f"{file}:" + ("\n  " if len(lines) > 1 else " ") + "\n  ".join(lines))
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from voicebot.safety.identity import Factor, GateRules
-from voicebot.safety.policy.problems import PolicyError, meant, refuse
+from voicebot.safety.policy.problems import PolicyError, meant, refusal, refuse
 from voicebot.safety.policy.rows import AtLeast, Grant, IntentRule, Override, Record, Records, TierRow, When
 from voicebot.safety.policy.table import Ladder, PolicyTable, Thresholds
 
@@ -33,6 +33,7 @@ _MODELS: Mapping[tuple[str, ...], type] = {
     ("grants", "*"): Grant,
 }
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+M = TypeVar("M", bound=BaseModel)
 Lines = dict[tuple[str, ...], int]
 
 
@@ -42,12 +43,20 @@ def read_policy(path: Path) -> PolicyTable:
     Raises:
         PolicyError: no such file, not YAML, a key or value that does not exist.
     """
+    return read_model(path, PolicyTable)
+
+
+def read_model(path: Path, model: type[M]) -> M:
+    """A YAML file as a strict model, wrong keys and values told by line.
+
+    Raises:
+        PolicyError: no such file, not YAML, a key or value that does not exist.
+    """
     document, lines = read_yaml(path)
     try:
-        return PolicyTable.model_validate_json(json.dumps(document))
+        return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        refuse(str(path), [told(detail, lines) for detail in error.errors()])
-        raise AssertionError("an invalid table has problems") from error
+        raise refusal(str(path), [_told(detail, lines) for detail in error.errors()]) from error
 
 
 def read_yaml(path: Path) -> tuple[Any, Lines]:
@@ -108,7 +117,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def told(detail: ErrorDetails, lines: Lines) -> str:
+def _told(detail: ErrorDetails, lines: Lines) -> str:
     """One of pydantic's complaints for people: line, row, what is wrong, what may have been meant."""
     at = tuple(str(part) for part in detail["loc"] if part != "[key]")
     row = ".".join(at) or "(whole file)"

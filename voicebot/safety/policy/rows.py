@@ -176,6 +176,8 @@ class IntentRule(Strict):
                 f"`tier: {self.tier}`, but its risk (effect, criticality, ...) is tier {self.risk_tier}: "
                 "raise the risk or say why under `stricter`"
             )
+        if self.stricter is not None and self.tier == self.risk_tier:
+            raise ValueError(f"`stricter` says why, but `tier: {self.tier}` is just what its risk makes it")
         if self.tier == 3 and self.reads is not Reads.PERSON:
             raise ValueError("tier 3 must not end in an unattended answer or act: `reads` must be person")
         if self.tier == 2 and self.reads is Reads.KNOWLEDGE:
