@@ -7,21 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psycopg
 import pytest
-import pytest_asyncio
 from rich.console import Console
 
 from voicebot.core.settings import Settings
-from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.dialogue.deployment import Deployment
 from voicebot.proof.evals.reading import GoldenSet, read_set
 from voicebot.proof.evals.records import latest, save
 from voicebot.proof.evals.runner import HeldConversation, NothingChosen, Run, run_set
-from voicebot.proof.evals.scratch import prepare
 from voicebot.proof.evals.show import show_conversation, show_summary
 from voicebot.proof.evals.update import update
 
@@ -57,24 +52,6 @@ conversations:
 """
 
 
-@pytest.fixture(scope="module")
-def deployment() -> Deployment:
-    return Deployment.load(ROOT)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shop_url(postgres: EmbeddedPostgres, deployment: Deployment) -> AsyncIterator[str]:
-    """The shop on the set's day; golden runs only add conversations to it."""
-    name = "golden_runs"
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        head, _, query = postgres.url.partition("?")
-        url = f"{head.rpartition('/')[0]}/{name}?{query}"
-        await prepare(url, deployment, read_set(ROOT / "business" / "golden").rules)
-        yield url
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> GoldenSet:
     folder = tmp_path / "golden"
@@ -93,7 +70,6 @@ def console() -> tuple[Console, io.StringIO]:
     return Console(file=into, width=300), into
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_a_wrong_expectation_is_found_where_it_stands(
     made: GoldenSet, shop_url: str, deployment: Deployment
 ) -> None:
@@ -110,7 +86,6 @@ async def test_a_wrong_expectation_is_found_where_it_stands(
     assert sorted(held.name for held in ended) == ["against-the-rules", "right", "wrong"]
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_the_difference_is_shown_with_what_was_expected_got_and_said(
     made: GoldenSet, shop_url: str, deployment: Deployment
 ) -> None:
@@ -132,7 +107,6 @@ async def test_the_difference_is_shown_with_what_was_expected_got_and_said(
     assert "94107" not in shown
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_only_by_name_file_or_tag(made: GoldenSet, shop_url: str, deployment: Deployment) -> None:
     fine = await run(made, shop_url, deployment, only="fine")
     assert (fine.record.ok, fine.record.whole, fine.record.conversations) == (True, False, 1)
@@ -140,7 +114,6 @@ async def test_only_by_name_file_or_tag(made: GoldenSet, shop_url: str, deployme
         await run(made, shop_url, deployment, only="nobody")
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_a_record_belongs_to_its_versions(
     made: GoldenSet, shop_url: str, deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -158,7 +131,6 @@ async def test_a_record_belongs_to_its_versions(
     assert latest(tmp_path, other.record.versions) is None
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_update_writes_decisions_only_and_never_makes_a_run_pass(
     made: GoldenSet, shop_url: str, deployment: Deployment
 ) -> None:
@@ -174,7 +146,6 @@ async def test_update_writes_decisions_only_and_never_makes_a_run_pass(
     assert [d.field for f in again.record.failed for d in f.differences] == ["says"]
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_a_known_difference_is_counted_apart_and_a_broken_rule_is_never_accepted(
     made: GoldenSet, shop_url: str, deployment: Deployment
 ) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from voicebot.core.settings import Settings
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.patterns import expand
 from voicebot.proof.evals.conversation import Expect
-from voicebot.proof.evals.reading import GoldenSet, held, read_set
+from voicebot.proof.evals.reading import GoldenSet, held
+from voicebot.proof.evals.runner import run_set
+from voicebot.proof.evals.show import show_conversation
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSINESS = ROOT / "business"
 SHORT = 3
 """Words up to which a caller's turn may stand among the examples ("yes", "a person please")."""
-
-
-@pytest.fixture(scope="module")
-def golden() -> GoldenSet:
-    return read_set(BUSINESS / "golden")
-
-
-@pytest.fixture(scope="module")
-def deployment() -> Deployment:
-    return Deployment.load(ROOT)
 
 
 def expectations(golden: GoldenSet) -> list[Expect]:
@@ -69,3 +64,14 @@ def test_callers_say_what_no_example_says(golden: GoldenSet) -> None:
         if turn.caller is not None and len(words_of(turn.caller)) > SHORT
     ]
     assert [text for text in said if tuple(words_of(text)) in learnt] == []
+
+
+@pytest.mark.xfail(reason="the dialogue is being wired; see the run", strict=False)
+async def test_the_bot_does_what_it_must(golden: GoldenSet, shop_url: str, deployment: Deployment) -> None:
+    """Every conversation, with the built-in writer; `voicebot eval golden` shows the same for people."""
+    settings = Settings.model_construct()
+    run = await run_set(golden, url=shop_url, deployment=deployment, settings=settings)
+    told = io.StringIO()
+    for each in run.held:
+        show_conversation(each, Console(file=told, width=200))
+    assert run.record.ok, told.getvalue()
