@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,41 @@ from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
 from voicebot.dialogue.state import ConversationState
 from voicebot.handoff.desk import StoredHandoffs
+from voicebot.safety.policy import Policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOYMENT = Deployment.load(ROOT)
+
+
+def with_policy(**rules: dict[str, Any]) -> Deployment:
+    """The deployment with some intents' rows changed; not proved, so that any flow can be reached."""
+    table = DEPLOYMENT.policy.table
+    rows = {
+        **table.intents,
+        **{intent: table.intents[intent].model_copy(update=change) for intent, change in rules.items()},
+    }
+    return replace(DEPLOYMENT, policy=Policy(table.model_copy(update={"intents": rows})))
+
+
+def node(
+    database: Any,
+    keys: KeyRing,
+    *,
+    deployment: Deployment = DEPLOYMENT,
+    connector: Connector | None = None,
+    generator: Generator | None = None,
+    **more: Any,
+) -> Orchestrator:
+    """An orchestrator of its own, as another node has it."""
+    return Orchestrator(
+        database=database,
+        keys=keys,
+        deployment=deployment,
+        connector=connector or PostgresConnector(database, deployment.queries),
+        generator=generator or GroundedResponder(),
+        handoffs=StoredHandoffs.of(keys, ROOT),
+        **more,
+    )
 
 
 class Talk:
@@ -48,22 +81,24 @@ class Talk:
         generator: Generator | None = None,
         connector: Connector | None = None,
         greeted: bool = True,
+        deployment: Deployment = DEPLOYMENT,
+        channel: Channel = Channel.PHONE,
+        caller: str | None = "+12025550100",
+        **more: Any,
     ) -> Talk:
-        """A new conversation on a `shop_database`, and (unless told otherwise) the greeting heard."""
-        orchestrator = Orchestrator(
-            database=database,
-            keys=keys,
-            deployment=DEPLOYMENT,
-            connector=connector or PostgresConnector(database, DEPLOYMENT.queries),
-            generator=generator or GroundedResponder(),
-            handoffs=StoredHandoffs.of(keys, ROOT),
+        """A new conversation on a `shop_database`, and (unless told otherwise) the greeting heard.
+
+        ``more`` goes to the orchestrator.
+        """
+        orchestrator = node(
+            database, keys, deployment=deployment, connector=connector, generator=generator, **more
         )
         async with database.transaction() as tx:
             conversation_id = await Conversations(keys).create(
                 tx,
-                channel=Channel.PHONE,
+                channel=channel,
                 call_sid=None,
-                caller="+12025550100",
+                caller=caller,
                 called=None,
                 state=states.new_state(),
             )
@@ -101,6 +136,9 @@ class Talk:
     async def snapshot(self) -> Snapshot:
         async with self.database.transaction() as tx:
             return await self.conversations.load(tx, self.id)
+
+    async def close(self) -> None:
+        await self.orchestrator.close()
 
     async def state(self) -> ConversationState:
         return states.load((await self.snapshot()).state)

@@ -13,7 +13,7 @@ from voicebot.dialogue.handover import HandoverRequest
 from voicebot.handoff.patterns import HandoffPatterns
 from voicebot.handoff.payload import Identity, Line, Payload, ToolCall, TurnScore
 
-_NO_WORDS = frozenset({"call_started", "silence", "not_heard"})
+_NO_WORDS = frozenset({"call_started", "silence", "not_heard", "late_result", "agent_decision", "timer"})
 
 
 def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
@@ -36,6 +36,7 @@ def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
                 classification=decision.confidences.classification,
                 grounding=decision.confidences.grounding,
                 answer=decision.confidences.answer,
+                sentiment=decision.scores.sentiment if decision.scores is not None else None,
             )
             for turn, decision in decisions
             if decision.confidences.classification is not None
@@ -52,6 +53,8 @@ def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
         ),
         tried=_tried(decisions),
         citations=tuple(sources.values()),
+        specialist=request.owner,
+        form=request.form,
         next_action=patterns.next_action(request.trigger, decisions[-1][1].intent if decisions else ""),
         summary=_summary(request, decisions, patterns),
         policy_version=request.policy_version,

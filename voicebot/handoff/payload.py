@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from voicebot.core.conversation import Source, Strict, ToolRead
 
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 2
 
 
 class Line(Strict):
@@ -48,9 +50,13 @@ class Identity(Strict):
 
 
 class Payload(Strict):
-    """The whole payload, version 1."""
+    """The whole payload, version 2.
 
-    version: Literal[1] = PAYLOAD_VERSION
+    ``specialist``: the team it goes to, None for whoever is free. ``form``: what is known for them, by
+    field; a field that ends in ``_as_said`` is the caller's word and not checked.
+    """
+
+    version: Literal[2] = PAYLOAD_VERSION
     conversation: str
     transcript: tuple[Line, ...]
     tool_calls: tuple[ToolCall, ...]
@@ -60,6 +66,8 @@ class Payload(Strict):
     identity: Identity
     tried: tuple[str, ...]
     citations: tuple[Source, ...]
+    specialist: str | None = None
+    form: dict[str, Any] = Field(default_factory=dict[str, Any])
     next_action: str
     summary: str
     policy_version: str
