@@ -36,7 +36,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9$€£{])")
 _ANAPHOR = re.compile(
     r"^(?:it|they|them|its|their|that|this|these|those|he|she|each|both|all of (?:it|them)|there|so|also|"
     r"then|for (?:that|this|more than)|after (?:that|this)|before (?:that|this)|until then|from then|"
-    r"in that case|otherwise|if (?:it|they|not|nothing|nobody|it's)|the (?:second|other|rest)|what is left|together)\b",
+    r"in that case|otherwise|if (?:it|they|not|nothing|nobody|it's)|the (?:second|other|rest)|"
+    r"what is left|together)\b",
     re.IGNORECASE,
 )
 _COMPLETE_THERE = re.compile(r"^there(?:'s| is| are| isn't| aren't| may| was| were)\b", re.IGNORECASE)

@@ -22,6 +22,10 @@ from voicebot.dialogue.generation.spoken import amount, cardinal, clock_time, or
 
 LONGEST_CARDINAL = 4
 """A bare number with more digits than this is an id, a post code or a telephone number."""
+WORD = 4
+"""From so many letters on, capitals are a word and not spelt: COVID-19, but HH-20417."""
+LONGEST_PIECE = 1000
+"""Characters read at a time: an article's sentence or a model's clause is far shorter."""
 SHORT_ID = 3
 """Up to so many letters and digits are read as one: 4B, A4, 12B."""
 _GROUPS_OF_THREE = r"\d{1,3}(?:,\d{3})+"
@@ -88,6 +92,7 @@ _UNITS = {
 }
 _IRREGULAR = {"foot": "feet", "square foot": "square feet", "mile an hour": "miles an hour", "penny": "pence"}
 _FRACTIONS = {"½": "one half", "¼": "one quarter", "¾": "three quarters", "⅓": "one third", "⅔": "two thirds"}
+_PARTS = {"1/2": "half", "1/3": "a third", "2/3": "two thirds", "1/4": "a quarter", "3/4": "three quarters"}
 _SHORT = {
     "e.g.": "for example",
     "i.e.": "that is",
@@ -111,9 +116,24 @@ def speakable(text: str) -> str:
     >>> speakable("It takes 5-10 business days and costs $49.50.")
     'It takes five to ten business days and costs forty nine dollars and fifty cents.'
     """
+    return " ".join(" ".join(_read(piece).split()) for piece in _pieces(text)).strip()
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces short enough for patterns that look far ahead, cut at spaces where there are any."""
+    pieces: list[str] = []
+    while len(text) > LONGEST_PIECE:
+        cut = text.rfind(" ", LONGEST_PIECE // 2, LONGEST_PIECE)
+        cut = cut if cut > 0 else LONGEST_PIECE
+        pieces.append(text[:cut])
+        text = text[cut:]
+    return [*pieces, text]
+
+
+def _read(text: str) -> str:
     for pattern, words in _RULES:
         text = pattern.sub(words, text)
-    return " ".join(text.split())
+    return text
 
 
 def digit_by_digit(value: str) -> str:
@@ -124,14 +144,16 @@ def digit_by_digit(value: str) -> str:
             run.upper() if run.isalpha() else _number(run) for run in re.findall(r"\d+|[A-Za-z]", plain)
         )
     pieces = [piece for part in re.split(r"[^A-Za-z0-9]+", value) for piece in _groups(part) if piece]
-    return ", ".join(" ".join(_sign(sign) for sign in piece) for piece in pieces)
+    return ", ".join(
+        piece[1:] if piece[0] == "=" else " ".join(_sign(sign) for sign in piece) for piece in pieces
+    )
 
 
 def _groups(part: str) -> list[str]:
     pieces: list[str] = []
     for run in re.findall(r"\d+|[A-Za-z]+", part):
         if run.isalpha():
-            pieces.append(run)
+            pieces.append(run if len(run) < WORD else f"={run}")
         else:
             pieces += _threes(run)
     return pieces
@@ -152,6 +174,8 @@ def _sign(sign: str) -> str:
 def _number(figures: str) -> str:
     """A number: digit groups, decimals, a leading zero read out."""
     whole, _, part = figures.replace(",", "").partition(".")
+    if part == "00":
+        part = ""
     if len(whole) > 9 or (len(whole) > 1 and whole.startswith("0")):
         words = digit_by_digit(whole)
     else:
@@ -172,10 +196,18 @@ def _money(sign: str, figures: str, size: str = "") -> str:
         size = {"k": "thousand", "m": "million"}.get(size.lower(), size.lower())
         return f"{_number(figures)} {size} {unit[0]}s"
     value = Decimal(figures.replace(",", ""))
-    if value >= 1_000_000_000:
+    if value >= 1_000_000_000 or len(figures.partition(".")[2]) > 2:
         return f"{_number(figures)} {unit[0]}s"
     words = amount(value, unit)
     return words[: -len("pennys")] + "pence" if words.endswith("pennys") else words
+
+
+def _decade(century: str | None, ten: str) -> str:
+    """1990s -> nineteen nineties."""
+    words = (
+        "hundreds" if ten == "00" else cardinal(int(ten)).removesuffix("y") + ("ies" if ten != "10" else "s")
+    )
+    return f"{cardinal(int(century))} {words}" if century else words
 
 
 def _house_number(figures: str) -> str:
@@ -340,6 +372,11 @@ _B = r"(?<![\w.,/-])"
 _E = r"(?![\w/]|[.,-]\d)"
 
 _RULES: tuple[Rule, ...] = (
+    # Another country's way to write numbers, made ours.
+    _rule(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d\d)(?!\d)", lambda m: f"{m[1].replace('.', ',')}.{m[2]}"),
+    _rule(r"([€£$]\s?)(\d+),(\d\d)(?![\d,])", r"\1\2.\3"),
+    _rule(r"([€£$]\s?)(\d{1,3})\.(\d{3})(?![\d.,])", r"\1\2,\3"),
+    _rule(r"([€£$])[-−](?=\d)", r"-\1"),
     # Markup: links keep their words, the rest of its signs go.
     _rule(r"\[([^\]]+)\]\([^)]*\)", r"\1"),
     _rule(r"^\s*(?:[-*•]|#{1,6}|\d{1,2}[.)])\s+", "", re.MULTILINE),
@@ -360,6 +397,12 @@ _RULES: tuple[Rule, ...] = (
         _phone,
     ),
     _rule(_B + r"(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)" + _E, _iso_date),
+    _rule(r"(?<=[\w)])/(month|week|year|day|hour|night|piece|item|person|seat|set)\b", r" a \1"),
+    _rule(r"\b50/50\b", "fifty fifty"),
+    _rule(r"\b(\d+\.\d+)/(\d+)\b", lambda m: f"{_number(m[1])} out of {_number(m[2])}"),
+    _rule(r"(?<![\d/.,])(1/2|1/3|2/3|1/4|3/4)(?=\s(?:off|of)\b)", lambda m: _PARTS[m[1]]),
+    _rule(r"(?<![\w.)])(?<!\d\s)[-−](?=[$€£]?\d)", "minus "),
+    _rule(r"['’]?\b(\d\d)?(\d0)s\b", lambda m: _decade(m[1], m[2])),
     _rule(r"\b24/7\b", "twenty four hours a day, seven days a week"),
     _rule(_B + r"(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>(?:\d\d)?\d\d)" + _E, _slash_date),
     _rule(_B + r"1/2(?=\s+(?:inch|hour|cup|mile|price|day|pint|foot))", "half"),
@@ -399,10 +442,14 @@ _RULES: tuple[Rule, ...] = (
     ),
     _rule(rf"\b(?P<hour>\d{{1,2}})(?::(?P<minute>\d\d))?\s?(?P<half>{_HALF})", _clock, re.IGNORECASE),
     _rule(r"\b(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<half>)(?:\s?h\b)?(?!:?\d)", _clock),
+    _rule(
+        r"\b((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)\s?[-–]\s?(?=(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b)",
+        r"\1 to ",
+    ),
     # Money, percent, measures.
     _rule(_SIGN + rf"(?P<low>{_NUM}){_DASH}(?:\$|€|£)?(?P<high>{_NUM})(?![\w]|[.,]\d)", _money_range),
     _rule(
-        _SIGN + rf"(?P<num>{_NUM})\s?(?P<size>k\b|million\b|thousand\b|billion\b)?",
+        _SIGN + rf"(?P<num>{_NUM})(?:\s?(?P<size>k\b|million\b|thousand\b|billion\b))?",
         lambda m: _money(m["sign"], m["num"], m["size"] or ""),
     ),
     _rule(rf"(?P<num>{_NUM})\s?(?P<sign>€|£|USD\b|EUR\b|GBP\b)", lambda m: _money(m["sign"], m["num"])),
@@ -422,6 +469,7 @@ _RULES: tuple[Rule, ...] = (
     ),
     _rule(rf"\b(?P<num>{_NUM})\s?(?P<unit>{_one_of(_UNITS)})\b(?!['’])", _measured),
     _rule(r"\b(?P<feet>\d{1,3})['’′](?:\s?(?P<inches>\d{1,2})(?:[\"”″])?)?(?!\w)", _feet),
+    _rule(r"\b(\d{1,3})in\b", lambda m: f"{_number(m[1])} inches"),
     _rule(rf"\b(?P<num>{_NUM})[\"″](?=\s|[.,;!?]|$)", lambda m: f"{_number(m['num'])} inches"),
     _rule(rf"\b(?P<num>{_NUM})\s?[x×](?=\s|[.,;!?]|$)", lambda m: f"{_number(m['num'])} times"),
     _rule(
@@ -432,6 +480,7 @@ _RULES: tuple[Rule, ...] = (
             else _FRACTIONS[m["part"]]
         ),
     ),
+    _rule(r"\b(\d{1,2}):(\d{1,2})\b", lambda m: f"{_number(m[1])} to {_number(m[2])}"),
     # Ids, ordinals, ranges, years, and whatever number is left.
     _rule(rf"#\s?({_LETTERS_AND_DIGITS}|\d{{3,}})\b", lambda m: digit_by_digit(m[1])),
     _rule(r"#\s?(\d{1,2})\b", lambda m: f"number {cardinal(int(m[1]))}"),
@@ -450,7 +499,6 @@ _RULES: tuple[Rule, ...] = (
         r"\b((?:19|20)\d\d)\s?[-–—]\s?((?:19|20)\d\d)\b", lambda m: f"{year(int(m[1]))} to {year(int(m[2]))}"
     ),
     _rule(rf"\b(?P<low>{_NUM})\s?[-–—]\s?(?P<high>{_NUM})\b", _range),
-    _rule(r"(?<![\w.])[-−](?=\d)", "minus "),
     _rule(rf"\b({_NUM})\+", lambda m: f"{_bare(m[1])} or more"),
     _rule(r"(?<![\w])(\d+)-(?=[a-z])", lambda m: f"{_number(m[1])} "),
     _rule(
