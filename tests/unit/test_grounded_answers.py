@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import yaml
 
 from voicebot.core.conversation import Route, Source
-from voicebot.dialogue.generation.grounded import GroundedResponder, quote
-from voicebot.dialogue.generation.request import GenerationRequest
+from voicebot.dialogue.generation.grounded import GroundedResponder, compose, quote
+from voicebot.dialogue.generation.polarity import polarity
+from voicebot.dialogue.generation.request import Exchange, GenerationRequest
+from voicebot.dialogue.generation.sentences import sentences_of
 from voicebot.dialogue.generation.spoken import amount, cardinal, day, digits, ordinal, spoken
-from voicebot.dialogue.knowledge.search import Passage, grounding
+from voicebot.dialogue.generation.spoken_text import speakable
+from voicebot.dialogue.knowledge.passage import Passage
+from voicebot.dialogue.knowledge.search import grounding
+from voicebot.dialogue.phrases import Phrases
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 BODY = (
     "We are open Monday to Saturday from nine to eight. On Sunday we are open from eleven to six. "
     "On Thanksgiving we are closed. Parking is free."
 )
 
 
-def request(question: str, *bodies: str, sentences: int = 2) -> GenerationRequest:
+def request(question: str, *bodies: str, sentences: int = 2, title: str = "T") -> GenerationRequest:
     passages = tuple(
         Passage(
-            source=Source(article=f"a{nth}", title="T", version="1", score=1.0),
+            source=Source(article=f"a{nth}", title=title, version="1", score=1.0),
             heading="",
             body=body,
             grounding=1.0,
@@ -63,6 +71,129 @@ async def test_it_says_only_whole_sentences_of_the_best_article_and_at_most_two(
     tokens = [token async for token in GroundedResponder().stream(request("when are you open", BODY))]
     assert len(tokens) > 10
     assert "".join(tokens) == answer
+
+
+@pytest.fixture(scope="module")
+def phrases() -> Phrases:
+    document = yaml.safe_load((ROOT / "business/phrases.yaml").read_text())
+    lines = {k: v if isinstance(v, str) else tuple(v) for k, v in document["spoken"].items()}
+    return Phrases(brand=document["brand"], spoken=lines)
+
+
+RETURNS = (
+    "Small items go back by post. They are free to return. Furniture is picked up by us, and that costs $49. "
+    "The fee is kept because the driver comes twice. Mattresses can't be returned once opened."
+)
+
+
+def test_a_sentence_that_leans_on_another_brings_it_along() -> None:
+    """By itself "they are free" says nothing."""
+    answer = quote(request("are small items free to return", RETURNS))
+    assert answer == "Small items go back by post. They are free to return."
+
+
+def test_two_parts_of_a_question_are_answered_from_two_articles() -> None:
+    """How much, and how long: one sentence each, and both articles are cited."""
+    cost, time = (
+        "Delivery costs five dollars. Lamps are fragile.",
+        "Delivery takes two days. Rugs are rolled.",
+    )
+    answer = compose(request("how much is delivery and how long does it take", cost, time))
+    assert answer.text == "Delivery costs five dollars. Delivery takes two days."
+    assert [source.article for source in answer.sources] == ["a0", "a1"]
+
+
+def test_only_what_was_said_is_cited() -> None:
+    """The best passage is not the source of a sentence from another."""
+    answer = compose(request("do you have parking", "The store is in Portland.", "There is parking below."))
+    assert [source.article for source in answer.sources] == ["a1"]
+
+
+def test_figures_of_an_article_are_spoken_as_words() -> None:
+    """Quoted by value, read as a person would."""
+    assert quote(request("what does picking up furniture cost", RETURNS)) == (
+        "Furniture is picked up by us, and that costs forty nine dollars."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tier", "said"),
+    [
+        (0, "Furniture is picked up by us, and that costs $49."),
+        (1, "Our page on returning things says: Furniture is picked up by us, and that costs $49."),
+        (
+            2,
+            "Our page on returning things says: Furniture is picked up by us, and that costs $49. "
+            "The fee is kept because the driver comes twice.",
+        ),
+    ],
+)
+def test_more_risk_says_where_it_stands_and_then_why(phrases: Phrases, tier: int, said: str) -> None:
+    """The article's own reason, if it gives one."""
+    asked = request("what does picking up furniture cost", RETURNS, title="Returning things")
+    assert compose(asked.model_copy(update={"tier": tier}), phrases).text == said
+
+
+def test_without_a_reason_of_its_own_the_rule_is_the_reason(phrases: Phrases) -> None:
+    """An approved line; nothing is made up."""
+    asked = request(
+        "how long is the warranty", "Furniture has a warranty of five years.", title="Hearth Plus"
+    )
+    answer = compose(asked.model_copy(update={"tier": 2}), phrases).text
+    assert answer.startswith("Our page on Hearth Plus says: Furniture has")
+    assert answer.endswith(phrases.text("answer.reason"))
+
+
+def test_tell_me_more_goes_on_where_it_stopped(phrases: Phrases) -> None:
+    """What was heard, in spoken form, is not said again; at the end it says that this was all."""
+    asked = request("what does it cost to return furniture", RETURNS)
+    heard: tuple[Exchange, ...] = ()
+    answers: list[str] = []
+    for _ in range(4):
+        more = asked.model_copy(update={"history": heard, "more": bool(heard)})
+        answers.append(quote(more, phrases))
+        heard = (*heard, Exchange(caller="?", bot=answers[-1]))
+    said = " ".join(answers[:-1])
+    assert answers[-1] == phrases.text("answer.all")
+    assert sorted(sentences_of(said)) == sorted(sentences_of(speakable(RETURNS)))
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "answer"),
+    [
+        ("do you deliver to hawaii", "We don't deliver to Alaska, Hawaii, or other countries.", "no"),
+        ("can i borrow a wheelchair", "You can borrow a wheelchair at the welcome desk.", "yes"),
+        ("do i have to be home", "You don't have to be home for a small parcel.", "no"),
+        ("are you open on thanksgiving", "We are closed on Thanksgiving and on Christmas Day.", "no"),
+        ("are you open on sunday", "On Sunday we are open from eleven to six.", "yes"),
+        ("is there a minimum order", "There is no minimum order.", "no"),
+        ("can i return sale items", "Sale items can be returned like all others.", "yes"),
+        ("can i return an opened mattress", "Opened mattresses and lamps can't be returned.", "no"),
+        # Near misses: saying yes or no here would be wrong, or more than is known.
+        ("can i return a mattress", "Opened mattresses and lamps can't be returned.", None),
+        ("can i return it after forty days", "You can return almost anything within thirty days.", None),
+        ("is delivery free", "Delivery is free for orders above seventy five dollars.", None),
+        ("do you deliver on sunday", "We deliver furniture from Monday to Saturday.", None),
+        ("can i pay cash", "You can pay by card, and in the store also in cash.", None),
+        ("can i bring my dog", "You can bring a dog unless the cafe is open.", None),
+        ("are you always open", "We are open on Sunday.", None),
+        ("do you sell lamps or rugs", "We sell lamps.", None),
+        ("how long do you deliver", "We deliver from nine.", None),
+        ("are you open at eight on sunday", "On Sunday we are open from eleven to six.", None),
+    ],
+)
+def test_a_plain_yes_or_no_only_where_the_article_says_so(
+    question: str, sentence: str, answer: str | None
+) -> None:
+    """The sentence mirrors the question and nothing narrows it; else it stands by itself."""
+    assert polarity(question, sentence) == answer
+
+
+def test_yes_comes_before_the_quote(phrases: Phrases) -> None:
+    """And only then."""
+    asked = request("can i borrow a wheelchair", "You can borrow a wheelchair at the desk.")
+    assert quote(asked, phrases) == "Yes. You can borrow a wheelchair at the desk."
+    assert quote(asked) == "You can borrow a wheelchair at the desk."
 
 
 def test_without_a_passage_it_says_nothing() -> None:

@@ -92,7 +92,7 @@ def choose(
         return ()
     best = max(left, key=lambda one: (one.score, -one.passage, -one.at))
     chosen = _with_lead(best, left, limit)
-    for other in _seconds(best, left, terms_of(question), asked_for(question)):
+    for other in _seconds(question, best, left):
         fresh = [one for one in _with_lead(other, left, limit) if one not in chosen]
         if len(chosen) + len(fresh) <= limit:
             chosen += fresh
@@ -143,10 +143,9 @@ def _with_lead(one: Sentence, among: Sequence[Sentence], limit: int) -> list[Sen
     return [*before, one]
 
 
-def _seconds(
-    best: Sentence, among: Sequence[Sentence], terms: Sequence[str], asked: Sequence[re.Pattern[str]]
-) -> list[Sentence]:
+def _seconds(question: str, best: Sentence, among: Sequence[Sentence]) -> list[Sentence]:
     """Sentences worth saying with the best one, best first."""
+    terms, asked, two_part = terms_of(question), asked_for(question), " and " in question
     open_terms = set(terms) - best.covered
     open_kinds = [holding for holding in asked if not holding.search(best.text)]
     worth: list[Sentence] = []
@@ -156,7 +155,9 @@ def _seconds(
         near = other.passage == best.passage and abs(other.at - best.at) == 1
         new_terms = other.covered & open_terms
         opens = any(holding.search(other.text) for holding in open_kinds)
-        adds = bool(new_terms) and (opens or (near and _share(new_terms, terms, among) >= OPEN_SHARE))
+        adds = (opens and bool(new_terms or (two_part and other.covered))) or (
+            near and _share(new_terms, terms, among) >= OPEN_SHARE
+        )
         alike = near and best.score - other.score < CLEARLY
         if adds or alike:
             worth.append(other)
