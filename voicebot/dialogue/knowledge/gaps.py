@@ -24,7 +24,7 @@ SHOWN_FROM = 3
 MAX_KEYWORDS = 8
 FORGOTTEN_AFTER_DAYS = 90
 """A digest that is not seen again for so long is deleted."""
-_MARKED = re.compile(r"\S*[@\d/_]\S*")
+_MARKED = re.compile(r"[@\d/_]")
 _CUE = re.compile(
     r"\b(my name is|my name's|this is|i am called|i'm called|name of|mister|missis|mrs|mr|ms|miss|dr|doctor)"
     r"\.?\s+(\S+(?:\s+\S+)?)",
@@ -51,8 +51,8 @@ def masked(question: str) -> tuple[str, ...]:
     >>> masked("My name is Ann Lee, do you sell boat insurance to 44 Oak Road?")
     ('boat', 'insurance', 'sell')
     """
-    plain = " ".join(_CUE.sub(" ", _MARKED.sub(" ", question[:MAX_CHARS])).split())
-    text = _CAPITAL.sub(" ", plain)
+    plain = " ".join(word for word in question[:MAX_CHARS].split() if not _MARKED.search(word))
+    text = _CAPITAL.sub(" ", " ".join(_CUE.sub(" ", plain).split()))
     words = {word for word in words_of(text) if word != NUMBER and word not in CHATTER and len(word) > 2}
     return tuple(sorted(words))
 

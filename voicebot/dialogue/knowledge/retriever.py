@@ -32,6 +32,9 @@ from voicebot.dialogue.monitor.features import MAX_CHARS
 FLOOR = 0.45
 """Grounding below which an answer is a guess: abstain. What it lets through stands in docs/knowledge.md."""
 
+COMPARED = 12
+"""How many passages are looked at to see whether others fit nearly alike."""
+
 
 class Retriever:
     """Searches the articles with one embedding."""
@@ -77,12 +80,12 @@ class Retriever:
             far = {"cosine": 0.0, "near": None}
             found = [one.model_copy(update=far) for one in found if one.tagged or one.worded]
         ranked = rerank(found, question, words.lexemes, intent, self._weights)
-        passages = tuple(_passage(one, intent) for one in ranked)
+        passages = tuple(_passage(one, intent) for one in ranked[: max(limit, COMPARED)])
         return Retrieval(
             passages=passages[:limit],
             grounding=passages[0].grounding if passages else 0.0,
             ambiguous=nearly_alike(passages),
-            best_of=len(passages),
+            best_of=len(ranked),
         )
 
 
