@@ -103,23 +103,24 @@ class _Walk:
         self.cases = 0
 
     def go(self) -> None:
-        around = worlds(self._row)
-        riskier = tuple(self._riskier(self._row.rule))
-        settings = [setting_of(self._row, world.facts) for world in around]
-        others = [[setting_of(row, world.facts) for world in around] for _, row in riskier]
-        everything = {*settings, *(one for column in others for one in column)}
-        grid = Grid.of(self._row.rule.reads, everything, self._policy.table.thresholds.writing)
-        outcomes = [
-            self._outcomes(self._row, grid, setting, world)
-            for setting, world in zip(settings, around, strict=True)
-        ]
+        own, around = self._row, worlds(self._row)
+        plain = replace(own, overrides=())
+        riskier = tuple(self._riskier(own.rule))
+        rows = (own, plain, *(row for _, row in riskier))
+        settings = [[setting_of(row, world.facts) for world in around] for row in rows]
+        every = {one for column in settings for one in column}
+        grid = Grid.of(own.rule.reads, every, self._policy.table.thresholds.writing)
+        outcomes, unrestricted, *risky = (
+            [self._outcomes(row, grid, one, world) for one, world in zip(column, around, strict=True)]
+            for row, column in zip(rows, settings, strict=True)
+        )
         for index, world in enumerate(around):
-            self._laws(grid, outcomes[index])
+            self._laws(grid, outcomes[index], settings[0][index], verified=world.facts.verified)
+            self._not_freer(outcomes[index], unrestricted[index], "an override")
             for safer, difference in world.safer:
                 self._not_freer(outcomes[index], outcomes[safer], difference)
-            for (what, row), column in zip(riskier, others, strict=True):
-                risky = self._outcomes(row, grid, column[index], world)
-                self._not_freer(risky, outcomes[index], what)
+            for (what, _), column in zip(riskier, risky, strict=True):
+                self._not_freer(column[index], outcomes[index], what)
         self._distress(around)
 
     def _riskier(self, rule: IntentRule) -> Iterator[tuple[str, Row]]:
@@ -160,7 +161,7 @@ class _Walk:
                 outcomes[band, route] = _Outcome(band, action, route, by, FREEDOM[action], WRITERS[route])
             yield outcomes[band, route]
 
-    def _laws(self, grid: Grid, outcomes: tuple[_Outcome, ...]) -> None:
+    def _laws(self, grid: Grid, outcomes: tuple[_Outcome, ...], setting: Setting, *, verified: bool) -> None:
         """What holds for every case by itself, and for every pair one step of confidence apart."""
         if self._seen(outcomes, outcomes):
             return
@@ -176,6 +177,10 @@ class _Walk:
                 self._note(one, f"tier 3 must not end in an unattended `{one.action}`")
             if rule.concern is not None and one.band is not Band.LOST and one.action is not Action.ESCALATE:
                 self._note(one, f"{rule.concern} always escalates, not `{one.action}`")
+            if rule.identity and not verified and one.freedom > 0:
+                self._note(one, f"`{one.action}` for a caller who is not verified")
+            if one.action in {Action.ACT, Action.PROPOSE} and setting.may is None:
+                self._note(one, f"`{one.action}` gives more freedom than there is without a grant")
             if one.action in _SPOKEN and one.route in {Route.PERSON, Route.DRAFT}:
                 self._note(one, f"`{one.action}` has nobody to say it: route `{one.route}`")
         for scores, one in zip(grid.points, outcomes, strict=True):

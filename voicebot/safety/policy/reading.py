@@ -80,14 +80,18 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     lines: Lines = {}
     problems: list[str] = []
     assert root is not None
-    _walk(root, (), lines, problems)
+    _walk(root, (), lines, problems, set())
     refuse(str(path), problems)
     return _plain(document), lines
 
 
-def _walk(node: yaml.Node, at: tuple[str, ...], lines: Lines, problems: list[str]) -> None:
+def _walk(node: yaml.Node, at: tuple[str, ...], lines: Lines, problems: list[str], met: set[int]) -> None:
     """Notes each key's line. The parser itself would silently take the last of two rows of one name."""
     lines[at] = node.start_mark.line + 1
+    if id(node) in met:
+        problems.append(f"line {lines[at]}: {'.'.join(at)}: refers to another row (*); write it out")
+        return
+    met.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
@@ -101,11 +105,11 @@ def _walk(node: yaml.Node, at: tuple[str, ...], lines: Lines, problems: list[str
             if name in seen:
                 problems.append(f"line {line}: {row}: stands twice")
             seen.add(name)
-            _walk(value, (*at, name), lines, problems)
+            _walk(value, (*at, name), lines, problems, met)
             lines[(*at, name)] = line
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*at, str(index)), lines, problems)
+            _walk(value, (*at, str(index)), lines, problems, met)
 
 
 def _plain(value: Any) -> Any:
