@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Event
-from voicebot.core.store import audit, handoffs, outbox
+from voicebot.core.store import acts, audit, drafts, follow_ups, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot, UnknownConversation
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.follow import follow
@@ -49,11 +50,22 @@ class ConversationRow(BaseModel):
 
 
 class ConversationDetail(ConversationRow):
-    """One conversation whole: state, turns (input, decision, heard, timings) and events."""
+    """One conversation whole.
+
+    A turn is its transaction, input, decision, words, what was heard of them, timings and how the words
+    were written. A decision carries its reasons: the monitor's scores, the policy's row, sources, tools
+    with their results, and the versions of policy, monitor, knowledge, writer and prompt.
+    """
 
     state: dict[str, Any]
     turns: list[dict[str, Any]]
     events: list[dict[str, Any]]
+    acts: list[dict[str, Any]]
+    """What was done besides speaking: key, act, status, arguments, outcome."""
+    follow_ups: list[dict[str, Any]]
+    """What was promised: owner, due time, details."""
+    drafts: list[dict[str, Any]]
+    """Words that had, or have, to be approved."""
 
 
 class Console:
@@ -88,11 +100,20 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
 
     @router.get("/conversations/{conversation_id}")
     async def conversation(conversation_id: str) -> ConversationDetail:
-        """State, turns, events and timings of one conversation."""
+        """State, turns with their reasons, events, acts, promises and drafts of one conversation."""
         async with console.database.transaction() as tx:
             snapshot = await _load(console, tx, conversation_id)
             turns = await console.conversations.turns(tx, conversation_id)
             events = await outbox.events_of(tx, console.keys, conversation_id)
+            done = await acts.of(tx, console.keys, conversation_id)
+            promised = [
+                await follow_ups.get(tx, console.keys, row["id"])
+                for row in await follow_ups.list(tx, conversation_id=conversation_id)
+            ]
+            held = [
+                await drafts.get(tx, console.keys, row["id"])
+                for row in await drafts.list(tx, conversation_id=conversation_id)
+            ]
             await audit.access(
                 tx,
                 actor="api",
@@ -112,6 +133,9 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
             state=snapshot.state,
             turns=turns,
             events=[event_dict(event) for event in events],
+            acts=[asdict(act) for act in done],
+            follow_ups=promised,
+            drafts=held,
         )
 
     @router.get("/conversations/{conversation_id}/stream")
