@@ -213,7 +213,7 @@ class Supervisor:
             "-m",
             "voicebot.runtime.node",
             stdin=asyncio.subprocess.PIPE,
-            # numpy's threads would fight the engines over the cores (a MiniLM question: 300 ms instead of 14).
+            # numpy's threads would fight the engines for the cores (a MiniLM question: 300 ms instead of 14).
             # Pipecat logs before we can lead it into ours.
             env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "LOGURU_AUTOINIT": "False"},
             start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, which drains
