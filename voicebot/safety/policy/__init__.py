@@ -9,13 +9,14 @@ Whatever the table does not name ends with a person. Nothing here knows a busine
 
 from voicebot.safety.policy.cases import Failure, PolicyCases, read_cases, run_cases, untested
 from voicebot.safety.policy.check import Beside, check_policy, examine
+from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.facts import Band, Health, PolicyFacts, Ruling
 from voicebot.safety.policy.policy import Policy
 from voicebot.safety.policy.problems import PolicyError, Problem
 from voicebot.safety.policy.proof import Proof
 from voicebot.safety.policy.reading import read_policy
 from voicebot.safety.policy.risk import FREEDOM, Concern
-from voicebot.safety.policy.rows import Grant, IntentRule, Override, Reads, TierRow
+from voicebot.safety.policy.rows import IntentRule, Reads, TierRow
 from voicebot.safety.policy.segment import Segment
 from voicebot.safety.policy.table import Ladder, PolicyTable, Thresholds
 

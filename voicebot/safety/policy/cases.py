@@ -22,11 +22,11 @@ from typing import Literal
 from pydantic import Field
 
 from voicebot.core.conversation import Action, Confidences, Route, Strict, Urgency
+from voicebot.safety.policy.circumstances import DAYS
 from voicebot.safety.policy.facts import Health, PolicyFacts, Ruling
 from voicebot.safety.policy.policy import Policy
 from voicebot.safety.policy.reading import read_model
 from voicebot.safety.policy.risk import FREEDOM, WRITERS
-from voicebot.safety.policy.rows import DAYS
 from voicebot.safety.policy.segment import supposed
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from voicebot.core.conversation import Action, Urgency
+from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.problems import Problems
 from voicebot.safety.policy.risk import FLOORS, FREEDOM, LEAST_DIGITS, MOST_TRIES, Concern
-from voicebot.safety.policy.rows import Grant, IntentRule, Override, Reads
+from voicebot.safety.policy.rows import IntentRule, Reads
 from voicebot.safety.policy.table import PolicyTable
 
 STEERING = "general"

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from voicebot.safety.identity import Factor, GateRules
+from voicebot.safety.policy.circumstances import Grant, Override, When
 from voicebot.safety.policy.problems import PolicyError, meant, refusal, refuse
-from voicebot.safety.policy.rows import AtLeast, Grant, IntentRule, Override, Record, Records, TierRow, When
+from voicebot.safety.policy.rows import AtLeast, IntentRule, Record, Records, TierRow
 from voicebot.safety.policy.table import Ladder, PolicyTable, Thresholds
 
 _MODELS: Mapping[tuple[str, ...], type] = {

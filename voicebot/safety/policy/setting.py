@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import time
 
 from voicebot.core.conversation import Action, Urgency
+from voicebot.safety.policy.circumstances import DAYS, Grant, Override, When
 from voicebot.safety.policy.facts import Health, PolicyFacts
 from voicebot.safety.policy.risk import FLOORS, FREEDOM, Standing
-from voicebot.safety.policy.rows import DAYS, Grant, IntentRule, Override, TierRow, When
+from voicebot.safety.policy.rows import IntentRule, TierRow
 from voicebot.safety.policy.table import Limits, PolicyTable
 
 _URGENCIES = tuple(Urgency)

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from voicebot.core.conversation import Action, Strict
 from voicebot.safety.identity import GateRules
+from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
-from voicebot.safety.policy.rows import Grant, IntentRule, Name, Override, Records, Score, TierRow
+from voicebot.safety.policy.rows import IntentRule, Name, Records, Score, TierRow
 
 
 class Thresholds(Strict):
