@@ -111,9 +111,17 @@ async def test_a_person_gets_the_chat_and_what_is_written_later_is_kept_for_them
     assert later.turn == asked.turn + 1
     assert later.handoff is not None
     assert later.handoff.id == asked.handoff.id
+    again = await chat.say(asked.conversation_id, "Hello?")
+    assert again.replies == ("I have added that too. Nobody has picked it up yet.",)
     stored = await turns_of(shop_database, keys, asked.conversation_id)
-    assert stored[-1]["input"]["text"] == "It is about my lamp"
+    assert [row["input"]["text"] for row in stored[-2:]] == ["It is about my lamp", "Hello?"]
     assert (await event_types(shop_database, keys, asked.conversation_id))[-1] == "turn.committed"
+
+
+async def test_the_summary_says_that_it_was_written(shop_database: Database, keys: KeyRing):
+    asked = await chat_on(shop_database, keys).say(None, "Please cancel my order")
+    assert asked.handoff is not None
+    assert "Wrote about cancelling an order" in asked.handoff.summary
 
 
 async def test_a_goodbye_ends_the_chat_and_says_how_to_begin_another(shop_database: Database, keys: KeyRing):

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voicebot.core.conversation import Decision, Source
+from voicebot.core.conversation import Channel, Decision, Source
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.handoff.patterns import HandoffPatterns
 from voicebot.handoff.payload import Identity, Line, Payload, ToolCall, TurnScore
 
+_WRITTEN = frozenset({Channel.CHAT, Channel.SMS})
 _NO_WORDS = frozenset({"call_started", "silence", "not_heard", "late_result", "agent_decision", "timer"})
 
 
@@ -108,7 +109,8 @@ def _summary(
     wants = [decision.intent for _, decision in decisions if patterns.is_topic(decision.intent)]
     topics = [patterns.topic(intent) for intent in dict.fromkeys(wants)]
     pieces = [f"{who}."]
-    pieces.append(f"Called about {_listed(topics)}." if topics else "Did not say what it is about.")
+    came = "Wrote" if request.snapshot.channel in _WRITTEN else "Called"
+    pieces.append(f"{came} about {_listed(topics)}." if topics else "Did not say what it is about.")
     tried = _tried(decisions)
     if tried:
         pieces.append(f"So far: {'; '.join(tried)}.")

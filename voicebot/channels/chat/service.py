@@ -217,7 +217,7 @@ class ChatService:
             yield await self._done(conversation_id, again, [again.words])
             return
         if snapshot.status == "handoff":
-            async for event in self._for_the_person(conversation_id, text):
+            async for event in self._for_the_person(snapshot, text):
                 yield event
             return
         for unsent in _unsent(snapshot):
@@ -388,12 +388,15 @@ class ChatService:
         decision = Decision.model_validate_json(json.dumps(stored["decision"]))
         return _Turn(last.turn, decision, last.text, state.handoff)
 
-    async def _for_the_person(self, conversation_id: str, text: str) -> AsyncGenerator[ChatEvent]:
-        said = self._phrases.text("handoff.waiting")
-        turn = await self._keep(conversation_id, text, said)
+    async def _for_the_person(self, snapshot: Snapshot, text: str) -> AsyncGenerator[ChatEvent]:
+        conversation_id = snapshot.id
         async with self._database.transaction() as tx:
-            rows = await handoffs.list(tx, conversation_id=conversation_id, limit=1)
-        kept = _Turn(turn, waiting.DECISION, said, rows[0]["id"] if rows else None)
+            rows = await handoffs.list(tx, conversation_id=conversation_id)
+        latest = rows[-1] if rows else None
+        since = snapshot.turn - latest["turn"] if latest is not None else 0
+        said = self._phrases.text("handoff.waiting", since)
+        turn = await self._keep(conversation_id, text, said)
+        kept = _Turn(turn, waiting.DECISION, said, latest["id"] if latest is not None else None)
         for event in self._told(conversation_id, kept):
             yield event
         yield await self._done(conversation_id, kept, [said])
