@@ -19,10 +19,11 @@ class SetVersions(Strict):
     voicebot: str
     """Release and digest of the package's code."""
     policy: str
+    """Its own version, and a digest of policy and clearances."""
     monitor: str
     """Of the trained weights and the intents."""
     knowledge: str
-    """Of the articles."""
+    """Of the articles and what ranks them."""
     prompt: str
     phrases: str
     tools: str
@@ -41,24 +42,21 @@ def versions_of(deployment: Deployment, *, writer: str, golden: Path) -> SetVers
         golden: the folder of the conversations.
     """
     folder = deployment.folder
-    business = folder / "business"
+    business, models = folder / "business", folder / "models"
+    policy = [*business.glob("policy*.yaml"), business / "clearances.yaml"]
+    monitor = [business / "intents.yaml", *business.glob("monitor*.yaml"), *models.glob("intents*")]
     return SetVersions(
         voicebot=f"{__version__} {_digest(_PACKAGE, _PACKAGE.rglob('*.py'))}",
-        policy=f"{deployment.policy.version} {_digest(business, business.glob('policy*.yaml'))}",
-        monitor=_digest(folder, [business / "intents.yaml", *_weights(folder / "models")]),
-        knowledge=_digest(business, (business / "knowledge").rglob("*.md")),
-        prompt=_digest(business, (business / "prompts").rglob("*")),
+        policy=f"{deployment.policy.version} {_digest(business, policy)}",
+        monitor=_digest(folder, [*monitor, *models.glob("monitor*")]),
+        knowledge=_digest(folder, [*(business / "knowledge").rglob("*.md"), *models.glob("knowledge*")]),
+        prompt=_digest(business, [*(business / "prompts").rglob("*"), business / "models.yaml"]),
         phrases=_digest(business, [business / "phrases.yaml", business / "handoff.yaml"]),
         tools=_digest(folder, (folder / "tools").rglob("*.py")),
         shop=_digest(business, (business / "shop").rglob("*.*")),
         writer=writer,
         golden=_digest(golden, golden.glob("*.yaml")),
     )
-
-
-def _weights(models: Path) -> Iterable[Path]:
-    """What scripts here trained to read a caller's words; speech models do not change an answer to text."""
-    return [path for path in models.glob("*") if path.stem.split(".")[0] in {"intents", "monitor"}]
 
 
 def _digest(root: Path, paths: Iterable[Path]) -> str:
