@@ -87,6 +87,12 @@ async def shop(reference: str) -> AsyncIterator[Database]:
     ("question", "intent", "article"),
     [
         ("does a gift voucher run out", "gift_card", "gift-cards"),
+        ("is there parking", "store_location", "store-location"),
+        ("how much is express delivery", "shipping_cost", "shipping-cost"),
+        ("do you deliver to alaska", "shipping_time", "shipping-time"),
+        ("does the warranty cover water damage", "warranty", "warranty"),
+        ("can i pay in installments", "financing", "financing"),
+        ("who pays the return of furniture", "return_policy", "returns"),
         ("do i still get help when a leg breaks after three years", "warranty", "warranty"),
         ("do you haul off the old bed", None, "old-furniture"),
         ("may i bring my dog into the shop", None, "store-visit"),

@@ -17,7 +17,6 @@ from voicebot.dialogue.generation.sentences import sentences_of
 from voicebot.dialogue.generation.spoken import amount, cardinal, day, digits, ordinal, spoken
 from voicebot.dialogue.generation.spoken_text import speakable
 from voicebot.dialogue.knowledge.passage import Passage
-from voicebot.dialogue.knowledge.search import grounding
 from voicebot.dialogue.phrases import Phrases
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -241,11 +240,3 @@ def test_a_value_nobody_decided_how_to_say_is_refused() -> None:
     for value in (None, ["a"], 1.5):
         with pytest.raises(TypeError):
             spoken(value)
-
-
-def test_grounding_is_the_covered_share_of_what_was_asked() -> None:
-    """Rare words weigh more; the tag of an article is a start, not the whole."""
-    weights = {"sofa": 1.0, "warranti": 3.0}
-    assert grounding(["warranti"], weights) == 0.75
-    assert grounding(["warranti"], weights, start=0.5) == 0.875
-    assert grounding([], {}) == 0.0

@@ -18,7 +18,11 @@ MODULES = [
     "voicebot.safety.output_guard",
     "voicebot.dialogue.patterns",
     "voicebot.dialogue.monitor.monitor",
-    "voicebot.dialogue.knowledge.search",
+    "voicebot.dialogue.knowledge.fusion",
+    "voicebot.dialogue.knowledge.gaps",
+    "voicebot.dialogue.knowledge.rerank",
+    "voicebot.dialogue.knowledge.similar",
+    "voicebot.dialogue.knowledge.words",
     "voicebot.dialogue.generation.clauses",
     "voicebot.dialogue.generation.spoken",
 ]

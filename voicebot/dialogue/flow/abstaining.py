@@ -16,7 +16,7 @@ from voicebot.dialogue.flow.rules import owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Option

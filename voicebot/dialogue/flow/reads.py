@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
 from voicebot.dialogue.actions.tool import Outcome
-from voicebot.dialogue.knowledge.search import Passage
+from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.memory.memory import Known
 from voicebot.dialogue.memory.recall import Recall
 from voicebot.safety.identity import IdentityRecord, VerifiedCustomer
