@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
+from generation_kit import shop_phrases
 
 from voicebot.dialogue.flow.speech import text_of
 from voicebot.dialogue.generation.abstaining import did_you_mean, dont_know, next_wording, rephrase
@@ -13,14 +11,10 @@ from voicebot.dialogue.generation.more import sentences_for, wants_more
 from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.phrases import Phrases
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 @pytest.fixture(scope="module")
 def phrases() -> Phrases:
-    document = yaml.safe_load((ROOT / "business/phrases.yaml").read_text())
-    lines = {k: v if isinstance(v, str) else tuple(v) for k, v in document["spoken"].items()}
-    return Phrases(brand=document["brand"], spoken=lines)
+    return shop_phrases()
 
 
 def test_no_wording_comes_twice_before_all_were_heard(phrases: Phrases) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-import yaml
+from generation_kit import shop_phrases
 
 from voicebot.core.conversation import Route, Source
 from voicebot.dialogue.generation.grounded import GroundedResponder, compose, quote
@@ -19,7 +18,6 @@ from voicebot.dialogue.generation.spoken_text import speakable
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.phrases import Phrases
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 BODY = (
     "We are open Monday to Saturday from nine to eight. On Sunday we are open from eleven to six. "
     "On Thanksgiving we are closed. Parking is free."
@@ -74,9 +72,7 @@ async def test_it_says_only_whole_sentences_of_the_best_article_and_at_most_two(
 
 @pytest.fixture(scope="module")
 def phrases() -> Phrases:
-    document = yaml.safe_load((ROOT / "business/phrases.yaml").read_text())
-    lines = {k: v if isinstance(v, str) else tuple(v) for k, v in document["spoken"].items()}
-    return Phrases(brand=document["brand"], spoken=lines)
+    return shop_phrases()
 
 
 RETURNS = (

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from generation_kit import Words, shop_words
 from language_model_server import USAGE_IN, USAGE_OUT, LanguageModelServer, running
 
 from voicebot.core.conversation import Route, Source
 from voicebot.core.settings import Settings, SettingsError
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.speech import Line, Written
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.grounded import GroundedResponder
@@ -32,7 +31,6 @@ from voicebot.dialogue.generation.writer import make_generator
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = Deadlines(first_token_s=1.2, between_tokens_s=0.8, whole_s=3.0)
 SHORT = Deadlines(
     first_token_s=0.3,
@@ -74,8 +72,8 @@ ENDPOINT_FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Deployment:
-    return Deployment.load(ROOT)
+def deployment() -> Words:
+    return shop_words()
 
 
 @pytest.fixture
@@ -85,7 +83,7 @@ def server() -> LanguageModelServer:
 
 @pytest_asyncio.fixture(params=["openai", "anthropic"])
 async def model(
-    request: pytest.FixtureRequest, server: LanguageModelServer, deployment: Deployment
+    request: pytest.FixtureRequest, server: LanguageModelServer, deployment: Words
 ) -> AsyncIterator[LanguageModel]:
     async with running(server) as url:
         settings = Settings(
@@ -105,7 +103,7 @@ async def model(
 class Call:
     """A written answer and the question after it, as the caller hears them."""
 
-    def __init__(self, model: LanguageModel, deployment: Deployment, deadlines: Deadlines = QUICK) -> None:
+    def __init__(self, model: LanguageModel, deployment: Words, deadlines: Deadlines = QUICK) -> None:
         self.writers = Writers(GroundedResponder(), model, deadlines=deadlines)
         self._phrases = deployment.phrases
         self.report: WritingReport | None = None
@@ -144,7 +142,7 @@ async def test_nothing_that_others_wrote_stands_among_the_instructions(
 
 
 async def test_two_sentences_are_spoken_and_the_rest_is_not_awaited(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """A model that goes on and on is cut after its sentences; the question still follows."""
     server.fault = "endless"
@@ -154,7 +152,7 @@ async def test_two_sentences_are_spoken_and_the_rest_is_not_awaited(
 
 @pytest.mark.parametrize(("fault", "failure"), ENDPOINT_FAULTS.items())
 async def test_a_model_without_an_answer_is_replaced_by_the_article(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment, fault: str, failure: Failure
+    model: LanguageModel, server: LanguageModelServer, deployment: Words, fault: str, failure: Failure
 ) -> None:
     """Down, limited, broken, asking for a tool, refusing or saying nothing: the article is quoted at once."""
     server.fault = fault
@@ -170,7 +168,7 @@ async def test_a_model_without_an_answer_is_replaced_by_the_article(
 
 @pytest.mark.parametrize("fault", ["stall", "stall_later", "drip"])
 async def test_a_model_that_is_too_slow_is_not_waited_for(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment, fault: str
+    model: LanguageModel, server: LanguageModelServer, deployment: Words, fault: str
 ) -> None:
     """No first token, a gap between two, or tokens that never become a clause: the article, in time."""
     server.fault = fault
@@ -181,7 +179,7 @@ async def test_a_model_that_is_too_slow_is_not_waited_for(
 
 
 async def test_a_connection_that_is_refused_is_no_wait(
-    model: LanguageModel, deployment: Deployment, server: LanguageModelServer
+    model: LanguageModel, deployment: Words, server: LanguageModelServer
 ) -> None:
     """Nobody listens there: the caller hears the article."""
     settings = Settings(_env_file=None, llm="openai:x", openai_base_url="http://127.0.0.1:9/v1")
@@ -214,7 +212,7 @@ HALF = [
 
 @pytest.mark.parametrize("fault", ["stall_at_end", "cut_at_end", "length"])
 async def test_half_a_sentence_is_never_glued_to_another(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment, fault: str
+    model: LanguageModel, server: LanguageModelServer, deployment: Words, fault: str
 ) -> None:
     """A comma's worth was spoken when the model broke off: an approved line says that it begins anew."""
     server.fault, server.words = fault, HALF
@@ -225,7 +223,7 @@ async def test_half_a_sentence_is_never_glued_to_another(
 
 
 async def test_whole_sentences_stand_when_the_model_breaks_off_later(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """One sentence was said and is true: nothing is said twice."""
     server.fault, server.words = "stall_at_end", ["You ", "have ", "thirty ", "days. ", "It "]
@@ -236,7 +234,7 @@ async def test_whole_sentences_stand_when_the_model_breaks_off_later(
 
 
 async def test_a_promise_before_a_tool_call_is_made_good_by_the_article(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """It says "let me look that up" and asks for a tool that does not exist: the answer follows."""
     server.fault, server.words = "tool_later", ["Let ", "me ", "look ", "that ", "up. "]
@@ -244,7 +242,7 @@ async def test_a_promise_before_a_tool_call_is_made_good_by_the_article(
 
 
 async def test_a_last_sentence_without_its_full_stop_counts_if_the_model_was_done(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """Told to have ended by itself it is whole; cut off it is not."""
     server.words = ["You ", "have ", "thirty ", "days"]
@@ -263,7 +261,7 @@ async def test_a_last_sentence_without_its_full_stop_counts_if_the_model_was_don
     ],
 )
 async def test_what_may_not_be_said_is_replaced_by_the_article(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment, words: list[str]
+    model: LanguageModel, server: LanguageModelServer, deployment: Words, words: list[str]
 ) -> None:
     """An invented number, a refusal in words, a slot that stands for nothing, half a slot."""
     server.words = words
@@ -271,7 +269,7 @@ async def test_what_may_not_be_said_is_replaced_by_the_article(
 
 
 async def test_values_are_put_in_for_slots_and_never_sent(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """The model sees the slot's name, the caller hears the value, and no figure is spoken as a figure."""
     server.words = ["Order ", "{order.number} ", "has ", "30 ", "days ", "left."]
@@ -284,7 +282,7 @@ async def test_values_are_put_in_for_slots_and_never_sent(
 
 
 async def test_a_model_that_knows_no_answer_ends_in_an_honest_line(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """Its own word for it is never spoken."""
     server.words = ["NO_", "ANSWER"]
@@ -295,7 +293,7 @@ async def test_a_model_that_knows_no_answer_ends_in_an_honest_line(
 
 
 async def test_tokens_cost_and_prompt_are_reported(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment
+    model: LanguageModel, server: LanguageModelServer, deployment: Words
 ) -> None:
     """As the endpoint counts them at the end; an answer that was cut is estimated and says so."""
     server.words = ["You ", "have ", "thirty ", "days."]
@@ -330,7 +328,7 @@ async def test_the_meter_of_a_failed_key_names_no_tokens(
 
 @pytest.mark.parametrize("fault", ["endless", "stall", "stall_later"])
 async def test_closing_the_words_closes_the_request(
-    model: LanguageModel, server: LanguageModelServer, deployment: Deployment, fault: str
+    model: LanguageModel, server: LanguageModelServer, deployment: Words, fault: str
 ) -> None:
     """A barge-in ends the model's work, in its words or before the first; nothing is left running."""
     server.fault = fault
@@ -357,7 +355,7 @@ async def test_closing_the_words_closes_the_request(
     assert stream.report.outcome == "cancelled"
 
 
-def test_a_model_without_a_key_is_refused_with_the_remedy(deployment: Deployment) -> None:
+def test_a_model_without_a_key_is_refused_with_the_remedy(deployment: Words) -> None:
     """The message names the variable to set."""
     for name, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")):
         with pytest.raises(SettingsError, match=variable):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from generation_kit import Words, shop_words
 from language_model_server import USAGE_IN, USAGE_OUT, LanguageModelServer, running
 from prometheus_client import REGISTRY
 
 from voicebot.core.conversation import Route, Source
 from voicebot.core.settings import Settings
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.speech import Written
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.prices import Models, Price
@@ -23,7 +22,6 @@ from voicebot.dialogue.generation.writer import make_writers
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PASSAGE = Passage(
     source=Source(article="returns", title="Returning an item", version="1", score=1.0),
     heading="",
@@ -53,8 +51,8 @@ class Time:
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Deployment:
-    return Deployment.load(ROOT)
+def deployment() -> Words:
+    return shop_words()
 
 
 @pytest.fixture
@@ -68,7 +66,7 @@ def clock() -> Time:
 
 
 @pytest_asyncio.fixture
-async def writers(server: LanguageModelServer, deployment: Deployment, clock: Time) -> AsyncIterator[Writers]:
+async def writers(server: LanguageModelServer, deployment: Words, clock: Time) -> AsyncIterator[Writers]:
     async with running(server) as url:
         settings = Settings(
             _env_file=None,
@@ -95,7 +93,7 @@ async def writers(server: LanguageModelServer, deployment: Deployment, clock: Ti
 
 
 async def written(
-    writers: Writers, deployment: Deployment, request: GenerationRequest = REQUEST
+    writers: Writers, deployment: Words, request: GenerationRequest = REQUEST
 ) -> tuple[str, WritingReport]:
     stream = UtteranceStream("cv_1", (Written(request),), deployment.phrases, writers)
     said = " ".join([clause.text async for clause in stream.clauses()])
@@ -104,7 +102,7 @@ async def written(
 
 
 async def test_each_route_has_its_writer(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer
+    writers: Writers, deployment: Words, server: LanguageModelServer
 ) -> None:
     """Strong is written by the strong model, small by the small one, grounded and everything else by none."""
     for route, writer in (
@@ -121,7 +119,7 @@ async def test_each_route_has_its_writer(
 
 
 async def test_strong_then_small_then_the_article(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer
+    writers: Writers, deployment: Words, server: LanguageModelServer
 ) -> None:
     """Each failure is named, and both models' tokens are paid for."""
     server.faults = {"big": "empty"}
@@ -137,7 +135,7 @@ async def test_strong_then_small_then_the_article(
 
 
 async def test_a_small_answer_never_costs_the_strong_model(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer
+    writers: Writers, deployment: Words, server: LanguageModelServer
 ) -> None:
     """Falling back only goes down."""
     server.faults = {"little": "error"}
@@ -147,7 +145,7 @@ async def test_a_small_answer_never_costs_the_strong_model(
 
 
 async def test_a_dead_endpoint_is_not_asked_on_each_turn(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer, clock: Time
+    writers: Writers, deployment: Words, server: LanguageModelServer, clock: Time
 ) -> None:
     """After two failures it is left alone, tried once when the time is up, and used again when it is well."""
     server.faults = {"big": "error"}
@@ -164,7 +162,7 @@ async def test_a_dead_endpoint_is_not_asked_on_each_turn(
 
 
 async def test_a_rate_limit_is_kept_as_long_as_it_asks(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer, clock: Time
+    writers: Writers, deployment: Words, server: LanguageModelServer, clock: Time
 ) -> None:
     """One refusal with retry-after: 7 is enough."""
     server.faults = {"big": "rate_limit"}
@@ -176,9 +174,7 @@ async def test_a_rate_limit_is_kept_as_long_as_it_asks(
     assert (await written(writers, deployment))[1].fell_back == ()
 
 
-async def test_routes_are_counted(
-    writers: Writers, deployment: Deployment, server: LanguageModelServer
-) -> None:
+async def test_routes_are_counted(writers: Writers, deployment: Words, server: LanguageModelServer) -> None:
     """Answers by route and outcome, tokens, dollars and fallbacks are there for Prometheus."""
 
     def value(name: str, **labels: str) -> float:

@@ -171,6 +171,7 @@ class Deployment:
         missing = sorted(STEERING - known)
         if missing:
             raise DeploymentError(f"intents.yaml: intents {missing} are needed by every conversation")
+        self.prompts.check_intents(known)
         check_policy(
             self.policy.table,
             intents=known,

@@ -17,7 +17,8 @@ from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.generation.grounded import compose, quote
+from voicebot.dialogue.generation.grounded import quote
+from voicebot.dialogue.generation.more import sentences_for
 from voicebot.dialogue.generation.request import GenerationRequest
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.memory.recall import TOLD, Recall
@@ -240,8 +241,8 @@ class Answers:
     ) -> Draft:
         request = self._request(state, want, found, ruling.route, setting, ruling.tier)
         planned = self._writers.planned(request)
-        quoted = compose(request, self._phrases) if planned.route is Route.GROUNDED else None
-        answer: Part = Written(request) if quoted is None else Said(quoted.spoken)
+        quoted = self._writers.quote(request, self._phrases) if planned.route is Route.GROUNDED else None
+        answer: Part = Written(request) if quoted is None else Said(quoted.spoken, report=quoted.report)
         cited = quoted.sources if quoted is not None else tuple(one.source for one in found.passages)
         state, question = self._steering.and_next(
             _without(state.model_copy(update={"answered": want}), want.intent)
@@ -269,13 +270,13 @@ class Answers:
             want.text, intent=want.intent, region=state.customer.region if state.customer else None
         )
         request = self._request(state, want, found, Route.GROUNDED, setting, 0, more=True)
-        quoted = compose(request, self._phrases)
+        quoted = self._writers.quote(request, self._phrases)
         state, question = self._steering.and_next(state)
         draft = self._steering.say(
             state,
             want.intent,
             f"{want.intent}/more",
-            (Said(quoted.spoken),) if quoted.spoken else (Line("know.not"),),
+            (Said(quoted.spoken, report=quoted.report),) if quoted.spoken else (Line("know.not"),),
             question,
             reasons=("the caller asked for more",),
         )
@@ -343,6 +344,7 @@ class Answers:
             passages=found.passages,
             history=state.history,
             tier=tier,
+            sentences=sentences_for(want.text),
             more=more,
         )
 

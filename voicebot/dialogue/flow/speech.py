@@ -8,6 +8,7 @@ from typing import Any
 
 from voicebot.core.conversation import Clause
 from voicebot.dialogue.generation.clauses import split
+from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import GenerationRequest
 from voicebot.dialogue.phrases import Phrases
 
@@ -25,11 +26,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Words that stand: a rendered result, a quoted article, something said before."""
+    """Words that stand: a rendered result, a quoted article, something said before.
+
+    ``report``: how they came about, if a writer wrote them.
+    """
 
     text: str
     owed: str | None = None
     question: bool = False
+    report: WritingReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

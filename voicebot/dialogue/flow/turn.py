@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from voicebot.core.conversation import Action, Confidences, Keys, NotHeard, Utterance
 from voicebot.core.number_words import DIGIT_WORDS
-from voicebot.dialogue.flow.abstaining import Abstaining, chosen
+from voicebot.dialogue.flow.abstaining import Abstaining, both, chosen
 from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
@@ -18,6 +17,7 @@ from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import DISTRESS, Wanting
+from voicebot.dialogue.generation.more import wants_more
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.features import NUMBER, words_of
 from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want, yes_or_no
@@ -26,12 +26,6 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.spoken_numbers import read_digits
 
-_MORE = re.compile(
-    r"^\W*(?:(?:and|ok|okay|yes|so|please|can you|could you)\W+)*"
-    r"(?:tell me more|say more|more (?:details?|about (?:that|it))|go on|what else about (?:that|it))\b",
-    re.IGNORECASE,
-)
-"""The caller wants to hear more of the last answer."""
 PERSON_KEY = "0"
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
@@ -123,7 +117,7 @@ class CallerTurn:
         answered = await self._to_question(given, want, sure)
         if answered is not None:
             return answered
-        if self._state.answered is not None and _MORE.search(given.text):
+        if self._state.answered is not None and wants_more(given.text):
             return await self._f.answers.more(self._state, self._state.answered, self._setting)
         if sure and not self._f.intents.is_content(want.intent):
             return self._steer(want)
@@ -152,6 +146,8 @@ class CallerTurn:
             option = chosen(asked, given)
             if option is not None:
                 return await self._want(option.want, article=option.article)
+            if both(given) and len(asked.options) > 1:
+                return await self._answered(True)
         answer = _answer(given.text, want.intent if sure else None)
         return None if answer is None else await self._answered(answer)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from voicebot.core.conversation import Source
 from voicebot.dialogue.generation.polarity import polarity
+from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import GenerationRequest, Meter
 from voicebot.dialogue.generation.sentences import Sentence, choose, onward, sentences_of
 from voicebot.dialogue.generation.spoken_text import speakable
@@ -32,10 +33,14 @@ _REASON = re.compile(r"\b(?:because|so that|since|as long as|in order to|that is
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """An answer out of articles: as it is written there, and what it was taken from, without doubles."""
+    """An answer out of articles: as it is written there, and what it was taken from, without doubles.
+
+    ``report``: how it came about, if that was asked for.
+    """
 
     text: str
     sources: tuple[Source, ...] = ()
+    report: WritingReport | None = None
 
     @property
     def spoken(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from voicebot.core.conversation import Clause
-from voicebot.dialogue.flow.speech import Part, Written, clauses_of
+from voicebot.dialogue.flow.speech import Part, Said, Written, clauses_of
 from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.writers import Writers
@@ -39,7 +39,11 @@ class UtteranceStream:
     @property
     def reports(self) -> tuple[WritingReport, ...]:
         """How each written part came about, of those that are done or cancelled, in their order."""
-        ordered = (self._writings[at].report for at in sorted(self._writings))
+        ordered = (
+            part.report if isinstance(part, Said) else self._writings[at].report
+            for at, part in enumerate(self._parts)
+            if isinstance(part, Said) or at in self._writings
+        )
         return tuple(report for report in ordered if report is not None)
 
     @property

@@ -9,7 +9,7 @@ The quoted article (`grounded`) is always there and ends every chain. Shared by 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -18,15 +18,16 @@ from voicebot.core.clock import Clock, monotonic
 from voicebot.core.conversation import Route, Strict
 from voicebot.dialogue.generation.breaker import Breaker
 from voicebot.dialogue.generation.deadlines import Deadlines
-from voicebot.dialogue.generation.grounded import GroundedResponder
+from voicebot.dialogue.generation.grounded import GroundedResponder, Quote, compose
 from voicebot.dialogue.generation.prices import Models
-from voicebot.dialogue.generation.report import Attempt
+from voicebot.dialogue.generation.report import Attempt, WritingReport, conclude, observe
 from voicebot.dialogue.generation.request import (
     ENDPOINT_FAILURES,
     GenerationFailed,
     GenerationRequest,
     Generator,
 )
+from voicebot.dialogue.phrases import Phrases
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +118,27 @@ class Writers:
         prompt_version = getattr(writer.generator, "prompt_version", None)
         prompt = prompt_version(request) if prompt_version is not None else ""
         return Planned(route=writer.route, writer=writer.generator.version, prompt=prompt)
+
+    def quote(self, request: GenerationRequest, phrases: Phrases | None = None) -> Quote:
+        """The quoted article at once, with its report: for an answer that is known before it is said."""
+        began_s = self.clock()
+        quoted = compose(request, phrases)
+        grounded = self._grounded
+        attempt = Attempt(Route.GROUNDED, grounded.generator.version, began_s, model=False)
+        attempt.first_token_s = attempt.ended_s = self.clock()
+        took_ms = round((attempt.ended_s - began_s) * 1000, 1)
+        report = WritingReport(
+            route=Route.GROUNDED,
+            asked_route=request.route,
+            writer=grounded.generator.version,
+            first_token_ms=took_ms,
+            whole_ms=took_ms,
+            fell_back=tuple(f"{one.route}:left_alone" for one in self.chain(request.route)[:-1]),
+            outcome="answered" if quoted.text else "unknown",
+        )
+        observe(attempt, 0.0)
+        conclude(report)
+        return replace(quoted, report=report)
 
     def allows(self, writer: Writer) -> bool:
         """Whether a writer may be tried now. Ask once per try, and tell how it went."""
