@@ -7,18 +7,22 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from rich.console import Console
 
 from voicebot.core.settings import Settings
+from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.dialogue.deployment import Deployment
 from voicebot.proof.evals.reading import GoldenSet, read_set
-from voicebot.proof.evals.records import latest, save
+from voicebot.proof.evals.records import RecordError, RunRecord, latest, new_id, save
 from voicebot.proof.evals.runner import HeldConversation, NothingChosen, Run, run_set
 from voicebot.proof.evals.show import show_conversation, show_summary
 from voicebot.proof.evals.update import update
+from voicebot.proof.evals.versions import versions_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings.model_construct()
@@ -59,6 +63,15 @@ def made(tmp_path: Path) -> GoldenSet:
     (folder / "set.yaml").write_text(RULES)
     (folder / "made.yaml").write_text(MADE)
     return read_set(folder)
+
+
+@pytest.fixture
+def made_record(deployment: Deployment, made: GoldenSet) -> RunRecord:
+    versions = versions_of(deployment, writer="grounded", golden=made.folder)
+    at = datetime.now(UTC)
+    return RunRecord(
+        id=new_id(), at=at, seconds=0, versions=versions, whole=True, conversations=0, passed=0, turns=0
+    )
 
 
 async def run(golden: GoldenSet, url: str, deployment: Deployment, only: str | None = None) -> Run:
@@ -164,6 +177,25 @@ async def test_a_known_difference_is_counted_apart_and_a_broken_rule_is_never_ac
     show_summary(whole, out)
     assert "mended   right: goes as expected now, delete `known` (made.yaml:8)" in into.getvalue()
     assert "1 differ, 1 known to differ" in into.getvalue()
+
+
+async def test_a_turn_that_fails_is_a_difference_and_ends_its_conversation_only(
+    made: GoldenSet, postgres: EmbeddedPostgres, deployment: Deployment
+) -> None:
+    """On a database without tables no turn can be made: each conversation says so, and the run ends."""
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE golden_empty")
+        head, _, query = postgres.url.partition("?")
+        whole = await run(made, f"{head.rpartition('/')[0]}/golden_empty?{query}", deployment)
+        admin.execute("DROP DATABASE golden_empty WITH (FORCE)")
+    assert [(f.turn, [d.field for d in f.differences]) for f in whole.record.failed] == [(1, ["error"])] * 3
+    assert "does not exist" in whole.record.failed[0].differences[0].got
+
+
+def test_a_record_that_cannot_be_kept_is_said(tmp_path: Path, made_record: RunRecord) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(RecordError, match=r"data/evals/er_"):
+        save(tmp_path / "data", made_record)
 
 
 def test_the_command_says_what_differs_and_leaves_a_record(tmp_path: Path) -> None:

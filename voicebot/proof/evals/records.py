@@ -15,6 +15,10 @@ from voicebot.proof.evals.compare import Difference
 from voicebot.proof.evals.versions import SetVersions
 
 
+class RecordError(Exception):
+    """A run's record cannot be kept; the message names the file. `VOICEBOT_DATA_DIR` says where they lie."""
+
+
 class Failed(Strict):
     """One conversation that differs, and where its turn stands."""
 
@@ -59,13 +63,15 @@ def save(data_dir: Path, record: RunRecord) -> Path:
     """Writes a record; returns its file.
 
     Raises:
-        OSError: the data directory cannot be written.
+        RecordError: the data directory cannot be written.
     """
-    make_data_dir(data_dir)
-    folder = data_dir / "evals"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    path = folder / f"{record.id}.json"
-    path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    path = data_dir / "evals" / f"{record.id}.json"
+    try:
+        make_data_dir(data_dir)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"the run's record cannot be written to {path}: {error.strerror}") from error
     return path
 
 

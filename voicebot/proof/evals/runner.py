@@ -207,48 +207,36 @@ async def _hold(
     async with kit.slots:
         phone = conversation.phone or f"+1303555{nth:04d}"
         talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
-        known = kit.known.copy()
-        turns: list[HeldTurn] = []
-        before: str | None = None
-        said_before = ""
+        held = HeldConversation(
+            name, golden, await _turns(kit, talk, golden, conversation), conversation.known
+        )
+        done(held)
+        return held
+
+
+async def _turns(kit: _Kit, talk: Talk, golden: Golden, conversation: Conversation) -> tuple[HeldTurn, ...]:
+    """The turns as they went; the last one may have failed."""
+    turns: list[HeldTurn] = []
+    known, before, said_before = kit.known.copy(), None, ""
+    try:
         if conversation.turns[0].contact is None:
             before = (await talk.contact(conversation.channel, conversation.at)).said
         for turn, line in zip(conversation.turns, golden.lines, strict=True):
-            went = await _turn(kit.standing, talk, known, turn, line, before, said_before)
-            turns.append(went)
-            said_before = turn.caller or ""
-            if went.got is None:
-                break
-            before = went.got.said
-        ended = HeldConversation(name, golden, tuple(turns), conversation.known)
-        done(ended)
-        return ended
-
-
-async def _turn(
-    standing: Standing,
-    talk: Talk,
-    known: Known,
-    turn: Turn,
-    line: int,
-    before: str | None,
-    said_before: str,
-) -> HeldTurn:
-    given = turn.caller or turn.keys or ""
-    known.add(f"{said_before} {given}")  # a number said with a pause comes in two turns
-    for alternative in turn.alternatives:
-        known.add(alternative)
-    try:
-        got = await talk.turn(turn)
+            given = turn.caller or turn.keys or ""
+            for heard in (f"{said_before} {given}", *turn.alternatives):  # a number may come in two turns
+                known.add(heard)
+            got = await talk.turn(turn)
+            for read in got.tools:
+                known.add_result(read.result or {})
+            expect = turn.expect or _NOTHING
+            found = (*differences(expect, got, before), *kit.standing.differences(expect, got, known))
+            turns.append(HeldTurn(turn, line, got, found))
+            before, said_before = got.said, turn.caller or ""
     except Exception as error:  # a caller would be left silent: that is the finding
-        what = f"{type(error).__name__}: {error}"
-        failed = Difference(field="error", expected="an answer", got=what)
-        return HeldTurn(turn, line, None, (failed,))
-    for read in got.tools:
-        known.add_result(read.result or {})
-    expect = turn.expect or _NOTHING
-    found = (*differences(expect, got, before), *standing.differences(expect, got, known))
-    return HeldTurn(turn, line, got, found)
+        at = len(turns)
+        what = Difference(field="error", expected="an answer", got=f"{type(error).__name__}: {error}")
+        turns.append(HeldTurn(conversation.turns[at], golden.lines[at], None, (what,)))
+    return tuple(turns)
 
 
 def _standing(golden: GoldenSet, deployment: Deployment) -> Standing:

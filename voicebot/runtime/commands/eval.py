@@ -114,6 +114,7 @@ def _says_why() -> Generator[None]:
     from voicebot.dialogue.connectors.shop_setup import ShopSetupError
     from voicebot.dialogue.deployment import DeploymentError
     from voicebot.proof.evals.reading import GoldenError
+    from voicebot.proof.evals.records import RecordError
     from voicebot.proof.evals.runner import NothingChosen
 
     mendable = (
@@ -124,6 +125,7 @@ def _says_why() -> Generator[None]:
         DeploymentError,
         GoldenError,
         NothingChosen,
+        RecordError,
     )
     try:
         yield
