@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import call, fresh, lines, memory, report, start, stt
+from scripts.bench import call, fresh, lines, memory, policy, report, start, stt
 from scripts.bench.servers import ROOT, BenchError
 
 WHISPER_LINES = 14
@@ -46,6 +46,7 @@ BENCHES = {
     "whisper sizes": Bench(
         lambda _: {"sizes": stt.sizes()}, list(stt.SIZE_HEAD), lambda result: stt.size_rows(result["sizes"])
     ),
+    "policy": Bench(lambda _: policy.measure(20), policy.HEAD, policy.rows),
     "fresh": Bench(lambda _: fresh.measure(cached=False), fresh.HEAD, fresh.rows),
 }
 
