@@ -32,8 +32,9 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.knowledge.articles import Article, read_articles
+from voicebot.dialogue.knowledge.blend import BlendEmbedding
 from voicebot.dialogue.knowledge.candidates import Candidate, candidates
-from voicebot.dialogue.knowledge.embedding import Embedding
+from voicebot.dialogue.knowledge.embedding import WORD_VECTORS, Embedding
 from voicebot.dialogue.knowledge.ingest import ingest_all, literals, searched_text
 from voicebot.dialogue.knowledge.lsa import FORMAT, LsaEmbedding, terms_of
 from voicebot.dialogue.knowledge.minilm import MiniLm
@@ -272,6 +273,8 @@ def main() -> None:
     card: dict[str, Any] = {"format": FORMAT, "terms": terms, "weights": {}}
     (models / "knowledge.json").write_text(json.dumps(card))
     embeddings: list[Embedding] = [LsaEmbedding.load(models)]
+    if (models / WORD_VECTORS).is_file():
+        embeddings.append(BlendEmbedding.load(models))
     if MiniLm.installed():
         embeddings.append(MiniLm.load())
     weights, scores = fitted_weights(articles, embeddings, questions)

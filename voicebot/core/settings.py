@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     llm_strong: str | None = Field(
         None, description="as VOICEBOT_LLM, for what policy routes to the strong model"
     )
-    embedding: str = Field("auto", description="auto | lsa | minilm: finds articles by meaning")
+    embedding: str = Field("auto", description="auto | blend | lsa | minilm: finds articles by meaning")
     data_dir: Path = Field(Path(".voicebot"), description="database, keys, recordings, models")
     deployment: Path = Field(Path("."), description="folder with pipelines/, tools/, business/")
     public_url: str | None = Field(None, description="https://... as Twilio reaches this server")
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     @field_validator("embedding")
     @classmethod
     def _embedding_known(cls, value: str) -> str:
-        return _choice(value, {"auto", "lsa", "minilm"}, set())
+        return _choice(value, {"auto", "blend", "lsa", "minilm"}, set())
 
     @field_validator("public_url", "desk_url", "twilio_api", "models_mirror")
     @classmethod

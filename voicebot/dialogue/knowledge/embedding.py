@@ -3,8 +3,9 @@
     embedding = choose_embedding(settings.embedding, folder / "models")
     vectors = await asyncio.to_thread(embedding.embed, ["can i send it back"])
 
-Two need no model hub: `lsa` (fitted on the deployment's own articles, arrays in ``models/``) and `minilm`
-(weights out of an optional package, run with numpy). What each finds and costs stands in docs/knowledge.md.
+None needs a model hub: `lsa` (fitted on the deployment's own articles, arrays in ``models/``), `blend` (the
+same beside the monitor's word vectors), and `minilm` (weights out of an optional package, run with numpy). What
+each finds and costs stands in docs/knowledge.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+
+WORD_VECTORS = "monitor_words.npz"
 
 
 class EmbeddingError(Exception):
@@ -49,25 +52,35 @@ class Embedding(Protocol):
 
 
 def choose_embedding(setting: str, models: Path) -> Embedding:
-    """The embedding that ``VOICEBOT_EMBEDDING`` names: ``auto``, ``lsa`` or ``minilm``.
+    """The embedding that ``VOICEBOT_EMBEDDING`` names: ``auto``, ``blend``, ``lsa`` or ``minilm``.
 
-    ``auto`` is MiniLM where its package is installed, else LSA.
+    ``auto`` is `blend`, and `lsa` in a deployment without word vectors: never what happens to be installed,
+    so that all machines of a deployment agree.
 
     Raises:
         EmbeddingError: it is not there; the message says how to get it.
     """
     from voicebot.dialogue.knowledge.lsa import LsaEmbedding
-    from voicebot.dialogue.knowledge.minilm import MiniLm
 
     match setting:
         case "lsa":
             return LsaEmbedding.load(models)
         case "minilm":
+            from voicebot.dialogue.knowledge.minilm import MiniLm
+
             return MiniLm.load()
+        case "blend":
+            return _blend(models)
         case "auto":
-            return MiniLm.load() if MiniLm.installed() else LsaEmbedding.load(models)
+            return _blend(models) if (models / WORD_VECTORS).is_file() else LsaEmbedding.load(models)
         case _:
-            raise EmbeddingError(f"VOICEBOT_EMBEDDING is {setting!r}, but is one of auto, lsa, minilm")
+            raise EmbeddingError(f"VOICEBOT_EMBEDDING is {setting!r}, but is one of auto, blend, lsa, minilm")
+
+
+def _blend(models: Path) -> Embedding:
+    from voicebot.dialogue.knowledge.blend import BlendEmbedding
+
+    return BlendEmbedding.load(models)
 
 
 def unit(rows: NDArray[np.floating]) -> Vectors:
