@@ -37,6 +37,19 @@ def with_policy(**rules: dict[str, Any]) -> Deployment:
     return replace(DEPLOYMENT, policy=Policy(table.model_copy(update={"intents": rows})))
 
 
+def never_sure() -> Deployment:
+    """The deployment as if no reading of the monitor were certain, short of distress and the like."""
+    table = DEPLOYMENT.policy.table
+    rows = {
+        name: rule.model_copy(update={"sure": 1.0}) if rule.tier < 3 else rule
+        for name, rule in table.intents.items()
+    }
+    limits = table.thresholds.model_copy(update={"unsure": 0.01})
+    return replace(
+        DEPLOYMENT, policy=Policy(table.model_copy(update={"intents": rows, "thresholds": limits}))
+    )
+
+
 def node(
     database: Any,
     keys: KeyRing,

@@ -26,8 +26,13 @@ WORTH_ASKING = 0.25
 """Grounding below which a passage is no reading of the question at all, and not offered."""
 PERSON_DECLINED = "declined:person"
 """Told by the caller: no person, please. A call back is offered instead."""
-_FIRST = frozenset({"first", "former", "one"})
-_SECOND = frozenset({"second", "latter", "two", "other", "last"})
+_FIRST = frozenset({"first", "former"})
+_SECOND = frozenset({"second", "latter", "last"})
+_SHORT = 6
+_SMALL = frozenset(
+    {"the", "a", "an", "and", "or", "of", "at", "in", "on", "for", "to", "with", "from", "your"}
+)
+"""Words of a title that tell it from nothing."""
 
 
 class Abstaining:
@@ -143,22 +148,28 @@ class Abstaining:
 def chosen(asked: Asked, given: Utterance) -> Option | None:
     """The option that the caller's words mean, None if they mean none of them for sure.
 
-    By its place ("the second one") or by the words it was named with.
+    By the words it was named with, or by its place ("the second one").
     """
     words = words_of(given.text)
-    if len(asked.options) == 2 and len(words) <= 5:
-        first, second = bool(_FIRST & set(words)), bool(_SECOND & set(words))
-        if first != second or (first and second and words[-1] == "one"):
-            return asked.options[1 if second else 0]
     said = {_stem(word) for word in words}
-    names = [{_stem(word) for word in words_of(option.named) if len(word) > 2} for option in asked.options]
+    names = [{_stem(word) for word in words_of(option.named)} - _SMALL for option in asked.options]
     scores = [
         len(said & (name - set().union(*(other for other in names if other is not name)))) for name in names
     ]
     best = max(scores, default=0)
-    if best == 0 or scores.count(best) > 1:
-        return None
-    return asked.options[scores.index(best)]
+    if best > 0 and scores.count(best) == 1:
+        return asked.options[scores.index(best)]
+    if len(asked.options) == 2 and len(words) <= _SHORT:
+        first, second = bool(_FIRST & set(words)), bool(_SECOND & set(words))
+        if first != second:
+            return asked.options[1 if second else 0]
+    return None
+
+
+def both(given: Utterance) -> bool:
+    """Whether the caller means all of the options."""
+    words = words_of(given.text)
+    return "both" in words and len(words) <= _SHORT
 
 
 def _option(want: Want, passage: Passage) -> Option:
