@@ -118,9 +118,9 @@ def _reason(request: GenerationRequest, chosen: tuple[Sentence, ...]) -> str | N
 
 
 def _named(title: str) -> str:
-    """A title in the middle of a sentence: "Refunds" -> "refunds", "Hearth Plus" stays."""
-    words = title.split()
-    return title if any(word[:1].isupper() for word in words[1:]) else title[:1].lower() + title[1:]
+    """A title in the middle of a sentence: "Refunds" -> "refunds", "Hearth Plus membership" stays."""
+    is_name = any(word[:1].isupper() for word in title.split()[1:2])
+    return title if is_name else title[:1].lower() + title[1:]
 
 
 def _as_written(request: GenerationRequest, heard: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ import structlog
 
 from voicebot.core.conversation import Clause
 from voicebot.dialogue.generation import slots
+from voicebot.dialogue.generation.abstaining import next_wording
 from voicebot.dialogue.generation.clauses import ClauseSplitter, split
 from voicebot.dialogue.generation.refusals import is_refusal
 from voicebot.dialogue.generation.report import Attempt, Outcome, WritingReport, conclude, observe
@@ -228,7 +229,12 @@ class Writing:
         Raises:
             GenerationFailed: it may not be said.
         """
-        backed = [*(passage.body for passage in self._request.passages), self._request.question]
+        passages = self._request.passages
+        backed = [
+            *(one.body for one in passages),
+            *(one.source.title for one in passages),
+            self._request.question,
+        ]
         verdict = guard_clause(slots.without(text), backed)
         if not verdict.allowed:
             raise GenerationFailed(verdict.reason, failure=Failure.BLOCKED)
@@ -239,7 +245,8 @@ class Writing:
         return Clause(text=speakable(filled))
 
     async def _line(self, key: str) -> None:
-        for text in split(self._phrases.text(key)):
+        heard = [one.bot for one in self._request.history]
+        for text in split(self._phrases.text(key, next_wording(self._phrases, key, heard))):
             await self._queue.put(Clause(text=text, fixed=self._phrases.is_fixed(key)))
 
     def _give_up(self, writer: Writer, why: str) -> None:
