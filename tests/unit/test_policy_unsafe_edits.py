@@ -364,6 +364,7 @@ HARMLESS: dict[str, Callable[[dict[str, Any]], object]] = {
     "more urgent": lambda d: d["intents"]["account_security"].update(urgency="critical", priority=80),
     "two tries": lambda d: d["identity"].update(max_tries=2),
     "distress sooner": lambda d: d["thresholds"].update(distress=0.4),
+    "sure sooner that it is none of our business": lambda d: d["intents"]["out_of_scope"].update(sure=0.5),
     "nobody is promised anything at night": lambda d: d["overrides"].pop("desk_closed"),
     "a model quotes instead": lambda d: d["intents"]["care_advice"].update(owner="workshop", route="small"),
     "a good record": lambda d: d["intents"]["gift_card"].update(

@@ -117,8 +117,8 @@ def _intent(table: PolicyTable, name: str, rule: IntentRule, problems: Problems)
         sure = table.tiers[rule.tier].sure
         if FREEDOM[rule.then] > FREEDOM[sure]:
             problems.add(row, f"`then: {rule.then}` gives more freedom than its tier (`sure: {sure}`)")
-    if rule.reads is Reads.PERSON:
-        return
+    if FREEDOM[_freest(table, rule)] == 0:
+        return  # being sure gives no freedom, so being sure sooner costs nothing
     tier, base = table.tiers[rule.tier].at_least, table.thresholds
     for what in ("sure", "grounding", "answer"):
         own = getattr(rule, what)
