@@ -4,8 +4,8 @@
     vectors = await asyncio.to_thread(embedding.embed, ["can i send it back"])
 
 None needs a model hub: `lsa` (fitted on the deployment's own articles, arrays in ``models/``), `blend` (the
-same beside the monitor's word vectors), and `minilm` (weights out of an optional package, run with numpy). What
-each finds and costs stands in docs/knowledge.md.
+same beside the monitor's word vectors), and `minilm` (weights out of an optional package, run with numpy).
+What each finds and costs stands in docs/knowledge.md.
 """
 
 from __future__ import annotations
