@@ -131,6 +131,12 @@ async def test_a_chat_yesterday_is_known_on_the_phone_today_once_verified(talk: 
     assert offer.line == "recall.offer.today"
 
 
+async def test_this_conversation_is_not_its_own_past(talk: Talk):
+    chat = await yesterday(talk, verified())
+    known = await talk.known(chat, verified())
+    assert (known.last, known.repeat, known.unresolved) == (None, None, ())
+
+
 async def test_another_customer_from_the_same_number_knows_nothing_of_it(talk: Talk):
     await yesterday(talk, verified("cu_00001"))
     known = await talk.known(await talk.begin(Channel.PHONE), verified("cu_00002"))

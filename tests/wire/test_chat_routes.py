@@ -107,7 +107,9 @@ async def door(*, local: bool = False, clock: Any = None, **settings: Any) -> As
     app.include_router(chat_router(chat, access, node, idle_s=60))  # pyright: ignore[reportArgumentType]
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", ws="websockets-sansio", proxy_headers=False
+        )
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
         serving = asyncio.create_task(server.serve(sockets=[sock]))
