@@ -1,341 +1,314 @@
-"""Trains the intent classifier from the deployment's examples and scores it on the held-out phrasings.
+"""Trains the monitor's model from the deployment's examples and scores it on the held-out phrasings.
 
-    .venv/bin/python scripts/train_monitor.py [--deployment DIR] [--check]
+    .venv/bin/python scripts/train_monitor.py [--deployment DIR] [--check] [--errors]
 
-Writes models/intents.npz, models/intents.json and models/intents.md (the card). ``--check`` only
-scores what is there. Seeded: the same examples give the same weights.
+Reads business/intents.yaml and business/monitor.yaml, and models/monitor_words.npz (what words mean, by
+scripts/make_word_vectors.py). Writes models/monitor.npz, models/monitor.json and the card models/monitor.md.
+``--check`` only scores what is there; ``--errors`` prints what the folds got wrong on our own examples (of the
+held-out part only totals are printed: nobody should learn it by heart). Seeded: the same files give the same
+weights. About four minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
-import time
-from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import yaml
+from monitor_score import card_text, figures
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from spoiling import spoiled
 
-from voicebot.dialogue.monitor.classifier import FORMAT, OUT_OF_SCOPE, IntentClassifier
-from voicebot.dialogue.monitor.features import features_of, words_of
+from voicebot.dialogue.intents import DISTRESS, OUT_OF_SCOPE
+from voicebot.dialogue.monitor.classifier import FORMAT, SENTIMENTS, URGENCIES, outside
+from voicebot.dialogue.monitor.encoder import BUCKETS, Encoder, buckets_of
+from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.monitor.word_vectors import WordVectors
 from voicebot.dialogue.patterns import expand
 
-PER_EXAMPLE = 10  # sentences taken of one pattern
-PER_INTENT = 220
-NOISY_COPIES = 2
-MIN_COUNT = 2
+PER_PATTERN = 5  # sentences taken of one pattern
+NOISY_SHARE = 0.6  # of them have a spoiled copy
+FOLDS = 4
+STRENGTH = 10.0  # of the classifier's fit (sklearn's C)
+ROUNDS = 45
+MEANING = 1.0  # weight of a text's meaning beside its words
+RECALL = 0.97  # of callers in distress, on folds: what `distress_at` is chosen for
 SEED = 11
 
-# What a recogniser makes of common words here (heard on small models, not taken from the held-out file).
-CONFUSED = {
-    "order": ["odor", "older", "border", "orders"],
-    "hours": ["ours", "our", "houses"],
-    "open": ["opened", "hope and"],
-    "return": ["returned", "we turn", "turn"],
-    "policy": ["police", "palace see", "policies"],
-    "where": ["were", "wear"],
-    "is": ["his", "as"],
-    "my": ["the", "by"],
-    "package": ["packet", "back age"],
-    "delivery": ["delivering", "the livery"],
-    "person": ["purse", "parson", "first and"],
-    "please": ["police", "peas"],
-    "warranty": ["warrant", "war and tea"],
-    "cancel": ["council", "cancelled", "can so"],
-    "refund": ["re fund", "refunds"],
-    "shipping": ["chipping", "shopping"],
-    "cost": ["caused", "coast"],
-    "speak": ["beak", "speaker"],
-    "agent": ["age and", "agents"],
-    "pay": ["bay", "play"],
-    "store": ["door", "stored", "story"],
-    "assembly": ["a symbol he", "assemble"],
-    "status": ["state us", "stay does"],
-    "can": ["and", "could"],
-    "what": ["but", "that"],
-    "you": ["your", "u"],
-    "to": ["two", "the"],
-    "for": ["four"],
-    "broken": ["spoken", "broke and"],
-    "charged": ["charge", "large"],
-    "human": ["you man", "woman"],
-    "repeat": ["the beat", "repeated"],
-    "account": ["a count", "accounts"],
-    "gift": ["give", "gifts"],
-    "yes": ["yet", "us"],
-    "goodbye": ["good by", "good buy"],
-    "damaged": ["damage", "manage"],
-    "late": ["laid", "light"],
-}
-PREFIXES = [
-    "um",
-    "yeah",
-    "hi",
-    "hello",
-    "okay so",
-    "well",
-    "so",
-    "hey",
-    "yes hi",
-    "good morning",
-    "excuse me",
-    "i mean",
-    "hi there",
-    "yeah hi",
-    "please",
-    "sorry",
-    "oh",
-    "and",
-    "quick question",
-    "i was wondering",
-]
-SUFFIXES = [
-    "please",
-    "thanks",
-    "thank you",
-    "you know",
-    "right",
-    "then",
-    "if that is possible",
-    "for me",
-    "actually",
-]
 
+@dataclass
+class Rows:
+    """Sentences with their class and the pattern each came from; ``clean``: not spoiled."""
 
-def noisy(sentence: str, rng: random.Random) -> str:
-    """The sentence as a caller might start it and a poor line might spoil it."""
-    words = sentence.split()
-    if rng.random() < 0.45:
-        words = [word for word in words if len(words) < 4 or rng.random() > 0.10]
-    words = [
-        rng.choice(CONFUSED[word]) if word in CONFUSED and rng.random() < 0.25 else word for word in words
-    ]
-    if len(words) > 4 and rng.random() < 0.12:
-        at = rng.randrange(len(words) - 1)
-        words[at : at + 1] = [words[at], words[at]]
-    if rng.random() < 0.35:
-        words = [*rng.choice(PREFIXES).split(), *words]
-    if rng.random() < 0.2:
-        words = [*words, *rng.choice(SUFFIXES).split()]
-    return " ".join(words)
+    texts: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    patterns: list[int] = field(default_factory=list)
+    clean: list[bool] = field(default_factory=list)
 
-
-def training_set(deployment: Path) -> list[tuple[str, str]]:
-    data = yaml.safe_load((deployment / "business/intents.yaml").read_text())
-    groups = {name: intent["examples"] for name, intent in data["intents"].items()}
-    groups[OUT_OF_SCOPE] = data["out_of_scope"]
-    scored_on = {
-        tuple(words_of(line))
-        for part in ("development", "heldout")
-        for lines in heldout_set(deployment, part).values()
-        for line in lines
-    }
-    rng = random.Random(SEED)
-    rows: list[tuple[str, str]] = []
-    for intent, examples in groups.items():
-        sentences: list[str] = []
+    def add(self, examples: list[str], label: str, rng: random.Random, *, noisy: bool = True) -> None:
         for example in examples:
+            pattern = (self.patterns[-1] + 1) if self.patterns else 0
             expanded = expand(example)
-            sentences += rng.sample(expanded, min(PER_EXAMPLE, len(expanded)))
-        sentences = list(dict.fromkeys(sentences))
-        if len(sentences) > PER_INTENT:
-            sentences = rng.sample(sentences, PER_INTENT)
-        for sentence in sentences:
-            if tuple(words_of(sentence)) in scored_on:
-                raise SystemExit(f"{sentence!r} stands in the examples and in intents_heldout.yaml")
-            # Short ones have few features and are said most: they are repeated instead of spoiled.
-            short = len(sentence.split()) <= 2
-            rows.append((sentence, intent))
-            rows += [(sentence if short else noisy(sentence, rng), intent) for _ in range(NOISY_COPIES)]
+            chosen = rng.sample(expanded, min(PER_PATTERN, len(expanded)))
+            for sentence in chosen:
+                self._row(sentence, label, pattern, clean=True)
+                # Short ones have few features and are said most: they are repeated instead of spoiled.
+                if len(sentence.split()) <= 2:
+                    self._row(sentence, label, pattern, clean=False)
+                elif noisy and (rng.random() < NOISY_SHARE or len(chosen) == 1):
+                    self._row(spoiled(sentence, rng), label, pattern, clean=False)
+
+    def _row(self, text: str, label: str, pattern: int, *, clean: bool) -> None:
+        self.texts.append(text)
+        self.labels.append(label)
+        self.patterns.append(pattern)
+        self.clean.append(clean)
+
+
+def read(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def intent_rows(business: Path) -> Rows:
+    data = read(business / "intents.yaml")
+    groups = {name: intent["examples"] for name, intent in data["intents"].items()}
+    rows, rng = Rows(), random.Random(SEED)
+    for intent, examples in {**groups, OUT_OF_SCOPE: data["out_of_scope"]}.items():
+        rows.add(examples, intent, rng)
+    tone = read(business / "monitor.yaml")
+    rows.add(tone["distress"], DISTRESS, rng)
     # Words in no order that means anything are out of scope too.
-    vocabulary = sorted({word for sentence, _ in rows for word in sentence.split()})
-    rows += [(" ".join(rng.choices(vocabulary, k=rng.randint(4, 8))), OUT_OF_SCOPE) for _ in range(150)]
+    vocabulary = sorted({word for sentence in rows.texts for word in sentence.split()})
+    salad = [" ".join(rng.choices(vocabulary, k=rng.randint(4, 8))) for _ in range(120)]
+    rows.add(salad, OUT_OF_SCOPE, rng, noisy=False)
+    refuse_scored(business, rows.texts)
     return rows
 
 
-def heldout_set(deployment: Path, part: str) -> dict[str, list[str]]:
-    return yaml.safe_load((deployment / "business/intents_heldout.yaml").read_text())[part]
+def tone_rows(business: Path, intents: Rows) -> dict[str, Rows]:
+    """The rows of the three heads for how a caller sounds."""
+    data = read(business / "monitor.yaml")
+    heads = {name: Rows() for name in ("sentiment", "urgency", "distress")}
+    defaults = {"sentiment": "neutral", "urgency": "normal"}
+    rng = random.Random(SEED + 1)
+    for name, plain in defaults.items():
+        for label, examples in data[name].items():
+            heads[name].add(examples, label, rng)
+        for text, intent, pattern, clean in zip(
+            intents.texts, intents.labels, intents.patterns, intents.clean, strict=True
+        ):
+            if pattern % 2 and clean and rng.random() < 0.5:
+                heads[name]._row(
+                    text, data["intents"].get(intent, {}).get(name, plain), 10_000 + pattern, clean=True
+                )
+    for examples in (data["distress"], data["urgency"]["critical"]):
+        heads["distress"].add(examples, "yes", rng)
+    heads["distress"].add(data["not_distress"], "no", rng)
+    for name in ("sentiment", "urgency"):
+        for label, examples in data[name].items():
+            if label != "critical":
+                heads["distress"].add(examples, "no", rng)
+    for text, intent, pattern, clean in zip(
+        intents.texts, intents.labels, intents.patterns, intents.clean, strict=True
+    ):
+        heads["distress"]._row(text, "yes" if intent == DISTRESS else "no", 10_000 + pattern, clean=clean)
+    for rows in heads.values():
+        refuse_scored(business, rows.texts)
+    return heads
 
 
-def matrix(texts: list[str], features: dict[str, int], idf: np.ndarray | None) -> csr_matrix:
-    data, column, start = [], [], [0]
+def refuse_scored(business: Path, texts: list[str]) -> None:
+    scored: set[tuple[str, ...]] = set()
+    for name in ("intents_heldout.yaml", "monitor_heldout.yaml"):
+        scored |= {tuple(words_of(line)) for line in lines_in(read(business / name))}
     for text in texts:
-        counts = Counter(features[name] for name in features_of(text) if name in features)
-        values = np.array([1.0 + math.log(n) for n in counts.values()])
-        at = list(counts)
-        if idf is not None and at:
-            values = values * idf[at]
-            values = values / np.linalg.norm(values)
-        data += list(values)
-        column += at
-        start.append(len(data))
-    return csr_matrix((data, column, start), shape=(len(texts), len(features)))
+        if tuple(words_of(text)) in scored:
+            raise SystemExit(f"{text!r} stands in the examples and in what is only scored")
 
 
-def train(rows: list[tuple[str, str]], folder: Path) -> None:
-    texts = [text for text, _ in rows]
-    labels = sorted({label for _, label in rows})
-    target = np.array([labels.index(label) for _, label in rows])
-    counts = Counter(name for text in texts for name in set(features_of(text)))
-    names = sorted(name for name, n in counts.items() if n >= MIN_COUNT)
-    features = {name: at for at, name in enumerate(names)}
-    idf = np.array([math.log((1 + len(texts)) / (1 + counts[name])) + 1 for name in names])
-    x = matrix(texts, features, idf)
+def lines_in(node: object) -> list[str]:
+    if isinstance(node, dict):
+        return [line for part in node.values() for line in lines_in(part)]
+    return [line for part in node for line in lines_in(part)] if isinstance(node, list) else [str(node)]
 
-    def fresh() -> LogisticRegression:
-        return LogisticRegression(C=12.0, max_iter=80, class_weight="balanced")
 
-    # One temperature, fitted on folds the model has not seen, and no sharper than a bad line allows.
-    held = np.zeros((len(texts), len(labels)))
-    groups = np.array([i // (NOISY_COPIES + 1) for i in range(len(texts))])
-    for fold in range(3):
-        inside = groups % 3 != fold
-        held[~inside] = fresh().fit(x[inside], target[inside]).decision_function(x[~inside])
+def idf_of(texts: list[str]) -> np.ndarray:
+    held = np.zeros(BUCKETS)
+    for text in texts:
+        held[list(buckets_of(text))] += 1
+    idf = np.log((1 + len(texts)) / (1 + held)) + 1
+    return np.where(held >= 2, idf, 0).astype(np.float32)
 
+
+def matrix(texts: list[str], encoder: Encoder) -> csr_matrix:
+    data, column, start, meaning = [], [], [0], []
+    for text in texts:
+        encoded = encoder.encode(text)
+        data.append(encoded.values)
+        column.append(encoded.at)
+        start.append(start[-1] + len(encoded.at))
+        meaning.append(encoded.meaning * MEANING)
+    sparse = csr_matrix(
+        (np.concatenate(data), np.concatenate(column), start), shape=(len(texts), BUCKETS), dtype=np.float32
+    )
+    return hstack([sparse, csr_matrix(np.array(meaning, np.float32))]).tocsr().astype(np.float32)
+
+
+def fit(x: csr_matrix, target: np.ndarray, *, balanced: bool = True) -> LogisticRegression:
+    weight = "balanced" if balanced else None
+    return LogisticRegression(C=STRENGTH, max_iter=ROUNDS, class_weight=weight).fit(x, target)
+
+
+def folded(x: csr_matrix, rows: Rows, target: np.ndarray) -> np.ndarray:
+    """Scores for every row by a model that saw no sentence of its pattern."""
+    fold = np.array(rows.patterns) % FOLDS
+    scores: np.ndarray | None = None
+    for at in range(FOLDS):
+        part = fit(x[fold != at], target[fold != at]).decision_function(x[fold == at])
+        part = part if part.ndim > 1 else part[:, None]
+        scores = np.zeros((x.shape[0], part.shape[1])) if scores is None else scores
+        scores[fold == at] = part
+    assert scores is not None
+    return scores
+
+
+def temperature_of(scores: np.ndarray, target: np.ndarray, weight: np.ndarray) -> float:
     def loss(temperature: float) -> float:
-        z = held / temperature
+        z = scores / temperature
         z = z - z.max(axis=1, keepdims=True)
-        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(target)), target]))
+        each = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(target)), target]
+        return float(np.average(each, weights=weight))
 
-    temperature = float(minimize_scalar(loss, bounds=(0.3, 3.0), method="bounded").x)
-    model = fresh().fit(x, target)
-    weights = model.coef_.T
-    keep = np.abs(weights).max(axis=1) > 0.08
-    weights, idf = weights[keep], idf[keep]
-    names = [name for name, kept in zip(names, keep, strict=True) if kept]
-    scale = np.abs(weights).max(axis=0) / 127
-    folder.mkdir(exist_ok=True)
-    np.savez_compressed(
-        folder / "intents.npz",
-        weights=np.round(weights / scale).astype(np.int8),
-        scale=scale.astype(np.float32),
-        idf=idf.astype(np.float16),
-        bias=model.intercept_.astype(np.float32),
+    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def curve(
+    score: np.ndarray, right: np.ndarray, weight: np.ndarray, points: int = 24
+) -> dict[str, list[float]]:
+    """Isotonic regression, thinned to a few points."""
+    model = IsotonicRegression(y_min=0.001, y_max=0.999, out_of_bounds="clip").fit(score, right, weight)
+    at = np.unique(np.quantile(model.X_thresholds_, np.linspace(0, 1, points)).round(4))
+    return {"score": at.tolist(), "probability": model.predict(at).round(4).tolist()}
+
+
+def train(deployment: Path, *, errors: bool) -> None:
+    business, models = deployment / "business", deployment / "models"
+    rows = intent_rows(business)
+    heads = tone_rows(business, rows)
+    everything = rows.texts + [text for head in heads.values() for text in head.texts]
+    encoder = Encoder(idf_of(list(dict.fromkeys(everything))), WordVectors.load(models / "monitor_words.npz"))
+    labels = sorted(set(rows.labels))
+    target = np.array([labels.index(label) for label in rows.labels])
+    x = matrix(rows.texts, encoder)
+    clean = np.array(rows.clean)
+    # Each pattern counts once, however many sentences it stands for.
+    per_pattern = np.bincount(np.array(rows.patterns)[clean], minlength=rows.patterns[-1] + 1)
+    weight = 1.0 / per_pattern[np.array(rows.patterns)[clean]]
+
+    held = folded(x, rows, target)[clean]
+    temperature = temperature_of(held, target[clean], weight)
+    probabilities = softmax(held / temperature)
+    away = np.array([outside(row, tuple(labels)) for row in probabilities.astype(np.float32)])
+    is_out = (target[clean] == labels.index(OUT_OF_SCOPE)).astype(float)
+    right = probabilities.argmax(axis=1) == target[clean]
+    print(
+        f"{len(rows.texts)} sentences, on folds right {np.average(right, weights=weight):.3f}, T {temperature:.2f}"
     )
-    card = {"format": FORMAT, "labels": labels, "temperature": round(temperature, 4), "trained_on": len(rows)}
-    (folder / "intents.json").write_text(
-        json.dumps({**card, "features": names}, separators=(",", ":")) + "\n"
-    )
+    if errors:
+        for text, label, at, best in zip(
+            np.array(rows.texts)[clean],
+            np.array(rows.labels)[clean],
+            probabilities.argmax(1),
+            probabilities.max(1),
+            strict=True,
+        ):
+            if labels[at] != label and best > 0.6:
+                print(f"{label:18s} -> {labels[at]:18s} {best:.2f}  {text}")
 
-
-KEYWORDS = {  # the baseline: the first of these words wins
-    "person": ["person", "human", "agent", "operator", "representative"],
-    "cancel_order": ["cancel"],
-    "opening_hours": ["open", "hours", "close"],
-    "refund_status": ["refund"],
-    "return_policy": ["return", "back"],
-    "warranty": ["warranty", "guarantee"],
-    "damaged_item": ["broken", "damaged", "wrong"],
-    "assembly": ["assemble", "assembly", "build"],
-    "gift_card": ["gift"],
-    "shipping_cost": ["cost", "fee", "charge"],
-    "shipping_time": ["long", "days", "fast"],
-    "payment_methods": ["pay", "card", "cash"],
-    "order_status": ["order", "package", "delivery"],
-    "store_location": ["where", "address", "parking"],
-    "availability": ["stock", "available", "have"],
-    "complaint": ["complain", "terrible", "angry"],
-    "goodbye": ["bye", "all"],
-    "thanks": ["thank", "thanks"],
-    "yes": ["yes", "yeah", "sure"],
-    "no": ["no", "nope"],
-    "repeat": ["repeat", "again"],
-    "wait": ["wait", "moment", "hold"],
-    "greeting": ["hello", "hi"],
-    "help": ["help"],
-}
-
-
-def keyword(text: str) -> str:
-    words = text.split()
-    return next((i for i, cues in KEYWORDS.items() if any(cue in words for cue in cues)), OUT_OF_SCOPE)
-
-
-def score(folder: Path, deployment: Path, part: str, threshold: float = 0.70) -> dict[str, float]:
-    classifier = IntentClassifier.load(folder)
-    rows = [(line, intent) for intent, lines in heldout_set(deployment, part).items() for line in lines]
-    right = sure = sure_right = baseline = scoped = scoped_right = caught = out = 0
-    wrong: list[str] = []
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(10)]
-    started = time.perf_counter()
-    guesses = [classifier.guesses(line)[0] for line, _ in rows]
-    spent_ms = (time.perf_counter() - started) / len(rows) * 1000
-    for (line, intent), guess in zip(rows, guesses, strict=True):
-        good = guess.intent == intent
-        right += good
-        baseline += keyword(line) == intent
-        bins[min(9, int(guess.probability * 10))].append((guess.probability, good))
-        if guess.probability >= threshold:
-            sure += 1
-            sure_right += good
-        if intent == OUT_OF_SCOPE:
-            out += 1
-            caught += good or guess.probability < threshold
-        else:
-            scoped += 1
-            scoped_right += good
-        if not good:
-            wrong.append(f"{intent:16s} -> {guess.intent:16s} {guess.probability:.2f}  {line}")
-    ece = sum(len(b) * abs(np.mean([p for p, _ in b]) - np.mean([g for _, g in b])) for b in bins if b) / len(
-        rows
-    )
-    if part == "development":  # of the held-out part only the figures: nobody should learn it by heart
-        print("\n".join(wrong))
-    return {
-        "phrasings": len(rows),
-        "accuracy": round(right / len(rows), 3),
-        "accuracy in scope": round(scoped_right / scoped, 3),
-        "accuracy of the keyword baseline": round(baseline / len(rows), 3),
-        "share that is sure (0.70)": round(sure / len(rows), 3),
-        "accuracy when sure": round(sure_right / max(sure, 1), 3),
-        "out of scope, not taken for a sure want": round(caught / out, 3),
-        "expected calibration error": round(float(ece), 3),
-        "ms per turn": round(spent_ms, 3),
+    columns, bias = [], []
+    main = fit(x, target)
+    columns.append(main.coef_.T)
+    bias.append(main.intercept_)
+    card: dict[str, object] = {
+        "format": FORMAT,
+        "labels": labels,
+        "categories": {
+            intent: key
+            for key, c in read(business / "intents.yaml")["categories"].items()
+            for intent in c["intents"]
+        },
+        "temperature": round(temperature, 4),
+        "out_of_scope": curve(away, is_out, weight),
+        "trained_on": len(rows.texts),
     }
+    for name, order in (("sentiment", list(SENTIMENTS)), ("urgency", [str(u) for u in URGENCIES])):
+        head = heads[name]
+        place = np.array([order.index(label) for label in head.labels])
+        xh = matrix(head.texts, encoder)
+        scores = folded(xh, head, place)
+        card[f"{name}_temperature"] = round(temperature_of(scores, place, np.ones(len(place))), 4)
+        print(f"{name}: on folds right {np.mean(scores.argmax(1) == place):.3f}")
+        model = fit(xh, place)
+        columns.append(model.coef_.T)
+        bias.append(model.intercept_)
+    head = heads["distress"]
+    yes = np.array([label == "yes" for label in head.labels])
+    xh = matrix(head.texts, encoder)
+    scores = folded(xh, head, yes)[:, 0]
+    card["distress"] = curve(scores, yes.astype(float), np.ones(len(yes)))
+    chance = np.interp(scores, card["distress"]["score"], card["distress"]["probability"])  # type: ignore[index]
+    at = float(np.quantile(chance[yes], 1 - RECALL))
+    card["distress_at"] = round(min(0.5, max(0.05, at)), 3)
+    print(
+        f"distress: from {card['distress_at']} on; recall {np.mean(chance[yes] >= card['distress_at']):.3f}, "
+        f"of the others {np.mean(chance[~yes] >= card['distress_at']):.4f}"
+    )
+    model = fit(xh, yes)
+    columns.append(model.coef_.T)
+    bias.append(model.intercept_)
 
-
-CARD = """# Intent classifier
-
-Multinomial logistic regression over words, word pairs and triples, and character n-grams of 3 to 5; int8
-weights, run with numpy. Trained by `scripts/train_monitor.py` on {rows} sentences expanded from
-`business/intents.yaml`, spoiled copies (dropped words, confusions of a recogniser, false starts) included.
-Probabilities are scaled by one temperature fitted on folds the model had not seen.
-
-Scored on `business/intents_heldout.yaml`. `development` was looked at while the examples were written, so its
-figures are too good; `heldout` was written afterwards, in other words, and not used to change anything. Both
-are by the people who wrote the examples, and typed: real callers and real recognisers will be harder. One
-turn takes well under a millisecond on one core (the script prints it).
-
-| figure | development | heldout |
-|---|---|---|
-{table}
-"""
+    weights = np.hstack(columns)
+    weights[BUCKETS:] *= MEANING
+    kept = np.flatnonzero((encoder.idf > 0) & (np.abs(weights[:BUCKETS]).max(axis=1) > 0.25))
+    scale = np.abs(weights[kept]).max(axis=0) / 127
+    np.savez_compressed(
+        models / "monitor.npz",
+        rows=kept.astype(np.uint16),
+        idf=encoder.idf.astype(np.float16),
+        weights=np.round(weights[kept] / scale).astype(np.int8),
+        scale=scale.astype(np.float32),
+        meaning=weights[BUCKETS:].astype(np.float16),
+        bias=np.concatenate(bias).astype(np.float32),
+    )
+    (models / "monitor.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deployment", type=Path, default=Path("."))
     parser.add_argument("--check", action="store_true", help="score only")
+    parser.add_argument("--errors", action="store_true", help="print what the folds got wrong")
     arguments = parser.parse_args()
-    folder = arguments.deployment / "models"
     if not arguments.check:
-        train(training_set(arguments.deployment), folder)
-    figures = {part: score(folder, arguments.deployment, part) for part in ("development", "heldout")}
-    print(json.dumps(figures, indent=1))
+        train(arguments.deployment, errors=arguments.errors)
+    found = figures(arguments.deployment)
+    print(json.dumps(found, indent=1))
     if not arguments.check:
-        development, heldout = figures["development"], figures["heldout"]
-        rows = [name for name in development if name != "ms per turn"]  # so that the card is reproducible
-        table = "\n".join(f"| {name} | {development[name]} | {heldout[name]} |" for name in rows)
-        trained = json.loads((folder / "intents.json").read_text())["trained_on"]
-        (folder / "intents.md").write_text(CARD.format(rows=trained, table=table))
-    sys.exit(0 if figures["heldout"]["accuracy"] >= 0.65 else 1)
+        (arguments.deployment / "models/monitor.md").write_text(card_text(arguments.deployment, found))
+    sys.exit(0 if found["intents"]["accuracy"] >= 0.5 else 1)
 
 
 if __name__ == "__main__":

@@ -39,14 +39,14 @@ OURS: tuple[tuple[dict[str, Any], str], ...] = (
     ),
     (
         {
-            "name": "intents",
-            "kind": "intents",
+            "name": "monitor",
+            "kind": "monitor",
             "language": "en",
             "licence": LICENCE,
             "folder": ".",
-            "note": "what a caller wants; by scripts/train_monitor.py, card: models/intents.md",
+            "note": "what a caller wants and how it sounds; by scripts/train_monitor.py, card: models/monitor.md",
         },
-        "intents.*",
+        "monitor*.*",
     ),
 )
 """The entry of each model of ours, and which files below models/ are its own (cards apart)."""

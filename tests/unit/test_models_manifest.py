@@ -156,7 +156,7 @@ def test_the_update_writes_real_checksums_and_drops_what_is_gone(tmp_path: Path)
     demo = tmp_path / "demo-whisper"
     demo.mkdir()
     (demo / "model.bin").write_bytes(b"weights")
-    old = json.dumps({"format": 1, "models": [entry(), entry(name="intents", repository=None, folder=".")]})
+    old = json.dumps({"format": 1, "models": [entry(), entry(name="monitor", repository=None, folder=".")]})
     new = Manifest.model_validate_json(updated(old, tmp_path))
     assert [model.name for model in new.models] == ["m", "demo-whisper"]
     made = new.find("demo-whisper")

@@ -53,7 +53,7 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
         ("tools/order_status.py", "async def order_status", "def order_status", "async"),
         ("tools/order_status.py", "request: OrderStatusRequest", "request: dict", "parameters"),
         ("tools/order_status.py", "import Field", "import Feild", r"order_status\.py"),
-        ("models/intents.json", '"warranty"', '"garantie"', "train_monitor"),
+        ("models/monitor.json", '"warranty"', '"garantie"', "train_monitor"),
     ],
 )  # fmt: skip
 def test_a_spoilt_file_is_refused_by_name(folder: Path, name: str, old: str, new: str, says: str) -> None:
@@ -63,7 +63,7 @@ def test_a_spoilt_file_is_refused_by_name(folder: Path, name: str, old: str, new
         Deployment.load(folder)
 
 
-@pytest.mark.parametrize("name", ["business/policy.yaml", "business/phrases.yaml", "models/intents.npz", "business/prompts/answer.md"])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize("name", ["business/policy.yaml", "business/phrases.yaml", "models/monitor.npz", "business/prompts/answer.md"])  # fmt: skip  # noqa: E501
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     """Nothing is guessed for a file that is not there."""
     (folder / name).unlink()

@@ -183,7 +183,7 @@ class Deployment:
         if set(self.classifier.labels) != known:
             different = sorted(set(self.classifier.labels) ^ known)
             raise DeploymentError(
-                f"models/intents.json does not know the intents of intents.yaml ({', '.join(different)}): "
+                f"models/monitor.json does not know the intents of intents.yaml ({', '.join(different)}): "
                 "run scripts/train_monitor.py"
             )
         strangers = sorted(set(self.phrases.menu.values()) - known)

@@ -1,23 +1,31 @@
-"""The intent classifier: multinomial logistic regression over sparse features, run with numpy alone.
+"""The monitor's model: linear heads over hashed words and word meanings, run with numpy alone.
 
-Weights come from `scripts/train_monitor.py` as ``models/intents.npz`` (arrays) and
-``models/intents.json`` (labels, features, temperature, card). No pickle.
+Weights come from `scripts/train_monitor.py` as ``models/monitor.npz`` (arrays) and ``models/monitor.json``
+(labels, categories, calibration), the meanings of words from ``models/monitor_words.npz``. No pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field, ValidationError
 
-from voicebot.core.conversation import Strict
-from voicebot.dialogue.monitor.features import features_of
+from voicebot.core.conversation import Strict, Urgency
+from voicebot.dialogue.intents import OUT_OF_SCOPE
+from voicebot.dialogue.monitor.encoder import BUCKETS, Encoded, Encoder
+from voicebot.dialogue.monitor.word_vectors import Floats, WordVectors
 
-OUT_OF_SCOPE = "out_of_scope"
-FORMAT = 1
+__all__ = ["FORMAT", "OUT_OF_SCOPE", "Guess", "IntentClassifier", "ModelCard", "ModelError", "Verdict"]
+
+FORMAT = 2
+SENTIMENTS = {"angry": -1.0, "unhappy": -0.5, "neutral": 0.0, "pleased": 1.0}
+"""The classes of the sentiment head and where they lie on -1 to 1."""
+URGENCIES = (Urgency.LOW, Urgency.NORMAL, Urgency.HIGH, Urgency.CRITICAL)
 
 
 class ModelError(Exception):
@@ -31,66 +39,170 @@ class Guess(Strict):
     probability: float
 
 
+class Curve(Strict):
+    """A calibration: ``score`` points, ascending, and the ``probability`` that was found there."""
+
+    score: tuple[float, ...] = Field(min_length=2)
+    probability: tuple[float, ...] = Field(min_length=2)
+
+    def __call__(self, score: float) -> float:
+        """Between the points in a straight line, beyond them as at the last."""
+        return float(np.interp(score, self.score, self.probability))
+
+
+class ModelCard(Strict):
+    """``models/monitor.json``: what the arrays mean and how scores become probabilities."""
+
+    format: int
+    labels: tuple[str, ...]
+    categories: dict[str, str]
+    """Intent to category."""
+    temperature: float = Field(gt=0)
+    distress: Curve
+    out_of_scope: Curve
+    distress_at: float = Field(gt=0, lt=1)
+    """From this probability on a caller is taken to be in distress: chosen for recall, not for precision."""
+    urgency_temperature: float = Field(gt=0)
+    sentiment_temperature: float = Field(gt=0)
+    trained_on: int
+
+
+class Verdict(Strict):
+    """All that the model says of one text. Probabilities are calibrated; ``sentiment`` -1 to 1."""
+
+    guesses: tuple[Guess, ...]
+    category: str
+    urgency: Urgency
+    sentiment: float
+    distress: float
+    out_of_scope: float
+
+
 class IntentClassifier:
-    """Maps a text to intents with probabilities. Immutable; shared by all conversations of a node."""
+    """Maps a text to intents with probabilities, and to how it sounds. Immutable; shared by a node.
+
+    Args:
+        card: labels and calibration.
+        encoder: texts to numbers.
+        weights: shape (encoder.width, columns); columns: intents, sentiments, urgencies, distress.
+        bias: shape (columns,).
+        version: names these weights.
+    """
 
     def __init__(
-        self,
-        labels: tuple[str, ...],
-        features: dict[str, int],
-        weights: NDArray[np.float32],
-        idf: NDArray[np.float32],
-        bias: NDArray[np.float32],
-        temperature: float,
+        self, card: ModelCard, encoder: Encoder, weights: Floats, bias: Floats, *, version: str
     ) -> None:
-        if weights.shape != (len(features), len(labels)):
+        columns = len(card.labels) + len(SENTIMENTS) + len(URGENCIES) + 1
+        if weights.shape != (encoder.width, columns) or bias.shape != (columns,):
             raise ModelError(
-                f"weights are {weights.shape}, expected {(len(features), len(labels))}: train again"
+                f"weights are {weights.shape}, expected {(encoder.width, columns)}: run scripts/train_monitor.py"
             )
-        self.labels = labels
-        self._features = features
-        self._weights = weights
-        self._idf = idf
+        self.card = card
+        self.labels = card.labels
+        self.categories: Mapping[str, str] = card.categories
+        self.version = version
+        self._encoder = encoder
+        self._sparse, self._dense = weights[:BUCKETS], weights[BUCKETS:]
         self._bias = bias
-        self._temperature = temperature
+        self._scale = np.array(list(SENTIMENTS.values()), dtype=np.float32)
+        keys = sorted(set(card.categories.values()))
+        self._category_keys = keys
+        self._category_of = np.array([keys.index(card.categories[label]) for label in card.labels])
 
     @classmethod
     def load(cls, folder: Path) -> IntentClassifier:
-        """Reads ``intents.npz`` and ``intents.json`` from ``folder``.
+        """Reads ``monitor.npz``, ``monitor.json`` and ``monitor_words.npz`` from ``folder``.
 
         Raises:
             ModelError: a file is missing or of another format.
         """
         try:
-            card = json.loads((folder / "intents.json").read_text())
-            with np.load(folder / "intents.npz", allow_pickle=False) as arrays:
-                weights = arrays["weights"].astype(np.float32) * arrays["scale"].astype(np.float32)
+            text = (folder / "monitor.json").read_text(encoding="utf-8")
+            document: dict[str, Any] = json.loads(text)
+            if document.get("format") != FORMAT:
+                raise ModelError(
+                    f"{folder}/monitor.json has format {document.get('format')}, this server reads {FORMAT}: "
+                    "run scripts/train_monitor.py"
+                )
+            card = ModelCard.model_validate_json(text)
+            vectors = WordVectors.load(folder / "monitor_words.npz")
+            stored = (folder / "monitor.npz").read_bytes()
+            with np.load(folder / "monitor.npz", allow_pickle=False) as arrays:
+                scale = arrays["scale"].astype(np.float32)
+                rows = arrays["rows"].astype(np.intp)
                 idf = arrays["idf"].astype(np.float32)
+                columns = len(scale)
+                weights = np.zeros((BUCKETS + vectors.dimensions, columns), dtype=np.float32)
+                weights[rows] = arrays["weights"].astype(np.float32) * scale
+                weights[BUCKETS:] = arrays["meaning"].astype(np.float32)
                 bias = arrays["bias"].astype(np.float32)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, IndexError, EOFError, ValidationError) as error:
             raise ModelError(
-                f"intent classifier in {folder} cannot be read: run scripts/train_monitor.py"
+                f"the monitor's model in {folder} cannot be read: run scripts/train_monitor.py"
             ) from error
-        if card.get("format") != FORMAT:
-            raise ModelError(
-                f"{folder}/intents.json has format {card.get('format')}, this server reads {FORMAT}: "
-                "run scripts/train_monitor.py"
-            )
-        features = {name: at for at, name in enumerate(card["features"])}
-        return cls(tuple(card["labels"]), features, weights, idf, bias, float(card["temperature"]))
+        version = "monitor-" + hashlib.sha256(text.encode() + stored).hexdigest()[:8]
+        return cls(card, Encoder(idf, vectors), weights, bias, version=version)
 
     def guesses(self, text: str) -> tuple[Guess, ...]:
         """All labels with calibrated probabilities, the likeliest first. Empty text is out of scope."""
-        counts = Counter(self._features[name] for name in features_of(text) if name in self._features)
-        if not counts:
+        encoded = self._encoder.encode(text)
+        if encoded.known == 0:
             return (Guess(intent=OUT_OF_SCOPE, probability=1.0),)
-        at = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
-        tf = 1.0 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))
-        values = tf * self._idf[at]
-        values /= np.linalg.norm(values)
-        scores = (values @ self._weights[at] + self._bias) / self._temperature
-        scores -= scores.max()
-        probabilities = np.exp(scores)
-        probabilities /= probabilities.sum()
+        return self._guesses(self._intents(self._scores(encoded)))
+
+    def verdict(self, text: str) -> Verdict:
+        """Everything at once. Text without a known word is out of scope, neutral, not in distress."""
+        encoded = self._encoder.encode(text)
+        if encoded.known == 0:
+            return Verdict(
+                guesses=(Guess(intent=OUT_OF_SCOPE, probability=1.0),),
+                category=self.categories[OUT_OF_SCOPE],
+                urgency=Urgency.NORMAL,
+                sentiment=0.0,
+                distress=0.0,
+                out_of_scope=1.0,
+            )
+        scores = self._scores(encoded)
+        count = len(self.labels)
+        probabilities = self._intents(scores)
+        feel = _softmax(scores[count : count + 4] / self.card.sentiment_temperature)
+        hurry = _softmax(scores[count + 4 : count + 8] / self.card.urgency_temperature)
+        distress = self.card.distress(float(scores[-1]))
+        urgency = URGENCIES[int(hurry.argmax())]
+        if distress >= self.card.distress_at:
+            urgency = Urgency.CRITICAL
+        elif urgency is Urgency.CRITICAL:
+            urgency = Urgency.HIGH
+        sums = np.bincount(self._category_of, weights=probabilities, minlength=len(self._category_keys))
+        return Verdict(
+            guesses=self._guesses(probabilities),
+            category=self._category_keys[int(sums.argmax())],
+            urgency=urgency,
+            sentiment=float(np.clip(feel @ self._scale, -1.0, 1.0)),
+            distress=distress,
+            out_of_scope=self.card.out_of_scope(float(outside(probabilities, self.labels))),
+        )
+
+    def _scores(self, encoded: Encoded) -> Floats:
+        scores: Floats = (
+            encoded.values @ self._sparse[encoded.at] + encoded.meaning @ self._dense + self._bias
+        )
+        return scores
+
+    def _intents(self, scores: Floats) -> Floats:
+        return _softmax(scores[: len(self.labels)] / self.card.temperature)
+
+    def _guesses(self, probabilities: Floats) -> tuple[Guess, ...]:
         order = np.argsort(-probabilities)
-        return tuple(Guess(intent=self.labels[i], probability=float(probabilities[i])) for i in order)
+        return tuple(Guess(intent=self.labels[at], probability=float(probabilities[at])) for at in order)
+
+
+def outside(probabilities: Floats, labels: tuple[str, ...]) -> float:
+    """How far a text lies outside of all intents, 0..1, not calibrated: no intent of ours is likely."""
+    at = labels.index(OUT_OF_SCOPE)
+    return float(1.0 - np.delete(probabilities, at).max())
+
+
+def _softmax(scores: Floats) -> Floats:
+    raised = np.exp(scores - scores.max())
+    return raised / raised.sum()

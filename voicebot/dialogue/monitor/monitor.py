@@ -1,16 +1,20 @@
-"""What a turn of the caller says: intent with calibrated confidence, further wants, yes or no. Pure."""
+"""What a turn of the caller says: intent with calibrated confidence, further wants, how it sounds, yes or no. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from voicebot.core.conversation import Strict, Utterance
+from voicebot.core.conversation import IntentScore, MonitorScores, Strict, Utterance
+from voicebot.dialogue.intents import DISTRESS
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, Guess, IntentClassifier
 from voicebot.dialogue.monitor.features import words_of
 
 ALTERNATIVE_DISCOUNT = 0.95
 """A reading of the recogniser's second choice counts this much of its probability."""
+GUESSES = 3
+MAX_PARTS = 12
+"""A sentence that falls into more parts than a caller can mean is read as a whole."""
 _JOINTS = re.compile(r"[.;?!]+|,?\s+(?:and also|and then|and|also|plus|but|then)\s+|,\s+", re.IGNORECASE)
 _YES = frozenset(
     [
@@ -49,6 +53,7 @@ class Reading(Strict):
     wants: tuple[Want, ...]
     guesses: tuple[Guess, ...]
     """The likeliest intents of the whole utterance, for the record."""
+    scores: MonitorScores = MonitorScores()
 
     @property
     def first(self) -> Want:
@@ -78,28 +83,55 @@ class Monitor:
         self._is_content = is_content
         self._priority = priority
         self._sure = sure
+        self.version = classifier.version
+        """Names the weights that read: stored with every turn."""
 
     def read(self, utterance: Utterance) -> Reading:
-        """What the caller wants. Looks at the recogniser's alternatives when its first choice is unclear."""
-        guesses = self._classifier.guesses(utterance.text)
-        text, best = utterance.text, guesses[0]
-        if best.probability < self._sure or best.intent == OUT_OF_SCOPE:
-            for alternative in utterance.alternatives:
-                other = self._classifier.guesses(alternative)[0]
-                discounted = other.probability * ALTERNATIVE_DISCOUNT
-                better = discounted >= (self._sure if best.intent == OUT_OF_SCOPE else best.probability)
-                if better and other.intent != OUT_OF_SCOPE:
-                    text, best = alternative, Guess(intent=other.intent, probability=discounted)
-        whole = Want(intent=best.intent, confidence=best.probability, text=text)
+        """What the caller wants. Looks at the recogniser's alternatives when its first choice is unclear.
+
+        Who is in distress wants nothing else: that want comes first, alone, and from a lower probability
+        on than any other (`ModelCard.distress_at`).
+        """
+        verdict = self._classifier.verdict(utterance.text)
+        guesses = verdict.guesses
+        scores = MonitorScores(
+            category=verdict.category,
+            guesses=tuple(
+                IntentScore(intent=guess.intent, probability=guess.probability) for guess in guesses[:GUESSES]
+            ),
+            urgency=verdict.urgency,
+            sentiment=verdict.sentiment,
+            distress=verdict.distress,
+            out_of_scope=verdict.out_of_scope,
+        )
+        if verdict.distress >= self._classifier.card.distress_at:
+            wants = (Want(intent=DISTRESS, confidence=verdict.distress, text=utterance.text),)
+            return Reading(wants=wants, guesses=guesses[:GUESSES], scores=scores)
+        text, best = self._best(utterance, guesses[0])
         parts = self._parts(text)
-        return Reading(wants=parts if len(parts) > 1 else (whole,), guesses=guesses[:3])
+        whole = Want(intent=best.intent, confidence=best.probability, text=text)
+        return Reading(wants=parts if len(parts) > 1 else (whole,), guesses=guesses[:GUESSES], scores=scores)
+
+    def _best(self, utterance: Utterance, best: Guess) -> tuple[str, Guess]:
+        """The reading to go by: of the first choice, or of an alternative that makes more sense."""
+        text = utterance.text
+        if best.probability >= self._sure and best.intent != OUT_OF_SCOPE:
+            return text, best
+        for alternative in utterance.alternatives:
+            other = self._classifier.guesses(alternative)[0]
+            discounted = other.probability * ALTERNATIVE_DISCOUNT
+            better = discounted >= (self._sure if best.intent == OUT_OF_SCOPE else best.probability)
+            if better and other.intent != OUT_OF_SCOPE:
+                text, best = alternative, Guess(intent=other.intent, probability=discounted)
+        return text, best
 
     def _parts(self, text: str) -> tuple[Want, ...]:
         """The wants of a sentence that holds several, the most important first; else empty or one."""
         wants: dict[str, Want] = {}
-        for part in _JOINTS.split(text):
-            if len(part.split()) < 3:
-                continue
+        parts = [part for part in _JOINTS.split(text) if len(part.split()) >= 3]
+        if len(parts) > MAX_PARTS:
+            return ()
+        for part in parts:
             guess = self._classifier.guesses(part)[0]
             important = self._is_content(guess.intent) or guess.intent == "person"
             if important and guess.probability >= self._sure and guess.intent not in wants:

@@ -24,7 +24,7 @@ PIPER_NAME = re.compile(
     r"^(?P<code>(?P<family>[a-z]{2,3})_[A-Z]{2})-(?P<voice>\w+)-(?P<quality>x_low|low|medium|high)$"
 )
 
-Kind = Literal["whisper", "piper", "intents"]
+Kind = Literal["whisper", "piper", "monitor"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # A bare file name: it becomes a path in the data directory.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
