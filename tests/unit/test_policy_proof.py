@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_kit import BUSINESS, boot, shipped
+from policy_kit import BUSINESS, boot, edited, shipped
 
 from voicebot.core.conversation import Action, Confidences, Route
 from voicebot.safety.policy import (
@@ -41,6 +41,16 @@ def with_override(**changes: Any) -> dict[str, Any]:
     ("document", "row", "says"),
     [
         (
+            edited("tiers.1.at_least", {"answer": 0.95}),
+            "tiers.2.at_least",
+            "needs less `answer` than tier 1",
+        ),
+        (
+            edited("tiers.1.at_least", {"sure": 0.5}),
+            "tiers.1.at_least",
+            "changes nothing",
+        ),
+        (
             with_override(when={"health": "degraded"}, intents=["order_status"], at_most="abstain")
             | {"overrides": {"only_tier_0": {
                 "why": "to see what the proof says", "when": {"health": "degraded"}, "tiers": [0],
@@ -59,7 +69,10 @@ def with_override(**changes: Any) -> dict[str, Any]:
             "an unverified caller would have more freedom",
         ),
     ],
-    ids=["a cap that a riskier row escapes", "a cap that strangers escape", "a limit that strangers escape"],
+    ids=[
+        "a tier that needs less", "a limit that is none", "a cap that a riskier row escapes",
+        "a cap that strangers escape", "a limit that strangers escape",
+    ],
 )  # fmt: skip
 def test_an_inversion_is_named(document: dict[str, Any], row: str, says: str, tmp_path: Path) -> None:
     """Rows that are well formed by themselves, and wrong together."""

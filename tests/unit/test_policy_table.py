@@ -95,6 +95,29 @@ def test_the_reason_names_the_number_that_fell_short() -> None:
     assert ruling("order_status").reasons == ("identity needed",)
 
 
+@pytest.mark.parametrize(
+    ("sure", "grounding", "answer", "band"),
+    [
+        (float("nan"), 0.9, 0.9, Band.LOST),
+        (0.9, float("nan"), 0.9, Band.UNGROUNDED),
+        (0.9, 0.9, float("nan"), Band.DOUBTFUL),
+        (float("-inf"), 0.9, 0.9, Band.LOST),
+    ],
+)
+def test_a_number_that_is_none_is_never_enough(
+    sure: float, grounding: float, answer: float, band: Band
+) -> None:
+    """A model that breaks says NaN, which no comparison notices: it counts as too low, and as distress."""
+    assert ruling("opening_hours", sure, grounding, answer).band is band
+    assert ruling("opening_hours", 0.9, 0.9, 0.9, distress=float("nan")).action is Action.ESCALATE
+
+
+def test_a_weekday_that_is_none_is_refused() -> None:
+    """Somebody counts from one: the message says from where it is counted."""
+    with pytest.raises(ValueError, match="0 is Monday"):
+        ruling("opening_hours", weekday=7)
+
+
 def test_whatever_is_not_listed_ends_with_a_person() -> None:
     """Nobody thought about it: the strictest outcome, owned by who owns tier 3."""
     got = ruling("horoscope", 1.0, 1.0, 1.0, verified=True)

@@ -81,7 +81,7 @@ def a_lower_limit(pick: random.Random) -> Edit:
     what, below = pick.choice([("sure", 0.6), ("grounding", 0.25), ("answer", 0.7)])
     value = round(pick.uniform(0.01, below - 0.01), 3)
     document["thresholds"][what] = value
-    return f"thresholds.{what}: {value}", document, f"`{what}`"
+    return f"thresholds.{what}: {value}", document, "thresholds"
 
 
 def a_concern_taken_for_noise(pick: random.Random) -> Edit:

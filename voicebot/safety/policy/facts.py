@@ -28,6 +28,7 @@ class PolicyFacts:
 
     Raises:
         TypeError: ``segment`` is a word and not a `Segment`.
+        ValueError: ``weekday`` is none.
     """
 
     intent: str
@@ -45,6 +46,8 @@ class PolicyFacts:
     def __post_init__(self) -> None:
         if self.segment is not None and not isinstance(self.segment, Segment):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("PolicyFacts.segment: pass Segment.of_record(customer, name), never a word")
+        if self.weekday is not None and not 0 <= self.weekday <= 6:
+            raise ValueError(f"PolicyFacts.weekday: 0 is Monday, 6 is Sunday, there is no {self.weekday}")
 
 
 class Band(StrEnum):

@@ -18,6 +18,7 @@ _URGENCIES = tuple(Urgency)
 
 def check_laws(table: PolicyTable, problems: Problems) -> None:
     """Looks at rows beside each other: what a single row cannot show."""
+    _thresholds(table, problems)
     _tiers(table, problems)
     _identity(table, problems)
     _concerns(table, problems)
@@ -68,6 +69,22 @@ def _tiers(table: PolicyTable, problems: Problems) -> None:
             if FREEDOM[action] > FREEDOM[most]:
                 problems.add(
                     f"tiers.{tier}.{band}", f"`{action}` gives more freedom than `{most}`, the most here"
+                )
+
+
+def _thresholds(table: PolicyTable, problems: Problems) -> None:
+    """The floors bind the table's own limits, and a tier's limit that changes nothing is a mistake."""
+    for what in ("sure", "grounding", "answer"):
+        limit, least = getattr(table.thresholds, what), getattr(FLOORS[0], what)
+        if limit < least:
+            problems.add(
+                f"thresholds.{what}", f"`{what}: {limit:g}` lies below {least:g}, the lowest there may be"
+            )
+        for tier, row in table.tiers.items():
+            own = getattr(row.at_least, what)
+            if own is not None and own < limit:
+                problems.add(
+                    f"tiers.{tier}.at_least", f"`{what}: {own:g}` changes nothing: everybody needs {limit:g}"
                 )
 
 

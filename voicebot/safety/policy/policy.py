@@ -71,7 +71,8 @@ class Policy:
     def distressed(self, facts: PolicyFacts) -> bool:
         """Whether somebody may be in danger or despair."""
         limits = self.table.thresholds
-        return facts.distress >= (limits.distress_vulnerable if facts.vulnerable else limits.distress)
+        limit = limits.distress_vulnerable if facts.vulnerable else limits.distress
+        return not facts.distress < limit  # a number that is none counts as distress
 
     def band(
         self, row: Row, setting: Setting, scores: Confidences, *, verified: bool, vulnerable: bool
@@ -80,20 +81,19 @@ class Policy:
 
         The answer's is the exception: without one nobody has composed anything that could be judged.
         """
-        rule, classification = row.rule, scores.classification
-        if classification is None or classification < setting.unsure:
+        rule = row.rule
+        if not _reaches(scores.classification, setting.unsure):
             return Band.LOST
-        if classification < setting.sure:
+        if not _reaches(scores.classification, setting.sure):
             return Band.UNSURE
         if vulnerable and rule.vulnerability is not Vulnerability.LOW:
             return Band.VULNERABLE
         if rule.identity and not verified:
             return Band.UNVERIFIED
-        if rule.reads is Reads.KNOWLEDGE and (
-            scores.grounding is None or scores.grounding < setting.grounding
-        ):
+        if rule.reads is Reads.KNOWLEDGE and not _reaches(scores.grounding, setting.grounding):
             return Band.UNGROUNDED
-        if rule.reads in _ANSWERS and scores.answer is not None and scores.answer < setting.answer:
+        judged = rule.reads in _ANSWERS and scores.answer is not None
+        if judged and not _reaches(scores.answer, setting.answer):
             return Band.DOUBTFUL
         return Band.SURE
 
@@ -153,9 +153,7 @@ class Policy:
             return Route.FIXED
         if rule.route not in {Route.SMALL, Route.STRONG}:
             return rule.route
-        thin = scores.grounding is None or scores.grounding < max(
-            setting.grounding, self.table.thresholds.writing
-        )
+        thin = not _reaches(scores.grounding, max(setting.grounding, self.table.thresholds.writing))
         unjudged = rule.tier > 0 and scores.answer is None
         quoted = thin or unjudged or not setting.model_writes or rule.compliance is not Compliance.NONE
         return Route.GROUNDED if quoted else rule.route
@@ -178,6 +176,11 @@ class Policy:
 
 
 _ANSWERS = frozenset({Reads.KNOWLEDGE, Reads.TOOL})
+
+
+def _reaches(score: float | None, limit: float) -> bool:
+    """Whether a score was measured and is high enough. A number that is none (NaN) never is."""
+    return score is not None and score >= limit
 
 
 def _tools(rule: IntentRule, setting: Setting, action: Action) -> tuple[str, ...]:
