@@ -38,6 +38,7 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
             "owed": (*state.owed, *unheard),
             "told": tuple(dict.fromkeys((*state.told, *told))),
             "asked": asked,
+            "course": state.course.said(open_turn.text or heard.text, resolved=open_turn.resolves),
             "cut_off": open_turn.caller if _talked_on(open_turn, words, heard) else None,
             "last_said": open_turn.text or heard.text or state.last_said,
             "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],

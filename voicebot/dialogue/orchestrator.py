@@ -160,7 +160,7 @@ class Orchestrator:
         )
         self._versions = Versions(
             policy=policy.version,
-            monitor=str(getattr(monitor, "version", "")),
+            monitor=monitor.version,
             knowledge=self._retriever.version,
         )
         self._eager = EagerPlans(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from voicebot.core.conversation import Decision, Keys, TurnInput, Utterance, Versions
+from voicebot.core.conversation import Action, Decision, Keys, TurnInput, Utterance, Versions
 from voicebot.core.store.conversations import Snapshot
 from voicebot.dialogue.flow.draft import After, Draft
 from voicebot.dialogue.flow.speech import Line, Part, Said, question_of, text_of, text_of_all
@@ -13,6 +13,9 @@ from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.reading import PlanReads
 from voicebot.dialogue.state import ConversationState, OpenTurn, Owed
+
+_OPEN = frozenset({Action.CLARIFY, Action.ABSTAIN, Action.DRAFT, Action.PROPOSE})
+"""Actions that leave open what the caller wants."""
 
 
 class StalePlan(Exception):  # a verdict, not a fault
@@ -107,6 +110,7 @@ def word(draft: Draft, phrases: Phrases, turn: int, given: TurnInput) -> Worded:
         owes=owes,
         asked=draft.asked,
         question=question_of(parts, phrases),
+        resolves=draft.action not in _OPEN,
         tells=draft.tells,
     )
     state = draft.state.model_copy(update={"owed": (), "open_turns": (*draft.state.open_turns, opened)})

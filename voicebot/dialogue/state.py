@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from voicebot.core.conversation import Strict
 from voicebot.dialogue.generation.request import Exchange
+from voicebot.dialogue.monitor.course import Course
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.safety.identity import GateProgress
 
@@ -129,6 +130,8 @@ class OpenTurn(Strict):
     asked: Asked | None = None
     question: str = ""
     """The words of the question, to see whether it was heard."""
+    resolves: bool = True
+    """It answered, did or handed on what was wanted; a question back does not."""
     tells: tuple[str, ...] = ()
 
 
@@ -174,6 +177,8 @@ class ConversationState(Strict):
     """The caller has sounded as if somebody could come to harm."""
     strained: bool = False
     """The conversation goes in circles, or the caller's mood falls."""
+    course: Course = Course()
+    """How it has gone over the last turns."""
 
 
 def new_state() -> dict[str, Any]:

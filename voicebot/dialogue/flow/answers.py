@@ -208,6 +208,9 @@ class Answers:
             return replace(draft, tools=(read,), facts=facts)
         fields = {name: getattr(outcome, name) for name in type(outcome).model_fields}
         text = self._phrases.result(read.tool, outcome.outcome, fields)
+        if ruling.action is Action.DRAFT:
+            held = self._holding.hold(state, want, text, setting, ruling, confidences=confidences)
+            return replace(held, tools=(read,), facts=facts)
         before: tuple[Part, ...] = (Line("identity.passed"),) if facts else ()
         done = _without(state.model_copy(update={"topic": None, "answered": want}), want.intent)
         done, before, tells = _recalled(done, before, recall)

@@ -30,11 +30,13 @@ from voicebot.dialogue.flow.routing import Routing
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.straining import Straining
 from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.monitor.course import signals
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.scene import Scene
@@ -63,6 +65,7 @@ class Planner:
         routing = Routing(steering, gate)
         self._steering = steering
         self._holding = Holding(steering)
+        self._straining = Straining(steering)
         answers = Answers(
             rules,
             gate,
@@ -124,8 +127,16 @@ class Planner:
     ) -> Draft:
         given = self._with_words_before(state, given, cut_off)
         reading = self._flows.monitor.read(given)
+        setting = replace(setting, scores=reading.scores)
+        waits = asked_factor(state) is not None  # digits: the gate has a ladder of its own
+        course = state.course if waits else state.course.heard(reading, given.text)
+        seen = signals(course)
+        strained = seen.sentiment_falling or seen.loop != "none"
+        state = state.model_copy(update={"course": course, "strained": strained})
         draft = await CallerTurn(self._flows, state, setting).utterance(given, reading)
-        return replace(draft, scores=setting.scores)
+        if not waits:
+            draft = self._straining.ease(draft, seen, reading.scores)
+        return replace(draft, scores=reading.scores)
 
     def _with_words_before(
         self, state: ConversationState, given: Utterance, cut_off: str | None

@@ -124,12 +124,13 @@ class CallerTurn:
         return await self._want(want, given)
 
     def _in_distress(self, reading: Reading) -> Want | None:
-        limit = self._f.rules.sure(DISTRESS)
-        named = next((w for w in reading.wants if w.intent == DISTRESS and w.confidence >= limit), None)
+        """The monitor's own limit counts, or policy's, whichever is lower."""
+        if reading.first.intent == DISTRESS:
+            return reading.first
         scores = self._setting.scores
-        if named is None and scores is not None and scores.distress >= limit:
+        if scores is not None and scores.distress >= self._f.rules.table.thresholds.distress:
             return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
-        return named
+        return None
 
     async def _to_question(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
         """The words as an answer to the question that is open; None if they are none."""

@@ -114,7 +114,7 @@ class Wanting:
         """Somebody is in danger or despair: straight to a person, before anything else."""
         rule = self._rules.rule(DISTRESS)
         draft = self._steering.person(
-            state.model_copy(update={"topic": want}),
+            state.model_copy(update={"topic": want, "vulnerable": True}),
             DISTRESS,
             f"{DISTRESS}/first",
             trigger=DISTRESS,
