@@ -228,6 +228,18 @@ async def test_what_is_not_cleared_is_not_even_read(purpose: Purpose, shop_datab
     assert (refusal["what"], refusal["facts"]["features"]) == ("features", sorted(barred))
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_training_needs_a_consent_of_its_own(agreed: bool, talk: Talk):
+    async with talk.database.transaction() as tx:
+        await tx.execute("UPDATE shop.customers SET consent_training = %s WHERE id = 'cu_00001'", (agreed,))
+    granted = await talk.memory.broker.fetch(
+        verified(), {Purpose.TRAINING: [Feature.CONSENTS]}, intent="order_status", role=Role.ANALYST,
+        region=None, actor="analyst:1", conversation_id=await talk.begin(), turn=1, discarded=False,
+    )  # fmt: skip
+    assert set(granted.values) == ({Feature.CONSENTS} if agreed else set())
+    assert granted.refused == ({} if agreed else {Feature.CONSENTS: "no_consent"})
+
+
 async def test_asked_for_two_purposes_and_cleared_for_one_is_refused(talk: Talk):
     granted = await talk.memory.broker.fetch(
         verified(), {Purpose.ROUTE: [Feature.SEGMENT], Purpose.ANSWER: [Feature.SEGMENT]},
