@@ -143,3 +143,17 @@ def test_a_decision_that_contradicts_itself_is_refused(verdict: str, text: str |
     """Words come with an edit, and only with one."""
     with pytest.raises(ValueError, match="edit"):
         decision("dr_" + "0" * 32, verdict, text)
+
+
+async def test_what_a_tool_says_waits_too(shop_database: Database, keys: KeyRing) -> None:
+    """Where policy has the words approved, those about the caller's own order are no exception."""
+    deployment = with_policy(order_status={"route": Route.DRAFT})
+    talk = await Talk.begin(shop_database, keys, deployment=deployment)
+    await talk.turn("where is my order")
+    await talk.turn("four two seven one zero three")
+    await talk.turn("nine four one zero seven")
+    assert talk.last is not None
+    assert talk.last.decision.action is Action.DRAFT
+    assert "on its way" not in " ".join(talk.said)
+    assert [read.tool for read in talk.last.decision.tools] == ["order_status"]
+    assert "on its way" in (await stored(talk, await held(talk)))["words"]["words"]
