@@ -170,6 +170,32 @@ class SendsNobody(Policy):
         return Route.PERSON
 
 
+class SparesTheVulnerable(Policy):
+    """Does not bother them with questions."""
+
+    def band(
+        self, row: Row, setting: Setting, scores: Confidences, *, verified: bool, vulnerable: bool
+    ) -> Band:
+        band = super().band(row, setting, scores, verified=verified, vulnerable=vulnerable)
+        return Band.SURE if vulnerable and band is Band.UNGROUNDED else band
+
+
+class WritesWhenDegraded(Policy):
+    """Lets a model write when nothing else works."""
+
+    def route(self, row: Row, setting: Setting, action: Action, scores: Confidences) -> Route:
+        route = super().route(row, setting, action, scores)
+        return Route.STRONG if route is Route.GROUNDED and not setting.model_writes else route
+
+
+class AnswersComplaints(Policy):
+    """Settles by itself what a person should."""
+
+    def action(self, row: Row, setting: Setting, band: Band) -> tuple[Action, str]:
+        settled = row.rule.tier == 3 and band is Band.SURE
+        return (Action.ANSWER, "") if settled else super().action(row, setting, band)
+
+
 class KeepsCalm(Policy):
     """Hears no distress."""
 
@@ -188,6 +214,9 @@ class KeepsCalm(Policy):
         (WritesOutOfThinAir, "gives a freer writer"),
         (SendsNobody, "has nobody to say it"),
         (KeepsCalm, "not with a person"),
+        (SparesTheVulnerable, "a vulnerable caller gives more freedom"),
+        (WritesWhenDegraded, "a degraded channel gives a freer writer"),
+        (AnswersComplaints, "tier 3 must not end in an unattended `answer`"),
     ],
 )
 def test_a_decider_that_goes_wrong_is_found(policy: type[Policy], says: str) -> None:
