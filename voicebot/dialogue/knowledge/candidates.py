@@ -15,7 +15,7 @@ from voicebot.core.store.database import Transaction
 from voicebot.dialogue.knowledge.words import Asked
 
 PER_LIST = 30
-EF_SEARCH = 80
+EF_SEARCH = 200
 """How widely the HNSW index looks around; recall against the exact scan stands in docs/knowledge.md."""
 MAX_POSTINGS = 5_000
 """Rare words lead to candidates; a word that stands in more chunks than this tells no chunk from another."""

@@ -141,8 +141,7 @@ def _write_texts(cursor: psycopg.Cursor, articles: Sequence[Article]) -> list[st
         " DELETE FROM chunk_vectors USING old WHERE chunk_id = old.id",
         (out,),
     )
-    for article in changed:
-        _write(cursor, article)
+    _write(cursor, changed)
     cursor.execute("DELETE FROM chunk_words")
     cursor.execute(
         "INSERT INTO chunk_words SELECT word, ndoc"
@@ -151,46 +150,36 @@ def _write_texts(cursor: psycopg.Cursor, articles: Sequence[Article]) -> list[st
     return out
 
 
-def _write(cursor: psycopg.Cursor, article: Article) -> None:
-    """A new version; one that was there before (an edit that was taken back) is current again."""
-    revived = cursor.execute(
-        "UPDATE articles SET superseded_at = NULL WHERE id = %s AND version = %s RETURNING id",
-        (article.id, article.version),
-    ).fetchone()
-    if revived is not None:
-        cursor.execute(
-            "UPDATE chunks SET current = true WHERE article_id = %s AND version = %s",
-            (article.id, article.version),
-        )
-        return
+def _write(cursor: psycopg.Cursor, articles: Sequence[Article]) -> None:
+    """New versions; those that were there before (an edit that was taken back) are current again."""
+    versions = [article.version for article in articles]
     cursor.execute(
+        "UPDATE articles a SET superseded_at = NULL FROM unnest(%s::text[], %s::text[]) AS n(id, version)"
+        " WHERE a.id = n.id AND a.version = n.version RETURNING a.id",
+        ([article.id for article in articles], versions),
+    )
+    revived = {row[0] for row in cursor.fetchall()}
+    cursor.execute(
+        "UPDATE chunks c SET current = true FROM articles a"
+        " WHERE a.id = ANY(%s) AND a.superseded_at IS NULL AND c.article_id = a.id AND c.version = a.version",
+        (sorted(revived),),
+    )
+    fresh = [article for article in articles if article.id not in revived]
+    cursor.executemany(
         "INSERT INTO articles (id, title, intents, owner, reviewed, region, review_days, version)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            article.id,
-            article.title,
-            list(article.intents),
-            article.owner,
-            article.reviewed,
-            article.region,
-            article.review_days,
-            article.version,
-        ),
+        [
+            (a.id, a.title, list(a.intents), a.owner, a.reviewed, a.region, a.review_days, a.version)
+            for a in fresh
+        ],
     )
     cursor.executemany(
         "INSERT INTO chunks (article_id, version, position, heading, body, words) VALUES (%s, %s, %s, %s, %s,"
         " setweight(to_tsvector('english', %s), 'A') || setweight(to_tsvector('english', %s), 'B'))",
         [
-            (
-                article.id,
-                article.version,
-                position,
-                chunk.heading,
-                chunk.body,
-                f"{article.title} {chunk.heading}",
-                chunk.body,
-            )
-            for position, chunk in enumerate(article.chunks)
+            (a.id, a.version, position, chunk.heading, chunk.body, f"{a.title} {chunk.heading}", chunk.body)
+            for a in fresh
+            for position, chunk in enumerate(a.chunks)
         ],
     )
 
