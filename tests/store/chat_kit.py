@@ -8,18 +8,24 @@ from voicebot.channels.chat.service import ChatService
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.connectors.postgres import PostgresConnector
+from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.handoff.desk import StoredHandoffs
 
 
-def orchestrator_on(database: Database, keys: KeyRing, generator: Generator | None = None) -> Orchestrator:
+def orchestrator_on(
+    database: Database,
+    keys: KeyRing,
+    generator: Generator | None = None,
+    deployment: Deployment = DEPLOYMENT,
+) -> Orchestrator:
     """As a node makes it, with the reference deployment."""
     return Orchestrator(
         database=database,
         keys=keys,
-        deployment=DEPLOYMENT,
+        deployment=deployment,
         connector=PostgresConnector(database, DEPLOYMENT.queries),
         generator=generator or GroundedResponder(),
         handoffs=StoredHandoffs.of(keys, ROOT),

@@ -8,12 +8,22 @@ from typing import Any
 
 import pytest
 from chat_kit import chat_on, orchestrator_on
+from dialogue_kit import with_policy
 
 from voicebot.channels.chat.errors import ChatCrowded, ChatOver, ChatUnavailable, MessageRefused, UnknownChat
 from voicebot.channels.chat.reply import ClauseWritten, DecisionMade, TurnDone, TurnStarted
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.chat.turnstile import Turnstile
-from voicebot.core.conversation import CallStarted, Channel, Clause, Heard, Timer, TurnTimings
+from voicebot.core.conversation import (
+    AgentDecision,
+    CallStarted,
+    Channel,
+    Clause,
+    Heard,
+    Route,
+    Timer,
+    TurnTimings,
+)
 from voicebot.core.store import audit, outbox
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
@@ -291,6 +301,44 @@ async def test_what_a_turn_waits_for_reaches_the_open_socket_and_else_the_next_r
     stored = await turns_of(shop_database, keys, begun.conversation_id)
     assert [row["heard"]["text"] for row in stored[-3:]] == [sent, *reply.replies]
     await chat.close()
+
+
+@pytest.mark.parametrize("attended", [True, False])
+async def test_an_answer_that_a_colleague_approves_comes_as_soon_as_it_can(
+    attended: bool, shop_database: Database, keys: KeyRing
+):
+    deployment = with_policy(gift_card={"route": Route.DRAFT})
+    orchestrator = orchestrator_on(shop_database, keys, deployment=deployment)
+    chat = ChatService(orchestrator, shop_database, keys, deployment.phrases)
+    asked = await chat.say(None, "Do you have gift cards?")
+    assert asked.decision.action == "draft"
+    assert "five hundred" not in " ".join(asked.replies)
+    (waits,) = await held_words(shop_database, keys, asked.conversation_id)
+    with chat.watchers.one() as watcher:
+        if attended:
+            watcher.follow(asked.conversation_id)
+        approved = AgentDecision(draft=waits, verdict="approve", agent="ag_1")
+        assert orchestrator.inbox.deliver(asked.conversation_id, approved)
+        while await held_words(shop_database, keys, asked.conversation_id):
+            await asyncio.sleep(0)
+        if attended:
+            got = [await watcher.events.get()]
+            while not isinstance(got[-1], TurnDone):
+                got.append(await watcher.events.get())
+            assert "five hundred dollars" in got[-1].reply.replies[0]
+    reply = await chat.say(asked.conversation_id, "When do you open?")
+    assert ("five hundred dollars" in reply.replies[0]) == (not attended)
+    assert len(reply.replies) == (1 if attended else 2)
+    stored = await turns_of(shop_database, keys, asked.conversation_id)
+    assert all(row["heard"]["complete"] for row in stored)
+    await chat.close()
+    await orchestrator.close()
+
+
+async def held_words(database: Database, keys: KeyRing, conversation_id: str) -> list[str]:
+    async with database.transaction() as tx:
+        snapshot = await Conversations(keys).load(tx, conversation_id)
+    return [held.draft for held in states.load(snapshot.state).held]
 
 
 class Unlucky(Orchestrator):
