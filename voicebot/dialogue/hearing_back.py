@@ -38,7 +38,7 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
             "owed": (*state.owed, *unheard),
             "told": tuple(dict.fromkeys((*state.told, *told))),
             "asked": asked,
-            "course": state.course.said(open_turn.text or heard.text, resolved=open_turn.resolves),
+            "course": state.course.said(_answer_of(open_turn, heard), resolved=open_turn.resolves),
             "cut_off": open_turn.caller if _talked_on(open_turn, words, heard) else None,
             "last_said": open_turn.text or heard.text or state.last_said,
             "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],
@@ -50,6 +50,12 @@ def _read_back(asked: Asked, proposal: Proposal, words: list[str], heard: Heard)
     """A proposal stands as soon as it was committed; a yes to it counts once its essentials were heard."""
     whole = heard.complete or all(_contains(words, words_of(one), slack=0) for one in proposal.essentials)
     return asked.model_copy(update={"proposal": proposal.model_copy(update={"heard": whole})})
+
+
+def _answer_of(turn: OpenTurn, heard: Heard) -> str:
+    """What was said, without the question at its end, which is put in other words each time."""
+    text = turn.text or heard.text
+    return text.removesuffix(turn.question) or text
 
 
 def _talked_on(turn: OpenTurn, words: list[str], heard: Heard) -> bool:

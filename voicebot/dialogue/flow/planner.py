@@ -36,7 +36,7 @@ from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.intents import IntentCatalog
-from voicebot.dialogue.monitor.course import signals
+from voicebot.dialogue.monitor.course import Course, signals
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.scene import Scene
@@ -130,12 +130,11 @@ class Planner:
         setting = replace(setting, scores=reading.scores)
         waits = asked_factor(state) is not None  # digits: the gate has a ladder of its own
         course = state.course if waits else state.course.heard(reading, given.text)
-        seen = signals(course)
+        seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"
         state = state.model_copy(update={"course": course, "strained": strained})
         draft = await CallerTurn(self._flows, state, setting).utterance(given, reading)
-        if not waits:
-            draft = self._straining.ease(draft, seen, reading.scores)
+        draft = self._straining.ease(draft, seen, reading.scores)
         return replace(draft, scores=reading.scores)
 
     def _with_words_before(

@@ -18,7 +18,7 @@ from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import DISTRESS, Wanting
 from voicebot.dialogue.generation.more import wants_more
-from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.features import NUMBER, words_of
 from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want, yes_or_no
 from voicebot.dialogue.phrases import Phrases
@@ -26,6 +26,8 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.spoken_numbers import read_digits
 
+PERSON_AT_GATE = 0.30
+_SHORT = 3
 PERSON_KEY = "0"
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
@@ -104,7 +106,7 @@ class CallerTurn:
         self._state = self._state.model_copy(update={"not_heard": 0})
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
-        in_distress = self._in_distress(reading)
+        in_distress = None if self._short_answer(given) else self._in_distress(reading)
         if in_distress is not None:
             return self._f.wanting.distress(self._state, in_distress, self._setting)
         if len(reading.wants) > 1:
@@ -113,6 +115,8 @@ class CallerTurn:
             return self._on_request(want)
         factor = asked_factor(self._state)
         if factor is not None:
+            if not self._f.gate.holds_digits(given) and _likely_person(reading):
+                return self._on_request(want)
             return await self._while_verifying(given, want, sure, factor)
         answered = await self._to_question(given, want, sure)
         if answered is not None:
@@ -121,11 +125,25 @@ class CallerTurn:
             return await self._f.answers.more(self._state, self._state.answered, self._setting)
         if sure and not self._f.intents.is_content(want.intent):
             return self._steer(want)
+        if want.intent == OUT_OF_SCOPE and self._out_of_scope_rather():
+            return self._out_of_scope(want)
         return await self._want(want, given)
 
+    def _out_of_scope_rather(self) -> bool:
+        """Not certain what it is, but likely nothing of ours."""
+        scores = self._setting.scores
+        return scores is not None and scores.out_of_scope >= self._f.rules.table.thresholds.unsure
+
+    def _short_answer(self, given: Utterance) -> bool:
+        """A plain yes or no to the question that is open."""
+        return (
+            self._yes_no_asked() and len(words_of(given.text)) <= _SHORT and yes_or_no(given.text) is not None
+        )
+
     def _in_distress(self, reading: Reading) -> Want | None:
-        """The monitor's own limit counts, or policy's, whichever is lower."""
-        if reading.first.intent == DISTRESS:
+        """Distress for sure. What only sounds a little like it is a want that policy gives to a person."""
+        limit = self._f.rules.sure(DISTRESS)
+        if reading.first.intent == DISTRESS and reading.first.confidence >= limit:
             return reading.first
         scores = self._setting.scores
         if scores is not None and scores.distress >= self._f.rules.table.thresholds.distress:
@@ -158,7 +176,11 @@ class CallerTurn:
             return await self._f.verifying.take(self._state, given, factor, self._setting)
         topic = self._state.topic
         first = self._f.gate.rules.factors[0].name
-        if want.intent == "no" and self._f.gate.heard_as(self._state.gate, first):
+        if (
+            want.intent in {"no", "no_reference"}
+            and yes_or_no(" ".join(words_of(given.text)[:3])) is False
+            and self._f.gate.heard_as(self._state.gate, first)
+        ):
             gate = self._f.gate.forget(self._state.gate, first)
             self._state = self._state.model_copy(update={"gate": gate})
             return await self._f.verifying.go_on(self._state, self._setting)
@@ -268,7 +290,7 @@ class CallerTurn:
         count = self._state.not_understood
         state = self._state.model_copy(update={"not_understood": count + 1})
         question = person_question() if count else open_question()
-        return self._f.steering.say(
+        draft = self._f.steering.say(
             state,
             want.intent,
             "out_of_scope/tier0/sure",
@@ -277,6 +299,7 @@ class CallerTurn:
             action=Action.ABSTAIN,
             confidences=Confidences(classification=round(want.confidence, 4)),
         )
+        return replace(draft, gap="out_of_scope", question=want.text)
 
     def _on_request(self, want: Want) -> Draft:
         return self._f.steering.person(
@@ -307,6 +330,11 @@ def asked_factor(state: ConversationState) -> str | None:
     if asked is not None and asked.kind is AskedKind.FACTOR and not verified(state):
         return asked.factor
     return None
+
+
+def _likely_person(reading: Reading) -> bool:
+    """At the gate, where no other want is expected, a person is understood from less."""
+    return any(guess.intent == "person" and guess.probability >= PERSON_AT_GATE for guess in reading.guesses)
 
 
 def _only_numbers(text: str) -> bool:
