@@ -28,7 +28,7 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
             r"\bwhen\b|\bwhat time\b|\bwhich (?:day|month)s?\b|\buntil when\b|\bopen\b|\bhow late\b|\bhow often\b",
             rf"{_SPAN}|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|"
             rf"july|august|september|october|november|december|noon|morning|evening|afternoon|christmas|thanksgiving|"
-            rf"closed|once|twice|until|as soon as|when|before|after|{_NUMBER_WORD} o'clock|from {_NUMBER_WORD} to)\b",
+            rf"closed|once|twice|until|as soon as|when|if|above|before|after|{_NUMBER_WORD} o'clock|from {_NUMBER_WORD} to)\b",
         ),
         (r"\bwhere\b|\baddress\b", r"\bat\b|\bin\b|\bnext to\b|\bunder\b|\bon\b"),
         (

@@ -22,7 +22,9 @@ from voicebot.dialogue.monitor.features import words_of
 
 KIND_WEIGHT = 0.45
 """What the right kind of thing counts beside full coverage of the words (1.0)."""
-PASSAGE_WEIGHT = 0.5
+HEADING_WEIGHT = 0.35
+"""What a word counts that stands in the heading only."""
+PASSAGE_WEIGHT = 1.2
 """What the best passage counts against one with no grounding at all."""
 CLEARLY = 0.12
 """So much better than its neighbour, a sentence stands alone."""
@@ -30,7 +32,7 @@ OPEN_SHARE = 0.2
 """A neighbour that covers so much of what the best sentence left open comes with it."""
 WRONG_KIND = 0.15
 """A sentence of another kind than was asked for loses this much."""
-# The three weights and the margin: `scripts/bench/sentences.py`, on the questions that are not held out.
+# The three weights and the margin: `scripts/bench/sentences.py`, on its questions that are not held out.
 
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9$€£{])")
 _ANAPHOR = re.compile(
@@ -126,7 +128,7 @@ def _scored(question: str, passages: Sequence[Passage]) -> list[Sentence]:
         passage = passages[one.passage]
         headed = matching(terms, f"{passage.heading} {passage.source.title}") - found
         coverage = sum(weights[term] for term in found) / total
-        coverage += 0.35 * sum(weights[term] for term in headed) / total
+        coverage += HEADING_WEIGHT * sum(weights.get(term, 0.0) for term in headed) / total
         kind = 0.0
         if asked:
             kind = KIND_WEIGHT if any(holding.search(one.text) for holding in asked) else -WRONG_KIND
@@ -171,11 +173,10 @@ def _share(some: Iterable[str], terms: Sequence[str], among: Sequence[Sentence])
 
 
 def _weights(terms: Iterable[str], holds: Sequence[set[str]]) -> dict[str, float]:
-    """Words that stand in few of the sentences tell them apart."""
+    """Words that stand in few of the sentences tell them apart; those that stand in none tell nothing."""
     count = len(holds)
-    return {
-        term: math.log((count + 1) / (sum(term in found for found in holds) + 0.5)) + 0.1 for term in terms
-    }
+    having = {term: sum(term in found for found in holds) for term in terms}
+    return {term: math.log((count + 1) / (n + 0.5)) + 0.1 for term, n in having.items() if n}
 
 
 def _key(text: str) -> str:
