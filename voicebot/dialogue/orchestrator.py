@@ -74,6 +74,8 @@ __all__ = ["Committed", "Orchestrator", "Plan", "StalePlan"]
 
 log = structlog.get_logger(__name__)
 
+_UNHEARD = 1024
+"""Turns whose closing is waited for, to store with it how their words were written."""
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 """Channels on which silence is felt: a slow tool's result comes as an input of its own."""
 
@@ -283,6 +285,8 @@ class Orchestrator:
             stream.start()
         self._wait_for(plan, written)
         self._spoken[plan.conversation_id, plan.turn] = stream
+        if len(self._spoken) > _UNHEARD:  # of calls that broke off before anybody said what was heard
+            del self._spoken[next(iter(self._spoken))]
         return Committed(
             conversation_id=plan.conversation_id,
             turn=plan.turn,
