@@ -103,9 +103,11 @@ def make(shop: grammar.Grammar, count: int, workdir: Path, seed: int) -> None:
     # Held out by template, in trained and in unseen voices; and digits never heard in training.
     testing = {"template": held_out_sentences(shop.scoring, 60, seen, shop, seed + 1)}
     testing["digits"] = unseen_digits(40, seen, seed + 2)
+    testing["unseen"] = held_out_sentences(shop.training, 60, seen, shop, seed + 4)
     trained = ("flite:slt", "flite:awb", "flite:rms", "flite:kal16", "espeak:en-us")
     sets = {
         "scoring": [(s, v) for v in trained + voices.HELD_OUT for s in testing["template"]],
+        "unseen": [(s, v) for v in trained + voices.HELD_OUT for s in testing["unseen"]],
         "digits": [(s, v) for v in (*trained, voices.HELD_OUT[0]) for s in testing["digits"]],
         "choosing": [
             (s, v)
@@ -125,11 +127,12 @@ def make(shop: grammar.Grammar, count: int, workdir: Path, seed: int) -> None:
 def held_out_sentences(
     patterns: tuple[str, ...], count: int, trained: dict[str, int], shop: grammar.Grammar, seed: int
 ) -> list[grammar.Sentence]:
-    """Sentences of three words or more from held-out patterns, none of them in the training texts."""
+    """Sentences of three words or more from the patterns, in random order, none in the training texts."""
     rng = random.Random(seed)
+    shuffled = rng.sample(patterns, len(patterns))
     found: dict[str, grammar.Sentence] = {}
     for attempt in range(count * 50):
-        sentence = shop.from_pattern(patterns[attempt % len(patterns)], rng)
+        sentence = shop.from_pattern(shuffled[attempt % len(shuffled)], rng)
         if len(sentence.text.split()) >= 3 and sentence.text not in trained:
             found.setdefault(sentence.text, sentence)
         if len(found) == count:

@@ -72,6 +72,7 @@ def measure(model: Path, float_model: Path, work: Path, lines: Path) -> dict[str
     some = [clip for clip in scoring if clip.text in few]  # 30 s windows take ten times as long
     result["template stock"] = _table(by_voice(some, ear.stock))
     result["template float32"] = _table(by_voice(scoring, Ear(float_model, "float32").short))
+    result["unseen"] = _table(by_voice(corpus.load(work / "unseen"), ear.short))
     digits = by_voice(corpus.load(work / "digits"), ear.short)
     result["digits"] = _table(digits)
     result["lines"] = {}
