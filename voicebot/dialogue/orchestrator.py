@@ -183,6 +183,8 @@ class Orchestrator:
         handoffs: HandoverDesk,
         poke: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        busy: Callable[[], bool] = lambda: False,
+        degraded: Callable[[], bool] = lambda: False,
     ) -> Orchestrator:
         """An orchestrator as the settings say: the writer of ``VOICEBOT_LLM``, the shop in our database.
 
@@ -199,6 +201,8 @@ class Orchestrator:
             handoffs=handoffs,
             poke=poke,
             now=now,
+            busy=busy,
+            degraded=degraded,
         )
 
     async def close(self) -> None:

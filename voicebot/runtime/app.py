@@ -104,6 +104,7 @@ class NodeApp:
             settings=settings,
             handoffs=handoffs,
             poke=relay.poke,
+            busy=lambda: self.state.crowded,
         )
         stack.push_async_callback(dialogue.close)
         cache = PhraseCache(settings.data_dir / "phrases")
