@@ -4,9 +4,10 @@
 
 Each question goes through the real search, with the intent of the article that answers, on a database of the
 bench's own; the first three passages are what the responder is given. *Found*: everything that answers was
-said. *Exact*: and nothing else. Questions whose answer is not among the passages are the search's and are left
-out. Every second question is held out: it was not looked at while the choice was made better. `--keep` writes
-what was found to a file, or reads it from there, so that the choice can be tried again without a database.
+said. *Exact*: and nothing else. Questions whose answer is not among the passages are the search's and are
+left out. Every second question is held out: it was not looked at while the choice was made better.
+`--keep` writes what was found to a file, or reads it from there, so that the choice can be tried again
+without a database.
 """
 
 from __future__ import annotations

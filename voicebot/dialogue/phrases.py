@@ -66,8 +66,6 @@ REQUIRED = frozenset(
         "scope.out",
         "know.not",
         "know.not_but",
-        "know.which",
-        "know.rephrase",
         "answer.again",
         "answer.yes",
         "answer.no",

@@ -16,9 +16,12 @@ from voicebot.dialogue.flow.rules import owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.generation.abstaining import did_you_mean, dont_know, is_it_about
+from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Want
+from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Option
 from voicebot.safety.policy import Ruling
 
@@ -38,9 +41,13 @@ _SMALL = frozenset(
 class Abstaining:
     """Drafts the turns that do not answer. Stateless."""
 
-    def __init__(self, steering: Steering, promising: Promising) -> None:
+    def __init__(
+        self, steering: Steering, promising: Promising, phrases: Phrases, intents: IntentCatalog
+    ) -> None:
         self._steering = steering
         self._promising = promising
+        self._phrases = phrases
+        self._intents = intents
 
     def choice(
         self,
@@ -59,10 +66,9 @@ class Abstaining:
             return None
         options = tuple(_option(want, passage) for passage in offered)
         if len(options) == 1:
-            line = Line("ask.about", slots={"this": options[0].named}, question=True)
+            line = is_it_about(self._phrases, options[0].named, state.history)
         else:
-            names = {"this": options[0].named, "that": options[1].named}
-            line = Line("ask.choice", slots=names, question=True)
+            line = did_you_mean(self._phrases, options[0].named, options[1].named, state.history)
         question = Question(
             (line,),
             Asked(kind=AskedKind.CHOICE, want=want, options=options),
@@ -97,10 +103,15 @@ class Abstaining:
         setting: Setting,
         *,
         gap: Gap = "no_grounding",
+        near: bool = False,
     ) -> Draft:
-        """An honest "I don't know", with a person, or with a call back for who wants no person now."""
+        """An honest "I don't know", with a person, or with a call back for who wants no person now.
+
+        ``near``: there are articles about what was wanted, only not about this.
+        """
         state = state.model_copy(update={"waiting": _others(state, want.intent)})
-        know_not = (Line("know.not", _times(state)),)
+        about = self._intents.means(want.intent) if near else None
+        know_not = (dont_know(self._phrases, state.history, about),)
         if ruling.action is Action.ESCALATE:
             draft = self._steering.person(
                 state,
@@ -181,11 +192,6 @@ def _option(want: Want, passage: Passage) -> Option:
 
 def _others(state: ConversationState, intent: str) -> tuple[Want, ...]:
     return tuple(want for want in state.waiting if want.intent != intent)
-
-
-def _times(state: ConversationState) -> int:
-    """How often it was said before that nothing is known."""
-    return sum(exchange.bot.startswith("I don't") for exchange in state.history)
 
 
 def _stem(word: str) -> str:

@@ -128,7 +128,8 @@ class Answers:
                     if unclear is not None and ruling.action is not Action.ESCALATE:
                         return unclear
                 gap = "weak_grounding" if found.passages else "no_grounding"
-                return self._abstaining.unknown(state, want, ruling, confidences, setting, gap=gap)
+                near = any(passage.tagged for passage in found.passages[:1])
+                return self._abstaining.unknown(state, want, ruling, confidences, setting, gap=gap, near=near)
 
     async def from_tool(
         self,

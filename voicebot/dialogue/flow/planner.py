@@ -61,7 +61,7 @@ class Planner:
         rules = Rules(policy, gate)
         steering = Steering(phrases, intents, policy, gate)
         promising = Promising(steering, gate)
-        abstaining = Abstaining(steering, promising)
+        abstaining = Abstaining(steering, promising, phrases, intents)
         routing = Routing(steering, gate)
         self._steering = steering
         self._holding = Holding(steering)

@@ -1,8 +1,8 @@
 """How "I don't know" and "did you mean" are put, so that no wording comes twice within a call. Pure.
 
-The wordings are the deployment's (``know.*`` in phrases.yaml). Which of them the caller has heard is read
-from the history, so that no counter has to be kept: the first one that was not heard is said, then the one
-heard longest ago.
+The wordings are the deployment's (``know.*``, ``ask.*`` in phrases.yaml). Which of them the caller has
+heard is read from the history, so that no counter has to be kept: the first one that was not heard is
+said, then the one heard longest ago.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ def next_wording(phrases: Phrases, key: str, heard: Iterable[str]) -> int:
     return min(range(len(patterns)), key=lambda nth: (last[nth], nth))
 
 
-def did_you_mean(phrases: Phrases, first: str, second: str, history: Sequence[Exchange]) -> Line:
-    """One focused question between two readings. ``first``, ``second``: as after "you want to ask about".
+def did_you_mean(phrases: Phrases, this: str, that: str, history: Sequence[Exchange]) -> Line:
+    """One focused question between two readings, each named as in "is it about ..."."""
+    return _line(phrases, "ask.choice", history, question=True, this=this, that=that)
 
-    >>> # Did you mean returning something, or exchanging something?
-    """
-    return _line(phrases, "know.which", history, question=True, first=first, second=second)
+
+def is_it_about(phrases: Phrases, this: str, history: Sequence[Exchange]) -> Line:
+    """The same where there is one reading, and it is weak."""
+    return _line(phrases, "ask.about", history, question=True, this=this)
 
 
 def dont_know(phrases: Phrases, history: Sequence[Exchange], about: str | None = None) -> Line:
@@ -48,11 +50,6 @@ def dont_know(phrases: Phrases, history: Sequence[Exchange], about: str | None =
     if about is not None:
         return _line(phrases, "know.not_but", history, topic=about)
     return _line(phrases, "know.not", history)
-
-
-def rephrase(phrases: Phrases, history: Sequence[Exchange]) -> Line:
-    """Asks for other words."""
-    return _line(phrases, "know.rephrase", history, question=True)
 
 
 def _line(
