@@ -17,7 +17,7 @@ from voicebot.dialogue.knowledge.words import Asked
 PER_LIST = 30
 EF_SEARCH = 200
 """How widely the HNSW index looks around; recall against the exact scan stands in docs/knowledge.md."""
-MAX_POSTINGS = 5_000
+MAX_POSTINGS = 2_000
 """Rare words lead to candidates; a word that stands in more chunks than this tells no chunk from another."""
 
 _SEARCH = """
