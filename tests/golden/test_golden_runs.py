@@ -192,6 +192,23 @@ async def test_a_turn_that_fails_is_a_difference_and_ends_its_conversation_only(
     assert "does not exist" in whole.record.failed[0].differences[0].got
 
 
+async def test_no_conversation_knows_of_another(
+    tmp_path: Path, shop_url: str, deployment: Deployment
+) -> None:
+    """The same verified customer in each of them: the second is not told that he was here before."""
+    turns = MADE[
+        MADE.index("    channel: phone", MADE.index("name: wrong")) : MADE.index("  - name: against")
+    ]
+    turns = turns.replace('          action: answer\n          says: ["side table"]\n', "")
+    both = "".join(f"  - name: {name}\n{turns}" for name in ("first", "second"))
+    (tmp_path / "set.yaml").write_text(RULES)
+    (tmp_path / "a.yaml").write_text(f'about: "x"\nconversations:\n{both}')
+    whole = await run(read_set(tmp_path), shop_url, deployment)
+    first, second = [[turn.got and turn.got.said for turn in held.turns] for held in whole.held]
+    assert "side table" in str(first[-1])
+    assert first == second
+
+
 def test_a_record_that_cannot_be_kept_is_said(tmp_path: Path, made_record: RunRecord) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(RecordError, match=r"data/evals/er_"):

@@ -1,8 +1,7 @@
-"""The time as a golden conversation has it: one orchestrator serves them all, each has its own day."""
+"""The time as a golden conversation has it, whenever it is held."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -11,17 +10,17 @@ HALF_PAST_TEN = time(10, 30)
 
 
 class ConversationClock:
-    """The time of the conversation whose task asks. Tasks that it starts have the same."""
+    """Stands still at the time of the conversation that is being held. One orchestrator reads it."""
 
     def __init__(self, today: date, time_zone: str) -> None:
         self._zone = ZoneInfo(time_zone)
         self._usual = datetime.combine(today, HALF_PAST_TEN, self._zone)
-        self._now: ContextVar[datetime] = ContextVar("golden_now", default=self._usual)
+        self._now = self._usual
 
     def set(self, at: datetime | None) -> None:
         """From now on it is ``at``, a local time; None: the set's day, in the morning."""
-        self._now.set(self._usual if at is None else at.replace(tzinfo=self._zone))
+        self._now = self._usual if at is None else at.replace(tzinfo=self._zone)
 
     def now(self) -> datetime:
         """Aware."""
-        return self._now.get()
+        return self._now

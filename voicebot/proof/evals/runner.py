@@ -1,12 +1,12 @@
-"""Holds the golden conversations, several at a time, and says what differs."""
+"""Holds the golden conversations, one after another, and says what differs."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -24,12 +24,13 @@ from voicebot.proof.evals.facts import Known
 from voicebot.proof.evals.got import Got
 from voicebot.proof.evals.reading import Golden, GoldenSet, held
 from voicebot.proof.evals.records import Failed, RunRecord, new_id
+from voicebot.proof.evals.slate import Slate
 from voicebot.proof.evals.standing import NEVER_ACCEPTED, Standing
 from voicebot.proof.evals.talk import Talk
 from voicebot.proof.evals.versions import versions_of
 
-AT_ONCE = 4
-"""Conversations in flight: while one waits for Postgres another one plans."""
+STRANGER = "+13035550100"
+"""A number that no customer of the reference shop has."""
 _NOTHING = Expect()
 
 
@@ -101,7 +102,6 @@ class _Kit:
     clock: ConversationClock
     standing: Standing
     known: Known
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
 
 def chosen(golden: GoldenSet, only: str | None) -> tuple[tuple[str, Golden, Conversation], ...]:
@@ -145,7 +145,7 @@ async def run_set(
         deployment: the business under test.
         settings: who writes free answers.
         only: a pattern of name, file or tag.
-        done: called as each conversation ends, in any order.
+        done: called as each conversation ends.
 
     Raises:
         NothingChosen: ``only`` fits none.
@@ -154,37 +154,23 @@ async def run_set(
     """
     conversations = chosen(golden, only)
     began = time.monotonic()
-    keys = KeyRing(secrets.token_bytes(32))
-    database = await Database.open(url, max_size=2 * AT_ONCE)
-    try:
-        clock = ConversationClock(golden.rules.today, deployment.phrases.time_zone)
-        orchestrator = await Orchestrator.create(
-            database=database,
-            keys=keys,
-            deployment=deployment,
-            settings=settings,
-            handoffs=StoredHandoffs.of(keys, deployment.folder),
-            now=clock.now,
-        )
-        try:
-            standing, known = _standing(golden, deployment), _known(deployment)
-            kit = _Kit(database, keys, orchestrator, clock, standing, known)
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(_hold(kit, nth, name, g, made, done))
-                    for nth, (name, g, made) in enumerate(conversations)
-                ]
-        finally:
-            await orchestrator.close()
-    finally:
-        await database.close()
-    every = tuple(task.result() for task in tasks)
-    versions = versions_of(deployment, writer=settings.llm, golden=golden.folder)
+    every: list[HeldConversation] = []
+    async with AsyncExitStack() as stack:
+        database = await Database.open(url)
+        stack.push_async_callback(database.close)
+        kit = await _kit(database, golden, deployment, settings)
+        stack.push_async_callback(kit.orchestrator.close)
+        slate = await Slate.of(database)
+        for name, g, made in conversations:
+            held = await _hold(kit, name, g, made)
+            await slate.wipe()
+            every.append(held)
+            done(held)
     record = RunRecord(
         id=new_id(),
         at=datetime.now(UTC),
         seconds=round(time.monotonic() - began, 2),
-        versions=versions,
+        versions=versions_of(deployment, writer=settings.llm, golden=golden.folder),
         whole=only is None,
         conversations=len(every),
         passed=sum(each.ok for each in every),
@@ -192,26 +178,30 @@ async def run_set(
         turns=sum(len(each.turns) for each in every),
         failed=_failed(every),
     )
-    return Run(every, record)
+    return Run(tuple(every), record)
 
 
-async def _hold(
-    kit: _Kit,
-    nth: int,
-    name: str,
-    golden: Golden,
-    conversation: Conversation,
-    done: Callable[[HeldConversation], None],
-) -> HeldConversation:
+async def _kit(database: Database, golden: GoldenSet, deployment: Deployment, settings: Settings) -> _Kit:
+    """A real orchestrator on this database, with keys of its own and a clock that stands still."""
+    keys = KeyRing(secrets.token_bytes(32))
+    clock = ConversationClock(golden.rules.today, deployment.phrases.time_zone)
+    orchestrator = await Orchestrator.create(
+        database=database,
+        keys=keys,
+        deployment=deployment,
+        settings=settings,
+        handoffs=StoredHandoffs.of(keys, deployment.folder),
+        now=clock.now,
+    )
+    return _Kit(database, keys, orchestrator, clock, _standing(golden, deployment), _known(deployment))
+
+
+async def _hold(kit: _Kit, name: str, golden: Golden, conversation: Conversation) -> HeldConversation:
     """One conversation, turn by turn."""
-    async with kit.slots:
-        phone = conversation.phone or f"+1303555{nth:04d}"
-        talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
-        held = HeldConversation(
-            name, golden, await _turns(kit, talk, golden, conversation), conversation.known
-        )
-        done(held)
-        return held
+    phone = conversation.phone or STRANGER
+    talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
+    turns = await _turns(kit, talk, golden, conversation)
+    return HeldConversation(name, golden, turns, conversation.known)
 
 
 async def _turns(kit: _Kit, talk: Talk, golden: Golden, conversation: Conversation) -> tuple[HeldTurn, ...]:
