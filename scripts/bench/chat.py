@@ -3,9 +3,9 @@
     .venv/bin/python -m scripts.bench.chat [--chats 60] [--json]
 
 The service in this process on an embedded Postgres of its own, articles quoted (no model), one message at
-a time: from the text to the last word, everything written. The gate's turn is measured with the same
-customers three times: as they come for the first time, with 20 earlier conversations each, and for those
-who do not want to be remembered.
+a time: from the text to the last word, everything written. The gate's turn is measured with three groups of
+customers: those who do not want to be remembered, those who come for the first time, and those who had 20
+conversations before. All kinds take turns.
 """
 
 from __future__ import annotations
@@ -66,18 +66,17 @@ async def run(url: str, chats: int) -> dict[str, Any]:
         handoffs=StoredHandoffs.of(keys, ROOT),
     )
     chat = ChatService(orchestrator, database, keys, deployment.phrases)
-    times: dict[str, list[float]] = {"beginning": [], "general": []}
-    for nth in range(chats):
+    groups = await _groups(database, chats)
+    for caller in groups["gate_known"]:
+        await _verified(chat, caller, [])
+    await _look_back(database, orchestrator, deployment.policy.table.identity, groups["gate_known"])
+    times: dict[str, list[float]] = {"beginning": [], "general": [], **{name: [] for name in groups}}
+    for nth in range(chats):  # taking turns, so that what else the machine does hits all alike
         begun = await _timed(times["beginning"], chat.say(None, "When do you open?"))
         for question in QUESTIONS[nth % 2 :: 2]:
             await _timed(times["general"], chat.say(begun.conversation_id, question))
-    callers = await _customers(database, chats)
-    await _consent(database, agreed=False)
-    times["gate_unremembered"] = await _gate(chat, callers)
-    await _consent(database, agreed=True)
-    times["gate_first"] = await _gate(chat, callers)
-    await _look_back(database, orchestrator, deployment.policy.table.identity, callers)
-    times["gate_known"] = await _gate(chat, callers)
+        for name, callers in groups.items():
+            await _verified(chat, callers[nth], times[name])
     await chat.close()
     await orchestrator.close()
     await database.close()
@@ -119,28 +118,28 @@ async def _timed(times: list[float], work: Awaitable[Any]) -> Any:
     return result
 
 
-async def _gate(chat: ChatService, callers: list[dict[str, Any]]) -> list[float]:
-    times: list[float] = []
-    for caller in callers:
-        begun = await chat.say(None, "Where is my order?")
-        await chat.say(begun.conversation_id, caller["number"])
-        await _timed(times, chat.say(begun.conversation_id, caller["post_code"]))
-    return times
+async def _verified(chat: ChatService, caller: dict[str, Any], times: list[float]) -> None:
+    begun = await chat.say(None, "Where is my order?")
+    await chat.say(begun.conversation_id, caller["number"])
+    await _timed(times, chat.say(begun.conversation_id, caller["post_code"]))
 
 
-async def _customers(database: Database, many: int) -> list[dict[str, Any]]:
+async def _groups(database: Database, many: int) -> dict[str, list[dict[str, Any]]]:
+    """Three groups of customers with an order each; the first does not want to be remembered."""
     async with database.transaction() as tx:
         cursor = await tx.execute(
             "SELECT DISTINCT ON (customer_id) customer_id, number, post_code FROM shop.orders"
             " ORDER BY customer_id LIMIT %s",
-            (many,),
+            (3 * many,),
         )
-        return await cursor.fetchall()
-
-
-async def _consent(database: Database, *, agreed: bool) -> None:
-    async with database.transaction() as tx:
-        await tx.execute("UPDATE shop.customers SET consent_memory = %s", (agreed,))
+        found = await cursor.fetchall()
+        names = ("gate_unremembered", "gate_first", "gate_known")
+        groups = {name: found[at::3] for at, name in enumerate(names)}
+        await tx.execute(
+            "UPDATE shop.customers SET consent_memory = id <> ALL(%s)",
+            ([caller["customer_id"] for caller in groups["gate_unremembered"]],),
+        )
+    return groups
 
 
 async def _look_back(
@@ -169,7 +168,7 @@ async def _look_back(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--chats", type=int, default=60)
+    parser.add_argument("--chats", type=int, default=60, help="of each kind, at most 60")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="keep the result here (JSON)")
     options = parser.parse_args()
