@@ -157,6 +157,16 @@ def a_machine_instead_of_a_person(pick: random.Random) -> Edit:
     return f"{name}: {how}", document, f"intents.{name}"
 
 
+def nobody_for_who_asks(pick: random.Random) -> Edit:
+    document = shipped()
+    name = pick.choice(["person", *BY_TIER[2], *BY_TIER[3]])
+    if name == "person" and pick.random() < 0.5:
+        document["intents"][name]["priority"] = pick.randint(0, 10)
+    else:
+        document["intents"][name]["then"] = pick.choice(["abstain", "clarify", "end"])
+    return f"{name}: nobody", document, f"intents.{name}"
+
+
 def words_without_looking_up(pick: random.Random) -> Edit:
     document = shipped()
     name = pick.choice(ASKED)
@@ -315,7 +325,7 @@ def tiers_changed_about(pick: random.Random) -> Edit:
 UNSAFE: tuple[Callable[[random.Random], Edit], ...] = (
     a_lower_tier, a_freer_tier, an_unattended_tier_three, an_acting_tier, a_hole, a_lost_row,
     a_lower_limit, a_concern_taken_for_noise, a_lower_limit_of_an_intent, a_late_distress,
-    a_forgotten_concern, a_harmless_looking_risk, a_machine_instead_of_a_person,
+    a_forgotten_concern, a_harmless_looking_risk, a_machine_instead_of_a_person, nobody_for_who_asks,
     words_without_looking_up, an_open_gate, a_talkative_model, a_hang_up, no_idea_and_yet,
     a_looser_override, a_dropped_override, an_override_for_some_segment, a_careless_grant,
     rows_changed_about, tiers_changed_about,
@@ -448,7 +458,7 @@ def test_whatever_boots_keeps_the_promises(tmp_path: Path) -> None:
     """
     pick = random.Random(7)
     booted = 0
-    for _ in range(70):
+    for _ in range(45):
         try:
             policy = boot(any_edit(pick), tmp_path, tested=False)
         except PolicyError:
@@ -456,7 +466,7 @@ def test_whatever_boots_keeps_the_promises(tmp_path: Path) -> None:
         booted += 1
         for _ in range(250):
             keeps_the_promises(policy, pick)
-    assert booted >= 10, "the edits must not all be refused, or this test shows nothing"
+    assert booted >= 6, "the edits must not all be refused, or this test shows nothing"
 
 
 def keeps_the_promises(policy: Policy, pick: random.Random) -> None:

@@ -26,7 +26,7 @@ from voicebot.safety.policy.circumstances import DAYS
 from voicebot.safety.policy.facts import Health, PolicyFacts, Ruling
 from voicebot.safety.policy.policy import Policy
 from voicebot.safety.policy.reading import read_model
-from voicebot.safety.policy.risk import FREEDOM, WRITERS
+from voicebot.safety.policy.risk import FREEDOM, TO_A_PERSON, WRITERS
 from voicebot.safety.policy.segment import supposed
 
 
@@ -98,7 +98,7 @@ class Failure:
     wrong: tuple[str, ...]
     ruling: Ruling
     freer: bool
-    """Not only different: freer, less urgent, or more may be read and written."""
+    """Not only different: freer, less urgent, away from a person, or more may be read and written."""
 
     def __str__(self) -> str:
         under = "".join(f", under {name}" for name in self.ruling.in_force)
@@ -144,6 +144,7 @@ def _freer(expected: Expected, ruling: Ruling) -> bool:
     return (
         FREEDOM[ruling.action] > FREEDOM[expected.action]
         or (ruling.action is Action.END and expected.action is not Action.END)
+        or (expected.action in TO_A_PERSON and ruling.action not in {*TO_A_PERSON, Action.DRAFT})
         or (expected.route is not None and WRITERS[ruling.route] > WRITERS[expected.route])
         or (expected.tier is not None and ruling.tier < expected.tier)
         or (

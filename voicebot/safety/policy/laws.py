@@ -111,6 +111,12 @@ def _concerns(table: PolicyTable, problems: Problems) -> None:
     ]
     first = max(answered, default=-1)
     for name, rule in table.intents.items():
+        asked_for = rule.category == STEERING and rule.reads is Reads.PERSON
+        if asked_for and (rule.priority <= first or rule.then not in {None, Action.ESCALATE}):
+            problems.add(
+                f"intents.{name}",
+                f"who asks for a person gets one first: `priority` above {first}, no `then`",
+            )
         if rule.concern is None:
             continue
         least = Urgency.CRITICAL if rule.concern is Concern.DISTRESS else Urgency.HIGH

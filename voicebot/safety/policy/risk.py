@@ -106,6 +106,9 @@ FREEDOM = {
 """What the bot takes upon itself. 0: it says nothing of substance; 1: a person approves the words;
 2: it offers a change and waits for a yes; 3: it answers, or hangs up; 4: it acts unasked."""
 
+TO_A_PERSON = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP})
+"""Somebody deals with it: now, with a form, or by a promised time."""
+
 WRITERS = {
     Route.PERSON: 0, Route.DRAFT: 0, Route.FIXED: 0, Route.GROUNDED: 1, Route.SMALL: 2, Route.STRONG: 2,
 }  # fmt: skip

@@ -14,12 +14,12 @@ from pydantic import Field, model_validator
 
 from voicebot.core.conversation import Action, Route, Strict, Urgency
 from voicebot.safety.policy.risk import (
-    FREEDOM,
     TIER_OF_COMPLEXITY,
     TIER_OF_COMPLIANCE,
     TIER_OF_CRITICALITY,
     TIER_OF_EFFECT,
     TIER_OF_VULNERABILITY,
+    TO_A_PERSON,
     Complexity,
     Compliance,
     Concern,
@@ -190,7 +190,7 @@ class IntentRule(Strict):
             raise ValueError("`then` may only lead to words, a person or the end")
         if self.then is Action.END and self.reads is not Reads.NOTHING:
             raise ValueError("`then: end` hangs up: only approved phrases (`reads: nothing`) may lead there")
-        if self.reads is Reads.PERSON and self.then is not None and FREEDOM[self.then] > 0:
+        if self.reads is Reads.PERSON and self.then not in {None, *TO_A_PERSON}:
             raise ValueError(f"`then: {self.then}` gives more freedom than a person dealing with it")
         return self
 
