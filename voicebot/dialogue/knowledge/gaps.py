@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, LiteralString
 
 from voicebot.core.conversation import Strict
 from voicebot.core.store.database import Transaction
@@ -23,7 +23,8 @@ SHOWN_FROM = 3
 """A word that so many conversations used is nobody's name, or everybody's."""
 MAX_KEYWORDS = 8
 FORGOTTEN_AFTER_DAYS = 90
-"""A digest that is not seen again for so long is deleted."""
+"""A digest that is not seen again for so long is deleted by the next ingest; every start is one."""
+FORGET: LiteralString = "DELETE FROM gap_words WHERE last_at < now() - make_interval(days => %s)"
 _MARKED = re.compile(r"[@\d/_]")
 _CUE = re.compile(
     r"\b(my name is|my name's|this is|i am called|i'm called|name of|mister|missis|mrs|mr|ms|miss|dr|doctor)"
@@ -98,14 +99,6 @@ async def gaps(tx: Transaction, *, limit: int = 50) -> list[Gap]:
     return [
         Gap.model_validate({**row, "keywords": tuple(row["keywords"])}) for row in await cursor.fetchall()
     ]
-
-
-async def forget(tx: Transaction) -> int:
-    """Deletes digests of words that nobody used for `FORGOTTEN_AFTER_DAYS`; how many."""
-    cursor = await tx.execute(
-        "DELETE FROM gap_words WHERE last_at < now() - make_interval(days => %s)", (FORGOTTEN_AFTER_DAYS,)
-    )
-    return cursor.rowcount
 
 
 async def _parted(

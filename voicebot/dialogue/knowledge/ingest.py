@@ -16,6 +16,7 @@ from voicebot.core.conversation import Strict
 from voicebot.core.store.database import Transaction
 from voicebot.dialogue.knowledge.articles import Article
 from voicebot.dialogue.knowledge.embedding import Embedding, EmbeddingMismatch, Vectors
+from voicebot.dialogue.knowledge.gaps import FORGET, FORGOTTEN_AFTER_DAYS
 
 HNSW_FROM_CHUNKS = 100_000
 """From here on an approximate index answers sooner than a scan of all vectors (docs/knowledge.md)."""
@@ -80,6 +81,7 @@ def ingest_all(
         index = index or decided
         if embedding is not None and stored_embedding not in {None, embedding.id} and not again:
             raise EmbeddingMismatch(stored_embedding, embedding.id)
+        cursor.execute(FORGET, (FORGOTTEN_AFTER_DAYS,))
         changed = _write_texts(cursor, articles)
         embedded = 0 if embedding is None else _write_vectors(cursor, embedding, stored_embedding)
         chunks = _count(cursor)
