@@ -35,6 +35,9 @@ SILENT = "silent"
 """About what there is nothing to say."""
 
 
+DECIDED = Decision(intent="x", tier=0, action=Action.ANSWER, route=Route.FIXED, policy_row="row")
+
+
 @dataclass
 class Turn:
     """A plan and a commit in one."""
@@ -44,9 +47,7 @@ class Turn:
     silent: bool
     transaction_id: str = "tx_1"
     after: str = "continue"
-    decision: Decision = Decision(
-        intent="x", tier=0, action=Action.ANSWER, route=Route.FIXED, policy_row="row"
-    )
+    decision: Decision = DECIDED
 
 
 @dataclass
@@ -138,7 +139,7 @@ async def a_call() -> AsyncIterator[tuple[Dialogue, Mouth, PipelineWorker]]:
     running = asyncio.create_task(runner.run())
     try:
         async with asyncio.timeout(20):
-            while not dialogue.inbox.deliver(ID, Timer(about=SILENT)):  # noqa: ASYNC110  # until it listens
+            while not dialogue.inbox.deliver(ID, Timer(about=SILENT)):  # until it listens
                 await asyncio.sleep(0)
             yield dialogue, mouth, worker
     finally:
