@@ -151,3 +151,13 @@ def test_progress_survives_storage() -> None:
     done = GATE.check(both(), FOUND)
     again = GateProgress.model_validate_json(done.model_dump_json())
     assert GATE.customer(again) == GATE.customer(done)
+
+
+def test_a_shorter_reading_of_one_number_is_no_other_fact() -> None:
+    """A recogniser's second choice that drops a digit of the order number does not give a post code."""
+    one = say(EMPTY, ORDER, "order_number", "four two seven one oh", "four seven one oh three")
+    assert GATE.next(one) == Ask(RULES.factors[1], AskHow.FIRST)
+    two = say(one, CODE, "post_code")
+    assert GATE.next(GATE.check(two, FOUND)) == Passed()
+    together = say(EMPTY, "four two seven one", "order_number", f"{ORDER} and it is {CODE}")
+    assert GATE.next(together) == Check(("427103",))

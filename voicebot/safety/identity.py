@@ -269,11 +269,15 @@ class Gate:
     ) -> dict[str, tuple[str, ...]]:
         """Readings by factor name. One run of digits may hold all factors one after the other."""
         taken: dict[str, tuple[str, ...]] = {}
+        said = (given.text, *given.alternatives)
         for factor in factors:
-            limit = self.rules.candidates
-            readings = read_digits(given.text, factor.digits, given.alternatives, limit=limit)
-            if readings:
-                taken[factor.name] = readings
+            readings = read_digits(said[0], factor.digits, said[1:], limit=self.rules.candidates)
+            if not readings:
+                continue
+            if not taken:
+                # One reading of one number is one factor: another length in another reading is a slip.
+                said = tuple(text for text in said if read_digits(text, factor.digits))
+            taken[factor.name] = readings
         if len(factors) > 1 and not taken:
             total = sum(factor.digits for factor in self.rules.factors)
             order = [factor for factor in self.rules.factors if factor in factors]
