@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
             _SPAN,
         ),
         (
-            r"\bwhen\b|\bwhat time\b|\bwhich (?:day|month)s?\b|\buntil when\b|\bopen\b|\bhow late\b|\bhow often\b",
+            r"(?:^|\b(?:and|so|but|me|know|say|ask|until|since|from|hi|hello|okay|sorry|please|exactly) )when\b|\bwhat time\b|\bwhich (?:day|month)s?\b|\buntil when\b|\bopen\b|\bhow late\b|\bhow often\b",
             rf"{_SPAN}|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|"
             rf"july|august|september|october|november|december|noon|morning|evening|afternoon|christmas|thanksgiving|"
             rf"closed|once|twice|until|as soon as|when|if|above|before|after|{_NUMBER_WORD} o'clock|from {_NUMBER_WORD} to)\b",

@@ -22,9 +22,9 @@ from voicebot.dialogue.monitor.features import words_of
 
 KIND_WEIGHT = 0.45
 """What the right kind of thing counts beside full coverage of the words (1.0)."""
-HEADING_WEIGHT = 0.35
+HEADING_WEIGHT = 0.5
 """What a word counts that stands in the heading only."""
-PASSAGE_WEIGHT = 1.2
+PASSAGE_WEIGHT = 1.0
 """What the best passage counts against one with no grounding at all."""
 CLEARLY = 0.12
 """So much better than its neighbour, a sentence stands alone."""
@@ -120,15 +120,18 @@ def _scored(question: str, passages: Sequence[Passage]) -> list[Sentence]:
     ]
     terms, asked = terms_of(question), asked_for(question)
     holds = [matching(terms, one.text) for one in plain]
-    weights = _weights(terms, holds)
+    headings = [matching(terms, f"{one.heading} {one.source.title}") for one in passages]
+    weights = _weights(
+        terms, [found | headings[one.passage] for one, found in zip(plain, holds, strict=True)]
+    )
     total = sum(weights.values()) or 1.0
     best_grounding = max((passage.grounding for passage in passages), default=0.0) or 1.0
     scored: list[Sentence] = []
     for one, found in zip(plain, holds, strict=True):
         passage = passages[one.passage]
-        headed = matching(terms, f"{passage.heading} {passage.source.title}") - found
+        headed = headings[one.passage] - found
         coverage = sum(weights[term] for term in found) / total
-        coverage += HEADING_WEIGHT * sum(weights.get(term, 0.0) for term in headed) / total
+        coverage += HEADING_WEIGHT * sum(weights[term] for term in headed) / total
         kind = 0.0
         if asked:
             kind = KIND_WEIGHT if any(holding.search(one.text) for holding in asked) else -WRONG_KIND
