@@ -6,6 +6,7 @@ A real server in processes of its own, real sockets, real audio at real time.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import websockets
 
 from tests.media_client import MediaClient, line
 from tests.serving import Serving, serving
@@ -170,3 +172,32 @@ async def test_sigterm_lets_a_call_finish_and_takes_no_new_one(tmp_path: Path):
         while running.process.poll() is None and time.monotonic() - began < 15:
             await asyncio.sleep(0.1)
         assert running.process.returncode == 0
+
+
+async def test_a_chat_on_the_same_server_and_the_next_one_knows_of_it(server: Serving):
+    """By POST and by socket, on whatever node they land; what was decided stands in the API."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+
+        async def say(known: str | None, text: str) -> dict[str, Any]:
+            answer = await client.post("/chat", json={"conversation_id": known, "text": text})
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        first = await say(None, "Where is my order?")
+        await say(first["conversation_id"], "518264")
+        told = await say(first["conversation_id"], "60614")
+        assert "wool rug" in told["replies"][0]
+        async with websockets.connect(server.url.replace("http", "ws") + "/chat") as socket:
+            known = None
+            for text in ("Where is my order?", "518264", "60614"):
+                await socket.send(json.dumps({"conversation_id": known, "text": text}))
+                event: dict[str, Any] = {"type": ""}
+                while event["type"] != "turn.done":
+                    event = json.loads(await socket.recv())
+                    assert event["type"] != "error", event
+                known = event["conversation_id"]
+        assert "I see you asked about this earlier today." in event["reply"]["replies"][0]
+        found = (await client.get(f"/api/conversations/{known}")).json()
+        assert (found["channel"], found["call_sid"]) == ("chat", None)
+        assert intents(found)[-1] == event["reply"]["decision"]["intent"] == "order_status"
+        assert (await client.get("/openapi.json")).json()["paths"]["/chat"]["post"]["requestBody"]
