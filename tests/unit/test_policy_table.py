@@ -188,7 +188,7 @@ def test_a_degraded_channel_needs_more() -> None:
     assert (got.action, got.reasons, got.in_force) == (
         Action.CLARIFY,
         ("classification 0.75 below 0.8",),
-        ("degraded_line",),
+        ("overrides.degraded_line",),
     )
 
 

@@ -135,9 +135,9 @@ def untested(policy: Policy, cases: PolicyCases) -> tuple[str, ...]:
     tested = {intent for case in cases.cases for intent in case.intents}
     missing = [f"intents.{intent}" for intent in policy.table.intents if intent not in tested]
     met = {name for ruling in rulings for name in ruling.in_force}
-    missing += [f"overrides.{name}" for name in policy.table.overrides if name not in met]
-    missing += [f"grants.{name}" for name in policy.table.grants if name not in met]
-    return tuple(missing)
+    circumstances = [f"overrides.{name}" for name in policy.table.overrides]
+    circumstances += [f"grants.{name}" for name in policy.table.grants]
+    return (*missing, *(row for row in circumstances if row not in met))
 
 
 def _freer(expected: Expected, ruling: Ruling) -> bool:

@@ -90,4 +90,4 @@ class Ruling:
     tools: tuple[str, ...] = ()
     band: Band = Band.SURE
     in_force: tuple[str, ...] = ()
-    """Names of the overrides and grants that applied."""
+    """Rows of the overrides and grants that applied: ``overrides.night``."""

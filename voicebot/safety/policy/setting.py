@@ -51,7 +51,7 @@ class Setting:
     urgency: Urgency = field(default=Urgency.NORMAL, compare=False)
     owner: str = field(default="", compare=False)
     in_force: tuple[str, ...] = field(default=(), compare=False)
-    """Names of the overrides and grants that apply."""
+    """Rows of the overrides and grants that apply: ``overrides.night``."""
 
 
 def row_of(table: PolicyTable, intent: str, rule: IntentRule) -> Row:
@@ -84,7 +84,7 @@ def setting_of(row: Row, facts: PolicyFacts) -> Setting:
     in_force: list[str] = []
     for name, grant in row.grants:
         if _granted(grant, facts, segment):
-            in_force.append(name)
+            in_force.append(f"grants.{name}")
             floor = FLOORS[min(rule.tier, 2)]
             sure = min(sure, max(grant.sure or sure, floor.sure))
             grounding = min(grounding, grounding if grant.grounding is None else grant.grounding)
@@ -104,7 +104,7 @@ def setting_of(row: Row, facts: PolicyFacts) -> Setting:
                 person, person_by = override.person, name
         supposed = override.when.unknown and _applies(override.when, facts, segment, unknown=True)
         if known or supposed:
-            in_force.append(name)
+            in_force.append(f"overrides.{name}")
             sure = max(sure, override.sure or sure)
             grounding = max(grounding, override.grounding or grounding)
             answer = max(answer, override.answer or answer)
