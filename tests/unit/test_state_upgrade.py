@@ -18,11 +18,13 @@ from voicebot.dialogue.state import (
 
 # As version 1 stored it, in the middle of a call: verified, a want put off, an answer not heard yet.
 VERSION_1 = json.loads("""
-{"schema_version": 1, "greeted": true, "topic": {"intent": "order_status", "confidence": 0.98, "text": "where is it"},
+{"schema_version": 1, "greeted": true,
+ "topic": {"intent": "order_status", "confidence": 0.98, "text": "where is it"},
  "waiting": [{"intent": "gift_card", "confidence": 0.9, "text": "gift cards"}],
  "asked": {"kind": "factor", "factor": "post_code", "want": null},
  "gate": {"given": {"order_number": {"candidates": ["427103"], "keyed": false, "misheard": 1, "asked": 0}},
-          "tries": 1, "match": {"customer_id": "cu_00001", "reference": "427103", "method": ["order_number"]}},
+          "tries": 1,
+          "match": {"customer_id": "cu_00001", "reference": "427103", "method": ["order_number"]}},
  "owed": [{"key": "notice", "text": "recorded"}], "told": ["opening-hours"], "last_said": "Nine.",
  "history": [{"caller": "when", "bot": "Nine."}], "cut_off": "hello", "not_heard": 1, "not_understood": 2,
  "asked_more": 3, "handoff": null, "ending": false,

@@ -1,4 +1,4 @@
-"""A circle is ended by a person, offered first; an upset caller hears one sorry; both stand in the reasons."""
+"""A circle ends with a person, offered first; an upset caller hears one sorry; both stand in the reasons."""
 
 from __future__ import annotations
 
