@@ -25,8 +25,8 @@ class Rules:
     def sure(self, intent: str) -> float:
         """The probability from which an intent counts as certain."""
         rule = self._policy.rule(intent)
-        default = self._policy.table.thresholds.sure
-        return rule.sure if rule is not None and rule.sure is not None else default
+        table = self._policy.table
+        return table.thresholds.sure if rule is None else table.limits(rule).sure
 
     def decide(
         self, state: ConversationState, setting: Setting, intent: str, confidences: Confidences
