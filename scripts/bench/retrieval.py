@@ -457,7 +457,7 @@ def cost_rows(result: dict[str, Any]) -> list[list[str]]:
     """For `COST_HEAD`."""
     names = ("load_ms", "p50_ms", "p99_ms", "memory_mb", "disk_mb")
     return [
-        [one["id"], *(report.show(one["cost"][name], 1) for name in names)]
+        [one["id"], *(report.show(one["cost"][name], 2 if name == "p50_ms" else 1) for name in names)]
         for one in result["embeddings"].values()
     ]
 
