@@ -17,6 +17,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.connectors.connector import Connector, ConnectorError
 from voicebot.dialogue.connectors.postgres import PostgresConnector
 from voicebot.dialogue.memory import memories
+from voicebot.dialogue.memory.clearances import Clearance
 from voicebot.dialogue.memory.features import Feature, Layer, Purpose, Role
 from voicebot.dialogue.memory.memory import Known, Memory
 from voicebot.dialogue.memory.profile import read_profile
@@ -261,6 +262,27 @@ async def test_a_layer_that_the_policy_does_not_clear_for_the_turn_stays_closed(
     nothing = await talk.memory.known(verified(), conversation_id=await talk.begin(), layers=[], **asked)
     assert (nothing.segment, nothing.preferred_name, dict(nothing.slots)) == (None, None, {})
     assert nothing.remembers is None  # he was not asked, so nothing is forgotten
+
+
+@pytest.mark.parametrize(("lives_in", "known_name"), [("canada", True), ("hawaii", False), (None, False)])
+async def test_a_line_for_a_region_counts_for_customers_who_live_there(
+    lives_in: str | None, known_name: bool, shop_database: Database, keys: KeyRing
+):
+    line = Clearance(roles=(Role.BOT,), purposes=(Purpose.ANSWER,), intents=("*",), regions=("canada",))
+    features = {**DEPLOYMENT.clearances.features, Feature.PREFERRED_NAME: (line,)}
+    clearances = DEPLOYMENT.clearances.model_copy(update={"features": features})
+    records = PostgresConnector(shop_database, DEPLOYMENT.queries)
+    memory = Memory(
+        shop_database, keys, records, clearances, is_topic=lambda _: True, means=lambda intent: intent
+    )
+    talk = Talk(shop_database, keys, memory)
+    async with shop_database.transaction() as tx:
+        await tx.execute("UPDATE shop.customers SET region = %s WHERE id = 'cu_00001'", (lives_in,))
+    call = await talk.begin()
+    known = await talk.known(call, verified())
+    assert (known.preferred_name is not None) == known_name
+    async with shop_database.transaction() as tx:
+        assert len(await audit.accesses(tx, call)) == known.logged
 
 
 async def test_without_the_system_of_record_nothing_is_known_and_nothing_breaks(

@@ -95,6 +95,11 @@ class Clearances(Strict):
         found._check(path, frozenset(intents))
         return found
 
+    @property
+    def regional(self) -> bool:
+        """Whether some line asks where the customer lives."""
+        return any(ANY not in line.regions for lines in self.features.values() for line in lines)
+
     def refusal(
         self, feature: Feature, *, intent: str, role: Role, region: str | None, purpose: Purpose
     ) -> Literal["not_cleared"] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -23,7 +23,7 @@ from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.memory import memories
-from voicebot.dialogue.memory.broker import FeatureBroker, Granted
+from voicebot.dialogue.memory.broker import Asks, FeatureBroker, Granted
 from voicebot.dialogue.memory.clearances import Clearances
 from voicebot.dialogue.memory.contact import contact_of
 from voicebot.dialogue.memory.customers import Customer, Customers
@@ -133,24 +133,44 @@ class Memory:
     ) -> Known:
         """What a plan may use for this intent. Reads only; each read is logged as discarded.
 
-        ``layers``: `Ruling.clearances` of the turn, None where no ruling was made.
+        ``region``: None: as the customer's profile has it, should a clearance depend on it. ``layers``:
+        `Ruling.clearances` of the turn, None where no ruling was made.
 
         Raises:
             DatabaseDown: our own database does not answer.
         """
-        asks = self.broker.cleared(_ASKS, intent=intent, role=Role.BOT, region=region, layers=layers)
-        granted = await self.broker.fetch(
+        at, logged = (conversation_id, turn), 0
+        if region is None and self._clearances.regional:
+            home = await self._fetch(
+                {Purpose.ROUTE: (Feature.REGION,)}, verified, intent, None, actor, at, layers
+            )
+            region, logged = home.values.get(Feature.REGION), home.logged
+        granted = await self._fetch(_ASKS, verified, intent, region, actor, at, layers)
+        return replace(Known.of(granted), logged=granted.logged + logged)
+
+    async def _fetch(
+        self,
+        asks: Asks,
+        verified: VerifiedCustomer,
+        intent: str,
+        region: str | None,
+        actor: str,
+        at: tuple[str, int],
+        layers: Collection[str] | None,
+    ) -> Granted:
+        """What is cleared of ``asks``; the rest is not even asked for."""
+        asks = self.broker.cleared(asks, intent=intent, role=Role.BOT, region=region, layers=layers)
+        return await self.broker.fetch(
             verified,
             asks,
             intent=intent,
             role=Role.BOT,
             region=region,
             actor=actor,
-            conversation_id=conversation_id,
-            turn=turn,
+            conversation_id=at[0],
+            turn=at[1],
             layers=layers,
         )
-        return Known.of(granted)
 
     def recall(
         self, known: Known, *, intent: str | None, told: tuple[str, ...], now: datetime
