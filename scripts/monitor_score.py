@@ -84,6 +84,17 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def lines_of(path: Path, *, without: str = "") -> list[str]:
+    """All phrasings of a file of held-out ones, those of one class left out."""
+
+    def lines(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            return [line for key, part in node.items() if key != without for line in lines(part)]
+        return [line for part in node for line in lines(part)] if isinstance(node, list) else [str(node)]
+
+    return lines(read(path))
+
+
 def calibration_error(chance: list[float], right: list[bool], bins: int = 10) -> float:
     """Expected calibration error: mean distance of what was said from what came true, over equal bins."""
     place = np.minimum((np.array(chance) * bins).astype(int), bins - 1)
@@ -214,24 +225,26 @@ def confusions(deployment: Path, least: int = 2) -> list[tuple[str, str, int]]:
 
 CARD = """# The monitor's model
 
-What the monitor makes of one turn of a caller: intent and category, urgency, sentiment, distress, out of scope. Linear
-heads over hashed words, word pairs and character n-grams, and over the summed meaning of the words
-(`monitor_words.npz`); run with numpy. Made by `scripts/train_monitor.py` from {trained_on} sentences: the examples of
-`business/intents.yaml` and `business/monitor.yaml` and copies of them spoiled as a poor line would (words that sound
-alike, dropped, doubled, joined and torn words, fillers). No other data set was trained on. The meanings were fitted by
-`scripts/make_word_vectors.py` to what all-MiniLM-L6-v2 (Apache-2.0) makes of the same examples; the sentence model itself
-is not needed to run.
+What the monitor makes of one turn of a caller: intent and category, urgency, sentiment, distress, out of
+scope. Linear heads over hashed words, word pairs and character n-grams, and over the summed meaning of the
+words (`monitor_words.npz`); run with numpy. Made by `scripts/train_monitor.py` from {trained_on} sentences:
+the examples of `business/intents.yaml` and `business/monitor.yaml` and copies of them spoiled as a poor
+line would (words that sound alike, dropped, doubled, joined and torn words, fillers). No other data set was
+trained on. The meanings were fitted by `scripts/make_word_vectors.py` to what all-MiniLM-L6-v2 (Apache-2.0)
+makes of the same examples; the sentence model itself is not needed to run.
 
-Probabilities are calibrated on folds: each pattern of examples was scored by a model that had seen none of its
-sentences. One temperature for intents ({temperature}), sentiment and urgency, an isotonic curve for distress and for
-out of scope. A caller counts as in distress from a probability of {distress_at} on, chosen for recall.
+Probabilities are calibrated on folds: each pattern of examples was scored by a model that had seen none of
+its sentences. One temperature for intents ({temperature}), one for sentiment and urgency each, an isotonic
+curve for distress and for out of scope. The probability of distress is that of a line on which
+{distress_share} of the turns were in distress: far more than there are, so that one half, where a person
+takes over, finds enough of them.
 
-Scored on `business/intents_heldout.yaml` and `business/monitor_heldout.yaml`: written by hand after the examples, in
-other words, never trained on. Typed by the author of the examples, though: real callers and recognisers differ. While the
-kinds of features were chosen, the totals of the intents' part were seen a few times.
+Scored on `business/intents_heldout.yaml` and `business/monitor_heldout.yaml`: written by hand after the
+examples, in other words, never trained on. Typed by the author of the examples, though, and its totals were
+seen while the kinds of features and the amount of examples were chosen: real callers and real recognisers
+will be harder.
 
-{tables}
-Categories taken for one another on the held-out part (at least twice): {confused}.
+{tables}Categories taken for one another on the held-out part (at least twice): {confused}.
 
 What it costs, and how it does on public data sets that it was not made from, stands in `docs/monitor.md`;
 `scripts/bench/monitor.py` prints it.
@@ -252,7 +265,7 @@ def card_text(deployment: Path, found: dict[str, dict[str, float]]) -> str:
     return CARD.format(
         trained_on=card["trained_on"],
         temperature=card["temperature"],
-        distress_at=card["distress_at"],
+        distress_share=card["distress_share"],
         tables=tables,
         confused=confused,
     )

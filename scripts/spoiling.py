@@ -1,5 +1,5 @@
-"""Spoils a sentence as a caller and a poor line would: false starts, fillers, dropped and doubled words, words that
-sound alike, words run together or torn apart. Used to train the monitor; seeded by its caller.
+"""Spoils a sentence as a caller and a poor line would: false starts, fillers, dropped and doubled words,
+words that sound alike, words run together or torn apart. Used to train the monitor; seeded by its caller.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_the_same_answer_twice_is_a_circle_even_when_it_counted_as_progress() ->
 
 
 def test_saying_it_again_on_request_is_no_circle() -> None:
-    """ "Could you repeat that" is followed by the same words, as it should be."""
+    """After "could you repeat that" come the same words, as they should."""
     course = talk(
         ("warranty", "what if it breaks", "the warranty is two years", True),
         ("repeat", "say that again", "the warranty is two years", True),

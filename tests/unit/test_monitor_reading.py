@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebot.core.conversation import Utterance
+from voicebot.core.conversation import Urgency, Utterance
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.monitor.monitor import Monitor, yes_or_no
 
@@ -49,6 +49,42 @@ def test_a_second_choice_of_the_recogniser_can_save_the_turn() -> None:
     assert reading.first.intent == "order_status"
     assert reading.first.text == "where is my order"
     assert reading.first.confidence < MONITOR.read(Utterance(text="where is my order")).first.confidence
+
+
+def test_a_reading_says_how_the_caller_sounds() -> None:
+    """Category, likeliest intents, mood and hurry go with every turn, and the weights that said so."""
+    scores = MONITOR.read(Utterance(text="this is outrageous where is my order")).scores
+    assert scores.sentiment < -0.3
+    assert scores.distress < 0.5
+    assert len(scores.guesses) == 3
+    calm = MONITOR.read(Utterance(text="when are you open on sunday")).scores
+    assert (calm.category, calm.urgency) == ("store", Urgency.NORMAL)
+    assert abs(calm.sentiment) < 0.3
+    assert MONITOR.version == DEPLOYMENT.classifier.version != ""
+
+
+def test_distress_comes_before_everything_and_alone() -> None:
+    """Who is in danger wants nothing else, whatever else was said."""
+    reading = MONITOR.read(
+        Utterance(text="where is my order and please call an ambulance my son is not breathing")
+    )
+    assert [want.intent for want in reading.wants] == ["distress"]
+    assert reading.first.confidence == reading.scores.distress >= 0.5
+    assert reading.scores.urgency is Urgency.CRITICAL
+
+
+def test_what_only_sounds_like_danger_is_read_as_what_it_is() -> None:
+    """A near miss goes its ordinary way."""
+    reading = MONITOR.read(Utterance(text="the waiting is killing me where is my order"))
+    assert reading.first.intent != "distress"
+    assert reading.scores.urgency is not Urgency.CRITICAL
+
+
+@pytest.mark.parametrize("text", ["", "\x00\x01", "日本語", "and " * 50_000, "where is my order, " * 5_000])
+def test_odd_text_is_read(text: str) -> None:
+    """Empty, binary, foreign, enormous: one want at least, no error, in no time."""
+    reading = MONITOR.read(Utterance(text=text, alternatives=(text, "")))
+    assert reading.wants
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,12 @@ class Deployment:
                 f"models/monitor.json does not know the intents of intents.yaml ({', '.join(different)}): "
                 "run scripts/train_monitor.py"
             )
+        sorted_into = {intent: self.intents.category(intent) for intent in known}
+        if dict(self.classifier.categories) != sorted_into:
+            raise DeploymentError(
+                "models/monitor.json sorts intents into other categories than intents.yaml: "
+                "run scripts/train_monitor.py"
+            )
         strangers = sorted(set(self.phrases.menu.values()) - known)
         if strangers:
             raise DeploymentError(f"phrases.yaml: menu names unknown intents {strangers}")

@@ -10,10 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict, Urgency
 from voicebot.dialogue.intents import OUT_OF_SCOPE
@@ -61,10 +61,19 @@ class ModelCard(Strict):
     distress: Curve
     out_of_scope: Curve
     distress_at: float = Field(gt=0, lt=1)
-    """From this probability on a caller is taken to be in distress: chosen for recall, not for precision."""
+    """From this probability on a caller is taken to be in distress."""
+    distress_share: float = Field(gt=0, lt=1)
+    """The probability of distress is that of a line on which this share of the turns were so: far more than
+    there are, because one that is missed costs more than one that is asked about for nothing."""
     urgency_temperature: float = Field(gt=0)
     sentiment_temperature: float = Field(gt=0)
     trained_on: int
+
+    @model_validator(mode="after")
+    def _each_has_a_category(self) -> Self:
+        if set(self.categories) != set(self.labels):
+            raise ValueError("`categories` must name exactly the labels")
+        return self
 
 
 class Verdict(Strict):
@@ -95,7 +104,8 @@ class IntentClassifier:
         columns = len(card.labels) + len(SENTIMENTS) + len(URGENCIES) + 1
         if weights.shape != (encoder.width, columns) or bias.shape != (columns,):
             raise ModelError(
-                f"weights are {weights.shape}, expected {(encoder.width, columns)}: run scripts/train_monitor.py"
+                f"weights are {weights.shape}, expected {(encoder.width, columns)}: "
+                "run scripts/train_monitor.py"
             )
         self.card = card
         self.labels = card.labels
@@ -184,10 +194,8 @@ class IntentClassifier:
         )
 
     def _scores(self, encoded: Encoded) -> Floats:
-        scores: Floats = (
-            encoded.values @ self._sparse[encoded.at] + encoded.meaning @ self._dense + self._bias
-        )
-        return scores
+        scores = encoded.values @ self._sparse[encoded.at] + encoded.meaning @ self._dense + self._bias
+        return scores.astype(np.float32)
 
     def _intents(self, scores: Floats) -> Floats:
         return _softmax(scores[: len(self.labels)] / self.card.temperature)
@@ -198,9 +206,11 @@ class IntentClassifier:
 
 
 def outside(probabilities: Floats, labels: tuple[str, ...]) -> float:
-    """How far a text lies outside of all intents, 0..1, not calibrated: no intent of ours is likely."""
-    at = labels.index(OUT_OF_SCOPE)
-    return float(1.0 - np.delete(probabilities, at).max())
+    """How far a text lies outside of all intents, 0..1, not calibrated: what its own class makes of it.
+
+    Of the scores tried on public queries (one less the likeliest intent, entropy, largest score) the best.
+    """
+    return float(probabilities[labels.index(OUT_OF_SCOPE)])
 
 
 def _softmax(scores: Floats) -> Floats:

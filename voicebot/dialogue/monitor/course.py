@@ -1,7 +1,7 @@
 """How a conversation goes, over its turns: mood falling, going round in circles. Pure.
 
-Counted from what was said and resolved, apart from what the model says of its own confidence: a bot that is sure
-each time and gives the same answer each time is caught here and nowhere else.
+Counted from what was said and resolved, apart from what the model says of its own confidence: a bot that is
+sure each time and gives the same answer each time is caught here and nowhere else.
 
     course = course.heard(reading, utterance.text)      # a turn of the caller
     course = course.said(words, resolved=True)          # the answer to it, when it is closed
@@ -32,90 +32,19 @@ SAME = 0.9
 LOOPS_AT = 2
 """A circle is told from the second time round (the third turn with the same want, the second same answer)."""
 REPEAT = "repeat"
-_STEERING = frozenset(
-    [
-        "yes",
-        "no",
-        "thanks",
-        "greeting",
-        "wait",
-        "goodbye",
-        "repeat",
-        "chitchat",
-        "no_reference",
-        "help",
-        "question",
-        "person",
-    ]
-)
-_PLAIN = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "i",
-        "you",
-        "he",
-        "she",
-        "it",
-        "we",
-        "they",
-        "my",
-        "your",
-        "our",
-        "me",
-        "us",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "am",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "to",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "with",
-        "and",
-        "or",
-        "but",
-        "so",
-        "that",
-        "this",
-        "there",
-        "here",
-        "please",
-        "can",
-        "could",
-        "would",
-        "will",
-        "just",
-        "not",
-        "what",
-        "when",
-        "where",
-        "how",
-        "which",
-        "who",
-        "yes",
-        "no",
-        "okay",
-        "hi",
-        "hello",
-        "um",
-        "uh",
-        "s",
-    ]
-)
+_STEERING = frozenset({
+    "yes", "no", "thanks", "greeting", "wait", "goodbye", "repeat", "chitchat", "no_reference", "help",
+    "question", "person",
+})  # fmt: skip
+_PLAIN = frozenset({
+    "a", "an", "the", "this", "that", "there", "here", "i", "you", "he", "she", "it", "we", "they",
+    "my", "your", "our", "me", "us", "is", "are", "was", "were", "be", "been", "am", "do", "does",
+    "did", "have", "has", "had", "to", "of", "in", "on", "at", "for", "with", "and", "or", "but", "so",
+    "please", "can", "could", "will", "would", "just", "not", "what", "when", "where", "how", "which",
+    "who", "yes", "no", "okay", "hi", "hello", "um", "uh", "s",
+})  # fmt: skip
+"""Words that two different questions may share."""
+
 Loop = Literal["none", "same_intent", "same_answer", "rephrasing"]
 
 
@@ -204,8 +133,10 @@ def signals(course: Course) -> CourseSignals:
         ("rephrasing", course.rephrasings + 1 if course.rephrasings else 0),
         ("same_intent", course.same_intent),
     )
-    kind, loops = next(((kind, count) for kind, count in counts if count >= LOOPS_AT), ("none", 0))
-    return CourseSignals(sentiment_falling=falling(course.sentiments), loop=kind, loops=loops)
+    for loop, loops in counts:
+        if loops >= LOOPS_AT:
+            return CourseSignals(sentiment_falling=falling(course.sentiments), loop=loop, loops=loops)
+    return CourseSignals(sentiment_falling=falling(course.sentiments), loop="none", loops=0)
 
 
 def falling(sentiments: tuple[float, ...]) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebot.dialogue.monitor.features import features_of, words_of
+from voicebot.dialogue.monitor.features import features_in, words_of
 from voicebot.dialogue.monitor.word_vectors import Floats, WordVectors
 
 BUCKETS = 1 << 15
@@ -52,7 +53,7 @@ class Encoder:
     def encode(self, text: str) -> Encoded:
         """Any text: too long is cut, what is unknown is left out."""
         words = words_of(text)
-        counts = buckets_of(text)
+        counts = buckets_of(words)
         at = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
         values = 1.0 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))
         values = (values * self.idf[at]).astype(np.float32)
@@ -76,6 +77,6 @@ def bucket_of(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "replace")) % BUCKETS
 
 
-def buckets_of(text: str) -> Counter[int]:
-    """How often each place is hit by a text's features."""
-    return Counter(bucket_of(name) for name in features_of(text))
+def buckets_of(words: Sequence[str]) -> Counter[int]:
+    """How often each place is hit by the features of normalised words."""
+    return Counter(bucket_of(name) for name in features_in(words))

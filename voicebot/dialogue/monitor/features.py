@@ -7,7 +7,7 @@ writes "return pole a see" for "return policy". Numbers become one token.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from voicebot.core.number_words import DIGIT_WORDS
@@ -15,6 +15,8 @@ from voicebot.core.number_words import DIGIT_WORDS
 NUMBER = "#"
 MAX_CHARS = 2000
 """More than two minutes of speech; what lies beyond is not read."""
+MAX_WORDS = 120
+MAX_LETTERS = 24
 _APOSTROPHE = re.compile(r"[’`´]")
 _NOT_WORD = re.compile(r"[^a-z0-9' ]+")
 _CONTRACTIONS = (
@@ -58,8 +60,14 @@ def _numbers_as_one(words: list[str]) -> Iterator[str]:
 
 
 def features_of(text: str) -> Iterator[str]:
-    """Feature names of a text, with repeats: ``w:word``, ``b:pair``, ``c:characters``."""
-    words = words_of(text)
+    """Feature names of a text, with repeats: ``w:word``, ``b:pair``, ``t:triple``, ``c:characters``."""
+    return features_in(words_of(text))
+
+
+def features_in(words: Sequence[str]) -> Iterator[str]:
+    """The same of words that were normalised before. Of a long speech its beginning and its end count."""
+    if len(words) > MAX_WORDS:
+        words = [*words[: MAX_WORDS // 2], *words[-MAX_WORDS // 2 :]]
     padded = ["<", *words, ">"]
     for word in words:
         yield "w:" + word
@@ -68,7 +76,7 @@ def features_of(text: str) -> Iterator[str]:
     for left, middle, right in zip(padded, padded[1:], padded[2:], strict=False):
         yield f"t:{left} {middle} {right}"
     for word in words:
-        marked = f" {word} "
+        marked = f" {word[:MAX_LETTERS]} "
         for size in (3, 4, 5):
             for at in range(len(marked) - size + 1):
                 yield "c:" + marked[at : at + size]

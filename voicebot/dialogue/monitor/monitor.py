@@ -1,4 +1,4 @@
-"""What a turn of the caller says: intent with calibrated confidence, further wants, how it sounds, yes or no. Pure."""
+"""What a turn of the caller says: intent and how sure, further wants, how it sounds, yes or no. Pure."""
 
 from __future__ import annotations
 

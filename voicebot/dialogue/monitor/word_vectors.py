@@ -1,7 +1,7 @@
 """What words mean, as vectors: fixed, small, run with numpy alone. Pure.
 
-Made by `scripts/make_word_vectors.py`, which fits them so that their weighted sum over a sentence comes near to
-what a sentence model (all-MiniLM-L6-v2) makes of it. Word order is lost, a look-up is all that is left to do.
+Made by `scripts/make_word_vectors.py`, which fits them so that their sum over a sentence comes near to what a
+sentence model (all-MiniLM-L6-v2) makes of it. Word order is lost, a look-up is all that is left to do.
 """
 
 from __future__ import annotations
