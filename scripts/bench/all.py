@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import call, chat, fresh, lines, memory, policy, report, start, stt
+from scripts.bench import call, chat, fresh, lines, memory, policy, report, sentences, start, stt
 from scripts.bench.servers import ROOT, BenchError
 
 WHISPER_LINES = 14
@@ -47,6 +47,7 @@ BENCHES = {
         lambda _: {"sizes": stt.sizes()}, list(stt.SIZE_HEAD), lambda result: stt.size_rows(result["sizes"])
     ),
     "policy": Bench(lambda _: policy.measure(20), policy.HEAD, policy.rows),
+    "sentences": Bench(lambda _: sentences.measure(), sentences.HEAD, sentences.rows),
     "chat": Bench(lambda _: chat.measure(60), chat.HEAD, chat.rows),
     "fresh": Bench(lambda _: fresh.measure(cached=False), fresh.HEAD, fresh.rows),
 }

@@ -184,7 +184,12 @@ def figures(asked: Sequence[Question], *, show: bool) -> dict[str, Any]:
     return {"rows": rows, "not_retrieved": len(out), "choice_ms": round(1000 * statistics.median(took), 2)}
 
 
-HEAD = ("", "questions", "found", "exact", "words")
+HEAD = ["", "questions", "found", "exact", "words"]
+
+
+def measure(kept: Path | None = None, *, show: bool = False) -> dict[str, Any]:
+    """All figures. ``kept``: a file with what the search found, read or written."""
+    return figures(questions(kept), show=show)
 
 
 def rows(made: dict[str, Any]) -> list[list[str]]:
@@ -205,7 +210,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path, help="write, or read, what was found")
     options = parser.parse_args()
-    made = figures(questions(options.keep), show=options.show)
+    made = measure(options.keep, show=options.show)
     report.finish(made, as_json=options.json, out=options.out)
     if not options.json:
         report.print_table("The choice of sentences", HEAD, rows(made))
