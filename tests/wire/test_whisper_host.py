@@ -120,7 +120,7 @@ async def test_what_the_model_can_read_comes_out_right(transcriber: GrpcTranscri
         if words(model.read([Window(np.frombuffer(_spoken("rms", name), np.int16))])[0].text)
         == _words("rms", name).split()
     ]
-    assert readable or "Not usable yet" in (MODEL / "card.md").read_text()
+    assert len(readable) >= 3
     for name in readable:
         _, final = await _say(transcriber, name, _spoken("rms", name), faster=12.0)
         assert words(final.text) == _words("rms", name).split()
