@@ -6,6 +6,8 @@ plan for that turn, another version or another media session is stale.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,10 +21,11 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.actions.local import LocalActs
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
-from voicebot.dialogue.knowledge import gaps
+from voicebot.dialogue.knowledge import gaps, similar
 from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.plan import Plan, Worded, word, words_of
 from voicebot.dialogue.reading import mark_used
+from voicebot.dialogue.shape import shape_of
 from voicebot.safety.identity import Gate
 
 AUDITED = frozenset(
@@ -61,6 +64,7 @@ class Committing:
         gate: says who is verified.
         policy_version: of the deployment, for handoffs.
         known_words: words of the deployment's own examples, which are nobody's name.
+        is_topic: whether an intent is a question of its own.
     """
 
     def __init__(
@@ -72,7 +76,9 @@ class Committing:
         gate: Gate,
         policy_version: str,
         known_words: frozenset[str] = frozenset(),
+        is_topic: Callable[[str], bool] = lambda intent: True,
     ) -> None:
+        self._is_topic = is_topic
         self._memory = memory
         self._gate = gate
         self._known_words = known_words
@@ -198,10 +204,30 @@ class Committing:
                 remembers=draft.remembers,
                 slots=draft.gave,
             )
+        if draft.after != "continue":
+            await self._resolved(tx, plan, written)
         if draft.decides is not None:
             draft_id, verdict, by = draft.decides
             if not await drafts.decide(tx, draft_id, verdict=_verdict(verdict), by=by):
                 raise StaleState(f"draft {draft_id} was decided already")
+
+    async def _resolved(self, tx: Transaction, plan: Plan, written: Written) -> None:
+        """How a conversation of this shape ended, counted: closed sets only, nothing leads back to it."""
+        turns = [
+            Decision.model_validate_json(json.dumps(row["decision"]))
+            for row in await self._conversations.turns(tx, plan.conversation_id)
+        ]
+        state = written.worded.state
+        shape, resolution = shape_of(
+            turns,
+            channel=plan.snapshot.channel,
+            verified=state.gate.match is not None,
+            region=state.customer.region if state.customer else None,
+            is_topic=self._is_topic,
+        )
+        if shape is not None:
+            articles = [source.article for decision in turns for source in decision.sources]
+            await similar.record(tx, shape, resolution=resolution, articles=articles)
 
     async def _tell(self, tx: Transaction, plan: Plan, written: Written) -> None:
         """Events and tier-1 audit of a turn."""

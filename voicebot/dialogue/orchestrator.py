@@ -139,7 +139,14 @@ class Orchestrator:
         )
         local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
         self._committing = Committing(
-            keys, handoffs, local, self.memory, self._gate, policy.version, known_words=_known(deployment)
+            keys,
+            handoffs,
+            local,
+            self.memory,
+            self._gate,
+            policy.version,
+            known_words=_known(deployment),
+            is_topic=intents.is_content,
         )
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}

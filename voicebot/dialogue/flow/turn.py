@@ -106,7 +106,9 @@ class CallerTurn:
         self._state = self._state.model_copy(update={"not_heard": 0})
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
-        in_distress = None if self._short_answer(given) else self._in_distress(reading)
+        in_distress = self._in_distress(reading)
+        if in_distress is not None and self._short_answer(given):  # "yeah go on" is no cry for help
+            return await self._answered(bool(yes_or_no(given.text)))
         if in_distress is not None:
             return self._f.wanting.distress(self._state, in_distress, self._setting)
         if len(reading.wants) > 1:
