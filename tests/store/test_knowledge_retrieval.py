@@ -169,7 +169,7 @@ async def test_vectors_of_another_embedding_are_refused_and_made_anew_on_command
     database = await Database.open(fresh_database_url)
     articles = folder_of(tmp_path, teapot="Pots of clay.")
     ingest(fresh_database_url, articles)
-    with pytest.raises(EmbeddingMismatch, match=r"articles without vectors.*voicebot kb ingest"):
+    with pytest.raises(EmbeddingMismatch, match=r"no vectors.*voicebot kb ingest"):
         await found(database, "pots")
     ingest(fresh_database_url, articles, Letters())
     other = Retriever(Letters("runes"))

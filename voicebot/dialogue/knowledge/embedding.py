@@ -30,11 +30,14 @@ class EmbeddingMismatch(EmbeddingError):
     """The stored vectors were made by another embedding than the one that would ask them."""
 
     def __init__(self, stored: str | None, ours: str) -> None:
-        held = f"vectors of {stored}" if stored else "articles without vectors"
-        super().__init__(
-            f"the database holds {held}, this server embeds with {ours}: run `voicebot kb ingest` to make "
-            "the vectors anew (or set VOICEBOT_EMBEDDING to what they were made with), then start again"
-        )
+        if stored is None:
+            text = f"the database holds no vectors, this server embeds with {ours}: run `voicebot kb ingest`"
+        else:
+            text = (
+                f"the database holds vectors of {stored}, this server embeds with {ours}: run `voicebot kb"
+                " ingest` to make them anew, or set VOICEBOT_EMBEDDING to what they were made with"
+            )
+        super().__init__(text)
         self.stored = stored
         self.ours = ours
 

