@@ -36,7 +36,7 @@ check: .venv/installed-dev  ## lint, types, room borders
 	@$(BIN)/lint-imports
 
 test: check  ## set-up, checks, all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## the figures of docs/benchmarks.md (some minutes)
 	@$(BIN)/python -m scripts.bench.all

@@ -17,8 +17,26 @@ from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 
+LONG = (
+    "faults/test_serve_faults.py",
+    "wire/test_serve_calls.py",
+    "faults/test_engine_hosts.py",
+)
+"""Files with real calls, which wait more than they compute: they begin first, so that the rest runs beside them."""
+
 TEMPLATE = "voicebot_template"
 MASTER_KEY = bytes(range(32))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first; the order within a file stays."""
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (at for at, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG)
+        )
+
+    items.sort(key=place)
 
 
 def database_url_of(server_url: str, name: str) -> str:
