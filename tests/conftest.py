@@ -22,7 +22,7 @@ LONG = (
     "wire/test_serve_calls.py",
     "faults/test_engine_hosts.py",
 )
-"""Files with real calls, which wait more than they compute: they begin first, so that the rest runs beside them."""
+"""Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 TEMPLATE = "voicebot_template"
 MASTER_KEY = bytes(range(32))
