@@ -119,3 +119,16 @@ async def test_more_of_an_answer_is_given_when_it_is_asked_for(talk: Talk) -> No
     assert talk.last is not None
     assert talk.last.decision.policy_row.endswith("/more")
     assert first.split(".")[0] not in more
+
+
+async def test_a_person_sees_how_conversations_like_this_one_were_resolved(
+    talk: Talk, database: Database, keys: KeyRing
+) -> None:
+    """By their shape: the first is counted when it ends, the second is shown it."""
+    await talk.turn("i want to cancel my order")
+    other = await Talk.begin(database, keys)
+    await other.turn("please cancel my order")
+    handoff = await other.handoff()
+    assert handoff is not None
+    (case,) = handoff["payload"]["similar"]
+    assert (case["resolution"], case["count"]) == ("person", 1)

@@ -106,7 +106,7 @@ def test_the_payload_has_every_field_of_its_version() -> None:
     """The schema's names are a contract with agent desks."""
     assert set(plain(compose(request(), PATTERNS))) == {
         "version", "conversation", "transcript", "tool_calls", "scores", "trigger", "urgency", "identity", "tried",  # noqa: E501
-        "citations", "next_action", "summary", "policy_version", "specialist", "form",
+        "citations", "next_action", "summary", "policy_version", "specialist", "form", "similar",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ plan for that turn, another version or another media session is stale.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,7 +107,11 @@ class Committing:
         written = Written(draft, worded, draft.decision(plan.versions), None)
         if draft.after == "hand_over":
             turns = tuple(await self._conversations.turns(tx, plan.conversation_id))
-            handoff = await self._handoffs.store(tx, self._handover(plan, written, turns))
+            request = self._handover(plan, written, turns)
+            shape, _ = self._shape(plan, written, (*_decisions(turns), written.decision))
+            if shape is not None:
+                request = replace(request, similar=tuple(await similar.find(tx, shape)))
+            handoff = await self._handoffs.store(tx, request)
             state = worded.state.model_copy(update={"handoff": handoff})
             written = replace(written, worded=replace(worded, state=state), handoff=handoff)
         await self._store(tx, plan, written)
@@ -213,21 +217,23 @@ class Committing:
 
     async def _resolved(self, tx: Transaction, plan: Plan, written: Written) -> None:
         """How a conversation of this shape ended, counted: closed sets only, nothing leads back to it."""
-        turns = [
-            Decision.model_validate_json(json.dumps(row["decision"]))
-            for row in await self._conversations.turns(tx, plan.conversation_id)
-        ]
+        turns = _decisions(await self._conversations.turns(tx, plan.conversation_id))
+        shape, resolution = self._shape(plan, written, turns)
+        if shape is not None:
+            articles = [source.article for decision in turns for source in decision.sources]
+            await similar.record(tx, shape, resolution=resolution, articles=articles)
+
+    def _shape(
+        self, plan: Plan, written: Written, turns: Sequence[Decision]
+    ) -> tuple[similar.Shape | None, similar.Resolution]:
         state = written.worded.state
-        shape, resolution = shape_of(
+        return shape_of(
             turns,
             channel=plan.snapshot.channel,
             verified=state.gate.match is not None,
             region=state.customer.region if state.customer else None,
             is_topic=self._is_topic,
         )
-        if shape is not None:
-            articles = [source.article for decision in turns for source in decision.sources]
-            await similar.record(tx, shape, resolution=resolution, articles=articles)
 
     async def _tell(self, tx: Transaction, plan: Plan, written: Written) -> None:
         """Events and tier-1 audit of a turn."""
@@ -304,6 +310,10 @@ def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
         error=None if outcome.status == "done" else str(outcome.result.get("outcome", outcome.status)),
     )
     return replace(draft, tools=(*draft.tools, done), deed=None)
+
+
+def _decisions(turns: Sequence[dict[str, Any]]) -> tuple[Decision, ...]:
+    return tuple(Decision.model_validate_json(json.dumps(row["decision"])) for row in turns)
 
 
 def _like(planned: Draft, done: Draft) -> Draft:

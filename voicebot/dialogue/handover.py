@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from voicebot.core.conversation import Decision
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Transaction
+from voicebot.dialogue.knowledge.similar import Case
 from voicebot.dialogue.state import ConversationState
 
 
@@ -19,6 +20,7 @@ class HandoverRequest:
     caller's part of this one, ``said`` the bot's (None while it is still being written).
     ``decision`` is None if no turn asked for the person: something failed. ``owner``: the team of
     specialists it goes to, None for whoever is free; ``form``: what is known for them, by field.
+    ``similar``: how conversations of this shape were resolved.
     """
 
     snapshot: Snapshot
@@ -33,6 +35,7 @@ class HandoverRequest:
     policy_version: str
     owner: str | None = None
     form: dict[str, Any] = field(default_factory=dict[str, Any])
+    similar: tuple[Case, ...] = ()
 
 
 class HandoverDesk(Protocol):

@@ -56,6 +56,7 @@ def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
         citations=tuple(sources.values()),
         specialist=request.owner,
         form=request.form,
+        similar=request.similar,
         next_action=patterns.next_action(request.trigger, decisions[-1][1].intent if decisions else ""),
         summary=_summary(request, decisions, patterns),
         policy_version=request.policy_version,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from voicebot.core.conversation import Source, Strict, ToolRead
+from voicebot.dialogue.knowledge.similar import Case
 
 PAYLOAD_VERSION = 2
 
@@ -68,6 +69,8 @@ class Payload(Strict):
     citations: tuple[Source, ...]
     specialist: str | None = None
     form: dict[str, Any] = Field(default_factory=dict[str, Any])
+    similar: tuple[Case, ...] = ()
+    """How conversations that went like this one were resolved, the likest first."""
     next_action: str
     summary: str
     policy_version: str
