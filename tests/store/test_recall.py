@@ -6,7 +6,7 @@ import pytest
 from chat_kit import chat_on
 from dialogue_kit import Talk
 
-from voicebot.core.conversation import CallStarted
+from voicebot.core.conversation import CallStarted, Channel
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 
@@ -98,3 +98,39 @@ async def test_what_a_plan_read_is_logged_whether_it_is_committed_or_not(
     async with shop_database.transaction() as tx:
         row = await (await tx.execute("SELECT count(*) AS n FROM customers")).fetchone()
     assert row == {"n": 1 if committed else 0}
+
+
+async def test_a_number_given_in_one_conversation_is_not_asked_for_in_the_next(
+    shop_database: Database, keys: KeyRing
+):
+    async with shop_database.transaction() as tx:  # nothing is known of warranties, so a call back is offered
+        await tx.execute(
+            "DELETE FROM chunks WHERE article_id IN (SELECT id FROM articles WHERE 'warranty' = ANY(intents))"
+        )
+    first = await verified_in_chat(shop_database, keys)
+    assert "phone number" in await wants_to_know(first)
+    assert "call you back" in await first.turn("2025550123")
+    await first.turn("yes")
+    words = await wants_to_know(await verified_in_chat(shop_database, keys))
+    assert "call you back by" in words
+    assert "phone number" not in words
+    stranger = await Talk.begin(shop_database, keys, channel=Channel.CHAT, caller=None)
+    assert "phone number" in await wants_to_know(stranger)  # who is not verified is asked like anybody
+
+
+async def verified_in_chat(database: Database, keys: KeyRing) -> Talk:
+    """A chat without a phone number, past the gate."""
+    talk = await Talk.begin(database, keys, channel=Channel.CHAT, caller=None)
+    for text in ("where is my order", "427103", "94107"):
+        await talk.turn(text)
+    return talk
+
+
+async def wants_to_know(talk: Talk) -> str:
+    """A question that nobody here can answer, up to the offer of a call back."""
+    words = await talk.turn("how long is the warranty")
+    for _ in range(3):
+        if "Shall I connect you" in words:
+            break
+        words = await talk.turn("no")
+    return await talk.turn("no thank you")

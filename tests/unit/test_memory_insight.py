@@ -15,7 +15,6 @@ from voicebot.dialogue.memory.insight import (
     unresolved_topics,
 )
 from voicebot.dialogue.memory.recall import TOLD, Recall, recall
-from voicebot.dialogue.memory.session import known, missing
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 CONTENT = {"order_status", "return_policy", "warranty_claim", "complaint"}
@@ -137,10 +136,3 @@ def test_otherwise_nothing_is_said(
 ):
     contacts = () if contact is None else (contact,)
     assert recalled(*contacts, intent=intent, never=never, told=told) is None
-
-
-def test_what_was_said_or_is_remembered_is_not_asked_again():
-    remembered = {"callback_number": "+12025550100", "item": "lamp"}
-    assert missing(["item", "reason", "callback_number"], {"item": "sofa"}, remembered) == ("reason",)
-    assert known({"item": "sofa"}, remembered)["item"] == "sofa"  # what he says now counts
-    assert missing(["reason", "reason"], {"reason": ""}, {}) == ("reason",)
