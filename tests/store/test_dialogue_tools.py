@@ -208,6 +208,8 @@ def test_queries_are_named_single_selects(tmp_path) -> None:
         with pytest.raises(QueriesError, match=says):
             read_queries(path)
     assert set(read_queries(ROOT / "business/shop/queries.sql")) == {
+        "customer_profile",
         "identity_by_order_number",
+        "open_orders",
         "order_by_number",
     }
