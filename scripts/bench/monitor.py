@@ -67,15 +67,23 @@ BANKING = {
 COVERAGE = 0.95
 
 
-def turns_ms(model: IntentClassifier, texts: list[str], rounds: int) -> list[float]:
+def turns_ms(model: IntentClassifier, texts: list[str], rounds: int) -> dict[str, float]:
+    """Times of one turn: on the clock, and of the processor (what a busy machine does not stretch)."""
     monitor = Monitor(model, is_content=lambda _: True, priority=lambda _: 0, sure=0.7)
-    spent: list[float] = []
+    clock: list[float] = []
+    processor: list[float] = []
     for _ in range(rounds):
         for text in texts:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.thread_time()
             monitor.read(Utterance(text=text))
-            spent.append((time.perf_counter() - started) * 1000)
-    return spent
+            processor.append((time.thread_time() - used) * 1000)
+            clock.append((time.perf_counter() - started) * 1000)
+    return {
+        "turns": len(clock),
+        "p50": round(float(np.percentile(clock, 50)), 2),
+        "p99": round(float(np.percentile(clock, 99)), 2),
+        "p99 of the processor's time": round(float(np.percentile(processor, 99)), 2),
+    }
 
 
 def clinc(data: Path) -> Iterator[tuple[str, str]]:
@@ -126,17 +134,12 @@ def main() -> None:
     business = ROOT / "business"
     texts = lines_of(business / "intents_heldout.yaml") + lines_of(business / "monitor_heldout.yaml")
     spent = turns_ms(model, texts, arguments.rounds)
-    long = turns_ms(model, ["and then i said where is my order " * 60], 50)
-    p50, p99 = np.percentile(spent, [50, 99])
+    long = turns_ms(model, ["and then i said where is my order " * 60], 100)
     report: dict[str, object] = {
         "version": model.version,
         "held-out phrasings": figures(ROOT),
-        "ms per turn (one core)": {
-            "turns": len(spent),
-            "p50": round(float(p50), 2),
-            "p99": round(float(p99), 2),
-            "p50 of two minutes of talk": round(float(np.median(long)), 2),
-        },
+        "ms per turn (one core)": spent,
+        "ms for two minutes of talk in one turn": long,
     }
     held = [(t, i) for t, i in clinc(arguments.data)] if arguments.data else []
     if arguments.data:

@@ -136,7 +136,7 @@ def test_distress_is_heard_and_near_misses_are_not() -> None:
         ("is the mattress fire resistant", False),
         ("the leg of the table is broken", False),
         ("i want to kill my membership", False),
-        ("my wife is going to kill me if the table isn't here", False),
+        ("i nearly died when i saw the price", False),
         ("help me please with my order", False),
         ("where is my order", False),
         ("i want to cancel my order", False),

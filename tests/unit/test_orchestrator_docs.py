@@ -17,6 +17,7 @@ MODULES = [
     "voicebot.safety.spoken_numbers",
     "voicebot.safety.output_guard",
     "voicebot.dialogue.patterns",
+    "voicebot.dialogue.monitor.course",
     "voicebot.dialogue.monitor.monitor",
     "voicebot.dialogue.knowledge.fusion",
     "voicebot.dialogue.knowledge.gaps",
