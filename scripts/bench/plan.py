@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import secrets
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from prometheus_client import REGISTRY
 
 from scripts.bench import report
@@ -109,7 +111,8 @@ class Caller:
             await asyncio.sleep(0.1)  # the caller finishes the word
             started = time.perf_counter()
             plan = await self._orchestrator.settle(self._id, Utterance(text=final))
-            self._note("settle", started)
+            same = so_far == final
+            self._note(f"settle, {'same' if same else 'other'} words", started)
             await self._end(plan, "after an early plan")
 
     async def _turn(self, given: TurnInput, kind: str) -> None:
@@ -203,6 +206,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="keep the result here (JSON)")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     result = measure(options.turns)
     if not options.json:
         report.print_table("Plan and commit", HEAD, rows(result))
