@@ -335,6 +335,27 @@ async def test_an_answer_that_a_colleague_approves_comes_as_soon_as_it_can(
     await orchestrator.close()
 
 
+async def test_an_approval_that_nobody_gave_in_time_is_told_before_the_person_is_named(
+    shop_database: Database, keys: KeyRing
+):
+    deployment = with_policy(gift_card={"route": Route.DRAFT})
+    orchestrator = orchestrator_on(shop_database, keys, deployment=deployment)
+    chat = ChatService(orchestrator, shop_database, keys, deployment.phrases)
+    asked = await chat.say(None, "Do you have gift cards?")
+    (waits,) = await held_words(shop_database, keys, asked.conversation_id)
+    assert orchestrator.inbox.deliver(asked.conversation_id, Timer(about=waits))
+    while await held_words(shop_database, keys, asked.conversation_id):
+        await asyncio.sleep(0)
+    reply = await chat.say(asked.conversation_id, "Hello?")
+    assert len(reply.replies) == 2
+    assert "connect you" in reply.replies[0]
+    assert "nobody has picked it up yet" in reply.replies[1].lower()
+    assert reply.handoff is not None
+    assert reply.handoff.trigger == "draft_overdue"
+    await chat.close()
+    await orchestrator.close()
+
+
 async def held_words(database: Database, keys: KeyRing, conversation_id: str) -> list[str]:
     async with database.transaction() as tx:
         snapshot = await Conversations(keys).load(tx, conversation_id)

@@ -15,7 +15,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
-from dataclasses import dataclass
 
 import structlog
 
@@ -29,15 +28,14 @@ from voicebot.channels.chat.errors import (
 )
 from voicebot.channels.chat.message import clean, is_conversation_id, phone_number
 from voicebot.channels.chat.reply import (
-    ChatDecision,
     ChatEvent,
-    ChatHandoff,
     ChatReply,
     ClauseWritten,
-    DecisionMade,
     TurnDone,
     TurnStarted,
 )
+from voicebot.channels.chat.telling import ChatTurn, Telling
+from voicebot.channels.chat.turns import TRIES, Turns
 from voicebot.channels.chat.turnstile import Turnstile
 from voicebot.channels.chat.watchers import Watchers
 from voicebot.core import metrics
@@ -48,10 +46,9 @@ from voicebot.core.conversation import (
     Decision,
     Heard,
     TurnInput,
-    TurnTimings,
     Utterance,
 )
-from voicebot.core.store import audit, handoffs
+from voicebot.core.store import handoffs
 from voicebot.core.store.conversations import (
     ConversationEnded,
     Conversations,
@@ -62,7 +59,7 @@ from voicebot.core.store.conversations import (
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing, SubjectErased
 from voicebot.dialogue import state as states
-from voicebot.dialogue.orchestrator import Committed, Orchestrator, StalePlan
+from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import UnknownState
 
@@ -71,20 +68,9 @@ log = structlog.get_logger(__name__)
 IDLE_S = 1800.0
 ATTEND_S = 180.0
 """How long this process listens for what a turn waits for; a colleague's approval is due well before."""
-_TRIES = 5  # a plan loses its turn only to a message that reached another node at the same moment
 _DOWN = (
     "our records cannot be reached: nothing written before is lost; send the message again in a few seconds"
 )
-
-
-@dataclass
-class _Turn:
-    """What became of one input: its number, its words so far, how it ends."""
-
-    turn: int
-    decision: Decision
-    words: str
-    handoff: str | None
 
 
 class ChatService:
@@ -117,8 +103,8 @@ class ChatService:
         self._poke = poke
         self._conversations = Conversations(keys)
         self._turnstile = Turnstile()
-        self._unwritten: dict[str, tuple[int, Heard]] = {}
-        self._keeping: set[asyncio.Task[None]] = set()
+        self._turns = Turns(orchestrator, database, keys, self._phrases, poke)
+        self._telling = Telling(database, keys)
         self._attending: dict[str, asyncio.Task[None]] = {}
         self.watchers = Watchers()
         """The sockets that are open here."""
@@ -190,8 +176,7 @@ class ChatService:
             task.cancel()
         if self._attending:
             await asyncio.wait(self._attending.values())
-        if self._keeping:
-            await asyncio.wait(self._keeping, timeout=5.0)
+        await self._turns.close()
 
     async def _begin(self, number: str | None) -> str:
         async with self._database.transaction() as tx:
@@ -205,40 +190,40 @@ class ChatService:
             )
 
     async def _answer(self, conversation_id: str, text: str) -> AsyncGenerator[ChatEvent]:
-        await self._write_late(conversation_id)
+        await self._turns.write_late(conversation_id)
         snapshot = await self._open(conversation_id)
         replies: list[str] = []
         again = await self._asked_again(snapshot, text)
         if again is not None:
-            for event in self._told(conversation_id, again):
+            for event in self._telling.told(conversation_id, again):
                 yield event
             over = again.decision.action is Action.END
-            await self._after(conversation_id, again.turn, Heard(text=again.words, complete=True), over)
-            yield await self._done(conversation_id, again, [again.words])
-            return
-        if snapshot.status == "handoff":
-            async for event in self._for_the_person(snapshot, text):
-                yield event
+            await self._turns.sent(conversation_id, again.turn, Heard(text=again.words, complete=True), over)
+            yield await self._telling.done(conversation_id, again, [again.words])
             return
         for unsent in _unsent(snapshot):
             replies.append(unsent.words)
             yield TurnStarted(conversation_id=conversation_id, turn=unsent.turn)
             yield ClauseWritten(conversation_id=conversation_id, turn=unsent.turn, text=unsent.words)
             heard = Heard(text=unsent.words, complete=True)
-            await self._after(conversation_id, unsent.turn, heard, over=False)
+            await self._turns.sent(conversation_id, unsent.turn, heard, over=False)
+        if snapshot.status == "handoff":
+            async for event in self._for_the_person(snapshot, text, replies):
+                yield event
+            return
         if snapshot.turn == 0:
-            async with aclosing(self._turn(conversation_id, CallStarted(), quiet=True)) as events:
+            async with aclosing(self._turns.run(conversation_id, CallStarted(), quiet=True)) as events:
                 async for event in events:
-                    if isinstance(event, _Turn):
+                    if isinstance(event, ChatTurn):
                         replies.append(event.words)
                     else:
                         yield event
-        async with aclosing(self._turn(conversation_id, Utterance(text=text))) as events:
+        async with aclosing(self._turns.run(conversation_id, Utterance(text=text))) as events:
             async for event in events:
-                if isinstance(event, _Turn):
+                if isinstance(event, ChatTurn):
                     if event.decision.action is Action.DRAFT:
                         self.attend(conversation_id)
-                    yield await self._done(conversation_id, event, [*replies, event.words])
+                    yield await self._telling.done(conversation_id, event, [*replies, event.words])
                 else:
                     yield event
 
@@ -259,89 +244,6 @@ class ChatService:
             self._poke()
             raise ChatOver
         return snapshot
-
-    async def _turn(
-        self, conversation_id: str, given: TurnInput, *, quiet: bool = False
-    ) -> AsyncGenerator[ChatEvent | _Turn]:
-        """One turn's events, the turn itself last. ``quiet``: its decision is not told."""
-        committed = await self._commit(conversation_id, given)
-        if committed.silent and not isinstance(given, Utterance):  # who writes always gets an answer
-            return
-        at, turn = conversation_id, committed.turn
-        sent: list[str] = []
-        complete = False
-        try:
-            yield TurnStarted(conversation_id=at, turn=turn)
-            if not quiet:
-                yield DecisionMade(
-                    conversation_id=at, turn=turn, decision=ChatDecision.of(committed.decision)
-                )
-            async with aclosing(self._words(committed)) as clauses:
-                async for text in clauses:
-                    sent.append(text)
-                    yield ClauseWritten(conversation_id=at, turn=turn, text=text)
-            complete = True
-        finally:
-            heard = Heard(text=" ".join(sent), complete=complete)
-            over = committed.after == "hang_up"
-            writing = asyncio.create_task(self._after(conversation_id, turn, heard, over))
-            self._keeping.add(writing)
-            writing.add_done_callback(self._keeping.discard)
-            await asyncio.shield(writing)  # a customer who leaves takes nothing with him
-        yield _Turn(turn, committed.decision, " ".join(sent), committed.handoff)
-
-    async def _commit(self, conversation_id: str, given: TurnInput) -> Committed:
-        for attempt in range(_TRIES):
-            plan = await self._orchestrator.plan(conversation_id, given)
-            try:
-                try:
-                    committed = await self._orchestrator.commit(plan)
-                except DatabaseDown:
-                    committed = await self._orchestrator.commit(plan)  # it may have happened: twice is once
-            except StalePlan:
-                metrics.stale_plans.inc()
-                if attempt == _TRIES - 1:
-                    raise ChatUnavailable("another message came in between: send it again") from None
-                continue
-            except BaseException:
-                await self._orchestrator.discard(plan)
-                raise
-            metrics.turns.labels(given.kind, committed.decision.action).inc()
-            return committed
-        raise AssertionError("unreachable")
-
-    async def _words(self, committed: Committed) -> AsyncGenerator[str]:
-        """The clauses; one line at least."""
-        said = False
-        async with aclosing(self._orchestrator.words(committed)) as clauses:  # pyright: ignore[reportArgumentType]  # an async generator
-            async for clause in clauses:
-                said = True
-                yield clause.text
-        if not said:
-            yield self._phrases.fallback().text
-
-    async def _after(self, conversation_id: str, turn: int, heard: Heard, over: bool) -> None:
-        """Writes what was sent; a goodbye ends the chat. No fault takes back words that were sent."""
-        try:
-            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
-        except DatabaseDown:
-            log.error("turn.heard_not_stored", conversation=conversation_id, turn=turn)
-            self._unwritten[conversation_id] = (turn, heard)
-            return  # and a goodbye that cannot be written ends as idle
-        if over:
-            try:
-                async with self._database.transaction() as tx:
-                    snapshot = await self._conversations.load(tx, conversation_id, lock=True)
-                    await idle.end(tx, self._keys, self._conversations, snapshot, "goodbye")
-            except DatabaseDown:
-                log.error("chat.end_not_stored", conversation=conversation_id)
-        self._poke()
-
-    async def _write_late(self, conversation_id: str) -> None:
-        late = self._unwritten.get(conversation_id)
-        if late is not None:
-            await self._orchestrator.heard(conversation_id, *late, TurnTimings())
-            del self._unwritten[conversation_id]
 
     def attend(self, conversation_id: str) -> None:
         """Listens for a while for what a turn waits for, beside the conversation's messages."""
@@ -364,20 +266,22 @@ class ChatService:
             except (ChatError, DatabaseDown, ConversationEnded) as error:
                 # Its words, if there are any, go with the next reply; a lost approval is overdue.
                 log.error("chat.late_turn", conversation=conversation_id, error=type(error).__name__)
+            except Exception:
+                log.exception("chat.late_turn_failed", conversation=conversation_id)
 
     async def _late_turn(self, conversation_id: str, given: TurnInput) -> None:
         """A turn that no message asked for. Without an open socket it is committed and told later."""
         if not self.watchers.reach(conversation_id):
-            committed = await self._commit(conversation_id, given)
+            committed = await self._turns.commit(conversation_id, given)
             await committed.stream.cancel()
             return
-        async with aclosing(self._turn(conversation_id, given)) as events:
+        async with aclosing(self._turns.run(conversation_id, given)) as events:
             async for event in events:
-                if isinstance(event, _Turn):
-                    event = await self._done(conversation_id, event, [event.words])
+                if isinstance(event, ChatTurn):
+                    event = await self._telling.done(conversation_id, event, [event.words])
                 self.watchers.tell(conversation_id, event)
 
-    async def _asked_again(self, snapshot: Snapshot, text: str) -> _Turn | None:
+    async def _asked_again(self, snapshot: Snapshot, text: str) -> ChatTurn | None:
         """The last turn, if it was committed for the same words and nobody got its answer."""
         state = states.load(snapshot.state)
         last = next((turn for turn in state.open_turns if turn.turn == snapshot.turn), None)
@@ -386,9 +290,11 @@ class ChatService:
         async with self._database.transaction() as tx:
             stored = (await self._conversations.turns(tx, snapshot.id))[-1]
         decision = Decision.model_validate_json(json.dumps(stored["decision"]))
-        return _Turn(last.turn, decision, last.text, state.handoff)
+        return ChatTurn(last.turn, decision, last.text, state.handoff)
 
-    async def _for_the_person(self, snapshot: Snapshot, text: str) -> AsyncGenerator[ChatEvent]:
+    async def _for_the_person(
+        self, snapshot: Snapshot, text: str, replies: list[str]
+    ) -> AsyncGenerator[ChatEvent]:
         conversation_id = snapshot.id
         async with self._database.transaction() as tx:
             rows = await handoffs.list(tx, conversation_id=conversation_id)
@@ -396,13 +302,13 @@ class ChatService:
         since = snapshot.turn - latest["turn"] if latest is not None else 0
         said = self._phrases.text("handoff.waiting", since)
         turn = await self._keep(conversation_id, text, said)
-        kept = _Turn(turn, waiting.DECISION, said, latest["id"] if latest is not None else None)
-        for event in self._told(conversation_id, kept):
+        kept = ChatTurn(turn, waiting.DECISION, said, latest["id"] if latest is not None else None)
+        for event in self._telling.told(conversation_id, kept):
             yield event
-        yield await self._done(conversation_id, kept, [said])
+        yield await self._telling.done(conversation_id, kept, [*replies, said])
 
     async def _keep(self, conversation_id: str, text: str, said: str) -> int:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 async with self._database.transaction() as tx:
                     snapshot = await self._conversations.load(tx, conversation_id)
@@ -413,56 +319,11 @@ class ChatService:
             return turn
         raise ChatUnavailable("another message came in between: send it again")
 
-    def _told(self, conversation_id: str, turn: _Turn) -> list[ChatEvent]:
-        """The events of a turn that was made before."""
-        at, number = conversation_id, turn.turn
-        return [
-            TurnStarted(conversation_id=at, turn=number),
-            DecisionMade(conversation_id=at, turn=number, decision=ChatDecision.of(turn.decision)),
-            ClauseWritten(conversation_id=at, turn=number, text=turn.words),
-        ]
 
-    async def _done(self, conversation_id: str, turn: _Turn, replies: list[str]) -> TurnDone:
-        reply = ChatReply(
-            conversation_id=conversation_id,
-            turn=turn.turn,
-            replies=tuple(replies),
-            decision=ChatDecision.of(turn.decision),
-            handoff=None if turn.handoff is None else await self._handoff(conversation_id, turn),
-        )
-        return TurnDone(conversation_id=conversation_id, turn=turn.turn, reply=reply)
-
-    async def _handoff(self, conversation_id: str, turn: _Turn) -> ChatHandoff | None:
-        """What the person was told, in short; None when it cannot be read just now (the turn stands)."""
-        assert turn.handoff is not None
-        try:
-            async with self._database.transaction() as tx:
-                row = await handoffs.get(tx, self._keys, turn.handoff)
-                await audit.access(
-                    tx,
-                    actor="chat",
-                    resource="handoff",
-                    fields=["summary"],
-                    purpose="reply",
-                    conversation_id=conversation_id,
-                    turn=turn.turn,
-                )
-        except DatabaseDown:
-            log.error("chat.handoff_not_read", conversation=conversation_id)
-            return None
-        return ChatHandoff(
-            id=row["id"],
-            status=row["status"],
-            trigger=row["trigger"],
-            urgency=row["urgency"],
-            summary=row["payload"]["summary"],
-        )
-
-
-def _unsent(snapshot: Snapshot) -> list[_Turn]:
+def _unsent(snapshot: Snapshot) -> list[ChatTurn]:
     """Turns that were committed for the customer without a message of his, and that he has not got yet."""
     return [
-        _Turn(turn.turn, waiting.DECISION, turn.text, None)
+        ChatTurn(turn.turn, waiting.DECISION, turn.text, None)
         for turn in states.load(snapshot.state).open_turns
         if turn.text and turn.caller.startswith("(")
     ]

@@ -1,0 +1,163 @@
+"""One turn of a chat: planned, committed, its words sent, and what was sent written down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import structlog
+
+from voicebot.channels.chat import idle
+from voicebot.channels.chat.errors import ChatUnavailable
+from voicebot.channels.chat.reply import (
+    ChatDecision,
+    ChatEvent,
+    ClauseWritten,
+    DecisionMade,
+    TurnStarted,
+)
+from voicebot.channels.chat.telling import ChatTurn
+from voicebot.core import metrics
+from voicebot.core.conversation import Heard, TurnInput, TurnTimings, Utterance
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.orchestrator import Committed, Orchestrator, StalePlan
+from voicebot.dialogue.phrases import Phrases
+
+log = structlog.get_logger(__name__)
+
+TRIES = 5
+"""A plan loses its turn only to a message that reached another node at the same moment."""
+
+
+class Turns:
+    """Runs turns; one per node.
+
+    Args:
+        orchestrator: plans and commits.
+        database: ours.
+        keys: opens and seals what people write.
+        phrases: the lines as a chat puts them.
+        poke: called after a commit that put events into the outbox.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        database: Database,
+        keys: KeyRing,
+        phrases: Phrases,
+        poke: Callable[[], None],
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._database = database
+        self._keys = keys
+        self._phrases = phrases
+        self._poke = poke
+        self._conversations = Conversations(keys)
+        self._unwritten: dict[str, tuple[int, Heard]] = {}
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Waits until what was sent is written down."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=5.0)
+
+    async def run(
+        self, conversation_id: str, given: TurnInput, *, quiet: bool = False
+    ) -> AsyncGenerator[ChatEvent | ChatTurn]:
+        """One turn's events, the turn itself last. ``quiet``: its decision is not told.
+
+        Closing it stops the writing; what was sent until then is what the customer has read.
+        """
+        committed = await self.commit(conversation_id, given)
+        if committed.silent and not isinstance(given, Utterance):  # who writes always gets an answer
+            return
+        at, turn = conversation_id, committed.turn
+        sent: list[str] = []
+        complete = False
+        try:
+            yield TurnStarted(conversation_id=at, turn=turn)
+            if not quiet:
+                yield DecisionMade(
+                    conversation_id=at, turn=turn, decision=ChatDecision.of(committed.decision)
+                )
+            async with aclosing(self._words(committed)) as clauses:
+                async for text in clauses:
+                    sent.append(text)
+                    yield ClauseWritten(conversation_id=at, turn=turn, text=text)
+            complete = True
+        finally:
+            heard = Heard(text=" ".join(sent), complete=complete)
+            over = committed.after == "hang_up"
+            writing = asyncio.create_task(self.sent(conversation_id, turn, heard, over))
+            self._keeping.add(writing)
+            writing.add_done_callback(self._keeping.discard)
+            await asyncio.shield(writing)  # a customer who leaves takes nothing with him
+        yield ChatTurn(turn, committed.decision, " ".join(sent), committed.handoff)
+
+    async def commit(self, conversation_id: str, given: TurnInput) -> Committed:
+        """Makes a turn true; its words are not sent yet.
+
+        Raises:
+            ChatUnavailable: other messages came first, again and again.
+            DatabaseDown: nothing is certain.
+        """
+        for attempt in range(TRIES):
+            plan = await self._orchestrator.plan(conversation_id, given)
+            try:
+                try:
+                    committed = await self._orchestrator.commit(plan)
+                except DatabaseDown:
+                    committed = await self._orchestrator.commit(plan)  # it may have happened: twice is once
+            except StalePlan:
+                metrics.stale_plans.inc()
+                if attempt == TRIES - 1:
+                    raise ChatUnavailable("another message came in between: send it again") from None
+                continue
+            except BaseException:
+                await self._orchestrator.discard(plan)
+                raise
+            metrics.turns.labels(given.kind, committed.decision.action).inc()
+            return committed
+        raise AssertionError("unreachable")
+
+    async def sent(self, conversation_id: str, turn: int, heard: Heard, over: bool) -> None:
+        """Writes what was sent; a goodbye ends the chat. No fault takes back words that were sent."""
+        try:
+            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
+        except DatabaseDown:
+            log.error("turn.heard_not_stored", conversation=conversation_id, turn=turn)
+            self._unwritten[conversation_id] = (turn, heard)
+            return  # and a goodbye that cannot be written ends as idle
+        if over:
+            try:
+                async with self._database.transaction() as tx:
+                    snapshot = await self._conversations.load(tx, conversation_id, lock=True)
+                    await idle.end(tx, self._keys, self._conversations, snapshot, "goodbye")
+            except DatabaseDown:
+                log.error("chat.end_not_stored", conversation=conversation_id)
+        self._poke()
+
+    async def write_late(self, conversation_id: str) -> None:
+        """Writes down what was sent while the database was away.
+
+        Raises:
+            DatabaseDown: it still is.
+        """
+        late = self._unwritten.get(conversation_id)
+        if late is not None:
+            await self._orchestrator.heard(conversation_id, *late, TurnTimings())
+            del self._unwritten[conversation_id]
+
+    async def _words(self, committed: Committed) -> AsyncGenerator[str]:
+        """The clauses; one line at least."""
+        said = False
+        async with aclosing(self._orchestrator.words(committed)) as clauses:  # pyright: ignore[reportArgumentType]  # an async generator
+            async for clause in clauses:
+                said = True
+                yield clause.text
+        if not said:
+            yield self._phrases.fallback().text
