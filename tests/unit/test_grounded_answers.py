@@ -85,6 +85,8 @@ def test_a_sentence_that_leans_on_another_brings_it_along() -> None:
     """By itself "they are free" says nothing."""
     answer = quote(request("are small items free to return", RETURNS))
     assert answer == "Small items go back by post. They are free to return."
+    cards = "Gift cards come in any amount. They never expire."
+    assert quote(request("is there a day on which they expire", cards)) == cards
 
 
 def test_two_parts_of_a_question_are_answered_from_two_articles() -> None:

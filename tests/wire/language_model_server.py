@@ -35,7 +35,7 @@ class LanguageModelServer:
     fault: str = ""
     """``stall`` before the first token, ``stall_later`` after two, ``stall_at_end``, ``drip`` a token every
     0.15 s, ``broken_json``, ``cut`` after the first, ``cut_at_end``, ``error``, ``rate_limit``, ``bad_key``,
-    ``no_model``, ``tool``, ``tool_later``, ``endless``, ``empty``, ``refusal``, ``length``."""
+    ``no_model``, ``tool``, ``tool_stop``, ``tool_later``, ``endless``, ``empty``, ``refusal``, ``length``."""
     faults: dict[str, str] = field(default_factory=dict[str, str])
     """The same by the name of the model, before ``fault``."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -119,7 +119,7 @@ async def _openai_events(answer: _Answer) -> AsyncIterator[str]:
 
     yield chunk({"role": "assistant", "content": ""})
     finish = {"length": "length", "tool": "tool_calls", "tool_later": "tool_calls"}.get(answer.fault, "stop")
-    if answer.fault == "tool":
+    if answer.fault in {"tool", "tool_stop"}:
         yield tool()
     elif answer.fault == "refusal":
         yield chunk({"refusal": "I can't help with that."})
@@ -157,9 +157,10 @@ async def _anthropic_events(answer: _Answer) -> AsyncIterator[str]:
         return _sse({"type": "content_block_stop", "index": index}, "content_block_stop")
 
     yield _sse({"type": "message_start", "message": start}, "message_start")
-    yield begin(0, tool if answer.fault == "tool" else text)
+    asks = answer.fault in {"tool", "tool_stop"}
+    yield begin(0, tool if asks else text)
     yield _sse({"type": "ping"}, "ping")
-    if answer.fault != "tool":
+    if not asks:
         async for word in answer.tokens():
             if answer.fault == "broken_json":
                 yield _sse('{"type": "content_block_delta", "index"', "content_block_delta")

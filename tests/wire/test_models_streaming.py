@@ -75,6 +75,7 @@ ENDPOINT_FAULTS = {
     "no_model": Failure.REJECTED,
     "broken_json": Failure.BROKEN,
     "tool": Failure.TOOL,
+    "tool_stop": Failure.TOOL,
     "empty": Failure.EMPTY,
     "refusal": Failure.REFUSAL,
 }
@@ -319,6 +320,7 @@ async def test_tokens_cost_and_prompt_are_reported(
     await call.hears()
     assert call.report is not None
     assert call.report.estimated
+    assert call.report.tokens_out > 8
     assert call.report.tokens_in > 100
 
 
