@@ -27,7 +27,7 @@ from voicebot.dialogue.generation.request import (
     ToolResult,
 )
 from voicebot.dialogue.generation.utterance import UtteranceStream
-from voicebot.dialogue.generation.writer import make_generator
+from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
@@ -104,7 +104,7 @@ async def model(
             openai_api_key="sk-test",
             anthropic_api_key="sk-test",
         )
-        made = make_generator(settings, deployment.prompts)
+        made = model_of(settings, settings.llm, deployment.prompts)
         assert isinstance(made, LanguageModel)
         yield made
         await made.close()
@@ -193,7 +193,7 @@ async def test_a_connection_that_is_refused_is_no_wait(
 ) -> None:
     """Nobody listens there: the caller hears the article."""
     settings = Settings(_env_file=None, llm="openai:x", openai_base_url="http://127.0.0.1:9/v1")
-    gone = make_generator(settings, deployment.prompts)
+    gone = model_of(settings, settings.llm, deployment.prompts)
     assert isinstance(gone, LanguageModel)
     call = Call(gone, deployment)
     assert await call.hears() == f"{QUOTED} {MORE}"
@@ -370,4 +370,4 @@ def test_a_model_without_a_key_is_refused_with_the_remedy(deployment: Words) -> 
     """The message names the variable to set."""
     for name, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")):
         with pytest.raises(SettingsError, match=variable):
-            make_generator(Settings(_env_file=None, llm=f"{name}:x"), deployment.prompts)
+            model_of(Settings(_env_file=None), f"{name}:x", deployment.prompts)

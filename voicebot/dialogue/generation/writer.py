@@ -26,23 +26,23 @@ def make_writers(
     Raises:
         SettingsError: the key or endpoint that one needs is not set.
     """
-    small = _model(settings, settings.llm, prompts, Route.SMALL, models)
-    strong = _model(settings, settings.llm_strong or "", prompts, Route.STRONG, models)
+    small = model_of(settings, settings.llm, prompts, Route.SMALL, models)
+    strong = model_of(settings, settings.llm_strong or "", prompts, Route.STRONG, models)
     return Writers(GroundedResponder(phrases), small, strong, models=models, deadlines=deadlines)
 
 
-def make_generator(settings: Settings, prompts: Prompts) -> Generator:
-    """The one writer that ``VOICEBOT_LLM`` names.
+def model_of(
+    settings: Settings,
+    named: str,
+    prompts: Prompts,
+    route: Route = Route.SMALL,
+    models: Models | None = None,
+) -> Generator | None:
+    """The language model of that name, ``openai:MODEL`` or ``anthropic:MODEL``; None for anything else.
 
     Raises:
         SettingsError: the key or endpoint it needs is not set.
     """
-    return _model(settings, settings.llm, prompts, Route.SMALL, None) or GroundedResponder()
-
-
-def _model(
-    settings: Settings, named: str, prompts: Prompts, route: Route, models: Models | None
-) -> Generator | None:
     provider, _, name = named.partition(":")
     if provider not in {"openai", "anthropic"}:
         return None
