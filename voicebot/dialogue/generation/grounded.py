@@ -80,10 +80,8 @@ def compose(request: GenerationRequest, phrases: Phrases | None = None) -> Quote
         request: the answer.
         phrases: the deployment's lines; without them the sentences stand alone.
     """
-    heard = [text for one in request.history for text in sentences_of(one.bot)] if request.more else []
-    spoken_before = [*heard, *_as_written(request, heard)]
     if request.more:
-        chosen = onward(request.question, request.passages, request.sentences, spoken_before)
+        chosen = onward(request.question, request.passages, request.sentences, _heard(request))
     else:
         chosen = choose(request.question, request.passages, request.sentences)
     if not chosen:
@@ -123,7 +121,8 @@ def _named(title: str) -> str:
     return title if is_name else title[:1].lower() + title[1:]
 
 
-def _as_written(request: GenerationRequest, heard: list[str]) -> list[str]:
-    """The written form of sentences that were heard in spoken form."""
-    known = {speakable(text): text for passage in request.passages for text in sentences_of(passage.body)}
-    return [known[text] for text in heard if text in known]
+def _heard(request: GenerationRequest) -> list[str]:
+    """The sentences that were heard before, as they are spoken and as they are written."""
+    heard = [text for one in request.history for text in sentences_of(one.bot)]
+    written = {speakable(text): text for passage in request.passages for text in sentences_of(passage.body)}
+    return [*heard, *(written[text] for text in heard if text in written)]

@@ -12,7 +12,7 @@ import re
 from typing import Literal
 
 from voicebot.dialogue.generation.wording import covers_all, stem, terms_of
-from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.monitor.features import NUMBER, words_of
 
 Polarity = Literal["yes", "no"]
 
@@ -50,7 +50,7 @@ def polarity(question: str, sentence: str) -> Polarity | None:
     >>> polarity("is delivery free", "Delivery is free for orders above seventy five dollars.")
     """
     asked, said = " ".join(words_of(question)), " ".join(words_of(sentence))
-    if _NOT_PLAIN.search(asked) or _HEDGED.search(said):
+    if NUMBER in asked or _NOT_PLAIN.search(asked) or _HEDGED.search(said):
         return None
     for pattern, yes, no in _ASKED:
         match = pattern.search(asked)

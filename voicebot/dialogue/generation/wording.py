@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.monitor.features import NUMBER, words_of
 
 _STOP_LINES = (
     "a an the i you we they he she it its is are was were be been am do does did have has had having of",
@@ -53,7 +53,9 @@ _IRREGULAR = {
 
 def terms_of(question: str) -> tuple[str, ...]:
     """The stems of the words that mean something, in their order, without doubles."""
-    return tuple(dict.fromkeys(stem(word) for word in words_of(question) if word not in _STOP))
+    return tuple(
+        dict.fromkeys(stem(word) for word in words_of(question) if word not in _STOP and word != NUMBER)
+    )
 
 
 def matching(terms: Iterable[str], text: str) -> set[str]:
