@@ -210,3 +210,9 @@ def test_a_conversation_has_its_own_time_in_the_deployments_zone() -> None:
         told.append(clock.now().isoformat())
     usual = "2026-11-18T10:30:00-08:00"
     assert told == [usual, "2026-07-04T03:40:00-07:00", usual]
+
+
+def test_everyday_numbers_are_no_facts() -> None:
+    """ "One" and "two" are said without meaning a figure; three is one."""
+    assert Known().invented("Which one? In one or two words.") == ()
+    assert Known().invented("In three words.") == ("three",)
