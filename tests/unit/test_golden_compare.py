@@ -213,6 +213,6 @@ def test_a_conversation_has_its_own_time_in_the_deployments_zone() -> None:
 
 
 def test_everyday_numbers_are_no_facts() -> None:
-    """ "One" and "two" are said without meaning a figure; three is one."""
+    """The words one and two are said without meaning a figure; three is meant."""
     assert Known().invented("Which one? In one or two words.") == ()
     assert Known().invented("In three words.") == ("three",)
