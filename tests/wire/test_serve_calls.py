@@ -55,7 +55,7 @@ async def asks_twice_and_interrupts(server: Serving, sid: str, voice: str) -> Me
         caller.say(line(voice, "opening_hours"))
         await caller.spoken_to(1.0, within_s=12)
         await caller.quiet(1.0, within_s=20)
-        caller.say(line(voice, "returns"))
+        caller.say(line(voice, "returns_b"))
         await caller.spoken_to(1.2, within_s=12)
         before = caller.clears
         caller.say(line(voice, "shipping"))
