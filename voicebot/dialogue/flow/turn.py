@@ -27,7 +27,9 @@ from voicebot.safety.identity import Gate
 from voicebot.safety.spoken_numbers import read_digits
 
 PERSON_AT_GATE = 0.30
-_SHORT = 3
+_SHORT = 4
+_PLAIN = frozenset({"yes", "no", "thanks", "goodbye", "repeat"})
+_PLAINLY = 0.9
 PERSON_KEY = "0"
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
@@ -107,8 +109,9 @@ class CallerTurn:
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
         in_distress = self._in_distress(reading)
-        if in_distress is not None and self._short_answer(given):  # "yeah go on" is no cry for help
-            return await self._answered(bool(yes_or_no(given.text)))
+        if in_distress is not None and (plain := self._plain_answer(given, reading)) is not None:
+            want, sure, in_distress = plain, True, None  # "that's all, goodbye" is no cry for help
+            self._setting = replace(self._setting, scores=None)
         if in_distress is not None:
             return self._f.wanting.distress(self._state, in_distress, self._setting)
         if len(reading.wants) > 1:
