@@ -139,11 +139,18 @@ class CallerTurn:
         scores = self._setting.scores
         return scores is not None and scores.out_of_scope >= self._f.rules.table.thresholds.unsure
 
-    def _short_answer(self, given: Utterance) -> bool:
-        """A plain yes or no to the question that is open."""
-        return (
-            self._yes_no_asked() and len(words_of(given.text)) <= _SHORT and yes_or_no(given.text) is not None
-        )
+    def _plain_answer(self, given: Utterance, reading: Reading) -> Want | None:
+        """A few plain words in answer to a question of ours: yes, no, thanks, goodbye."""
+        asked = self._state.asked
+        if asked is None or asked.kind is AskedKind.OPEN or len(words_of(given.text)) > _SHORT:
+            return None
+        answer = yes_or_no(given.text)
+        if answer is not None and self._yes_no_asked():
+            return Want(intent="yes" if answer else "no", confidence=1.0, text=given.text)
+        best = reading.guesses[0]
+        if best.intent in _PLAIN and best.probability >= _PLAINLY:
+            return Want(intent=best.intent, confidence=best.probability, text=given.text)
+        return None
 
     def _in_distress(self, reading: Reading) -> Want | None:
         """Distress for sure. What only sounds a little like it is a want that policy gives to a person."""
