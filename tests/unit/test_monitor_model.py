@@ -149,6 +149,20 @@ def test_danger_and_its_near_misses(text: str, danger: bool) -> None:
     assert (verdict.urgency is Urgency.CRITICAL) is danger
 
 
+def test_plain_words_are_never_taken_for_danger() -> None:
+    """What callers say every day: one sentence of every example, and the lines of the recorded callers."""
+    at = MODEL.card.distress_at
+    recorded = yaml.safe_load((ROOT / "recordings" / "lines" / "texts.yaml").read_text())["lines"]
+    lines = [text.replace("|", " ") for texts in recorded.values() for text in texts.values()]
+    lines += [
+        expand(example)[0]
+        for name, intent in INTENTS["intents"].items()
+        if name != "distress"
+        for example in intent["examples"]
+    ]
+    assert [line for line in lines if MODEL.verdict(line).distress >= at] == []
+
+
 def test_mood_and_hurry_are_heard() -> None:
     """The held-out sentences of each mood lie in their order; hurry is found and not invented."""
     mood = {
