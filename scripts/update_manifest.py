@@ -44,7 +44,7 @@ OURS: tuple[tuple[dict[str, Any], str], ...] = (
             "language": "en",
             "licence": LICENCE,
             "folder": ".",
-            "note": "what a caller wants and how it sounds; by scripts/train_monitor.py, card: models/monitor.md",
+            "note": "what a caller wants and how it sounds; by scripts/train_monitor.py, card: monitor.md",
         },
         "monitor*.*",
     ),

@@ -78,8 +78,8 @@ def test_it_is_right_more_often_than_not_and_much_more_when_it_is_sure() -> None
     right = sum(guess.intent == intent for guess, intent in guesses)
     sure = [(guess, intent) for guess, intent in guesses if guess.probability >= 0.70]
     assert len(ROWS) >= 250
-    assert right / len(ROWS) >= 0.54
-    assert sum(guess.intent == intent for guess, intent in sure) / len(sure) >= 0.72
+    assert right / len(ROWS) >= 0.55
+    assert sum(guess.intent == intent for guess, intent in sure) / len(sure) >= 0.78
     assert len(sure) / len(ROWS) >= 0.30
 
 
@@ -117,7 +117,7 @@ def test_distress_is_heard_and_near_misses_are_not() -> None:
     others = [MODEL.verdict(line).distress for line, intent in ROWS if intent != "distress"]
     assert np.mean([p >= at for p in danger]) >= 0.75
     assert np.mean([p >= at for p in near]) <= 0.4
-    assert np.mean([p >= at for p in others]) <= 0.08
+    assert np.mean([p >= at for p in others]) <= 0.06
 
 
 @pytest.mark.parametrize(
@@ -170,13 +170,13 @@ def test_mood_and_hurry_are_heard() -> None:
         for label, lines in TONE_HELDOUT["sentiment"].items()
     }
     assert max(mood["angry"], mood["unhappy"]) < mood["neutral"] < mood["pleased"]
-    assert mood["pleased"] - mood["angry"] > 0.25
+    assert mood["pleased"] - mood["angry"] > 0.35
     hurry = {
         label: np.mean([MODEL.verdict(t).urgency in (Urgency.HIGH, Urgency.CRITICAL) for t in lines])
         for label, lines in TONE_HELDOUT["urgency"].items()
     }
     assert min(hurry["high"], hurry["critical"]) >= 0.7
-    assert max(hurry["low"], hurry["normal"]) <= 0.4
+    assert max(hurry["low"], hurry["normal"]) <= 0.35
 
 
 def test_the_category_is_of_all_likely_intents_together() -> None:

@@ -32,7 +32,7 @@ from voicebot.dialogue.generation.writing import Said, after
     ],
 )
 def test_what_follows_a_failure(clauses: list[str], failure: Failure, then: str) -> None:
-    """Nothing said: the next writer. Half a sentence: a line first. A whole one stands, unless it promised."""
+    """Nothing said: the next writer. Half a sentence: a line first. A whole one stands unless it promised."""
     said = Said()
     for clause in clauses:
         said.add(clause)
@@ -168,7 +168,7 @@ def test_a_refusal_in_words(clause: str, refused: bool) -> None:
 
 
 def test_costs() -> None:
-    """Our price first, the vendor's for its own endpoint, else unknown: never zero for a model nobody knows."""
+    """Our price first, the vendor's for its own endpoint, else unknown: never zero for an unknown model."""
     models = Models(prices={"openai:mine": Price(input=2.0, output=4.0)})
     assert models.cost_usd("openai:mine", 1_000_000, 500_000, vendor=False) == 4.0
     assert models.cost_usd("openai:no-such-model-x", 10, 10, vendor=True) is None
