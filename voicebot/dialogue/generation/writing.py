@@ -107,15 +107,21 @@ class Writing:
             yield clause
 
     async def cancel(self) -> None:
-        """Ends the writing, if it goes on; nothing is left running."""
+        """Ends the writing, if it goes on; nothing is left running, and nobody waits for more clauses."""
         if not self._task.done():
             self._task.cancel()
         await asyncio.wait({self._task})
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
 
     async def _run(self) -> None:
         outcome: Outcome = "cancelled"
         try:
             outcome = await self._write()
+        except Exception as error:  # no traceback: it may quote the caller
+            outcome = "unknown"
+            log.error("generation.crashed", conversation=self._id, error=type(error).__name__)
         finally:
             self._conclude(outcome)
         await self._queue.put(None)
@@ -182,6 +188,10 @@ class Writing:
         except _NotKnown:
             self._writers.went(writer, None)
             return False
+        except Exception as error:  # whatever it is, somebody waits for words: the next writer's
+            crashed = GenerationFailed(f"crashed: {type(error).__name__}", failure=Failure.BROKEN)
+            self._writers.went(writer, crashed)
+            raise crashed from error
         finally:
             attempt.ended_s = clock()
         self._writers.went(writer, None)
