@@ -10,6 +10,7 @@ import pytest
 from chat_kit import chat_on, orchestrator_on
 from dialogue_kit import with_policy
 
+from voicebot.channels.chat import idle
 from voicebot.channels.chat.errors import ChatCrowded, ChatOver, ChatUnavailable, MessageRefused, UnknownChat
 from voicebot.channels.chat.reply import ClauseWritten, DecisionMade, TurnDone, TurnStarted
 from voicebot.channels.chat.service import ChatService
@@ -160,6 +161,23 @@ async def test_a_forgotten_chat_is_over_by_the_next_message_or_the_sweep(
         await asyncio.sleep(0)
     sweeping.cancel()
     assert await _status(shop_database, fresh.conversation_id) == "live"
+
+
+async def test_an_erased_chat_keeps_no_other_from_being_swept(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    erased, other = [(await chat.say(None, "hello")).conversation_id for _ in range(2)]
+    async with shop_database.transaction() as tx:
+        await tx.execute(
+            "UPDATE subjects SET wrapped_key = NULL, erased_at = now()"
+            " WHERE id = (SELECT subject_id FROM conversations WHERE id = %s)",
+            (erased,),
+        )
+        await tx.execute(
+            "UPDATE turns SET created_at = now() - interval '31 minutes' WHERE conversation_id = ANY(%s)",
+            ([erased, other],),
+        )
+        await idle.sweep(tx, keys, 1800.0)
+    assert await _status(shop_database, erased) == await _status(shop_database, other) == "ended"
 
 
 async def _status(database: Database, conversation_id: str) -> str:

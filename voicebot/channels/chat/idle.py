@@ -54,15 +54,19 @@ async def sweep(tx: Transaction, keys: KeyRing, after_s: float) -> int:
     Those that a person has or will have stay open.
     """
     cursor = await tx.execute(
-        "SELECT c.id FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id AND t.turn = c.turn"
+        "SELECT c.id, (SELECT s.wrapped_key IS NULL FROM subjects s WHERE s.id = c.subject_id) AS erased"
+        " FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id AND t.turn = c.turn"
         " WHERE c.channel = 'chat' AND c.status = 'live'"
         " AND coalesce(t.created_at, c.created_at) < clock_timestamp() - make_interval(secs => %s)"
         " ORDER BY c.created_at LIMIT %s FOR NO KEY UPDATE OF c SKIP LOCKED",
         (after_s, _BATCH),
     )
     conversations = Conversations(keys)
-    found = [row["id"] for row in await cursor.fetchall()]
-    for conversation_id in found:
-        snapshot = await conversations.load(tx, conversation_id)
+    found = await cursor.fetchall()
+    for row in found:
+        if row["erased"]:  # nothing can be sealed for it any more, so there is no event
+            await conversations.finish(tx, row["id"], reason="erased")
+            continue
+        snapshot = await conversations.load(tx, row["id"])
         await end(tx, keys, conversations, snapshot, "idle")
     return len(found)
