@@ -28,6 +28,7 @@ from voicebot.core.conversation import (
     TurnTimings,
     Utterance,
 )
+from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.inbox import Inbox
 
 ID = "cv_test"
@@ -58,6 +59,8 @@ class Dialogue:
     inputs: list[str] = field(default_factory=list)
     closed: list[tuple[int, str]] = field(default_factory=list)
     events: asyncio.Event = field(default_factory=asyncio.Event)
+    broken: bool = False
+    discarded: int = 0
 
     async def settle(self, conversation_id: str, given: TurnInput) -> Turn:
         self.inputs.append(given.kind)
@@ -65,7 +68,13 @@ class Dialogue:
         return Turn(len(self.inputs), f"about {given.kind}", silent)
 
     async def commit(self, plan: Turn) -> Turn:
+        if self.broken:
+            raise DatabaseDown("gone")
         return plan
+
+    async def discard(self, plan: Turn) -> None:
+        self.discarded += 1
+        self.events.set()
 
     async def words(self, committed: Turn) -> AsyncIterator[Clause]:
         yield Clause(text=committed.words)
@@ -183,6 +192,18 @@ async def test_it_waits_until_the_bot_has_finished_and_the_caller_does_not() -> 
         mouth.may_finish.set()
         assert (await mouth.answers.get())[1] == "about timer"
         assert mouth.stops == 1
+
+
+async def test_a_plan_whose_commit_fails_is_thrown_away() -> None:
+    """Its words would be written on for nobody."""
+    async with a_call() as (dialogue, mouth, _):
+        await dialogue.events.wait()
+        dialogue.events.clear()
+        dialogue.broken = True
+        mouth.may_finish.set()
+        dialogue.inbox.deliver(ID, Timer(about="dr_1"))
+        await dialogue.events.wait()
+        assert dialogue.discarded == 1
 
 
 async def test_the_box_closes_with_the_call() -> None:

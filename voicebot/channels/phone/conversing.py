@@ -152,6 +152,9 @@ class Conversing(FrameProcessor):
                 if attempt == _TRIES - 1:
                     raise
                 continue
+            except BaseException:  # its words and slow reads are nobody's any more
+                await self._dialogue.discard(plan)
+                raise
             structlog.contextvars.bind_contextvars(turn=plan.turn, transaction=plan.transaction_id)
             waterfall.note("committed_ms")
             metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
