@@ -16,6 +16,7 @@ import uvicorn
 import websockets
 from fastapi import FastAPI
 
+from voicebot.channels.chat import router
 from voicebot.channels.chat.access import ChatAccess
 from voicebot.channels.chat.errors import ChatOver, ChatUnavailable, UnknownChat
 from voicebot.channels.chat.limits import BEGINNINGS, MAX_ADDRESSES, MESSAGES, Limit, Rate, of_one_customer
@@ -293,6 +294,29 @@ async def test_one_address_may_not_flood_it_nor_try_ids():
         assert tried.count(200) == MESSAGES.burst - BEGINNINGS.burst - 1
         now[0] = 2.0
         assert (await at.post(trying)).status_code == 200
+
+
+async def test_one_address_may_not_take_all_sockets(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(router, "MAX_SOCKETS_EACH", 2)
+    async with door(chat="open", proxies=1) as at:
+
+        async def opened(address: str) -> websockets.ClientConnection:
+            return await websockets.connect(at.ws, additional_headers={"X-Forwarded-For": address})
+
+        sockets = [await opened("203.0.113.1") for _ in range(2)]
+        with pytest.raises(websockets.InvalidStatus) as crowded:
+            await opened("203.0.113.1")
+        assert crowded.value.response.status_code == 429
+        sockets.append(await opened("203.0.113.2"))
+        for socket in sockets:
+            await socket.close()
+        async with asyncio.timeout(5):  # until the server has seen that they are gone
+            while True:
+                try:
+                    await (await opened("203.0.113.1")).close()
+                    return
+                except websockets.InvalidStatus:
+                    await asyncio.sleep(0)
 
 
 async def test_behind_our_proxies_customers_are_told_apart_and_cannot_pretend():

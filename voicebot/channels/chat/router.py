@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -26,8 +27,11 @@ log = structlog.get_logger(__name__)
 
 MAX_SOCKETS = 500
 """Chat sockets one node keeps open."""
+MAX_SOCKETS_EACH = 50
+"""Those of one address: an office behind one line, and not all there are."""
 _QUIET_CLOSE = 1000
 _TRY_LATER_CLOSE = 1013
+_CROWDED_S = 30
 
 
 class _TooLarge(ChatError):
@@ -85,6 +89,7 @@ class _Chat:
         self._node = node
         self._idle_s = idle_s
         self._sockets = 0
+        self._of_address: Counter[str] = Counter()
 
     async def post(self, request: Request) -> Response:
         customer: Customer | None = None
@@ -112,12 +117,17 @@ class _Chat:
             customer = self._access.admit(socket)
             if self._sockets >= MAX_SOCKETS:
                 raise ChatUnavailable("too many chats are open here: try again in a few seconds")
+            if self._of_address[customer.limited_as or ""] >= MAX_SOCKETS_EACH:
+                raise ChatCrowded(_CROWDED_S)
         except ChatError as error:
             _count(error, socket)
             with suppress(WebSocketDisconnected, RuntimeError, OSError):  # gone already
                 await socket.send_denial_response(_answer(error))
             return
+        address = customer.limited_as
         self._sockets += 1
+        if address is not None:
+            self._of_address[address] += 1
         try:
             await socket.accept()
             await self._converse(socket, customer)
@@ -125,6 +135,9 @@ class _Chat:
             return
         finally:
             self._sockets -= 1
+            if address is not None:
+                self._of_address[address] -= 1
+                self._of_address += Counter()  # those at zero go
 
     async def _converse(self, socket: WebSocket, customer: Customer) -> None:
         with self._service.watchers.one() as watcher:
