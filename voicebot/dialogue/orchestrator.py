@@ -327,7 +327,7 @@ class Orchestrator:
             UnknownConversation: there is no such turn.
             DatabaseDown: Postgres does not answer.
         """
-        stream = self._spoken.pop((conversation_id, turn), None)
+        stream = self._spoken.get((conversation_id, turn))
         writing = [report.model_dump(mode="json") for report in stream.reports] if stream else []
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
@@ -346,6 +346,7 @@ class Orchestrator:
             if after is not before:
                 data = {"heard": heard.model_dump(mode="json"), "timings": timings.model_dump(mode="json")}
                 await self._committing.event(tx, snapshot, turn, "turn.heard", data)
+        self._spoken.pop((conversation_id, turn), None)  # not before it is stored: it may be told again
         self._poke()
         if after is not before:
             await self._eager.drop(conversation_id, Fate.STALE)
