@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -24,10 +25,11 @@ from voicebot.core.conversation import (
     Route,
     Timer,
     TurnTimings,
+    Utterance,
 )
 from voicebot.core.store import audit, outbox
 from voicebot.core.store.conversations import Conversations
-from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
@@ -371,6 +373,64 @@ async def test_an_approval_that_nobody_gave_in_time_is_told_before_the_person_is
     assert reply.handoff is not None
     assert reply.handoff.trigger == "draft_overdue"
     await chat.close()
+    await orchestrator.close()
+
+
+async def test_what_a_turn_waits_for_is_listened_for_though_the_customer_left_at_once(
+    shop_database: Database, keys: KeyRing
+):
+    deployment = with_policy(gift_card={"route": Route.DRAFT})
+    orchestrator = orchestrator_on(shop_database, keys, deployment=deployment)
+    chat = ChatService(orchestrator, shop_database, keys, deployment.phrases)
+    begun = await chat.say(None, "hello")
+    async with aclosing(chat.stream(begun.conversation_id, "Do you have gift cards?")) as events:
+        await anext(events)
+    assert await held_words(shop_database, keys, begun.conversation_id)
+    assert orchestrator.inbox.deliver(begun.conversation_id, Timer(about="anything"))
+    await chat.close()
+    await orchestrator.close()
+
+
+async def test_all_that_was_sent_while_the_database_was_away_is_written_and_not_sent_again(
+    shop_database: Database, keys: KeyRing
+):
+    chat, orchestrator = unlucky_chat(shop_database, keys)
+    orchestrator.lose = {"heard"}
+    begun = await chat.say(None, "When do you open?")
+    assert len(begun.replies) == 2
+    orchestrator.lose = set()
+    after = await chat.say(begun.conversation_id, "How much is shipping?")
+    assert len(after.replies) == 1
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert [row["heard"]["text"] for row in stored] == [*begun.replies, *after.replies]
+    await orchestrator.close()
+
+
+class Away(Database):
+    """Does not answer."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        raise DatabaseDown("gone")
+        yield  # pyright: ignore[reportUnreachable]
+
+
+async def test_how_an_answer_was_written_survives_that_its_hearing_was_not_stored_at_first(
+    shop_database: Database, keys: KeyRing
+):
+    chat, orchestrator = chat_and_orchestrator(shop_database, keys)
+    begun = await chat.say(None, "hello")
+    plan = await orchestrator.plan(begun.conversation_id, Utterance(text="When do you open?"))
+    committed = await orchestrator.commit(plan)
+    words = " ".join([clause.text async for clause in orchestrator.words(committed)])
+    heard = Heard(text=words, complete=True)
+    shop_database.__class__ = Away
+    with pytest.raises(DatabaseDown):
+        await orchestrator.heard(begun.conversation_id, committed.turn, heard, TurnTimings())
+    shop_database.__class__ = Database
+    await orchestrator.heard(begun.conversation_id, committed.turn, heard, TurnTimings())
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert stored[-1]["writing"]
     await orchestrator.close()
 
 

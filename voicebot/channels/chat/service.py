@@ -103,7 +103,7 @@ class ChatService:
         self._poke = poke
         self._conversations = Conversations(keys)
         self._turnstile = Turnstile()
-        self._turns = Turns(orchestrator, database, keys, self._phrases, poke)
+        self._turns = Turns(orchestrator, database, keys, self._phrases, poke, self.attend)
         self._telling = Telling(database, keys)
         self._attending: dict[str, asyncio.Task[None]] = {}
         self.watchers = Watchers()
@@ -221,8 +221,6 @@ class ChatService:
         async with aclosing(self._turns.run(conversation_id, Utterance(text=text))) as events:
             async for event in events:
                 if isinstance(event, ChatTurn):
-                    if event.decision.action is Action.DRAFT:
-                        self.attend(conversation_id)
                     yield await self._telling.done(conversation_id, event, [*replies, event.words])
                 else:
                     yield event
@@ -258,7 +256,8 @@ class ChatService:
     async def _late_turns(self, conversation_id: str, box: asyncio.Queue[TurnInput]) -> None:
         while True:
             try:
-                given = await asyncio.wait_for(box.get(), ATTEND_S)
+                async with asyncio.timeout(ATTEND_S):  # wait_for may swallow the cancellation of `close`
+                    given = await box.get()
                 async with self._turnstile.one(conversation_id):
                     await self._late_turn(conversation_id, given)
             except TimeoutError:

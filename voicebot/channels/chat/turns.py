@@ -19,7 +19,7 @@ from voicebot.channels.chat.reply import (
 )
 from voicebot.channels.chat.telling import ChatTurn
 from voicebot.core import metrics
-from voicebot.core.conversation import Heard, TurnInput, TurnTimings, Utterance
+from voicebot.core.conversation import Action, Heard, TurnInput, TurnTimings, Utterance
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
@@ -41,6 +41,7 @@ class Turns:
         keys: opens and seals what people write.
         phrases: the lines as a chat puts them.
         poke: called after a commit that put events into the outbox.
+        waits: called with the conversation as soon as a turn stands that waits for a colleague.
     """
 
     def __init__(
@@ -50,14 +51,16 @@ class Turns:
         keys: KeyRing,
         phrases: Phrases,
         poke: Callable[[], None],
+        waits: Callable[[str], None],
     ) -> None:
         self._orchestrator = orchestrator
         self._database = database
         self._keys = keys
         self._phrases = phrases
         self._poke = poke
+        self._waits = waits
         self._conversations = Conversations(keys)
-        self._unwritten: dict[str, tuple[int, Heard]] = {}
+        self._unwritten: dict[str, dict[int, Heard]] = {}
         self._keeping: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -121,6 +124,8 @@ class Turns:
                 await self._orchestrator.discard(plan)
                 raise
             metrics.turns.labels(given.kind, committed.decision.action).inc()
+            if committed.decision.action is Action.DRAFT:  # also for a customer who has left by now
+                self._waits(conversation_id)
             return committed
         raise AssertionError("unreachable")
 
@@ -130,7 +135,7 @@ class Turns:
             await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
         except DatabaseDown:
             log.error("turn.heard_not_stored", conversation=conversation_id, turn=turn)
-            self._unwritten[conversation_id] = (turn, heard)
+            self._unwritten.setdefault(conversation_id, {})[turn] = heard
             return  # and a goodbye that cannot be written ends as idle
         if over:
             try:
@@ -147,10 +152,11 @@ class Turns:
         Raises:
             DatabaseDown: it still is.
         """
-        late = self._unwritten.get(conversation_id)
-        if late is not None:
-            await self._orchestrator.heard(conversation_id, *late, TurnTimings())
-            del self._unwritten[conversation_id]
+        late = self._unwritten.get(conversation_id, {})
+        for turn, heard in list(late.items()):
+            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
+            del late[turn]
+        self._unwritten.pop(conversation_id, None)
 
     async def _words(self, committed: Committed) -> AsyncGenerator[str]:
         """The clauses; one line at least."""
