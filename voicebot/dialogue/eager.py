@@ -75,6 +75,8 @@ class EagerPlans:
             return verdict
         if one is not None:
             await self.drop(conversation_id, Fate.OTHER_WORDS)
+            if conversation_id in self._at_hand:  # newer words were offered meanwhile
+                return verdict
         assert offered is not None
         work = asyncio.ensure_future(self._make(conversation_id, given, likely))
         self._at_hand[conversation_id] = _Eager(offered, work, likely, time.monotonic())

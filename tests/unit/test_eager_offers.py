@@ -1,0 +1,41 @@
+"""Words offered while older ones are being dropped: one plan stays, the newest, and none is left running."""
+
+from __future__ import annotations
+
+import asyncio
+
+from voicebot.core.conversation import TurnInput, Utterance
+from voicebot.dialogue.eager import EagerPlans
+from voicebot.dialogue.plan import Plan
+
+
+async def test_two_offers_at_once_leave_one_plan() -> None:
+    made: list[str] = []
+    under_way = 0
+
+    async def make(conversation_id: str, given: TurnInput, likely: bool) -> Plan:
+        nonlocal under_way
+        assert isinstance(given, Utterance)
+        made.append(given.text)
+        under_way += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            under_way -= 1
+        raise AssertionError
+
+    async def drop(plan: Plan) -> None:
+        raise AssertionError
+
+    eager = EagerPlans(make, drop, lambda given: ())
+
+    async def offer(text: str) -> None:
+        await eager.offer("cv", Utterance(text=text), likely=False)
+
+    await offer("when do")
+    await asyncio.sleep(0)
+    await asyncio.gather(offer("when do you"), offer("when do you open"))
+    await asyncio.sleep(0)
+    assert (made, under_way, eager.alive) == (["when do", "when do you open"], 1, 1)
+    await eager.close()
+    assert (under_way, eager.alive) == (0, 0)
