@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import pytest
 from pipecat.frames.frames import Frame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -204,6 +205,24 @@ async def test_a_plan_whose_commit_fails_is_thrown_away() -> None:
         dialogue.inbox.deliver(ID, Timer(about="dr_1"))
         await dialogue.events.wait()
         assert dialogue.discarded == 1
+
+
+async def test_a_turn_that_is_cancelled_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one before it is closed in the very tick of the cancellation: no plan, no commit all the same."""
+    monkeypatch.setattr(asyncio, "wait_for", asyncio.tasks.wait_for)  # Pipecat puts another in its place
+    dialogue = Dialogue()
+    call = Call(dialogue)
+    call.turn_closed.clear()
+    conversing = Conversing(cast("Any", call))
+    asked = CallerTurnFrame(input=Utterance(text="hello"), waterfall=Waterfall(lambda: 0))
+    turn = asyncio.create_task(conversing.process_frame(asked, FrameDirection.DOWNSTREAM))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    call.turn_closed.set()
+    turn.cancel()
+    await asyncio.wait({turn})
+    assert turn.cancelled()
+    assert dialogue.inputs == []
 
 
 async def test_the_box_closes_with_the_call() -> None:

@@ -95,7 +95,9 @@ class Conversing(FrameProcessor):
         if by_caller:
             await self.push_frame(StopSpeakingFrame(cause="turn"))
         try:
-            await asyncio.wait_for(self._closed.wait(), _CLOSE_S if by_caller else _FINISH_S)
+            within_s = _CLOSE_S if by_caller else _FINISH_S
+            async with asyncio.timeout(within_s):  # wait_for may swallow a cancellation
+                await self._closed.wait()
         except TimeoutError:
             log.warning("turn.previous_not_closed")
         self._closed.clear()

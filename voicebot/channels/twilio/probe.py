@@ -96,7 +96,8 @@ class ProbeSocket:
         protocol.conn.send_ping(b"selftest")
         protocol.transport.write(b"".join(protocol.conn.data_to_send()))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(protocol.ponged.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await protocol.ponged.wait()
             return time.monotonic() - began_s
         return None
 
@@ -113,7 +114,8 @@ class ProbeSocket:
                 return False
             self.news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), left)
+                async with asyncio.timeout(left):
+                    await self.news.wait()
         return True
 
 
@@ -162,7 +164,8 @@ class Probe:
                 return
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._news.wait()
 
     # --- the server -----------------------------------------------------------------------
 

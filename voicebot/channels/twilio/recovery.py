@@ -157,7 +157,8 @@ class Recovery:
             case Rescue.WAIT:
                 watch.news.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(watch.news.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):  # wait_for may swallow the cancellation of `close`
+                        await watch.news.wait()
             case Rescue.ASK:
                 assert rest is not None
                 watch.call = await self._ask(rest, watch.call_sid)
