@@ -285,9 +285,18 @@ class Heard(Strict):
 
 
 class TurnTimings(Strict):
-    """The waterfall of a turn as the caller hears it, ms on the media clock; None: did not happen."""
+    """The waterfall of a turn as the caller hears it, ms on the media clock; None: did not happen.
+
+    ``vad_ms``: the first silence after the last voiced sound was seen. ``eager_ms`` to ``held_ms`` are of
+    the early plan that the turn was made from: its words were offered, it stood, the first sound of its
+    first clause was ready. ``early``: whether the turn was made from one.
+    """
 
     last_voiced_ms: int | None = None
+    vad_ms: int | None = None
+    eager_ms: int | None = None
+    eager_planned_ms: int | None = None
+    held_ms: int | None = None
     turn_ended_ms: int | None = None
     final_ms: int | None = None
     planned_ms: int | None = None
@@ -296,6 +305,7 @@ class TurnTimings(Strict):
     first_audio_ms: int | None = None
     first_heard_ms: int | None = None
     finished_ms: int | None = None
+    early: bool | None = None
 
 
 # --- what is told to others -----------------------------------------------------------

@@ -30,6 +30,25 @@ class PartialHeard:
 
 
 @dataclass(frozen=True)
+class EagerTurn:
+    """The caller has paused: the turn as it is if they stop here. ``likely``: they probably do.
+
+    A beginning at most: an ``EagerVoid``, a newer ``EagerTurn`` or the ``TurnEnded`` follows.
+    """
+
+    utterance: Utterance
+    at_ms: int
+    likely: bool
+
+
+@dataclass(frozen=True)
+class EagerVoid:
+    """They went on, or nothing came of it: the last ``EagerTurn`` is worth nothing."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
 class TurnEnded:
     """The caller finished a turn. ``timings`` has last_voiced, turn_ended and final filled."""
 
@@ -54,4 +73,6 @@ class CallerSilent:
     at_ms: int
 
 
-HearingEvent = SpeechStarted | BargeIn | PartialHeard | TurnEnded | Unheard | CallerSilent
+HearingEvent = (
+    SpeechStarted | BargeIn | PartialHeard | EagerTurn | EagerVoid | TurnEnded | Unheard | CallerSilent
+)

@@ -22,6 +22,8 @@ from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, dec
 from voicebot.audio.hearing.events import (
     BargeIn,
     CallerSilent,
+    EagerTurn,
+    EagerVoid,
     HearingEvent,
     PartialHeard,
     SpeechStarted,
@@ -30,7 +32,7 @@ from voicebot.audio.hearing.events import (
 )
 from voicebot.audio.hearing.silence import SilenceTimer
 from voicebot.audio.hearing.timeline import Timeline
-from voicebot.audio.hearing.turn import PAUSE_MS, HearingTurn
+from voicebot.audio.hearing.turn import EAGER_MS, PAUSE_MS, HearingTurn
 from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS, VoiceActivity, level_dbfs
 from voicebot.audio.media_clock import MediaClock
 from voicebot.audio.mulaw import decode
@@ -50,6 +52,9 @@ STALL_MS = 500
 
 _KEPT_VOICED = 0.35  # a voice that is already speaking may sink to this between two pauses
 
+LIKELY_MS = 500
+"""The end of a turn is likely if no more silence than this is needed for it."""
+
 TAIL_DB = 30.0
 """Windows this far below the turn's loudest are no longer speech, whatever Silero says.
 
@@ -67,6 +72,7 @@ class _Current:
     voiced_ms: int
     loudest_dbfs: float
     barged_in: bool = False
+    end_seen_ms: int | None = None
 
 
 class Listener:
@@ -234,10 +240,13 @@ class Listener:
         audible = level >= max(rules.floor_dbfs, current.loudest_dbfs - TAIL_DB)
         if probability >= threshold and audible:
             current.loudest_dbfs = max(current.loudest_dbfs, level)
-            if silence_ms >= PAUSE_MS:
-                current.turn.resumed()
+            if silence_ms >= EAGER_MS and current.turn.resumed():
+                self._emit(EagerVoid(self._now_ms()))
             current.last_voiced_ms = self._heard_to_ms
             current.voiced_ms += WINDOW_MS
+            current.end_seen_ms = None
+        elif current.end_seen_ms is None:
+            current.end_seen_ms = self._now_ms()
         self._weigh(self._heard_to_ms)
 
     # --- the end of a turn ------------------------------------------------------------
@@ -251,6 +260,11 @@ class Listener:
         decision = decide(current.turn.facts(silence_ms, now_ms - current.turn.started_ms), self._rules)
         if decision.over:
             self._end(current, decision.why, silence_ms)
+            return
+        likely = silence_ms + decision.wait_ms <= LIKELY_MS
+        words = current.turn.offer(likely=likely)
+        if words is not None:
+            self._emit(EagerTurn(_utterance(current, words), self._now_ms(), likely))
 
     def _end(self, current: _Current, why: str, silence_ms: int) -> None:
         self._current = None
@@ -276,6 +290,8 @@ class Listener:
         if event is not None and not self._closed:
             self._silence.heard()
             self._emit(event)
+        elif current.turn.offered and not self._closed:
+            self._emit(EagerVoid(self._now_ms()))
 
     def _event_of(
         self, current: _Current, transcript: Transcript | None, ended_ms: int
@@ -283,18 +299,14 @@ class Listener:
         now_ms = self._now_ms()
         if transcript is not None and transcript.text.strip():
             return TurnEnded(
-                Utterance(
-                    text=transcript.text.strip(),
-                    confidence=transcript.confidence,
-                    alternatives=transcript.alternatives,
-                    avg_logprob=transcript.avg_logprob,
-                    no_speech_prob=transcript.no_speech_prob,
-                    compression_ratio=transcript.compression_ratio,
-                    started_ms=current.turn.started_ms,
-                    last_voiced_ms=current.last_voiced_ms,
-                ),
+                _utterance(current, transcript),
                 now_ms,
-                TurnTimings(last_voiced_ms=current.last_voiced_ms, turn_ended_ms=ended_ms, final_ms=now_ms),
+                TurnTimings(
+                    last_voiced_ms=current.last_voiced_ms,
+                    vad_ms=current.end_seen_ms,
+                    turn_ended_ms=ended_ms,
+                    final_ms=now_ms,
+                ),
             )
         if current.voiced_ms <= NOISE_MS and not current.barged_in:
             return None  # but a bot that was cut off needs to know that nothing followed
@@ -344,3 +356,17 @@ class Listener:
 
     def _now_ms(self) -> int:
         return self.media_clock.at_ms(self._clock()) or self._heard_to_ms
+
+
+def _utterance(current: _Current, transcript: Transcript) -> Utterance:
+    """What was heard of a turn, with its signals."""
+    return Utterance(
+        text=transcript.text.strip(),
+        confidence=transcript.confidence,
+        alternatives=transcript.alternatives,
+        avg_logprob=transcript.avg_logprob,
+        no_speech_prob=transcript.no_speech_prob,
+        compression_ratio=transcript.compression_ratio,
+        started_ms=current.turn.started_ms,
+        last_voiced_ms=current.last_voiced_ms,
+    )

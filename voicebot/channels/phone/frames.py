@@ -13,7 +13,7 @@ from typing import Literal
 from pipecat.frames.frames import DataFrame, SystemFrame
 
 from voicebot.channels.phone.waterfall import Waterfall
-from voicebot.core.conversation import FREE, Clause, Expects, Heard, TurnInput, TurnTimings
+from voicebot.core.conversation import FREE, Clause, Expects, Heard, TurnInput, TurnTimings, Utterance
 
 
 @dataclass
@@ -28,6 +28,20 @@ class PartialWordsFrame(SystemFrame):
     """Down: the words so far of a turn that is still being spoken."""
 
     text: str = ""
+
+
+@dataclass
+class EagerTurnFrame(SystemFrame):
+    """Down: the caller has paused (``at_ms`` on the media clock); what their turn is if they stop here."""
+
+    utterance: Utterance = field(kw_only=True)
+    at_ms: int = field(kw_only=True)
+    likely: bool = False
+
+
+@dataclass
+class EagerVoidFrame(SystemFrame):
+    """Down: they went on; what was made early for them is worth nothing."""
 
 
 @dataclass

@@ -11,6 +11,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from voicebot.audio.hearing.events import (
     BargeIn,
     CallerSilent,
+    EagerTurn,
+    EagerVoid,
     HearingEvent,
     PartialHeard,
     SpeechStarted,
@@ -22,6 +24,8 @@ from voicebot.channels.phone.frames import (
     CallerTurnFrame,
     CallerVoiceFrame,
     CallOverFrame,
+    EagerTurnFrame,
+    EagerVoidFrame,
     PartialWordsFrame,
     SpokenFrame,
     StopSpeakingFrame,
@@ -104,6 +108,12 @@ class PhoneListening(FrameProcessor):
                 await self.push_frame(CallerVoiceFrame(speaking=False))
                 metrics.not_heard.labels(event.reason).inc()
                 await self._turn(NotHeard(reason=event.reason), self._ended(event.at_ms))
+            case EagerTurn():
+                await self.push_frame(
+                    EagerTurnFrame(utterance=event.utterance, at_ms=event.at_ms, likely=event.likely)
+                )
+            case EagerVoid():
+                await self.push_frame(EagerVoidFrame())
             case CallerSilent():
                 await self._turn(Silence(nth=event.nth), self._ended(event.at_ms))
 
