@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 _WRITING_S = (0.001, 0.005, 0.02, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 10.0, 15.0)
+_HOP_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0)
 _TURN_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 calls_active = Gauge("voicebot_calls_active", "Calls whose media this node holds")
@@ -26,7 +27,28 @@ eager_plans = Counter(
 )
 eager_alive = Gauge("voicebot_eager_plans_alive", "Early plans under way or waiting to be taken")
 eager_wasted_s = Counter(
-    "voicebot_eager_wasted_seconds_total", "Life of early plans that were thrown away, seconds"
+    "voicebot_eager_wasted_seconds_total", "Planning time of early plans that were thrown away, seconds"
+)
+eager_wasted_tokens = Counter(
+    "voicebot_eager_wasted_tokens_total", "Tokens in and out of models for early plans that were thrown away"
+)
+eager_wasted_usd = Counter(
+    "voicebot_eager_wasted_dollars_total", "Their cost, where prices are known (also part of the writers')"
+)
+held_clauses = Counter(
+    "voicebot_held_clauses_total",
+    "First clauses synthesised before the turn ended, by what became of them",
+    ["fate"],
+)
+held_wasted_s = Counter(
+    "voicebot_held_wasted_seconds_total", "Sound that was synthesised early and thrown away, seconds"
+)
+held_alive = Gauge("voicebot_held_clauses_alive", "First clauses that are held or being synthesised early")
+turn_hop_s = Histogram(
+    "voicebot_turn_hop_seconds",
+    "One hop of a turn as heard, by its name; early: the turn was planned before it ended",
+    ["hop", "early"],
+    buckets=_HOP_S,
 )
 stale_plans = Counter("voicebot_stale_plans_total", "Plans that lost the race for their turn")
 turns_to_person = Counter("voicebot_turns_to_person_total", "Turns that failed to a person", ["reason"])

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import structlog
 
 from voicebot.core import metrics
-from voicebot.core.conversation import TurnInput, Utterance
+from voicebot.core.conversation import Clause, TurnInput, Utterance
 from voicebot.core.store.conversations import UnknownConversation
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.flow.reads import NotNow
+from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.plan import Plan
 from voicebot.dialogue.speculation import ALIVE, Fate, Gist, Verdict, gist, weigh
 from voicebot.dialogue.state import UnknownState
@@ -30,6 +31,18 @@ class _Eager:
     work: asyncio.Task[Plan]
     likely: bool
     began_s: float
+    ended_s: float | None = None
+
+    def done(self, _: object) -> None:
+        """The plan stands, or never will."""
+        self.ended_s = time.monotonic()
+
+    @property
+    def stream(self) -> UtteranceStream | None:
+        """Its words; None while there are none, and for a turn that acts: those come after the act."""
+        work = self.work
+        made = work.done() and not work.cancelled() and work.exception() is None
+        return work.result().stream if made else None
 
 
 class EagerPlans:
@@ -71,6 +84,8 @@ class EagerPlans:
         at_hand = None if one is None or (likely and not one.likely and _refused(one)) else one.gist
         verdict = weigh(offered, at_hand, alive=self.alive, busy=self._busy(), limit=self._limit)
         metrics.eager_offers.labels(verdict.value).inc()
+        if verdict is Verdict.SAME and one is not None:
+            one.likely = one.likely or likely
         if verdict not in {Verdict.START, Verdict.REPLACE}:
             return verdict
         if one is not None:
@@ -79,9 +94,28 @@ class EagerPlans:
                 return verdict
         assert offered is not None
         work = asyncio.ensure_future(self._make(conversation_id, given, likely))
-        self._at_hand[conversation_id] = _Eager(offered, work, likely, time.monotonic())
+        self._at_hand[conversation_id] = one = _Eager(offered, work, likely, time.monotonic())
+        work.add_done_callback(one.done)
         metrics.eager_alive.set(self.alive)
         return verdict
+
+    async def first_clause(self, conversation_id: str) -> Clause | None:
+        """What the early plan at hand would say first, once that stands. It stays with the plan.
+
+        None: there is no plan (any more), it has no words before its act, or they cost too much to be written
+        while the end of the turn is not likely.
+        """
+        one = self._at_hand.get(conversation_id)
+        if one is None:
+            return None
+        await asyncio.wait({one.work})
+        stream = one.stream
+        if stream is None or self._at_hand.get(conversation_id) is not one:
+            return None
+        if one.likely:
+            stream.start()
+        clause = await stream.first(paid=one.likely)
+        return clause if self._at_hand.get(conversation_id) is one else None
 
     async def settle(self, conversation_id: str, given: TurnInput) -> Plan | None:
         """The early plan, if the final words agree with those it was made from; else it is dropped.
@@ -118,6 +152,7 @@ class EagerPlans:
         failure = None if one.work.cancelled() else one.work.exception()
         if failure is None and not one.work.cancelled():
             await self._drop(one.work.result())
+            _count_cost(one.stream)
         if isinstance(failure, NotNow):
             fate = Fate.REFUSED
         elif failure is not None:
@@ -135,7 +170,14 @@ class EagerPlans:
         metrics.eager_plans.labels(fate.value).inc()
         metrics.eager_alive.set(self.alive)
         if fate is not Fate.KEPT:
-            metrics.eager_wasted_s.inc(time.monotonic() - one.began_s)
+            metrics.eager_wasted_s.inc((one.ended_s or time.monotonic()) - one.began_s)
+
+
+def _count_cost(stream: UtteranceStream | None) -> None:
+    """What models were paid for words that nobody will hear."""
+    for report in () if stream is None else stream.reports:
+        metrics.eager_wasted_tokens.inc(report.tokens_in + report.tokens_out)
+        metrics.eager_wasted_usd.inc(report.cost_usd or 0.0)
 
 
 def _refused(one: _Eager) -> bool:

@@ -8,6 +8,7 @@
 and, to have the answer ready when the caller stops::
 
     await orchestrator.offer(conversation_id, words_so_far)         # planned early
+    await orchestrator.first_clause(conversation_id)                # what it will say first
     await orchestrator.withdraw(conversation_id)                    # the caller went on speaking
     plan = await orchestrator.settle(conversation_id, final_words)  # that one, if the words agree
 
@@ -247,6 +248,14 @@ class Orchestrator:
             What was done with the offer; the same words again change nothing.
         """
         return await self._eager.offer(conversation_id, words_so_far, likely=likely)
+
+    async def first_clause(self, conversation_id: str) -> Clause | None:
+        """What the early plan at hand will say first, once that is known, so that its sound can be made.
+
+        None: nothing, or only after the commit (an act's words), or a model would have to be paid for words
+        of a turn whose end is not likely yet.
+        """
+        return await self._eager.first_clause(conversation_id)
 
     async def withdraw(self, conversation_id: str) -> None:
         """The caller goes on speaking: what was planned early is waste."""

@@ -25,8 +25,8 @@ PACKET_BYTES = 2 * 8 * 80
 """Audio goes to the recogniser 80 ms at a time: at 20 ms the RPC itself costs four times as much."""
 
 EAGER_MS = 96
-"""Silence after which the words so far are decoded, so that the turn can be planned early. Whisper reads them
-unasked at 80 ms: asking at 96 joins that decode instead of adding one. At 64 the closures inside words count."""
+"""Silence after which the words so far are decoded, so that the turn can be planned early. Whisper reads
+them unasked at 80 ms: asking at 96 joins that decode. At 64 the closures inside words would count."""
 
 PAUSE_MS = 128
 """Silence after which smart-turn is asked; most pauses inside a sentence are shorter."""
@@ -166,7 +166,7 @@ class HearingTurn:
         return self._offered_segment == self._segment
 
     def offer(self, *, likely: bool) -> Transcript | None:
-        """The words so far, if they are worth planning early: once a pause, and again when it is ``likely``."""
+        """The words so far, if planning them early is worth it: once a pause, again once it is ``likely``."""
         if self._words is None or self._words_segment != self._segment or not self._words.text.strip():
             return None
         if self.offered and (self._offered_likely or not likely):

@@ -109,6 +109,10 @@ class Writers:
         models = tuple(self._by_route[route] for route in tried if route in self._by_route)
         return (*models, self._grounded)
 
+    def costs(self, asked: Route) -> bool:
+        """Whether a model may be asked for an answer on this route."""
+        return self.chain(asked)[0].model
+
     def planned(self, request: GenerationRequest) -> Planned:
         """Who will write this answer if nobody fails; writers whose circuit is open are passed over."""
         now = self.clock()
