@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from dialogue_kit import Talk, with_policy
+from dialogue_kit import Talk, node, with_policy
 
-from voicebot.core.conversation import Action, AgentDecision, Route, Silence, Timer
+from voicebot.core.conversation import Action, AgentDecision, Route, Silence, Timer, TurnInput, Utterance
 from voicebot.core.store import drafts
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -92,6 +93,41 @@ async def test_nobody_decides_in_time_and_a_person_takes_over(talk: Talk) -> Non
     late = await talk.commit(await talk.plan(decision(draft, "approve")))
     assert late.silent
     assert (await stored(talk, draft))["status"] == "expired"
+
+
+@pytest.mark.parametrize("given", [Utterance(text="when are you open on sunday"), Silence(nth=1)])
+async def test_any_node_knows_that_nobody_decided_in_time(
+    shop_database: Database, keys: KeyRing, given: TurnInput
+) -> None:
+    """The process that had the timer is gone: whatever the caller does next ends with a person."""
+    now = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    talk = await Talk.begin(shop_database, keys, deployment=DEPLOYMENT, now=lambda: now)
+    await talk.turn(QUESTION)
+    draft = await held(talk)
+    await talk.close()
+    now += timedelta(seconds=59)
+    talk.orchestrator = node(shop_database, keys, deployment=DEPLOYMENT, now=lambda: now)
+    assert (await talk.plan(given)).decision.trigger is None, "still in time"
+    now += timedelta(seconds=1)
+    await talk.turn(given)
+    assert talk.last is not None
+    assert (talk.last.decision.trigger, talk.last.after) == ("draft_overdue", "hand_over")
+    assert (await stored(talk, draft))["status"] == "expired"
+    assert (await talk.state()).held == ()
+
+
+async def test_who_needs_a_person_for_worse_is_not_told_of_a_draft(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """Distress is answered as distress, though words are overdue."""
+    now = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    talk = await Talk.begin(shop_database, keys, deployment=DEPLOYMENT, now=lambda: now)
+    await talk.turn(QUESTION)
+    now += timedelta(minutes=5)
+    await talk.turn("somebody is hurt and bleeding please help")
+    assert talk.last is not None
+    assert talk.last.after == "hand_over"
+    assert talk.last.decision.trigger != "draft_overdue"
 
 
 async def test_a_timer_of_a_draft_that_was_decided_is_not_heard(talk: Talk) -> None:

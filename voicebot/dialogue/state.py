@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -96,13 +97,14 @@ class Pending(Strict):
 
 
 class HeldWords(Strict):
-    """Words that a person has to approve before they may be said."""
+    """Words that a person has to approve before they may be said, until ``due_at`` (None: an older state)."""
 
     draft: str
     want: Want
     words: str
     turn: int
     tier: int = 0
+    due_at: datetime | None = None
 
 
 class CustomerFacts(Strict):

@@ -7,6 +7,7 @@ out, is an input like any other.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from voicebot.core.conversation import (
     Action,
@@ -49,7 +50,14 @@ class Holding:
         """Asks for approval of ``words`` and says so."""
         scene = setting.scene
         draft_id = drafts.id_of(scene.conversation_id, scene.turn)
-        held = HeldWords(draft=draft_id, want=want, words=words, turn=scene.turn, tier=ruling.tier)
+        held = HeldWords(
+            draft=draft_id,
+            want=want,
+            words=words,
+            turn=scene.turn,
+            tier=ruling.tier,
+            due_at=scene.now + timedelta(seconds=WITHIN_S),
+        )
         return Draft(
             state=state.model_copy(update={"held": (*state.held, held), "asked": None, "topic": None}),
             intent=want.intent,
@@ -112,6 +120,13 @@ class Holding:
             decides=settled,
             facts=facts,
             reasons=(f"approved by a person: {given.verdict}",),
+        )
+
+    def late(self, state: ConversationState, now: datetime) -> Timer | None:
+        """The timer of words that nobody decided on in time, as any node can tell from the state."""
+        return next(
+            (Timer(about=one.draft) for one in state.held if one.due_at is not None and one.due_at <= now),
+            None,
         )
 
     def overdue(self, state: ConversationState, given: Timer) -> Draft:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicebot.core.conversation import (
+    BY_CALLER,
     AgentDecision,
     CallStarted,
     Keys,
@@ -101,7 +102,15 @@ class Planner:
     async def _draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         cut_off = state.cut_off
         state = _with_unsettled_question(state).model_copy(update={"cut_off": None})
-        setting = Setting(scene, reads)
+        draft = await self._given(Setting(scene, reads), state, given, cut_off)
+        late = self._holding.late(state, scene.now) if given.kind in BY_CALLER else None
+        if late is None or draft.after == "hand_over":
+            return draft
+        return replace(self._holding.overdue(state, late), scores=draft.scores)
+
+    async def _given(
+        self, setting: Setting, state: ConversationState, given: TurnInput, cut_off: str | None
+    ) -> Draft:
         match given:
             case CallStarted():
                 if not state.greeted:
