@@ -136,6 +136,14 @@ class Speaker:
                 log.warning("clear_not_sent", error=type(error).__name__)
         return heard
 
+    async def hold(self, clause: Clause, on_sound: Callable[[], None] = lambda: None) -> None:
+        """Makes the first clause of an answer that may come; see ``Synthesis.hold``."""
+        await self._synthesis.hold(clause, on_sound)
+
+    async def let_go(self) -> None:
+        """That answer does not come: what was made for it is dropped."""
+        await self._synthesis.let_go()
+
     def mark_returned(self, name: str) -> None:
         """A mark came back from the peer; unknown, old and repeated ones are ignored."""
         if self._playout is not None:

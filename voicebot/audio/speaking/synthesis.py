@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
-from voicebot.audio.engines.types import RATE_HZ, EngineDown, Speech, SpeechChunk, SpokenWord
+from voicebot.audio.engines.types import RATE_HZ, EngineDown, Speech, SpeechChunk
 from voicebot.audio.speaking.encoder import UlawEncoder
+from voicebot.audio.speaking.held import HeldClause, Piece
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.core.conversation import Clause
 
@@ -17,22 +17,36 @@ CHUNK_DEADLINE_S = 2.5
 """An engine that makes no audio for so long is taken for hung; the caller may wait 3 s in all."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some of a clause's audio (mu-law, 8 kHz), and the words whose times are known with it."""
-
-    ulaw: bytes
-    words: tuple[SpokenWord, ...] = ()
-
-
 class Synthesis:
-    """One per call; engine and cache are shared."""
+    """One per call; engine and cache are shared. At most one clause is held."""
 
     def __init__(self, call: str, speech: Speech, phrases: PhraseCache) -> None:
         self._call = call
         self._speech = speech
         self._phrases = phrases
         self._keeping: set[asyncio.Task[None]] = set()
+        self._held: HeldClause | None = None
+
+    async def hold(self, clause: Clause, on_sound: Callable[[], None] = lambda: None) -> None:
+        """Makes the clause before it may be said; the next ``pieces`` takes it if its words are the same.
+
+        What was held before is dropped, unless it is this very clause. ``on_sound`` is told once the first
+        sound is there.
+        """
+        if self._held is not None and self._held.text == clause.text:
+            return
+        await self.let_go()
+        if clause.fixed and await self._phrases.get(self._speech.voice_id, clause.text) is not None:
+            on_sound()  # it lies ready
+            return
+        await self.let_go()  # another may have come while the cache was looked into
+        self._held = HeldClause(clause.text, self._render(clause), on_sound)
+
+    async def let_go(self) -> None:
+        """Drops what is held: it will not be said."""
+        held, self._held = self._held, None
+        if held is not None:
+            await held.drop()
 
     async def pieces(self, clause: Clause) -> AsyncGenerator[Piece]:
         """The clause's audio as it comes to be. Closing it stops the engine.
@@ -40,6 +54,25 @@ class Synthesis:
         Raises:
             EngineDown: gone, hung, or it made no sound at all.
         """
+        held, self._held = self._held, None
+        if held is not None and held.text != clause.text:
+            await held.drop()
+        elif held is not None:
+            began = False
+            try:
+                async with aclosing(held.take()) as kept:
+                    async for piece in kept:
+                        began = True
+                        yield piece
+                return
+            except EngineDown:
+                if began:
+                    raise
+        async with aclosing(self._render(clause)) as made:
+            async for piece in made:
+                yield piece
+
+    async def _render(self, clause: Clause) -> AsyncGenerator[Piece]:
         if clause.fixed:
             kept = await self._phrases.get(self._speech.voice_id, clause.text)
             if kept is not None:

@@ -60,7 +60,8 @@ class PhoneKit:
     """What a node lends to each of its calls. Shared; made once.
 
     ``recorder`` opens the call's recording (it knows the folder and the subject's key);
-    ``silence_s`` is how long a caller may say nothing before they are asked.
+    ``silence_s`` is how long a caller may say nothing before they are asked; ``speculation``: turns are
+    planned before they have ended.
     """
 
     dialogue: Orchestrator
@@ -73,6 +74,7 @@ class PhoneKit:
     bus: Bus
     recorder: Callable[[str], Awaitable[Recorder]]
     silence_s: float
+    speculation: bool = True
 
 
 class PhoneCall:
@@ -174,6 +176,7 @@ class PhoneCall:
         """Ends listening, speaking and recording, each even when another fails."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.recorder.close)
+            stack.push_async_callback(self.speaker.let_go)
             stack.push_async_callback(self.speaker.cut)
             stack.push_async_callback(self.listener.close)
 
