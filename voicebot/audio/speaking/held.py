@@ -8,8 +8,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import structlog
+
 from voicebot.audio.engines.types import EngineDown, SpokenWord
 from voicebot.core import metrics
+
+log = structlog.get_logger(__name__)
 
 HELD_MS = 6000
 """Sound that is made ahead at most; the engine is read on when the clause is being said."""
@@ -76,6 +80,9 @@ class HeldClause:
         """Ends the making. What was not taken is waste, and counted. Twice is once."""
         self._work.cancel()
         await asyncio.wait({self._work})
+        error = None if self._work.cancelled() else self._work.exception()
+        if error is not None and not isinstance(error, EngineDown):
+            log.error("held_clause.failed", error=type(error).__name__)
         self._count("dropped")
 
     async def _make(self) -> None:
