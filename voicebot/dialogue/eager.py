@@ -99,7 +99,9 @@ class EagerPlans:
         metrics.eager_alive.set(self.alive)
         return verdict
 
-    async def first_clause(self, conversation_id: str) -> Clause | None:
+    async def first_clause(
+        self, conversation_id: str, on_planned: Callable[[], None] = lambda: None
+    ) -> Clause | None:
         """What the early plan at hand would say first, once that stands. It stays with the plan.
 
         None: there is no plan (any more), it has no words before its act, or they cost too much to be written
@@ -110,7 +112,10 @@ class EagerPlans:
             return None
         await asyncio.wait({one.work})
         stream = one.stream
-        if stream is None or self._at_hand.get(conversation_id) is not one:
+        if self._at_hand.get(conversation_id) is not one:
+            return None
+        on_planned()
+        if stream is None:
             return None
         if one.likely:
             stream.start()

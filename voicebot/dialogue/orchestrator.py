@@ -249,13 +249,15 @@ class Orchestrator:
         """
         return await self._eager.offer(conversation_id, words_so_far, likely=likely)
 
-    async def first_clause(self, conversation_id: str) -> Clause | None:
+    async def first_clause(
+        self, conversation_id: str, on_planned: Callable[[], None] = lambda: None
+    ) -> Clause | None:
         """What the early plan at hand will say first, once that is known, so that its sound can be made.
 
         None: nothing, or only after the commit (an act's words), or a model would have to be paid for words
-        of a turn whose end is not likely yet.
+        of a turn whose end is not likely yet. ``on_planned`` is told when the plan stands.
         """
-        return await self._eager.first_clause(conversation_id)
+        return await self._eager.first_clause(conversation_id, on_planned)
 
     async def withdraw(self, conversation_id: str) -> None:
         """The caller goes on speaking: what was planned early is waste."""

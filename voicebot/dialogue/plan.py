@@ -54,6 +54,8 @@ class Plan:
     phrases: Phrases = field(repr=False)
     reads: PlanReads = field(repr=False)
     stream: UtteranceStream | None = field(repr=False)
+    early: bool = False
+    """Made before the turn had ended."""
 
     @property
     def said(self) -> str | None:
@@ -67,7 +69,9 @@ class Plan:
 
     def of(self, given: TurnInput) -> Plan:
         """The same plan for the final form of the words it was made early from."""
-        return replace(self, input=given, worded=word(self.draft, self.phrases, self.turn, given))
+        return replace(
+            self, input=given, worded=word(self.draft, self.phrases, self.turn, given), early=True
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Synthesis:
         sound is there.
         """
         if self._held is not None and self._held.text == clause.text:
+            if self._held.made_ms:
+                on_sound()
             return
         await self.let_go()
         if clause.fixed and await self._phrases.get(self._speech.voice_id, clause.text) is not None:

@@ -14,11 +14,14 @@ import structlog
 from pipecat.frames.frames import Frame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from voicebot.channels.phone.ahead import Ahead
 from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import (
     AnswerFrame,
     CallerTurnFrame,
     CallOverFrame,
+    EagerTurnFrame,
+    EagerVoidFrame,
     EmergencyFrame,
     SpokenFrame,
     StopSpeakingFrame,
@@ -61,6 +64,7 @@ class Conversing(FrameProcessor):
         self._dialogue = call.kit.dialogue
         self._phrases = call.kit.phrases
         self._closed = call.turn_closed
+        self._ahead = Ahead(call)
         self._pump: asyncio.Task[None] | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -68,6 +72,12 @@ class Conversing(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerTurnFrame):
             await self._turn(frame)
+            return
+        if isinstance(frame, EagerTurnFrame):
+            self._ahead.offer(frame.utterance, frame.at_ms, likely=frame.likely)
+            return
+        if isinstance(frame, EagerVoidFrame):
+            self._ahead.void()
             return
         if isinstance(frame, SpokenFrame):
             # Not awaited: system frames (a barge-in) must not queue behind a write. Not a task of the
@@ -78,9 +88,10 @@ class Conversing(FrameProcessor):
             self._pump = self.create_task(self._from_elsewhere())
 
     async def cleanup(self) -> None:
-        """Stops listening for what comes from elsewhere."""
+        """Stops listening for what comes from elsewhere, and drops what was made ahead."""
         if self._pump is not None:
             await self.cancel_task(self._pump)
+        await self._ahead.close()
         await super().cleanup()
 
     async def _from_elsewhere(self) -> None:
@@ -118,6 +129,7 @@ class Conversing(FrameProcessor):
             await self._fail_to_person("internal_error")
             return
         if committed.silent:  # recorded, and nothing to say
+            self._ahead.let_go()
             timings = frame.waterfall.timings()
             nothing = SpokenFrame(turn=committed.turn, heard=Heard(text="", complete=True), timings=timings)
             self._call.keep(self._close(nothing))
@@ -139,13 +151,14 @@ class Conversing(FrameProcessor):
         )
 
     async def _fail_to_person(self, reason: str) -> None:
+        self._ahead.let_go()
         metrics.turns_to_person.labels(reason).inc()
         self._closed.set()
         await self.push_frame(EmergencyFrame(line="handing_over", outcome="handoff", reason=reason))
 
     async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
         for attempt in range(_TRIES):
-            plan = await self._dialogue.settle(self._conversation_id, turn_input)
+            plan = await self._ahead.settle(turn_input, waterfall)
             waterfall.note("planned_ms")
             try:
                 committed = await self._dialogue.commit(plan)

@@ -102,7 +102,7 @@ class PhoneListening(FrameProcessor):
                 await self.push_frame(PartialWordsFrame(text=event.text))
             case TurnEnded():
                 await self.push_frame(CallerVoiceFrame(speaking=False))
-                known = {k: v for k, v in event.timings.model_dump().items() if v is not None}
+                known = {k: v for k, v in event.timings.model_dump(exclude={"early"}).items() if v is not None}
                 await self._turn(event.utterance, Waterfall(self._call.now_ms, **known))
             case Unheard():
                 await self.push_frame(CallerVoiceFrame(speaking=False))

@@ -51,6 +51,7 @@ class PhoneSpeaking(FrameProcessor):
             closer = getattr(frame.clauses, "aclose", None)
             if closer is not None:
                 await closer()
+            await self._call.speaker.let_go()
             heard = Heard(text="", complete=False)
         else:
             self._call.begin_answer(frame.waterfall, frame.expects)

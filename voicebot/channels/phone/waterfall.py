@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from voicebot.core.conversation import TurnTimings
 
-_FIELDS = frozenset(TurnTimings.model_fields)
+_FIELDS = frozenset(TurnTimings.model_fields) - {"early"}
 
 
 class Waterfall:
@@ -19,6 +19,8 @@ class Waterfall:
     def __init__(self, now_ms: Callable[[], int], **known_ms: int | None) -> None:
         self._now_ms = now_ms
         self._at: dict[str, int] = {}
+        self.early: bool | None = None
+        """Whether the turn was planned before it had ended."""
         for name, value in known_ms.items():
             if value is not None:
                 self.note(name, value)
@@ -31,4 +33,4 @@ class Waterfall:
 
     def timings(self) -> TurnTimings:
         """What is known so far."""
-        return TurnTimings(**self._at)
+        return TurnTimings(**self._at, early=self.early)
