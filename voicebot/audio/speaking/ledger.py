@@ -2,7 +2,8 @@
 
 Twilio returns each mark when the audio before it has played, and all of them at once after a ``clear``:
 "played" and "dropped" look alike. So marks are named by generation, and a generation ends with the clear:
-what returns afterwards says nothing. Between two marks the time since the last one tells.
+what returns afterwards says nothing. Between two marks the time since the last one tells. An answer that
+was paused goes on in a new generation, from the word that was interrupted: what was heard stays heard.
 
 Times are ms of our own clock, as a mark would arrive here: playing a sample "at t" means that a mark
 behind it would have come back at t. A sample sent into an empty buffer plays one round trip later.
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from voicebot.audio.engines.types import SpokenWord
-from voicebot.audio.speaking.heard_words import heard_characters
+from voicebot.audio.speaking.heard_words import heard_characters, word_starts
 from voicebot.core.conversation import Heard
 
 SAMPLES_PER_MS = 8
@@ -25,6 +26,12 @@ SETTLING_MARKS = 3
 
 LATE_MARK_MS = 80
 """A mark later than this is not jitter: the audio itself began later than thought."""
+
+WORDS_HEARD = 2
+"""Fewer words of a clause than this were heard: it begins anew after a pause, not in its second word."""
+
+WORD_MARGIN_MS = 30
+"""A word is said again from a little before its time: engines place its beginning, not its first breath."""
 
 _MARK = re.compile(r"g([0-9]{1,9})\.([0-9]{1,9})")
 
@@ -45,6 +52,19 @@ class _Stretch:
         audio_ms = self.samples / SAMPLES_PER_MS
         return heard_characters(text, self.words, mine / SAMPLES_PER_MS, audio_ms, self.whole)
 
+    def interrupted_word(self, text: str, played: int) -> int:
+        """Where the word begins (on the answer's axis) in which ``played`` lies; ``played`` between words."""
+        at_ms = (played - self.first) / SAMPLES_PER_MS
+        starts = word_starts(text, self.words, self.samples / SAMPLES_PER_MS, self.whole)
+        begun = [start for start in starts if start <= at_ms]
+        if self.whole and self.words and at_ms >= self.words[-1].end_ms:
+            return played
+        if len(begun) <= WORDS_HEARD:
+            return self.first
+        if self.words and at_ms >= self.words[len(begun) - 1].end_ms:
+            return played
+        return self.first + max(0, int((begun[-1] - WORD_MARGIN_MS) * SAMPLES_PER_MS))
+
     def finished(self, played: int) -> bool:
         """Whether its last word was heard to the end."""
         end = self.samples
@@ -64,9 +84,14 @@ class PlayoutLedger:
         self._texts: list[str] = []
         self._stretches: list[_Stretch] = []
         self._made = 0  # samples synthesised
-        self._sent = 0  # samples sent
-        self._sent_ends: list[int] = []  # of message n
+        self._sent = 0  # samples sent, of this generation's pass
+        self._sent_ends: list[int] = []  # of message n of this generation
         self._marked = 0  # samples known to have played, by marks
+        self._heard_to = 0  # samples heard before the last pause
+        self._first_sent_ms: float | None = None
+        self._first_played_ms: float | None = None
+        self._any_returned = False
+        self._was_paused = False
         self._next_mark = 0
         self._run_first = 0  # the stretch of uninterrupted playing: its first sample ...
         self._run_began_ms = 0.0  # ... and when that played
@@ -101,6 +126,8 @@ class PlayoutLedger:
 
     def sent(self, samples: int, now_ms: float) -> str:
         """The next message leaves; returns the name of the mark that must follow it."""
+        if self._first_sent_ms is None:
+            self._first_sent_ms = now_ms
         if not self._sent_ends or now_ms > self.plays_until_ms:
             self._run_first = self._sent
             self._run_began_ms = now_ms + (self._round_trip_ms or 0.0)
@@ -118,6 +145,7 @@ class PlayoutLedger:
         if not self._next_mark <= number < len(self._sent_ends):
             return False
         self._next_mark = number + 1
+        self._any_returned = True
         self._marked = self._sent_ends[number]
         if self._marked <= self._run_first:
             return True  # of an earlier run: that it played is all it tells
@@ -128,7 +156,35 @@ class PlayoutLedger:
             self._run_began_ms, self._run_marked = began_ms, True
         elif not 0 <= began_ms - self._run_began_ms <= LATE_MARK_MS:
             self._run_began_ms = began_ms
+        if self._first_played_ms is None:
+            self._first_played_ms = self._first_began_ms()
         return True
+
+    def _first_began_ms(self) -> float:
+        if self._was_paused:  # before any mark came back: this mark tells the round trip only
+            return (self._first_sent_ms or 0.0) + self.round_trip_ms
+        return self.plays_at_ms(0)
+
+    def paused(self, now_ms: float, generation: int) -> int:
+        """A ``clear`` is being sent: this generation is over. Returns the samples played by then.
+
+        What is sent from now on begins at ``resumes_at`` and is marked with the new ``generation``.
+        """
+        played = self.played_when_cut(now_ms)
+        self._was_paused = True
+        self._heard_to = max(self._heard_to, played)
+        self._sent = self._marked = self._run_first = self.resumes_at(played)
+        self._sent_ends.clear()
+        self._next_mark = 0
+        self.generation = generation
+        return played
+
+    def resumes_at(self, played: int) -> int:
+        """From which sample the answer goes on when it was paused at ``played``: the interrupted word's."""
+        for stretch in self._stretches:
+            if stretch.first <= played < stretch.first + stretch.samples:
+                return min(played, stretch.interrupted_word(self._texts[stretch.clause], played))
+        return played
 
     @property
     def all_returned(self) -> bool:
@@ -149,7 +205,17 @@ class PlayoutLedger:
     @property
     def first_returned(self) -> bool:
         """Whether any mark has come back: something was heard for certain."""
-        return self._next_mark > 0
+        return self._any_returned
+
+    @property
+    def first_played_ms(self) -> float:
+        """When the answer's first sample played; known once a mark has come back."""
+        return self._run_began_ms if self._first_played_ms is None else self._first_played_ms
+
+    @property
+    def made(self) -> int:
+        """Samples synthesised."""
+        return self._made
 
     @property
     def round_trip_ms(self) -> float:
@@ -168,7 +234,7 @@ class PlayoutLedger:
     def played(self, now_ms: float) -> int:
         """Samples played by ``now_ms``: as far as marks say, and by time beyond them."""
         if not self._sent_ends:
-            return 0
+            return self._sent
         by_time = self._run_first + int((now_ms - self._run_began_ms) * SAMPLES_PER_MS)
         return max(self._marked, min(self._sent, by_time))
 
@@ -179,11 +245,12 @@ class PlayoutLedger:
     # --- reading ----------------------------------------------------------------------
 
     def heard(self, played: int, *, ended: bool) -> Heard:
-        """What the caller heard once ``played`` samples were played.
+        """What the caller heard once ``played`` samples were played, and what they heard before a pause.
 
         The text is a prefix of the answer, cut at a word. ``complete`` needs more than all of the text:
         ``ended`` (no further clause was to come), and the last word to its end.
         """
+        played = max(played, self._heard_to)
         parts: list[str] = []
         complete = ended
         for number, text in enumerate(self._texts):

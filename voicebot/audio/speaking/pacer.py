@@ -26,6 +26,10 @@ class Pacer:
         """A message of ``length_ms`` left."""
         self._plays_until = max(self._plays_until, now) + length_ms / 1000
 
+    def cleared(self) -> None:
+        """What was sent and not played will not play: the next message is due at once."""
+        self._plays_until = float("-inf")
+
     def ahead_ms(self, now: float) -> float:
         """Audio sent and not yet played, by the clock."""
         return max(0.0, (self._plays_until - now) * 1000)

@@ -1,6 +1,7 @@
-"""One answer on its way to the caller: messages, pacing, marks, and what was played. A thin shell.
+"""One answer on its way to the caller: messages, pacing, marks, pauses, and what was played. A thin shell.
 
-Pacing and the ledger decide; this holds the queue between the producer (synthesis) and the wire.
+Pacing and the ledger decide; this holds the queue between the producer (synthesis) and the wire, and what
+left lately: Twilio cannot pause, so a pause clears its buffer, and going on sends from here again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ BUFFERED_BYTES = 10 * 8000
 
 MARK_MARGIN_S = 1.0
 """How long after its estimated end the last mark is waited for."""
+
+PAUSE_LIMIT_S = 3.0
+"""A pause that nobody ended by then ends itself: whoever decides has failed, and the caller waits."""
+
+KEPT_BYTES = 4 * 8000
+"""Audio behind the caller's ear that is kept (4 s): a pause goes back to its word, or to the beginning of a
+clause of which less than two words were heard."""
 
 UNMARKED_MARGIN_S = 0.15
 """The same once a peer has shown that it returns none."""
@@ -68,13 +76,18 @@ class PlayoutObserver(Protocol):
 @dataclass
 class _Message:
     ulaw: bytes
+    first: int  # on the ledger's axis of samples
     opens: int | None = None  # the number of the clause whose first audio it is
 
+    @property
+    def end(self) -> int:
+        return self.first + len(self.ulaw)
 
-@dataclass
-class _Sent:
-    ulaw: bytes
-    first: int  # on the ledger's axis of samples
+    def split(self, sample: int) -> tuple[_Message, _Message]:
+        """What lies before ``sample`` and what from it on; either may be empty."""
+        cut = min(len(self.ulaw), max(0, sample - self.first))
+        tail = _Message(self.ulaw[cut:], self.first + cut, None if cut else self.opens)
+        return _Message(self.ulaw[:cut], self.first, self.opens), tail
 
 
 class Playout:
@@ -88,6 +101,8 @@ class Playout:
         observer: told of clauses and of the first mark.
         on_played: gets each piece of audio once it has played, with the moment (our clock, s) its first
             sample did; never audio that was dropped.
+        on_sent: gets each piece as it leaves, with the moment its first sample will play as far as is known
+            by now; b"" and a moment when what was to play from then on was dropped.
         marks_return: whether this peer has returned marks so far.
         round_trip_ms: what an earlier answer measured.
     """
@@ -101,6 +116,7 @@ class Playout:
         lead_ms: int,
         observer: PlayoutObserver,
         on_played: Callable[[bytes, float], None],
+        on_sent: Callable[[bytes, float], None] = lambda _ulaw, _at_s: None,
         marks_return: bool = True,
         round_trip_ms: float | None = None,
     ) -> None:
@@ -108,6 +124,7 @@ class Playout:
         self._clock = clock
         self._observer = observer
         self._on_played = on_played
+        self._on_sent = on_sent
         self._margin_s = MARK_MARGIN_S if marks_return else UNMARKED_MARGIN_S
         self._ledger = PlayoutLedger(generation, round_trip_ms)
         self._pacer = Pacer(lead_ms)
@@ -116,9 +133,13 @@ class Playout:
         self._opens: int | None = None
         self._opened: set[int] = set()
         self._ready: deque[_Message] = deque()
-        self._unconfirmed: deque[_Sent] = deque()
+        self._unconfirmed: deque[_Message] = deque()
+        self._left: deque[_Message] = deque()  # what was sent lately, played or not
         self._waiting = 0  # bytes in _pending and _ready
+        self._packed_bytes = 0
         self._sent_bytes = 0
+        self._started = False
+        self._paused_at: float | None = None
         self._making = True
         self._made_all = False
         self._changed = asyncio.Event()
@@ -171,28 +192,16 @@ class Playout:
             WireLost: the socket is gone.
         """
         while self._heard is None:
-            if not self._ready:
-                if not self._making:
-                    break
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            wait_s = self._pacer.wait_s(self._clock())
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-                continue
-            await self._send(self._ready.popleft())
-        while self._heard is None and not self._ledger.all_returned:
-            left_s = self._ledger.plays_until_ms / 1000 + self._margin_s - self._clock()
-            if left_s <= 0:
-                log.warning("marks_missing", generation=self._ledger.generation)
+            wait_s = self._wait_s()
+            if wait_s is None:
                 break
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(left_s):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            if wait_s > 0:
+                await self._change(wait_s)
+            elif self._paused_at is not None:
+                log.warning("pause_undecided", generation=self._ledger.generation)
+                self.resume()
+            else:
+                await self._send(self._ready.popleft())
         self._end(self._sent_bytes)
 
     def returned(self, name: str) -> bool:
@@ -203,15 +212,40 @@ class Playout:
         if not self._ledger.returned(name, self._clock() * 1000):
             return False
         if first:
-            self._observer.first_heard(self._ledger.plays_at_ms(0) / 1000)
+            self._observer.first_heard(self._ledger.first_played_ms / 1000)
         self._hand_over(self._ledger.settled)
         self._changed.set()
         return True
 
+    def pause(self, generation: int) -> Heard:
+        """A ``clear`` is being sent now: what was heard by then. Nothing leaves until ``resume``.
+
+        ``generation`` names the marks of what is sent from then on.
+        """
+        if self._heard is not None:
+            return self._heard
+        if self._paused_at is None:
+            self._paused_at = self._clock()
+            self._hand_over(self._ledger.played_when_cut(self._clock() * 1000), partly=True)
+            played = self._ledger.paused(self._clock() * 1000, generation)
+            self._take_back(self._ledger.resumes_at(played))
+            self._cleared()
+        return self._ledger.heard(0, ended=self._made_all)
+
+    def resume(self) -> None:
+        """Goes on from the word that was interrupted. Without a pause it does nothing."""
+        if self._paused_at is not None:
+            self._paused_at = None
+            self._changed.set()
+
     def cut(self) -> Heard:
-        """A ``clear`` is being sent now: what was heard by then. Nothing more leaves."""
+        """A ``clear`` is being sent now: what was heard by then. Nothing more leaves.
+
+        During a pause that is what was heard when it began.
+        """
         if self._heard is None:
             self._end(self._ledger.played_when_cut(self._clock() * 1000), partly=True)
+            self._cleared()
         return self.heard
 
     def lost(self) -> None:
@@ -223,7 +257,19 @@ class Playout:
     @property
     def started(self) -> bool:
         """Whether any audio has left."""
-        return self._sent_bytes > 0
+        return self._started
+
+    @property
+    def paused(self) -> bool:
+        """Between ``pause`` and what ends it."""
+        return self._paused_at is not None and self._heard is None
+
+    @property
+    def left_ms(self) -> float | None:
+        """How much of the answer the caller has not heard; None while it is still being made."""
+        if self._making:
+            return None
+        return (self._ledger.made - self._ledger.played(self._clock() * 1000)) / SAMPLES_PER_MS
 
     @property
     def marks_returned(self) -> bool:
@@ -253,7 +299,8 @@ class Playout:
             self._pack(len(self._pending))
 
     def _pack(self, length: int) -> None:
-        self._ready.append(_Message(bytes(self._pending[:length]), self._opens))
+        self._ready.append(_Message(bytes(self._pending[:length]), self._packed_bytes, self._opens))
+        self._packed_bytes += length
         self._opens = None
         del self._pending[:length]
         self._changed.set()
@@ -265,9 +312,14 @@ class Playout:
             self._room.set()
         if now_ms > self._ledger.plays_until_ms:
             self._hand_over(self._sent_bytes)  # the buffer ran dry: all of it has played
-        self._unconfirmed.append(_Sent(message.ulaw, self._sent_bytes))
-        self._sent_bytes += len(message.ulaw)
+        self._unconfirmed.append(message)
+        self._left.append(message)
+        while self._left[0].end < self._sent_bytes - KEPT_BYTES:
+            self._left.popleft()
+        self._sent_bytes = message.end
+        self._started = True
         name = self._ledger.sent(len(message.ulaw), now_ms)
+        self._on_sent(message.ulaw, self._ledger.plays_at_ms(message.first) / 1000)
         self._pacer.sent(len(message.ulaw) / SAMPLES_PER_MS, now_ms / 1000)
         try:
             await self._wire.media(message.ulaw)
@@ -279,6 +331,43 @@ class Playout:
             # Whatever a socket may raise, it means the same here.
             raise WireLost(f"{type(error).__name__} while sending") from error
         self._hand_over_overdue()
+
+    def _wait_s(self) -> float | None:
+        """Until the next thing to do, whatever changes first; None: the answer is over."""
+        if self._paused_at is not None:
+            return max(0.0, self._paused_at + PAUSE_LIMIT_S - self._clock())
+        if self._ready:
+            return self._pacer.wait_s(self._clock())
+        if self._making:
+            return float("inf")
+        if self._ledger.all_returned:
+            return None
+        left_s = self._ledger.plays_until_ms / 1000 + self._margin_s - self._clock()
+        if left_s <= 0:
+            log.warning("marks_missing", generation=self._ledger.generation)
+            return None
+        return left_s
+
+    async def _change(self, within_s: float) -> None:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(None if within_s == float("inf") else within_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _take_back(self, first: int) -> None:
+        """What was sent and lies behind ``first`` is to be sent again."""
+        parts = [message.split(first) for message in self._left]
+        again = [tail for _, tail in parts if tail.ulaw]
+        self._waiting += sum(len(message.ulaw) for message in again)
+        self._ready.extendleft(reversed(again))
+        self._left = deque(head for head, _ in parts if head.ulaw)
+        self._sent_bytes = first
+        self._pacer.cleared()
+
+    def _cleared(self) -> None:
+        self._on_sent(b"", self._clock() + self._ledger.round_trip_ms / 1000)
 
     def _hand_over(self, played: int, *, partly: bool = False) -> None:
         while self._unconfirmed:
@@ -301,8 +390,7 @@ class Playout:
         if self._heard is not None:
             return
         self._hand_over(played, partly=partly)
-        ended = self._made_all and not self._ready and not self._pending
-        self._heard = self._ledger.heard(played, ended=ended)
+        self._heard = self._ledger.heard(played, ended=self._made_all)
         self._ready.clear()
         self._pending.clear()
         self._room.set()

@@ -52,6 +52,8 @@ class Speaker:
         on_bot_audio: gets every piece of audio that was played (mu-law, and the media time of its first
             sample in ms), shortly after it was; never audio that a cut dropped.
         media_clock: the listener's; without it media times are None.
+        on_bot_sent: gets every piece of audio as it leaves, with the media time at which it will play as far
+            as is known; b"" and a time when what was to play from then on was dropped.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Speaker:
         lead_ms: int = 300,
         on_bot_audio: Callable[[bytes, int | None], None] | None = None,
         media_clock: MediaClock | None = None,
+        on_bot_sent: Callable[[bytes, int | None], None] | None = None,
     ) -> None:
         self._call = call
         self._synthesis = Synthesis(call, speech, phrases)
@@ -74,6 +77,7 @@ class Speaker:
         self._clock = clock
         self._lead_ms = lead_ms
         self._on_bot_audio = on_bot_audio
+        self._on_bot_sent = on_bot_sent
         self._media_clock = media_clock
         self._generation = 0
         self._cuts = 0
@@ -87,6 +91,13 @@ class Speaker:
     def speaking(self) -> bool:
         """Whether audio is on its way to the caller's ear."""
         return self._playout is not None and self._playout.started and not self._playout.over
+
+    @property
+    def left_ms(self) -> float | None:
+        """How much of the answer the caller has not heard yet; None while it is still being made; 0: none."""
+        if self._playout is None or self._playout.over:
+            return 0.0
+        return self._playout.left_ms
 
     async def say(self, turn: int, clauses: AsyncIterator[Clause]) -> Heard:
         """Speaks the clauses as they come; returns what was heard once the last mark is back, or at a cut.
@@ -117,24 +128,49 @@ class Speaker:
 
         return await self._play(turn, produce)
 
-    async def cut(self) -> Heard | None:
-        """Barge-in: silences the caller's ear at once.
+    async def pause(self) -> Heard | None:
+        """Somebody may be speaking over the answer: silences the caller's ear at once, keeps the rest.
 
-        Returns what was heard by then; None if nothing was being said.
+        Returns what was heard by then; None if nothing was being said. What follows is ``resume`` or ``cut``;
+        meanwhile synthesis goes on as far as its buffer. A second pause changes nothing.
+        """
+        playout = self._playout
+        if playout is None or playout.over:
+            return None
+        audible = playout.started and not playout.paused
+        self._generation += 1
+        heard = playout.pause(self._generation)
+        if audible:
+            await self._clear()
+        return heard
+
+    def resume(self) -> None:
+        """It was nothing: the answer goes on from the word that was interrupted."""
+        if self._playout is not None:
+            self._playout.resume()
+
+    async def cut(self) -> Heard | None:
+        """Barge-in: silences the caller's ear at once, for good; ends a pause.
+
+        Returns what was heard by then (by the beginning of the pause); None if nothing was being said.
         """
         self._cuts += 1
         playout = self._playout
         if playout is None or playout.over:
             return None
+        audible = playout.started and not playout.paused
         heard = playout.cut()
         if self._sending is not None:
             self._sending.cancel()
-        if playout.started:
-            try:
-                await self._wire.clear()
-            except Exception as error:
-                log.warning("clear_not_sent", error=type(error).__name__)
+        if audible:
+            await self._clear()
         return heard
+
+    async def _clear(self) -> None:
+        try:
+            await self._wire.clear()
+        except Exception as error:
+            log.warning("clear_not_sent", error=type(error).__name__)
 
     async def hold(self, clause: Clause, on_sound: Callable[[], None] = lambda: None) -> None:
         """Makes the first clause of an answer that may come; see ``Synthesis.hold``."""
@@ -164,6 +200,7 @@ class Speaker:
                 lead_ms=self._lead_ms,
                 observer=_Observer(self, turn),
                 on_played=self._played,
+                on_sent=self._sent,
                 marks_return=self._marks_return,
                 round_trip_ms=self._round_trip_ms,
             )
@@ -239,6 +276,10 @@ class Speaker:
     def _played(self, ulaw: bytes, at_s: float) -> None:
         if self._on_bot_audio is not None:
             self._on_bot_audio(ulaw, self.media_ms(at_s))
+
+    def _sent(self, ulaw: bytes, at_s: float) -> None:
+        if self._on_bot_sent is not None:
+            self._on_bot_sent(ulaw, self.media_ms(at_s))
 
     def media_ms(self, at_s: float | None = None) -> int | None:
         """Media time of a moment of our clock (now, if not given)."""
