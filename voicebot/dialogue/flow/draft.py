@@ -107,6 +107,8 @@ class Draft:
     """Whether the verified customer wants to be remembered; None on turns that did not read it."""
     gave: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     """Values given in this turn that may be remembered."""
+    offered: tuple[str, ...] = ()
+    """Intents left open in an earlier conversation that this turn offers to go on with."""
     writer: tuple[str, str] | None = None
     """Who writes the words, and the version of the prompt."""
     unspoken: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,8 @@ _LEAVES_OPEN = frozenset(
         Action.CLARIFY,
     }
 )
+_GUESSED = frozenset({"lost", "unsure"})
+"""Bands of a policy row in which an intent is the monitor's guess, and nothing the caller has said."""
 
 
 class Topic(Strict):
@@ -30,6 +33,13 @@ class Topic(Strict):
     intent: str
     at: datetime
     resolved: bool
+
+
+class Offered(Strict):
+    """An intent that was left open earlier and was brought up in a conversation: once is enough."""
+
+    intent: str
+    at: datetime
 
 
 class Contact(Strict):
@@ -41,6 +51,7 @@ class Contact(Strict):
     topics: tuple[Topic, ...] = ()
     moods: tuple[float, ...] = ()
     handed_over: bool = False
+    offered: tuple[Offered, ...] = ()
 
     @property
     def mood(self) -> float | None:
@@ -48,10 +59,19 @@ class Contact(Strict):
         last = self.moods[-3:]
         return round(sum(last) / len(last), 3) if last else None
 
+    def offering(self, intents: Sequence[str], at: datetime) -> Contact:
+        """The contact after these intents, left open in an earlier one, were brought up."""
+        offered = tuple(Offered(intent=intent, at=at) for intent in intents)
+        return self.model_copy(update={"offered": (*self.offered, *offered)})
+
     def after(self, decision: Decision, at: datetime, *, is_topic: bool) -> Contact:
-        """The contact after one more turn. ``is_topic``: the intent is a question of its own."""
+        """The contact after one more turn. ``is_topic``: the intent is a question of its own.
+
+        What the monitor only guessed is no topic: the caller may never have asked it.
+        """
         topics = {topic.intent: topic for topic in self.topics}
-        if is_topic and (decision.action in _SETTLES or decision.action in _LEAVES_OPEN):
+        known = not _GUESSED & set(decision.policy_row.split("/"))
+        if is_topic and known and (decision.action in _SETTLES or decision.action in _LEAVES_OPEN):
             topics[decision.intent] = Topic(
                 intent=decision.intent, at=at, resolved=decision.action in _SETTLES
             )

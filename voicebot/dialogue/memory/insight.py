@@ -75,15 +75,22 @@ def repeat_contact(earlier: Sequence[Contact], intent: str, now: datetime) -> Re
 
 
 def unresolved_topics(earlier: Sequence[Contact], now: datetime) -> tuple[UnresolvedTopic, ...]:
-    """What is still open, newest first. A later conversation that settled the same thing closes it."""
+    """What is still open, newest first.
+
+    A later conversation that settled the same thing closes it; so does one in which it was offered to go on
+    with it, unless the customer came up with it again.
+    """
     newest = {
         topic.intent: topic
         for topic in sorted((t for contact in earlier for t in contact.topics), key=lambda one: one.at)
     }
+    offered = {(one.intent, one.at) for contact in earlier for one in contact.offered}
     found = [
         UnresolvedTopic(intent=topic.intent, at=topic.at, expires_at=topic.at + OPEN)
         for topic in newest.values()
-        if not topic.resolved and topic.at + OPEN > now
+        if not topic.resolved
+        and topic.at + OPEN > now
+        and not any(intent == topic.intent and at >= topic.at for intent, at in offered)
     ]
     return tuple(sorted(found, key=lambda topic: topic.at, reverse=True))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -196,6 +196,7 @@ class Memory:
         decision: Decision,
         remembers: bool | None = None,
         slots: Mapping[str, str] | None = None,
+        offered: Sequence[str] = (),
     ) -> None:
         """In the commit, after the turn was saved: whose conversation it is, and what it was about so far.
 
@@ -208,6 +209,7 @@ class Memory:
             remembers: as `Known.remembers`; None on turns that did not ask. Without consent nothing is
                 kept, and what was kept before is deleted.
             slots: values given in this turn; kept are those that the clearances name.
+            offered: intents left open in an earlier conversation that this turn offered to go on with.
         """
         customer = await self.customers.link(tx, verified, conversation_id=snapshot.id, turn=turn)
         if not await self._may_remember(tx, customer, remembers):
@@ -223,6 +225,7 @@ class Memory:
             )
         else:
             contact = contact.after(decision, at, is_topic=self._is_topic(decision.intent))
+        contact = contact.offering(offered, at)
         days = self._clearances.keep_days
         await memories.keep_contact(tx, customer, snapshot.id, contact, days=days.contact)
         for name, value in (slots or {}).items():
