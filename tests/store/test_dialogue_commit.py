@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from dialogue_kit import DEPLOYMENT, ROOT, Talk
+from dialogue_kit import DEPLOYMENT, ROOT, Talk, with_policy
 
-from voicebot.core.conversation import CallStarted, Heard, TurnTimings, Utterance
-from voicebot.core.store.conversations import UnknownConversation
+from voicebot.core.conversation import CallStarted, Channel, Heard, Route, TurnTimings, Utterance
+from voicebot.core.store import drafts, outbox
+from voicebot.core.store.conversations import ConversationEnded, UnknownConversation
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.connectors.connector import ConnectorError
@@ -129,6 +131,49 @@ async def test_the_same_plan_twice_is_once(talk: Talk) -> None:
     second = await talk.commit(plan)
     assert (first.turn, first.handoff, first.after) == (second.turn, second.handoff, second.after)
     assert await rows(talk.database) == counts
+
+
+async def test_a_repeated_commit_tells_of_no_earlier_handoff(talk: Talk) -> None:
+    """The conversation was handed over before; this turn did not do it."""
+    await talk.turn("a person please")
+    plan = await talk.plan("when are you open")
+    assert (await talk.commit(plan)).handoff is None
+    assert (await talk.commit(plan)).handoff is None
+
+
+async def test_a_chat_that_has_ended_takes_no_turn(database: Database, keys: KeyRing) -> None:
+    """It was ended as forgotten between plan and commit: nothing is written after its end."""
+    talk = await Talk.begin(database, keys, channel=Channel.CHAT)
+    plan = await talk.plan("when are you open")
+    async with database.transaction() as tx:
+        await talk.conversations.finish(tx, talk.id, reason="idle")
+    before = await rows(database)
+    with pytest.raises(ConversationEnded):
+        await talk.commit(plan)
+    assert await rows(database) == before
+
+
+async def test_a_caller_who_hung_up_is_still_given_to_a_person(talk: Talk) -> None:
+    """He can be called back."""
+    plan = await talk.plan("a person please")
+    async with talk.database.transaction() as tx:
+        await talk.conversations.finish(tx, talk.id, reason="caller_hung_up")
+    assert (await talk.commit(plan)).handoff is not None
+    assert (await talk.snapshot()).status == "ended"
+
+
+async def test_one_clock_tells_all_times_of_a_turn(database: Database, keys: KeyRing) -> None:
+    """The orchestrator's: in a replay, too, events and due times stand where they belong."""
+    now = datetime(2031, 5, 1, 10, tzinfo=UTC)
+    deployment = with_policy(gift_card={"route": Route.DRAFT})
+    talk = await Talk.begin(database, keys, deployment=deployment, now=lambda: now)
+    await talk.turn("do you have gift cards")
+    async with database.transaction() as tx:
+        events = await outbox.events_of(tx, keys, talk.id)
+        (draft,) = await drafts.list(tx, conversation_id=talk.id)
+    assert {event.time for event in events} == {now}
+    assert draft["due_at"] == now + timedelta(seconds=60)
+    assert (await talk.state()).held[0].due_at == draft["due_at"]
 
 
 async def test_of_two_plans_for_one_turn_one_wins(talk: Talk) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from dialogue_kit import DEPLOYMENT, Talk
+from dialogue_kit import DEPLOYMENT, Talk, node
 from prometheus_client import REGISTRY
 
-from voicebot.core.conversation import Action, LateResult, TurnInput, Utterance
-from voicebot.core.store.database import Database
+from voicebot.core.conversation import Action, LateResult, ToolRead, TurnInput, Utterance
+from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.actions.tool import Cost, Outcome
 from voicebot.dialogue.connectors.connector import ConnectorError
+from voicebot.dialogue.connectors.postgres import PostgresConnector
 from voicebot.dialogue.deployment import Deployment
 
 ORDER, CODE = "four two seven one zero three", "nine four one oh seven"
@@ -169,6 +172,68 @@ async def test_a_tool_whose_reading_counts_runs_with_the_commit_once(
     again = await talk.commit(plan)
     assert "on its way" in await talk.words(again)
     assert slow.calls == 1
+
+
+class Losing:
+    """A database whose answer to one commit is lost: all of it is undone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.lose: Callable[[], bool] = lambda: False
+        self.open = 0
+        self.deepest = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        self.open += 1
+        self.deepest = max(self.deepest, self.open)
+        try:
+            async with self._database.transaction() as tx:
+                yield tx
+                if self.lose():
+                    raise DatabaseDown("the lights went out")
+        finally:
+            self.open -= 1
+
+
+async def test_a_tool_whose_reading_counts_runs_once_though_the_commit_has_to_be_tried_again(
+    database: Database, keys: KeyRing, slow: Slow
+) -> None:
+    """What it counted is not undone with our transaction; and it needs no second connection inside of it."""
+    slow.may_answer.set()
+    losing = Losing(database)
+    deployment = slow.deployment(cost=Cost.STATEFUL)
+    talk = await Talk.begin(database, keys, deployment=deployment)
+    talk.orchestrator = node(
+        losing, keys, deployment=deployment, connector=PostgresConnector(database, deployment.queries)
+    )
+    await talk.turn(f"where is my order {ORDER}")
+    plan = await talk.plan(CODE)
+    losing.lose = lambda: slow.calls == 1
+    with pytest.raises(DatabaseDown):
+        await talk.commit(plan)
+    losing.lose = lambda: False
+    assert "on its way" in await talk.words(await talk.commit(plan))
+    assert slow.calls == 1
+    assert losing.deepest == 1
+    assert [discarded for resource, discarded in await talk.accesses() if resource == "shop.orders"] == [
+        False
+    ]
+
+
+async def test_two_slow_reads_of_one_tool_are_two_tasks(
+    database: Database, keys: KeyRing, slow: Slow
+) -> None:
+    """Each result comes under the name of its own call."""
+    talk = await Talk.begin(database, keys, deployment=slow.deployment(), patience_s=0.01)
+    await talk.turn(f"where is my order {ORDER}")
+    plan = await talk.plan(CODE)
+    (first,) = plan.reads.slow
+    other = replace(first, task="task_other", arguments={"order_number": "518264"})
+    plan.reads.slow.insert(0, other)
+    read = ToolRead(tool=first.tool, arguments=first.arguments)
+    assert plan.reads.task_of(read) == first.task
+    await talk.orchestrator.discard(plan)
 
 
 async def test_a_metered_tool_waits_until_the_end_is_likely(

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voicebot.core.conversation import Decision, Event, ToolRead
+from voicebot.core.conversation import Channel, Decision, Event, ToolRead
 from voicebot.core.store import audit, drafts, outbox
-from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
+from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
@@ -65,6 +65,7 @@ class Committing:
         policy_version: of the deployment, for handoffs.
         known_words: words of the deployment's own examples, which are nobody's name.
         is_topic: whether an intent is a question of its own.
+        now: the time, aware.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Committing:
         policy_version: str,
         known_words: frozenset[str] = frozenset(),
         is_topic: Callable[[str], bool] = lambda intent: True,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._is_topic = is_topic
+        self._now = now
         self._memory = memory
         self._gate = gate
         self._known_words = known_words
@@ -93,12 +96,17 @@ class Committing:
 
         Raises:
             StaleState: another plan, node or media session came first.
+            ConversationEnded: the chat is over. A call that hung up may still be given to a person.
         """
         current = await self._conversations.load(tx, plan.conversation_id, lock=True)
         if current.turn >= plan.turn:
             return await self._already(tx, plan, current)
         if (current.version, current.epoch) != (plan.snapshot.version, plan.snapshot.epoch):
             raise StaleState(f"{plan.conversation_id} moved on since turn {plan.turn} was planned")
+        if current.status == "ended" and current.channel is Channel.CHAT:
+            raise ConversationEnded(
+                f"chat {plan.conversation_id} ended before turn {plan.turn} was committed"
+            )
         draft, worded = plan.draft, plan.worded
         if draft.deed is not None:  # speaks only from the outcome
             outcome = await self._do(tx, plan, draft.deed)
@@ -136,7 +144,7 @@ class Committing:
             conversation_id=snapshot.id,
             turn=turn,
             transaction_id=transaction_id,
-            time=datetime.now(UTC),
+            time=self._now().astimezone(UTC),
             data=data,
         )
         await outbox.append(tx, self._keys, snapshot.subject_id, event)
@@ -153,14 +161,15 @@ class Committing:
             raise StaleState(f"turn {plan.turn} of {plan.conversation_id} was committed by another plan")
         draft, worded = plan.draft, plan.worded
         deed = draft.deed
-        if deed is not None and deed.kind == "act":
-            outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
+        if deed is not None:
+            if deed.kind == "act":
+                outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
+            else:  # this very plan has done it, and knows
+                outcome = await plan.reads.stateful(deed.name, deed.arguments)
             draft = _like(plan.draft, after_deed(deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
-        elif deed is not None:  # its outcome is not kept apart: it stands on the turn
-            draft = _like(plan.draft, after_deed(deed, _outcome_in(row["decision"], deed.name)))
-            worded = word(draft, plan.phrases, plan.turn, plan.input)
-        return Written(draft, worded, draft.decision(plan.versions), states.load(current.state).handoff)
+        handoff = states.load(current.state).handoff if draft.after == "hand_over" else None
+        return Written(draft, worded, draft.decision(plan.versions), handoff)
 
     async def _store(self, tx: Transaction, plan: Plan, written: Written) -> None:
         draft = written.draft
@@ -185,7 +194,7 @@ class Committing:
                 conversation_id=plan.conversation_id,
                 turn=plan.turn,
                 intent=draft.intent,
-                due_at=datetime.now(UTC) + timedelta(seconds=draft.approval.within_s),
+                due_at=self._now() + timedelta(seconds=draft.approval.within_s),
                 words={"question": draft.approval.question, "words": draft.approval.words},
             )
         if draft.gap is not None:
@@ -325,15 +334,6 @@ def _like(planned: Draft, done: Draft) -> Draft:
         remembers=planned.remembers,
         gave={**planned.gave, **done.gave},
     )
-
-
-def _outcome_in(decision: dict[str, Any], name: str) -> ActOutcome:
-    for call in decision["tools"]:
-        if call["tool"] == name:
-            if call["error"] is None:
-                return ActOutcome("done", call["result"] or {})
-            return ActOutcome("failed", {"outcome": call["error"]})
-    raise AssertionError(f"the turn was committed without {name}")
 
 
 def _verdict(value: str) -> Any:

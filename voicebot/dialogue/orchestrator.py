@@ -148,6 +148,7 @@ class Orchestrator:
             policy.version,
             known_words=_known(deployment),
             is_topic=intents.is_content,
+            now=now,
         )
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
@@ -288,12 +289,14 @@ class Orchestrator:
 
         Raises:
             StalePlan: another turn, another node or another media session came first; the plan is discarded.
+            ConversationEnded: the chat is over.
             DatabaseDown: nothing is certain; commit the same plan again, or fail to a person.
         """
         with structlog.contextvars.bound_contextvars(
             conversation=plan.conversation_id, turn=plan.turn, transaction=plan.transaction_id
         ):
             try:
+                await plan.reads.announce()
                 async with self._database.transaction() as tx:
                     written = await self._committing.write(tx, plan)
             except StaleState as error:

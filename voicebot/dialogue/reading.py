@@ -90,6 +90,8 @@ class PlanReads:
         self._allowed = allowed
         self._patience_s = patience_s
         self._due: dict[str, tuple[VerifiedCustomer | None, str]] = {}
+        self._announced: set[str] = set()
+        self._done: dict[str, ActOutcome] = {}
         self.actor = f"bot:{transaction_id}"
         self.personal = 0
         """How many reads of personal data were logged."""
@@ -176,7 +178,9 @@ class PlanReads:
 
     def task_of(self, read: ToolRead) -> str:
         """The name under which the result of a slow tool will come."""
-        return next(slow.task for slow in self.slow if slow.tool == read.tool)
+        return next(
+            slow.task for slow in self.slow if slow.tool == read.tool and slow.arguments == read.arguments
+        )
 
     def waits_for_commit(self, name: str) -> bool:
         """Whether a tool's reading changes something."""
@@ -189,11 +193,32 @@ class PlanReads:
         self._due[name] = (customer, purpose)
         return self._arguments(name, slots)
 
+    async def announce(self) -> None:
+        """Before the commit's transaction: logs what a prepared tool is about to read, once.
+
+        Raises:
+            DatabaseDown: nothing was read.
+        """
+        for name in self._due.keys() - self._announced:
+            tool = self._tools.get(name)
+            if tool.needs_identity:
+                await self._log(tool.resource, sorted(tool.result.model_fields), self._due[name][1])
+            self._announced.add(name)
+
     async def stateful(self, name: str, arguments: dict[str, Any]) -> ActOutcome:
-        """Runs a prepared tool, at the commit. A tool that fails is an outcome too."""
-        customer, purpose = self._due[name]
+        """Runs a prepared and announced tool, at the commit. A tool that fails is an outcome too.
+
+        Once a plan, however often its commit is tried: what it changed is outside of our transaction.
+        """
+        if name not in self._done:
+            self._done[name] = await self._stateful(name, arguments, self._due[name][0])
+        return self._done[name]
+
+    async def _stateful(
+        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None
+    ) -> ActOutcome:
         try:
-            read, _ = await self._call(name, arguments, customer, purpose)
+            read, _ = await self._read(name, arguments, customer)
         except ToolRefused as error:
             return ActOutcome("refused", {"outcome": str(error)})
         if read.result is None:
@@ -225,6 +250,11 @@ class PlanReads:
         tool = self._tools.get(name)
         if tool.needs_identity:
             await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
+        return await self._read(name, arguments, customer)
+
+    async def _read(
+        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None
+    ) -> tuple[ToolRead, Outcome | None]:
         return await self._tools.read(
             name,
             arguments,
