@@ -197,7 +197,7 @@ def call(
     console = None if as_json else out
     report = asyncio.run(phone(script, url=url, save=save, console=console, **_given(stt=stt, tts=tts)))
     if as_json:
-        print(json.dumps(report.result.as_dict(), indent=2))
+        print(json.dumps(report.as_dict(), indent=2))
     else:
         show_report(report, out)
     raise typer.Exit(0 if report.result.ok else 1)

@@ -69,9 +69,8 @@ class Plan:
 
     def of(self, given: TurnInput) -> Plan:
         """The same plan for the final form of the words it was made early from."""
-        return replace(
-            self, input=given, worded=word(self.draft, self.phrases, self.turn, given), early=True
-        )
+        worded = word(self.draft, self.phrases, self.turn, given)
+        return replace(self, input=given, worded=worded, early=True)
 
 
 @dataclass(frozen=True)

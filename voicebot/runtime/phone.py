@@ -13,11 +13,14 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from voicebot.core.conversation import TurnTimings
 from voicebot.core.settings import Settings, load_settings
 from voicebot.core.store.embedded import erase
+from voicebot.core.waterfall import hops, waited_ms
 from voicebot.proof.simulation import LocalTwilio
 from voicebot.proof.simulation.phonecall import CallResult, ServerUnderCall, run_call
 from voicebot.proof.simulation.script import read_script
+from voicebot.proof.simulation.waterfall import draw, headline
 from voicebot.runtime.copies import open_recordings, write_copies
 from voicebot.runtime.own_server import own_server
 
@@ -37,6 +40,27 @@ class PhoneReport:
     handoff: dict[str, Any] | None = None
     ready_s: float | None = None
     copies: list[Path] = field(default_factory=list[Path])
+
+    @property
+    def timings(self) -> list[tuple[int, TurnTimings]]:
+        """The server's waterfall of each turn, where its API could be reached."""
+        turns = (self.conversation or {}).get("turns", ())
+        return [
+            (turn["turn"], TurnTimings.model_validate(turn["timings"])) for turn in turns if turn.get("timings")
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON able: the caller's side, and under ``waterfalls`` the server's of each turn, ms."""
+        waterfalls = [
+            {
+                "turn": turn,
+                "early": timings.early,
+                "waited_ms": waited_ms(timings),
+                "hops": [{"hop": hop.name, "ms": hop.ms, "ahead": hop.ahead} for hop in hops(timings)],
+            }
+            for turn, timings in self.timings
+        ]
+        return {**self.result.as_dict(), "waterfalls": waterfalls}
 
 
 async def phone(
@@ -165,6 +189,12 @@ def show_report(report: PhoneReport, out: Console) -> None:
     latency = facts["turn_latency_ms"]
     if latency["p50"] is not None:
         out.print(f"  turn latency as heard: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
+    for turn, timings in report.timings:
+        if lines := draw(timings, width=min(out.width, 100)):
+            title = ", ".join(filter(None, (f"turn {turn}", headline(timings))))
+            out.print(f"\n  {title}", markup=False, highlight=False)
+            for line in lines:
+                out.print(line, markup=False, highlight=False, style="dim" if "░" in line else "")
     for barge_in in report.result.analysis.barge_ins:
         took = "never silent" if barge_in.took_ms is None else f"silent after {barge_in.took_ms:.0f} ms"
         out.print(f"  interruption: {took}")

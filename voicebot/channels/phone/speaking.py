@@ -16,6 +16,7 @@ from voicebot.channels.phone.frames import (
 )
 from voicebot.core import metrics
 from voicebot.core.conversation import Heard
+from voicebot.core.waterfall import hops, waited_ms
 
 
 class PhoneSpeaking(FrameProcessor):
@@ -58,8 +59,12 @@ class PhoneSpeaking(FrameProcessor):
             heard = await self._call.speaker.say(frame.turn, frame.clauses)
         frame.waterfall.note("finished_ms")
         timings = frame.waterfall.timings()
-        if timings.first_heard_ms is not None and timings.last_voiced_ms is not None:
-            metrics.turn_latency_s.observe((timings.first_heard_ms - timings.last_voiced_ms) / 1000)
+        waited = waited_ms(timings)
+        if waited is not None:
+            metrics.turn_latency_s.observe(waited / 1000)
+        if timings.early is not None and timings.last_voiced_ms is not None:
+            for hop in hops(timings):
+                metrics.turn_hop_s.labels(hop.name, str(timings.early).lower()).observe(hop.ms / 1000)
         await self._up(SpokenFrame(turn=frame.turn, heard=heard, expects=frame.expects, timings=timings))
         if frame.after == "hand_over":
             await self._up(CallOverFrame(outcome="handoff", reason="handed_over"))
