@@ -46,7 +46,9 @@ class PhoneReport:
         """The server's waterfall of each turn, where its API could be reached."""
         turns = (self.conversation or {}).get("turns", ())
         return [
-            (turn["turn"], TurnTimings.model_validate(turn["timings"])) for turn in turns if turn.get("timings")
+            (turn["turn"], TurnTimings.model_validate(turn["timings"]))
+            for turn in turns
+            if turn.get("timings")
         ]
 
     def as_dict(self) -> dict[str, Any]:
