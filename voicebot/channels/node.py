@@ -16,6 +16,7 @@ class NodeState:
         off: the bot as a whole is switched off (``voicebot off``); callers go to a person.
         calls: media sessions that run here now.
         crowded: the recogniser that all nodes share has no room for another caller.
+        strained: there is no time for what may be thrown away: nothing is planned early.
     """
 
     node_id: str
@@ -24,6 +25,7 @@ class NodeState:
     off: bool = False
     calls: int = 0
     crowded: bool = False
+    strained: bool = False
 
     @property
     def full(self) -> bool:

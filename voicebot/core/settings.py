@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     nats_url: str | None = Field(None, description="nats://... (events stay in process without it)")
     models_mirror: str | None = Field(None, description="a hub to pull models from instead of huggingface.co")
     language: str = Field("en", description="language of recognition and speech")
+    speculation: str = Field("on", description="on | off: turns are planned before they have ended")
     silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
     max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
@@ -105,6 +106,11 @@ class Settings(BaseSettings):
     @classmethod
     def _chat_known(cls, value: str) -> str:
         return _choice(value, {"off", "open"}, set())
+
+    @field_validator("speculation")
+    @classmethod
+    def _speculation_known(cls, value: str) -> str:
+        return _choice(value, {"on", "off"}, set())
 
     @field_validator("chat_origins")
     @classmethod

@@ -104,7 +104,7 @@ class NodeApp:
             settings=settings,
             handoffs=handoffs,
             poke=relay.poke,
-            busy=lambda: self.state.crowded,
+            busy=lambda: self.state.crowded or self.state.strained,
         )
         stack.push_async_callback(dialogue.close)
         cache = PhraseCache(settings.data_dir / "phrases")
@@ -128,6 +128,7 @@ class NodeApp:
             bus=bus,
             recorder=recorder,
             silence_s=settings.silence_s,
+            speculation=settings.speculation == "on",
         )
         rest = TwilioRest.from_settings(settings)
         if rest is not None:
