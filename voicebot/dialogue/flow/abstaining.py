@@ -16,7 +16,14 @@ from voicebot.dialogue.flow.rules import owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.generation.abstaining import did_you_mean, dont_know, is_it_about
+from voicebot.dialogue.generation.abstaining import (
+    another_thing,
+    did_you_mean,
+    dont_know,
+    is_it_about,
+    no_such_fact,
+)
+from voicebot.dialogue.generation.backing import Lack, NoFact
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.monitor.features import words_of
@@ -104,14 +111,16 @@ class Abstaining:
         *,
         gap: Gap = "no_grounding",
         near: bool = False,
+        line: Line | None = None,
     ) -> Draft:
         """An honest "I don't know", with a person, or with a call back for who wants no person now.
 
-        ``near``: there are articles about what was wanted, only not about this.
+        ``near``: there are articles about what was wanted, only not about this. ``line``: how it is put,
+        if what is missing is known.
         """
         state = state.model_copy(update={"waiting": _others(state, want.intent)})
         about = self._intents.means(want.intent) if near else None
-        know_not = (dont_know(self._phrases, state.history, about),)
+        know_not = (line or dont_know(self._phrases, state.history, about),)
         if ruling.action is Action.ESCALATE:
             draft = self._steering.person(
                 state,
@@ -148,6 +157,38 @@ class Abstaining:
                 confidences=confidences,
             )
         return replace(draft, tier=ruling.tier, gap=gap, question=want.text)
+
+    def lacking(
+        self,
+        state: ConversationState,
+        want: Want,
+        lack: Lack,
+        ruling: Ruling,
+        confidences: Confidences,
+        setting: Setting,
+    ) -> Draft:
+        """The articles do not hold the fact that was asked for, or only another thing of the kind."""
+        if isinstance(lack, NoFact):
+            line = no_such_fact(self._phrases, lack.fact, state.history)
+            return self.unknown(state, want, ruling, confidences, setting, gap="weak_grounding", line=line)
+        key = f"thing:{lack.thing}"
+        if key in state.clarified:
+            return self.unknown(state, want, ruling, confidences, setting, gap="weak_grounding")
+        meant = want.model_copy(update={"text": lack.question, "confidence": 1.0})
+        source = lack.passage.source
+        option = Option(named=lack.thing.rpartition(" ")[0], want=meant, article=source.article)
+        line = another_thing(self._phrases, lack.thing, state.history)
+        draft = self._steering.say(
+            state.model_copy(update={"clarified": (*state.clarified, key)}),
+            want.intent,
+            ruling.row,
+            (),
+            Question((line,), Asked(kind=AskedKind.CHOICE, want=want, options=(option,)), YES_NO),
+            action=Action.CLARIFY,
+            reasons=(*ruling.reasons, "another thing of the kind"),
+            confidences=confidences,
+        )
+        return replace(draft, tier=ruling.tier, sources=(source,), gap="weak_grounding", question=want.text)
 
     def no_person(self, state: ConversationState, want: Want, setting: Setting) -> Draft:
         """The caller wants no person now: somebody may call back instead."""

@@ -17,6 +17,7 @@ from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.generation.backing import back, onward_of
 from voicebot.dialogue.generation.grounded import quote
 from voicebot.dialogue.generation.more import sentences_for
 from voicebot.dialogue.generation.request import GenerationRequest
@@ -30,6 +31,8 @@ from voicebot.safety.policy import IntentRule, Ruling
 
 CLEAR = 0.60
 """Grounding from which an answer that is allowed is given, though another article fits nearly as well."""
+_OURS = frozenset({Action.ANSWER, Action.ABSTAIN, Action.CLARIFY})
+"""Rulings under which the bot itself speaks."""
 
 
 class Answers:
@@ -72,10 +75,15 @@ class Answers:
         )
         if article is not None:
             found = _only(found, article)
+        backing = back(want.text, found.passages, meant=article is not None)
+        chosen = article is not None and backing.lack is None
+        found = Found(backing.passages, found.grounding if chosen else backing.grounding, found.ambiguous)
         confidences = Confidences(
             classification=round(want.confidence, 4), grounding=round(found.grounding, 4)
         )
         ruling = self._rules.decide(state, setting, want.intent, confidences)
+        if backing.lack is not None and ruling.action in _OURS:
+            return self._abstaining.lacking(state, want, backing.lack, ruling, confidences, setting)
         match ruling.action:
             case Action.ANSWER:
                 if article is None and found.ambiguous and found.grounding < CLEAR:
@@ -273,7 +281,8 @@ class Answers:
         found = await setting.reads.articles(
             want.text, intent=want.intent, region=state.customer.region if state.customer else None
         )
-        request = self._request(state, want, found, Route.GROUNDED, setting, 0, more=True)
+        onward = Found(onward_of(want.text, found.passages), found.grounding)
+        request = self._request(state, want, onward, Route.GROUNDED, setting, 0, more=True)
         quoted = self._writers.quote(request, self._phrases)
         state, question = self._steering.and_next(state)
         draft = self._steering.say(

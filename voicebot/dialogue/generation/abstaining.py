@@ -52,6 +52,16 @@ def dont_know(phrases: Phrases, history: Sequence[Exchange], about: str | None =
     return _line(phrases, "know.not", history)
 
 
+def no_such_fact(phrases: Phrases, fact: str, history: Sequence[Exchange]) -> Line:
+    """Honest about what the articles do not hold. ``fact``: as in "I don't have ... for that"."""
+    return _line(phrases, "know.no_fact", history, fact=fact)
+
+
+def another_thing(phrases: Phrases, thing: str, history: Sequence[Exchange]) -> Line:
+    """Whether another thing of the kind is meant, as there is none of the name that was said."""
+    return _line(phrases, "ask.thing", history, question=True, thing=thing)
+
+
 def _line(
     phrases: Phrases, key: str, history: Sequence[Exchange], *, question: bool = False, **slots: Any
 ) -> Line:

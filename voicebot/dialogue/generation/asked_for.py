@@ -6,6 +6,7 @@ Pure, English.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _NUMBER_WORD = (
     r"(?:\d[\d.,]*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|"
@@ -53,3 +54,89 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
 def asked_for(question: str) -> list[re.Pattern[str]]:
     """For each kind of thing that the question asks for, a pattern that finds one in a sentence."""
     return [holding for asks, holding in _KINDS if asks.search(question)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact of a thing that a question asks for outright. Only a text that ``holds`` one answers it.
+
+    ``called``: how a line names it ("I don't have a price for that"). ``own``: each thing has its own, so
+    that another thing's is wrong.
+    """
+
+    called: str
+    asks: re.Pattern[str]
+    holds: re.Pattern[str]
+    own: bool = True
+
+
+_BE = r"(?:is|are|was|were|s)"
+_FACTS: tuple[Fact, ...] = tuple(
+    Fact(called, re.compile(asks, re.IGNORECASE), re.compile(holds, re.IGNORECASE), own)
+    for called, asks, holds, own in (
+        (
+            "a price",
+            r"\bhow much (?:is|are|was|were|does|do|did|would|will|for|extra|more|money|to|s)\b(?!.*\b(?:weigh|hold|carry|left|save|off)\b)"
+            rf"|\bwhat (?:does|do|did|would|will|{_BE}) .{{0,60}}\bcosts?\b|\bwhat(?: {_BE}|'s)? (?:the |your |its )?(?:\w+ ){{0,2}}(?:price|cost|fee|charge)s?\b"
+            r"|\b(?:price|cost) (?:of|for) |^(?:\w+ ){1,4}price$|\bat what price\b|\bhow expensive\b|\bcheapest\b|\bwhat (?:does|do) .{0,40}\bgo for$",
+            r"\bdollars?\b|\bcents?\b|[$€£]\s?\d|\bfree\b|\bpercent\b|\bno (?:\w+ ){0,2}(?:charge|fee|cost|interest)s?\b|\bnothing\b"
+            r"|\bincluded\b|\bcosts? (?:the same|extra)\b|\bdifference\b|\b(?:is|are) (?:shown|added|paid|worked out)\b|\bdepends?\b|\bpay\b",
+            True,
+        ),
+        (
+            "a weight",
+            rf"\bhow heavy\b|\bhow much (?:does|do|did|would) .{{0,40}}\bweigh\b|\b(?:what {_BE}|the|its|your|need) (?:\w+ )?weight of\b"
+            r"|\bhow many (?:pounds|kilos?|ounces)\b|\bwhat (?:does|do) .{0,40}\bweigh\b",
+            r"\bpounds?\b|\bounces?\b|\bkilos?\b|\bweighs?\b|\bheav(?:y|ier)\b",
+            True,
+        ),
+        (
+            "a height",
+            r"\bhow (?:tall|high)\b|\bheight of\b",
+            r"\btall\b|\bhigh\b|\bheight\b|\bup to\b|\babove\b",
+            True,
+        ),
+        ("a depth", r"\bhow deep\b|\bdepth of\b", r"\bdeep\b|\bdepth\b", True),
+        (
+            "the size",
+            rf"\bhow (?:wide|big|large|broad)\b|\bwidth of\b|\b(?:dimensions|measurements) of\b|\bwhat size {_BE}\b|\bwhat {_BE} the (?:size|dimensions|measurements)\b",
+            r"\binch(?:es)?\b|\bfeet\b|\bfoot\b|\bsquare\b|\bwide\b|\bacross\b|\bqueen\b|\bsmall\b|\blarge\b|\bfloors?\b|\btwice\b",
+            True,
+        ),
+        (
+            "the colors",
+            r"\b(?:what|which) colou?rs?\b(?!.*\b(?:suit|match|go|goes|fit|fits)\b)",
+            r"\bcolou?rs?\b|\bcomes? in\b|\b(?:white|black|gray|grey|blue|green|red|sand|oak|cream|walnut|rust)\b",
+            True,
+        ),
+        (
+            "a time",
+            r"\bhow many (?:minutes|hours|days|weeks|months|years)\b|\bhow long (?:does|do|will|would|can|until|till|before|after|may)\b",
+            rf"{_SPAN}|\buntil\b|\bfrom\b|\balways\b|\b(?:in|within|for) (?:an?|one|the same|the next) (?:\w+ )?(?:hour|minute|day|week|month|year)\b|\b(?:daily|weekly)\b|\bin the (?:morning|afternoon|evening)\b|\b(?:the )?(?:same|next) (?:\w+ )*day\b|\bas long as\b|\bovernight\b",
+            False,
+        ),
+        (
+            "a phone number",
+            r"\b(?:what|which|give me|tell me|have|know|need|get) .{0,30}\b(?:your|the store|the shop|support|customer service|hotline|a) (?:\w+ )?(?:phone|telephone|hotline|contact) number\b"
+            r"|\b(?:what|which|give me|tell me) .{0,12}\byour (?:phone|telephone|number)\b(?! (?:hours|times))|\bwhat number (?:can|do|should) i (?:call|dial|ring)\b",
+            rf"\bnumber is\b|\b(?:call|phone|dial|ring)\b.*\b(?:{_NUMBER_WORD}[ ,]+){{3}}|\d{{3}}",
+            False,
+        ),
+        (
+            "an e mail address",
+            r"\b(?:what|which|give me|tell me|have|need)\b.{0,30}\b(?:your|an?|the) (?:\w+ )?e ?-?mail\b(?! when| that)(?: address)?(?!.*\bmy\b)",
+            r"\be mail (?:address )?(?:is|to|at|us)\b|\w@\w|\bwrite to\b|\b(?:dot|\.) ?(?:com|org|net|example)\b",
+            False,
+        ),
+    )
+)
+
+
+def facts_of(question: str) -> tuple[Fact, ...]:
+    """The facts that a question asks for outright.
+
+    >>> [fact.called for fact in facts_of("how wide is the desk and what does it cost")]
+    ['a price', 'the size']
+    """
+    plain = " ".join(question.lower().replace("’", "'").split()).strip(" .!?,")
+    return tuple(fact for fact in _FACTS if fact.asks.search(plain))

@@ -120,7 +120,7 @@ def _scored(question: str, passages: Sequence[Passage]) -> list[Sentence]:
     ]
     terms, asked = terms_of(question), asked_for(question)
     holds = [matching(terms, one.text) for one in plain]
-    headings = [matching(terms, f"{one.heading} {one.source.title}") for one in passages]
+    headings = [matching(terms, one.heading) for one in passages]
     weights = _weights(
         terms, [found | headings[one.passage] for one, found in zip(plain, holds, strict=True)]
     )

@@ -58,6 +58,11 @@ def terms_of(question: str) -> tuple[str, ...]:
     )
 
 
+def is_stop(word: str) -> bool:
+    """Whether a normalised word carries no meaning of its own."""
+    return word in _STOP
+
+
 def matching(terms: Iterable[str], text: str) -> set[str]:
     """Those of the terms that stand in a text, or that a word of it stands for."""
     stems = {stem(word) for word in words_of(text)}

@@ -35,6 +35,9 @@ FLOOR = 0.45
 COMPARED = 12
 """How many passages are looked at to see whether others fit nearly alike."""
 
+PASSAGES = 6
+"""How many passages are looked at for an answer; most of them may not back it (`generation.backing`)."""
+
 
 class Retriever:
     """Searches the articles with one embedding."""
@@ -51,7 +54,7 @@ class Retriever:
         *,
         intent: str | None = None,
         region: str | None = None,
-        limit: int = 3,
+        limit: int = PASSAGES,
     ) -> Retrieval:
         """The passages for a question, best first.
 
