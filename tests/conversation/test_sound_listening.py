@@ -14,8 +14,10 @@ from virtual_time import virtual
 from voicebot.audio.engines.types import Transcript
 from voicebot.audio.hearing.events import (
     BargeIn,
+    CallerFinished,
     CallerSilent,
     HearingEvent,
+    NothingSaid,
     PartialHeard,
     SpeechStarted,
     TurnEnded,
@@ -359,7 +361,7 @@ async def test_a_click_or_a_cough_bothers_nobody() -> None:
         await line.is_quiet(2000)
         await line.speaks(20)
         await line.is_quiet(2000)
-        assert {type(e) for _, e in line.told} <= {SpeechStarted}
+        assert {type(e) for _, e in line.told} <= {SpeechStarted, CallerFinished, NothingSaid}
 
 
 @pytest.mark.parametrize("lost", ["before", "during"])

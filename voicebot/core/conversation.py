@@ -81,18 +81,31 @@ class Silence(Strict):
 
 
 class HearingFailure(StrEnum):
-    """Why words could not be had from sound."""
+    """Why words could not be had from sound, or cannot be used."""
 
     EMPTY = "empty"
+    """Nothing was recognised, though somebody made a sound."""
     LOW_CONFIDENCE = "low_confidence"
+    """There are words, and the recogniser does not believe them."""
+    HALLUCINATION = "hallucination"
+    """There were words that nobody said: a loop, film subtitles, more text than there was sound."""
+    WRONG_LANGUAGE = "wrong_language"
+    TOO_NOISY = "too_noisy"
+    """No usable words, and the voice hardly stands out of the noise, or is clipped."""
     ENGINE_DOWN = "engine_down"
 
 
 class NotHeard(Strict):
-    """The caller made sound, but no words came of it."""
+    """The caller made sound, but no words came of it that may be acted upon.
+
+    ``text`` is what the recogniser made of it nevertheless: for a person who reads the transcript, never
+    for a decision.
+    """
 
     kind: Literal["not_heard"] = "not_heard"
     reason: HearingFailure
+    text: str = ""
+    confidence: float | None = None
 
 
 class LateResult(Strict):

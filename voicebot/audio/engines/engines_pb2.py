@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$voicebot/audio/engines/engines.proto\x12\x13voicebot.engines.v1\"\xdf\x01\n\x10RecognizeRequest\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.voicebot.engines.v1.OpenH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12)\n\x04peek\x18\x03 \x01(\x0b\x32\x19.voicebot.engines.v1.PeekH\x00\x12-\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1b.voicebot.engines.v1.FinishH\x00\x12-\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x1b.voicebot.engines.v1.CancelH\x00\x42\x06\n\x04what\"F\n\x04Open\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x0f\n\x07\x65xpects\x18\x02 \x01(\t\x12\x0e\n\x06length\x18\x03 \x01(\r\x12\x0f\n\x07rate_hz\x18\x04 \x01(\r\"\x12\n\x04Peek\x12\n\n\x02id\x18\x01 \x01(\r\"\x08\n\x06\x46inish\"\x08\n\x06\x43\x61ncel\"\xdc\x01\n\x0eRecognizeReply\x12-\n\x06opened\x18\x01 \x01(\x0b\x32\x1b.voicebot.engines.v1.OpenedH\x00\x12\x32\n\x07partial\x18\x02 \x01(\x0b\x32\x1f.voicebot.engines.v1.TranscriptH\x00\x12-\n\x06peeked\x18\x03 \x01(\x0b\x32\x1b.voicebot.engines.v1.PeekedH\x00\x12\x30\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x1f.voicebot.engines.v1.TranscriptH\x00\x42\x06\n\x04what\"\x08\n\x06Opened\"I\n\x06Peeked\x12\n\n\x02id\x18\x01 \x01(\r\x12\x33\n\ntranscript\x18\x02 \x01(\x0b\x32\x1f.voicebot.engines.v1.Transcript\"\xc5\x02\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12(\n\x05words\x18\x03 \x03(\x0b\x32\x19.voicebot.engines.v1.Word\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0c\x61lternatives\x18\x05 \x03(\t\x12\x18\n\x0b\x61vg_logprob\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x1b\n\x0eno_speech_prob\x18\x07 \x01(\x02H\x02\x88\x01\x01\x12\x1e\n\x11\x63ompression_ratio\x18\x08 \x01(\x02H\x03\x88\x01\x01\x12\x10\n\x08\x61udio_ms\x18\t \x01(\r\x12\x10\n\x08standing\x18\n \x01(\rB\r\n\x0b_confidenceB\x0e\n\x0c_avg_logprobB\x11\n\x0f_no_speech_probB\x14\n\x12_compression_ratio\"^\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\";\n\x0cSpeakRequest\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07rate_hz\x18\x03 \x01(\r\"E\n\nSpeakReply\x12\r\n\x05\x61udio\x18\x01 \x01(\x0c\x12(\n\x05words\x18\x02 \x03(\x0b\x32\x19.voicebot.engines.v1.Word\"*\n\x0bTurnRequest\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\" \n\tTurnReply\x12\x13\n\x0bprobability\x18\x01 \x01(\x02\"\x11\n\x0f\x44\x65scribeRequest\"\xf6\x01\n\rDescribeReply\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08voice_id\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x0c\n\x04load\x18\x06 \x01(\x02\x12\x0c\n\x04open\x18\x07 \x01(\r\x12\x0f\n\x07waiting\x18\x08 \x01(\r\x12>\n\x06\x63ounts\x18\t \x03(\x0b\x32..voicebot.engines.v1.DescribeReply.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"%\n\x12HealthCheckRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"\x99\x01\n\x13HealthCheckResponse\x12\x46\n\x06status\x18\x01 \x01(\x0e\x32\x36.voicebot.engines.v1.HealthCheckResponse.ServingStatus\":\n\rServingStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0f\n\x0bNOT_SERVING\x10\x02\x32i\n\nRecognizer\x12[\n\tRecognize\x12%.voicebot.engines.v1.RecognizeRequest\x1a#.voicebot.engines.v1.RecognizeReply(\x01\x30\x01\x32\\\n\x0bSynthesizer\x12M\n\x05Speak\x12!.voicebot.engines.v1.SpeakRequest\x1a\x1f.voicebot.engines.v1.SpeakReply0\x01\x32\\\n\x05Judge\x12S\n\x0fTurnProbability\x12 .voicebot.engines.v1.TurnRequest\x1a\x1e.voicebot.engines.v1.TurnReply2c\n\x0b\x44\x65scription\x12T\n\x08\x44\x65scribe\x12$.voicebot.engines.v1.DescribeRequest\x1a\".voicebot.engines.v1.DescribeReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$voicebot/audio/engines/engines.proto\x12\x13voicebot.engines.v1\"\xdf\x01\n\x10RecognizeRequest\x12)\n\x04open\x18\x01 \x01(\x0b\x32\x19.voicebot.engines.v1.OpenH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12)\n\x04peek\x18\x03 \x01(\x0b\x32\x19.voicebot.engines.v1.PeekH\x00\x12-\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x1b.voicebot.engines.v1.FinishH\x00\x12-\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x1b.voicebot.engines.v1.CancelH\x00\x42\x06\n\x04what\"F\n\x04Open\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x0f\n\x07\x65xpects\x18\x02 \x01(\t\x12\x0e\n\x06length\x18\x03 \x01(\r\x12\x0f\n\x07rate_hz\x18\x04 \x01(\r\"\x12\n\x04Peek\x12\n\n\x02id\x18\x01 \x01(\r\"\x08\n\x06\x46inish\"\x08\n\x06\x43\x61ncel\"\xdc\x01\n\x0eRecognizeReply\x12-\n\x06opened\x18\x01 \x01(\x0b\x32\x1b.voicebot.engines.v1.OpenedH\x00\x12\x32\n\x07partial\x18\x02 \x01(\x0b\x32\x1f.voicebot.engines.v1.TranscriptH\x00\x12-\n\x06peeked\x18\x03 \x01(\x0b\x32\x1b.voicebot.engines.v1.PeekedH\x00\x12\x30\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x1f.voicebot.engines.v1.TranscriptH\x00\x42\x06\n\x04what\"\x08\n\x06Opened\"I\n\x06Peeked\x12\n\n\x02id\x18\x01 \x01(\r\x12\x33\n\ntranscript\x18\x02 \x01(\x0b\x32\x1f.voicebot.engines.v1.Transcript\"\x96\x03\n\nTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12(\n\x05words\x18\x03 \x03(\x0b\x32\x19.voicebot.engines.v1.Word\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0c\x61lternatives\x18\x05 \x03(\t\x12\x18\n\x0b\x61vg_logprob\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x1b\n\x0eno_speech_prob\x18\x07 \x01(\x02H\x02\x88\x01\x01\x12\x1e\n\x11\x63ompression_ratio\x18\x08 \x01(\x02H\x03\x88\x01\x01\x12\x10\n\x08\x61udio_ms\x18\t \x01(\r\x12\x10\n\x08standing\x18\n \x01(\r\x12\x0f\n\x07\x64ropped\x18\x0b \x01(\t\x12\x10\n\x08language\x18\x0c \x01(\t\x12\x1a\n\rlanguage_prob\x18\r \x01(\x02H\x04\x88\x01\x01\x42\r\n\x0b_confidenceB\x0e\n\x0c_avg_logprobB\x11\n\x0f_no_speech_probB\x14\n\x12_compression_ratioB\x10\n\x0e_language_prob\"^\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\r\n\x0b_confidence\";\n\x0cSpeakRequest\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07rate_hz\x18\x03 \x01(\r\"E\n\nSpeakReply\x12\r\n\x05\x61udio\x18\x01 \x01(\x0c\x12(\n\x05words\x18\x02 \x03(\x0b\x32\x19.voicebot.engines.v1.Word\"*\n\x0bTurnRequest\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\" \n\tTurnReply\x12\x13\n\x0bprobability\x18\x01 \x01(\x02\"\x11\n\x0f\x44\x65scribeRequest\"\xf6\x01\n\rDescribeReply\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08voice_id\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x0c\n\x04load\x18\x06 \x01(\x02\x12\x0c\n\x04open\x18\x07 \x01(\r\x12\x0f\n\x07waiting\x18\x08 \x01(\r\x12>\n\x06\x63ounts\x18\t \x03(\x0b\x32..voicebot.engines.v1.DescribeReply.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"%\n\x12HealthCheckRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\"\x99\x01\n\x13HealthCheckResponse\x12\x46\n\x06status\x18\x01 \x01(\x0e\x32\x36.voicebot.engines.v1.HealthCheckResponse.ServingStatus\":\n\rServingStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0f\n\x0bNOT_SERVING\x10\x02\x32i\n\nRecognizer\x12[\n\tRecognize\x12%.voicebot.engines.v1.RecognizeRequest\x1a#.voicebot.engines.v1.RecognizeReply(\x01\x30\x01\x32\\\n\x0bSynthesizer\x12M\n\x05Speak\x12!.voicebot.engines.v1.SpeakRequest\x1a\x1f.voicebot.engines.v1.SpeakReply0\x01\x32\\\n\x05Judge\x12S\n\x0fTurnProbability\x12 .voicebot.engines.v1.TurnRequest\x1a\x1e.voicebot.engines.v1.TurnReply2c\n\x0b\x44\x65scription\x12T\n\x08\x44\x65scribe\x12$.voicebot.engines.v1.DescribeRequest\x1a\".voicebot.engines.v1.DescribeReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,35 +50,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEEKED']._serialized_start=632
   _globals['_PEEKED']._serialized_end=705
   _globals['_TRANSCRIPT']._serialized_start=708
-  _globals['_TRANSCRIPT']._serialized_end=1033
-  _globals['_WORD']._serialized_start=1035
-  _globals['_WORD']._serialized_end=1129
-  _globals['_SPEAKREQUEST']._serialized_start=1131
-  _globals['_SPEAKREQUEST']._serialized_end=1190
-  _globals['_SPEAKREPLY']._serialized_start=1192
-  _globals['_SPEAKREPLY']._serialized_end=1261
-  _globals['_TURNREQUEST']._serialized_start=1263
-  _globals['_TURNREQUEST']._serialized_end=1305
-  _globals['_TURNREPLY']._serialized_start=1307
-  _globals['_TURNREPLY']._serialized_end=1339
-  _globals['_DESCRIBEREQUEST']._serialized_start=1341
-  _globals['_DESCRIBEREQUEST']._serialized_end=1358
-  _globals['_DESCRIBEREPLY']._serialized_start=1361
-  _globals['_DESCRIBEREPLY']._serialized_end=1607
-  _globals['_DESCRIBEREPLY_COUNTSENTRY']._serialized_start=1562
-  _globals['_DESCRIBEREPLY_COUNTSENTRY']._serialized_end=1607
-  _globals['_HEALTHCHECKREQUEST']._serialized_start=1609
-  _globals['_HEALTHCHECKREQUEST']._serialized_end=1646
-  _globals['_HEALTHCHECKRESPONSE']._serialized_start=1649
-  _globals['_HEALTHCHECKRESPONSE']._serialized_end=1802
-  _globals['_HEALTHCHECKRESPONSE_SERVINGSTATUS']._serialized_start=1744
-  _globals['_HEALTHCHECKRESPONSE_SERVINGSTATUS']._serialized_end=1802
-  _globals['_RECOGNIZER']._serialized_start=1804
-  _globals['_RECOGNIZER']._serialized_end=1909
-  _globals['_SYNTHESIZER']._serialized_start=1911
-  _globals['_SYNTHESIZER']._serialized_end=2003
-  _globals['_JUDGE']._serialized_start=2005
-  _globals['_JUDGE']._serialized_end=2097
-  _globals['_DESCRIPTION']._serialized_start=2099
-  _globals['_DESCRIPTION']._serialized_end=2198
+  _globals['_TRANSCRIPT']._serialized_end=1114
+  _globals['_WORD']._serialized_start=1116
+  _globals['_WORD']._serialized_end=1210
+  _globals['_SPEAKREQUEST']._serialized_start=1212
+  _globals['_SPEAKREQUEST']._serialized_end=1271
+  _globals['_SPEAKREPLY']._serialized_start=1273
+  _globals['_SPEAKREPLY']._serialized_end=1342
+  _globals['_TURNREQUEST']._serialized_start=1344
+  _globals['_TURNREQUEST']._serialized_end=1386
+  _globals['_TURNREPLY']._serialized_start=1388
+  _globals['_TURNREPLY']._serialized_end=1420
+  _globals['_DESCRIBEREQUEST']._serialized_start=1422
+  _globals['_DESCRIBEREQUEST']._serialized_end=1439
+  _globals['_DESCRIBEREPLY']._serialized_start=1442
+  _globals['_DESCRIBEREPLY']._serialized_end=1688
+  _globals['_DESCRIBEREPLY_COUNTSENTRY']._serialized_start=1643
+  _globals['_DESCRIBEREPLY_COUNTSENTRY']._serialized_end=1688
+  _globals['_HEALTHCHECKREQUEST']._serialized_start=1690
+  _globals['_HEALTHCHECKREQUEST']._serialized_end=1727
+  _globals['_HEALTHCHECKRESPONSE']._serialized_start=1730
+  _globals['_HEALTHCHECKRESPONSE']._serialized_end=1883
+  _globals['_HEALTHCHECKRESPONSE_SERVINGSTATUS']._serialized_start=1825
+  _globals['_HEALTHCHECKRESPONSE_SERVINGSTATUS']._serialized_end=1883
+  _globals['_RECOGNIZER']._serialized_start=1885
+  _globals['_RECOGNIZER']._serialized_end=1990
+  _globals['_SYNTHESIZER']._serialized_start=1992
+  _globals['_SYNTHESIZER']._serialized_end=2084
+  _globals['_JUDGE']._serialized_start=2086
+  _globals['_JUDGE']._serialized_end=2178
+  _globals['_DESCRIPTION']._serialized_start=2180
+  _globals['_DESCRIPTION']._serialized_end=2279
 # @@protoc_insertion_point(module_scope)

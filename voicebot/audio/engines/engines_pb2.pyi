@@ -73,7 +73,7 @@ class Peeked(_message.Message):
     def __init__(self, id: _Optional[int] = ..., transcript: _Optional[_Union[Transcript, _Mapping]] = ...) -> None: ...
 
 class Transcript(_message.Message):
-    __slots__ = ("text", "final", "words", "confidence", "alternatives", "avg_logprob", "no_speech_prob", "compression_ratio", "audio_ms", "standing")
+    __slots__ = ("text", "final", "words", "confidence", "alternatives", "avg_logprob", "no_speech_prob", "compression_ratio", "audio_ms", "standing", "dropped", "language", "language_prob")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,9 @@ class Transcript(_message.Message):
     COMPRESSION_RATIO_FIELD_NUMBER: _ClassVar[int]
     AUDIO_MS_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_PROB_FIELD_NUMBER: _ClassVar[int]
     text: str
     final: bool
     words: _containers.RepeatedCompositeFieldContainer[Word]
@@ -94,7 +97,10 @@ class Transcript(_message.Message):
     compression_ratio: float
     audio_ms: int
     standing: int
-    def __init__(self, text: _Optional[str] = ..., final: _Optional[bool] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., confidence: _Optional[float] = ..., alternatives: _Optional[_Iterable[str]] = ..., avg_logprob: _Optional[float] = ..., no_speech_prob: _Optional[float] = ..., compression_ratio: _Optional[float] = ..., audio_ms: _Optional[int] = ..., standing: _Optional[int] = ...) -> None: ...
+    dropped: str
+    language: str
+    language_prob: float
+    def __init__(self, text: _Optional[str] = ..., final: _Optional[bool] = ..., words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., confidence: _Optional[float] = ..., alternatives: _Optional[_Iterable[str]] = ..., avg_logprob: _Optional[float] = ..., no_speech_prob: _Optional[float] = ..., compression_ratio: _Optional[float] = ..., audio_ms: _Optional[int] = ..., standing: _Optional[int] = ..., dropped: _Optional[str] = ..., language: _Optional[str] = ..., language_prob: _Optional[float] = ...) -> None: ...
 
 class Word(_message.Message):
     __slots__ = ("text", "start_ms", "end_ms", "confidence")

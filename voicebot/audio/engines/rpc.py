@@ -96,6 +96,9 @@ def transcript_to_pb(transcript: Transcript) -> pb.Transcript:
         compression_ratio=transcript.compression_ratio,
         audio_ms=transcript.audio_ms,
         standing=transcript.standing,
+        dropped=transcript.dropped or "",
+        language=transcript.language or "",
+        language_prob=transcript.language_prob,
     )
 
 
@@ -119,6 +122,9 @@ def transcript_of(message: pb.Transcript) -> Transcript:
         compression_ratio=number("compression_ratio"),
         audio_ms=message.audio_ms,
         standing=message.standing,
+        dropped=message.dropped or None,
+        language=message.language or None,
+        language_prob=number("language_prob"),
     )
 
 

@@ -70,6 +70,9 @@ class Transcript:
     partial). ``alternatives`` are other readings, best first, without ``text`` itself. The last three
     numbers are Whisper's and None elsewhere. ``audio_ms`` is how much audio it has read. ``standing`` is
     how many of a partial's words, from the front, will not change while the caller speaks on (0: unknown).
+    ``dropped`` says why words at its end were thrown away as invented (``loop``, ``no_speech``, ...).
+    ``language`` is another language than the one that is read, with its probability, where the engine says
+    that it sounds like one (two letters).
     """
 
     text: str
@@ -82,6 +85,9 @@ class Transcript:
     compression_ratio: float | None = None
     audio_ms: int = 0
     standing: int = 0
+    dropped: str | None = None
+    language: str | None = None
+    language_prob: float | None = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,17 @@ class EagerVoid:
 
 
 @dataclass(frozen=True)
+class CallerFinished:
+    """The caller's turn is over after ``silence_ms`` of silence; its words are being worked out.
+
+    ``TurnEnded`` or ``Unheard`` follows, unless it was a mere click.
+    """
+
+    at_ms: int
+    silence_ms: int
+
+
+@dataclass(frozen=True)
 class TurnEnded:
     """The caller finished a turn. ``timings`` has last_voiced, turn_ended and final filled."""
 
@@ -59,9 +70,21 @@ class TurnEnded:
 
 @dataclass(frozen=True)
 class Unheard:
-    """The caller made sound, but no words came of it."""
+    """The caller made sound, but no words came of it that may be acted upon.
+
+    ``text`` and ``confidence``: what the recogniser made of it nevertheless, for people to read.
+    """
 
     reason: HearingFailure
+    at_ms: int
+    text: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class NothingSaid:
+    """What seemed to be a turn was a click or a cough: nothing follows ``CallerFinished``."""
+
     at_ms: int
 
 
@@ -74,5 +97,14 @@ class CallerSilent:
 
 
 HearingEvent = (
-    SpeechStarted | BargeIn | PartialHeard | EagerTurn | EagerVoid | TurnEnded | Unheard | CallerSilent
+    SpeechStarted
+    | BargeIn
+    | PartialHeard
+    | EagerTurn
+    | EagerVoid
+    | CallerFinished
+    | TurnEnded
+    | Unheard
+    | NothingSaid
+    | CallerSilent
 )

@@ -21,15 +21,19 @@ from voicebot.audio.hearing import bargein
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, decide
 from voicebot.audio.hearing.events import (
     BargeIn,
+    CallerFinished,
     CallerSilent,
     EagerTurn,
     EagerVoid,
     HearingEvent,
+    NothingSaid,
     PartialHeard,
     SpeechStarted,
     TurnEnded,
     Unheard,
 )
+from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
+from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
 from voicebot.audio.hearing.silence import SilenceTimer
 from voicebot.audio.hearing.timeline import Timeline
 from voicebot.audio.hearing.turn import EAGER_MS, PAUSE_MS, HearingTurn
@@ -72,6 +76,7 @@ class _Current:
     voiced_ms: int
     loudest_dbfs: float
     barged_in: bool = False
+    line: LineFacts = NOTHING_KNOWN
     end_seen_ms: int | None = None
 
 
@@ -101,6 +106,7 @@ class Listener:
         silence_s: float,
         media_clock: MediaClock | None = None,
         rules: EndpointRules = DEFAULT_RULES,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.media_clock = media_clock or MediaClock()
         self._call = call
@@ -110,6 +116,8 @@ class Listener:
         self._emit = emit
         self._clock = clock
         self._rules = rules
+        self._limits = limits
+        self._noise = LineNoise()
         self._timeline = Timeline()
         self._samples: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._samples_ms = 0.0
@@ -197,6 +205,8 @@ class Listener:
             self._go_on(self._current, window, probability, level)
         else:
             self._preroll.append(window)
+            if not self._bot_speaks:  # its echo is no noise of the line
+                self._noise.push(window, level, probability, voiced=False)
             if over_bot or (onset and not self._bot_speaks):
                 self._begin(self._over_bot if over_bot else self._onset)
         if over_bot and not self._barged_in:
@@ -220,6 +230,7 @@ class Listener:
         for window in self._preroll:
             turn.feed(window)
         self._preroll.clear()
+        self._noise.turn_begins()
         self._silence.stop()
         self._current = _Current(
             turn,
@@ -238,7 +249,9 @@ class Listener:
         silence_ms = self._heard_to_ms - WINDOW_MS - current.last_voiced_ms
         threshold = _KEPT_VOICED if silence_ms < PAUSE_MS else rules.voiced
         audible = level >= max(rules.floor_dbfs, current.loudest_dbfs - TAIL_DB)
-        if probability >= threshold and audible:
+        voiced = probability >= threshold and audible
+        self._noise.push(window, level, probability, voiced=voiced)
+        if voiced:
             current.loudest_dbfs = max(current.loudest_dbfs, level)
             if silence_ms >= EAGER_MS and current.turn.resumed():
                 self._emit(EagerVoid(self._now_ms()))
@@ -270,7 +283,15 @@ class Listener:
         self._current = None
         self._onset.reset()
         self._stop_stall_timer()
-        log.info("turn_ended", why=why, silence_ms=silence_ms, voiced_ms=current.voiced_ms)
+        current.line = self._noise.of_turn()
+        log.info(
+            "turn_ended",
+            why=why,
+            silence_ms=silence_ms,
+            voiced_ms=current.voiced_ms,
+            snr_db=current.line.snr_db,
+        )
+        self._emit(CallerFinished(self._now_ms(), silence_ms))
         task = asyncio.get_running_loop().create_task(
             self._conclude(current, self._now_ms(), self._last_conclusion)
         )
@@ -287,31 +308,39 @@ class Listener:
         if previous is not None:
             await asyncio.wait([previous])  # turns are told in the order they were spoken
         event = self._event_of(current, transcript, ended_ms)
-        if event is not None and not self._closed:
+        if self._closed:
+            return
+        if not isinstance(event, NothingSaid):
             self._silence.heard()
-            self._emit(event)
-        elif current.turn.offered and not self._closed:
-            self._emit(EagerVoid(self._now_ms()))
+        self._emit(event)
+        if isinstance(event, NothingSaid) and current.turn.offered:
+            self._emit(EagerVoid(event.at_ms))
 
-    def _event_of(
-        self, current: _Current, transcript: Transcript | None, ended_ms: int
-    ) -> HearingEvent | None:
+    def _event_of(self, current: _Current, transcript: Transcript | None, ended_ms: int) -> HearingEvent:
         now_ms = self._now_ms()
-        if transcript is not None and transcript.text.strip():
+        expects = current.turn.expects
+        heard = Heard.of(transcript, expects, voiced_ms=current.voiced_ms, line=current.line)
+        verdict = judge(heard, self._limits)
+        if transcript is not None and verdict.failure is None:
             return TurnEnded(
-                _utterance(current, transcript),
-                now_ms,
-                TurnTimings(
+                Utterance(
+                    text=heard.text,
+                    confidence=transcript.confidence,
+                    alternatives=transcript.alternatives,
+                    avg_logprob=transcript.avg_logprob,
+                    no_speech_prob=transcript.no_speech_prob,
+                    compression_ratio=transcript.compression_ratio,
+                    started_ms=current.turn.started_ms,
                     last_voiced_ms=current.last_voiced_ms,
-                    vad_ms=current.end_seen_ms,
-                    turn_ended_ms=ended_ms,
-                    final_ms=now_ms,
                 ),
+                now_ms,
+                TurnTimings(last_voiced_ms=current.last_voiced_ms, turn_ended_ms=ended_ms, final_ms=now_ms),
             )
-        if current.voiced_ms <= NOISE_MS and not current.barged_in:
-            return None  # but a bot that was cut off needs to know that nothing followed
-        failure = HearingFailure.ENGINE_DOWN if transcript is None else HearingFailure.EMPTY
-        return Unheard(failure, now_ms)
+        if current.voiced_ms <= NOISE_MS and not current.barged_in and not heard.text:
+            return NothingSaid(now_ms)  # but a bot that was cut off needs to know that nothing followed
+        log.info("turn_unusable", why=verdict.why, snr_db=current.line.snr_db, clipped=current.line.clipped)
+        failure = verdict.failure or HearingFailure.EMPTY
+        return Unheard(failure, now_ms, heard.text, heard.confidence)
 
     def _concluded(self, task: asyncio.Task[None]) -> None:
         self._concluding.discard(task)

@@ -10,10 +10,12 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.audio.hearing.events import (
     BargeIn,
+    CallerFinished,
     CallerSilent,
     EagerTurn,
     EagerVoid,
     HearingEvent,
+    NothingSaid,
     PartialHeard,
     SpeechStarted,
     TurnEnded,
@@ -102,12 +104,19 @@ class PhoneListening(FrameProcessor):
                 await self.push_frame(PartialWordsFrame(text=event.text))
             case TurnEnded():
                 await self.push_frame(CallerVoiceFrame(speaking=False))
-                known = {k: v for k, v in event.timings.model_dump(exclude={"early"}).items() if v is not None}
+                known = {
+                    k: v for k, v in event.timings.model_dump(exclude={"early"}).items() if v is not None
+                }
                 await self._turn(event.utterance, Waterfall(self._call.now_ms, **known))
             case Unheard():
                 await self.push_frame(CallerVoiceFrame(speaking=False))
                 metrics.not_heard.labels(event.reason).inc()
-                await self._turn(NotHeard(reason=event.reason), self._ended(event.at_ms))
+                given = NotHeard(reason=event.reason, text=event.text, confidence=event.confidence)
+                await self._turn(given, self._ended(event.at_ms))
+            case CallerFinished():
+                pass
+            case NothingSaid():
+                await self.push_frame(CallerVoiceFrame(speaking=False))
             case EagerTurn():
                 await self.push_frame(
                     EagerTurnFrame(utterance=event.utterance, at_ms=event.at_ms, likely=event.likely)

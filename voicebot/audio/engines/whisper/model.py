@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,12 +54,18 @@ class Window:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in a window. ``avg_logprob`` and ``no_speech_prob`` as faster-whisper defines them."""
+    """What was read in a window. ``avg_logprob`` and ``no_speech_prob`` as faster-whisper defines them.
+
+    ``language`` is set, with its probability, where a model of many languages thinks that it is another
+    one than the one it was told to read.
+    """
 
     words: tuple[HeardWord, ...] = ()
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
     alternatives: tuple[str, ...] = ()
+    language: str | None = None
+    language_prob: float | None = None
 
     @property
     def text(self) -> str:
@@ -111,6 +117,7 @@ class WhisperModel:
         except Exception as error:  # tokenizers raises plain Exception
             raise EngineUnavailable(f"{directory / 'tokenizer.json'} is no tokenizer: {error}") from error
         language = language.partition("-")[0].lower()
+        self._language = language
         self._tokens = self._tokenizer(language)
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self._prompt = [*self._tokens.sot_sequence, self._tokens.no_timestamps]
@@ -169,12 +176,26 @@ class WhisperModel:
         )
         texts = [self._text_tokens(result.sequences_ids[0]) for result in results]
         aligned = self._align(encoded, texts, spoken)
-        return [
+        readings = [
             self._reading(result, tokens, alignment, window, frames_spoken)
             for result, tokens, alignment, window, frames_spoken in zip(
                 results, texts, aligned, windows, spoken, strict=True
             )
         ]
+        if self._model.is_multilingual and any(window.ended for window in windows):
+            return [
+                self._with_language(reading, guesses)
+                for reading, guesses in zip(readings, self._model.detect_language(encoded), strict=True)
+            ]
+        return readings
+
+    def _with_language(self, reading: Reading, guesses: Sequence[tuple[str, float]]) -> Reading:
+        """One step of the decoder more, at the end of a turn only: what language does it sound like?"""
+        token, probability = guesses[0]
+        language = token.strip("<|>")
+        if language == self._language:
+            return reading
+        return replace(reading, language=language, language_prob=float(probability))
 
     def _prompt_of(self, window: Window) -> list[int]:
         previous = window.previous[-_MOST_PREVIOUS:]

@@ -76,6 +76,7 @@ class Utterance:
     def __init__(self, expects: Expects, *, free_ends: bool = True) -> None:
         self.levels = Levels()
         self.stopped: Counter[Invented] = Counter()
+        self._dropped: Invented | None = None
         self.fed_ms = 0
         self.lost_ms = 0
         self._reads_more = expects.kind in ASKED_READINGS
@@ -164,7 +165,10 @@ class Utterance:
         if why is not None:
             # At the onset of speech a reading may be doubtful and yet become true: only ends count.
             self.stopped[why] += asked.ended
+            self._dropped = why if asked.ended else self._dropped
             reading = replace(reading, words=(), alternatives=())
+        elif asked.ended:
+            self._dropped = None
         agreement = self._agreement.hear(reading.words, ended=asked.ended)
         if agreement.reading != reading.words and (asked.ended and self._free_ends):
             # Read anew with all of its audio: better than what stood.
@@ -216,6 +220,9 @@ class Utterance:
             compression_ratio=ratio,
             audio_ms=self.fed_ms,
             standing=len(words) if final else self.standing,
+            dropped=self._dropped,
+            language=self._reading.language,
+            language_prob=self._reading.language_prob,
         )
 
     def _alternatives(self) -> tuple[str, ...]:
