@@ -17,6 +17,8 @@ RATE_HZ = 8000
 _BLOCK = 8  # samples: 1 ms
 THRESHOLD = 400
 """Peak of a 1 ms block that counts as sound; of 32767, i.e. -38 dBFS."""
+_OVER_FLOOR = 4.0
+"""With noise on the line: so often the peak of its quieter blocks, which noise itself hardly reaches."""
 JOIN_CALLER_MS = 700
 """Pauses inside what the caller says in one go (read-out numbers have long ones)."""
 JOIN_BOT_MS = 500
@@ -96,6 +98,13 @@ class Analysis:
         return [r.latency_ms for r in self.replies if r.latency_ms is not None and not r.keys]
 
 
+def threshold_over(pcm: npt.NDArray[np.int16]) -> int:
+    """THRESHOLD, or on a noisy line what is clearly louder than the quietest tenth of it."""
+    if len(pcm) < _BLOCK:
+        return THRESHOLD
+    return max(THRESHOLD, int(_OVER_FLOOR * np.quantile(_peaks(pcm), 0.1)))
+
+
 def spans(
     pcm: npt.NDArray[np.int16], *, join_ms: float, threshold: int = THRESHOLD, min_ms: float = 30.0
 ) -> list[Span]:
@@ -103,10 +112,9 @@ def spans(
 
     Stretches shorter than ``min_ms`` (clicks) do not count.
     """
-    blocks = len(pcm) // _BLOCK
-    if blocks == 0:
+    if len(pcm) < _BLOCK:
         return []
-    peaks = np.abs(pcm[: blocks * _BLOCK].astype(np.int32)).reshape(blocks, _BLOCK).max(axis=1)
+    peaks = _peaks(pcm)
     active = np.flatnonzero(peaks > threshold)
     if active.size == 0:
         return []
@@ -119,6 +127,11 @@ def spans(
         else:
             joined.append(piece)
     return joined
+
+
+def _peaks(pcm: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
+    blocks = len(pcm) // _BLOCK
+    return np.abs(pcm[: blocks * _BLOCK].astype(np.int32)).reshape(blocks, _BLOCK).max(axis=1)
 
 
 def _runs(active: npt.NDArray[np.intp], join_ms: int) -> list[Span]:
