@@ -8,10 +8,13 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from chat_kit import chat_on, orchestrator_on
 from dialogue_kit import with_policy
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from voicebot.channels.chat import idle
+from voicebot.channels.chat import idle, waiting
 from voicebot.channels.chat.errors import ChatCrowded, ChatOver, ChatUnavailable, MessageRefused, UnknownChat
 from voicebot.channels.chat.reply import ClauseWritten, DecisionMade, TurnDone, TurnStarted
 from voicebot.channels.chat.service import ChatService
@@ -28,7 +31,7 @@ from voicebot.core.conversation import (
     Utterance,
 )
 from voicebot.core.store import audit, outbox
-from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.conversations import ConversationEnded, Conversations
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
@@ -520,6 +523,93 @@ class Silent(Orchestrator):
     async def words(self, committed: Committed) -> AsyncIterator[Clause]:
         for clause in ():
             yield clause
+
+
+async def test_each_message_is_counted_as_answered_once(shop_database: Database, keys: KeyRing):
+    """Asked whole or read as events."""
+    chat = chat_on(shop_database, keys)
+    before = answered()
+    begun = await chat.say(None, "hello")
+    assert answered() == before + 1
+    async with aclosing(chat.stream(begun.conversation_id, "When do you open?")) as events:
+        async for _ in events:
+            pass
+    assert answered() == before + 2
+
+
+def answered() -> float:
+    return REGISTRY.get_sample_value("voicebot_chat_messages_total", {"outcome": "answered"}) or 0.0
+
+
+async def test_every_turn_has_its_line_in_the_log_and_no_word_in_it(shop_database: Database, keys: KeyRing):
+    """The greeting's, the answer's, the person's, and that of what is written while he is waited for."""
+    chat = chat_on(shop_database, keys)
+    with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        begun = await chat.say(None, "When do you open?")
+        await chat.say(begun.conversation_id, "I smell gas please help me")
+        await chat.say(begun.conversation_id, "My name is Ada Zephyr")
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    told = [line for line in lines if line["event"] == "turn.committed"]
+    assert [(line["turn"], line["transaction"]) for line in told] == [
+        (row["turn"], row["transaction_id"]) for row in stored
+    ]
+    for line, row in zip(told, stored, strict=True):
+        decision = row["decision"]
+        assert line["conversation"] == begun.conversation_id
+        assert (line["intent"], line["action"], line["row"]) == (
+            decision["intent"],
+            decision["action"],
+            decision["policy_row"],
+        )
+        assert 0 < line["ms"] < 60_000
+        assert set(line) <= LOGGED
+    (asked,) = [line for line in lines if line["event"] == "handoff.requested"]
+    assert (asked["log_level"], asked["urgency"]) == ("warning", "critical")
+    assert "zephyr" not in str(lines).lower()
+
+
+LOGGED = {
+    *("event", "log_level", "conversation", "transaction", "turn", "ms"),
+    *("input", "intent", "action", "route", "row"),
+}
+
+
+async def test_a_chat_turn_says_when_it_was_planned_committed_and_written(
+    shop_database: Database, keys: KeyRing
+):
+    """Milliseconds since the message's turn came, fixed lines included."""
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, "where is my order")
+    for row in await turns_of(shop_database, keys, begun.conversation_id):
+        at = row["timings"]
+        moments = [at[f"{name}_ms"] for name in ("turn_ended", "planned", "committed", "first_clause")]
+        assert moments == sorted(moments), "in this order"
+        assert moments[0] == 0
+        assert at["finished_ms"] >= moments[-1]
+        assert row["decision"]["route"] == "fixed"
+
+
+async def test_timings_outlast_a_database_that_was_away(shop_database: Database, keys: KeyRing):
+    chat, orchestrator = unlucky_chat(shop_database, keys)
+    orchestrator.lose = {"heard"}
+    begun = await chat.say(None, "hello")
+    orchestrator.lose = set()
+    await chat.say(begun.conversation_id, "When do you open?")
+    stored = await turns_of(shop_database, keys, begun.conversation_id)
+    assert all(row["timings"]["committed_ms"] is not None for row in stored)
+    await orchestrator.close()
+
+
+async def test_nothing_is_kept_for_a_person_after_the_end(shop_database: Database, keys: KeyRing):
+    """A chat that a person had was closed while the message was on its way."""
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, "a person please")
+    async with shop_database.transaction() as tx:
+        conversations = Conversations(keys)
+        await conversations.finish(tx, begun.conversation_id, reason="erased")
+        snapshot = await conversations.load(tx, begun.conversation_id)
+        with pytest.raises(ConversationEnded):
+            await waiting.keep(tx, keys, conversations, snapshot, "hello?", "...", "tx_1")
 
 
 async def test_the_customer_is_never_left_without_a_word(

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 import websockets
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from voicebot.channels.chat import router
 from voicebot.channels.chat.access import ChatAccess
@@ -294,6 +295,17 @@ async def test_one_address_may_not_flood_it_nor_try_ids():
         assert tried.count(200) == MESSAGES.burst - BEGINNINGS.burst - 1
         now[0] = 2.0
         assert (await at.post(trying)).status_code == 200
+
+
+async def test_a_refusal_names_the_conversation_but_no_text_of_anybody():
+    async with door(chat="open") as at:
+        with capture_logs() as lines:
+            for known in (ID, "My name is Ada"):
+                body = {"conversation_id": known, "text": "hello"}
+                while (await at.post(body)).status_code != 429:
+                    pass
+    refused = [line["conversation"] for line in lines if line["event"] == "chat.refused"]
+    assert refused == [ID, None]
 
 
 async def test_one_address_may_not_take_all_sockets(monkeypatch: pytest.MonkeyPatch):

@@ -6,18 +6,35 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _WRITING_S = (0.001, 0.005, 0.02, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 10.0, 15.0)
 _HOP_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0)
+_WORK_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 _TURN_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 calls_active = Gauge("voicebot_calls_active", "Calls whose media this node holds")
 calls_started = Counter("voicebot_calls_started_total", "Media sessions begun", ["resumed"])
 calls_ended = Counter("voicebot_calls_ended_total", "Media sessions over, by how", ["outcome"])
 turns = Counter("voicebot_turns_total", "Turns committed", ["input", "action"])
+turn_work_s = Histogram(
+    "voicebot_turn_work_seconds",
+    "Planning and committing one turn, by channel and route; its words follow",
+    ["channel", "route"],
+    buckets=_WORK_S,
+)
 turn_latency_s = Histogram(
     "voicebot_turn_latency_seconds",
     "Caller's last voiced sample to first bot audio heard (mark), seconds",
     buckets=_TURN_S,
 )
 barge_ins = Counter("voicebot_barge_ins_total", "Answers cut by the caller")
+overlaps = Counter(
+    "voicebot_overlaps_total",
+    "Sounds over the bot that silenced it, by what they were; all but interruption are false pauses",
+    ["verdict"],
+)
+overlap_decided_s = Histogram(
+    "voicebot_overlap_decided_seconds",
+    "The bot silenced by a sound to the decision what it was, seconds",
+    buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 2.0),
+)
 not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by reason", ["reason"])
 engine_load = Gauge("voicebot_engine_load", "Busy share of an engine's threads, 0..1", ["engine"])
 engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])

@@ -51,6 +51,8 @@ class Written:
     worded: Worded = field(repr=False)
     decision: Decision
     handoff: str | None
+    again: bool = False
+    """This plan had been committed before: nothing was written now."""
 
 
 class Committing:
@@ -169,7 +171,7 @@ class Committing:
             draft = _like(plan.draft, after_deed(deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
         handoff = states.load(current.state).handoff if draft.after == "hand_over" else None
-        return Written(draft, worded, draft.decision(plan.versions), handoff)
+        return Written(draft, worded, draft.decision(plan.versions), handoff, again=True)
 
     async def _store(self, tx: Transaction, plan: Plan, written: Written) -> None:
         draft = written.draft
@@ -216,6 +218,7 @@ class Committing:
                 decision=written.decision,
                 remembers=draft.remembers,
                 slots=draft.gave,
+                offered=draft.offered,
             )
         if draft.after != "continue":
             await self._resolved(tx, plan, written)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from voicebot.core import metrics
 from voicebot.core.conversation import (
     Channel,
     Clause,
@@ -37,6 +39,7 @@ from voicebot.core.conversation import (
     Timer,
     TurnInput,
     TurnTimings,
+    Urgency,
     Versions,
 )
 from voicebot.core.settings import Settings
@@ -295,6 +298,7 @@ class Orchestrator:
         with structlog.contextvars.bound_contextvars(
             conversation=plan.conversation_id, turn=plan.turn, transaction=plan.transaction_id
         ):
+            began_s = time.monotonic()
             try:
                 await plan.reads.announce()
                 async with self._database.transaction() as tx:
@@ -302,6 +306,8 @@ class Orchestrator:
             except StaleState as error:
                 await self.discard(plan)
                 raise StalePlan(str(error)) from error
+            if not written.again:
+                _tell(plan, written, plan.took_ms + _ms_since(began_s))
         self._poke()
         await self._eager.drop(plan.conversation_id, Fate.STALE)
         stream = plan.stream
@@ -371,6 +377,7 @@ class Orchestrator:
     async def _plan(self, conversation_id: str, turn_input: TurnInput, allowed: Allowed) -> Plan:
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id)
+        began_s = time.monotonic()
         state = states.load(snapshot.state)
         turn, transaction_id = snapshot.turn + 1, f"tx_{secrets.token_hex(16)}"
         reads = PlanReads(
@@ -415,6 +422,7 @@ class Orchestrator:
             phrases=phrases,
             reads=reads,
             stream=stream,
+            took_ms=_ms_since(began_s),
         )
 
     def _scene(self, snapshot: Snapshot, turn: int) -> Scene:
@@ -453,6 +461,29 @@ class Orchestrator:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _tell(plan: Plan, written: Written, ms: float) -> None:
+    """A turn's line in the log, and its figures: closed sets and ids, no words."""
+    decision = written.decision
+    metrics.turn_work_s.labels(plan.snapshot.channel.value, decision.route.value).observe(ms / 1000)
+    log.info(
+        "turn.committed",
+        input=plan.input.kind,
+        intent=decision.intent,
+        action=decision.action.value,
+        route=decision.route.value,
+        row=decision.policy_row,
+        ms=round(ms, 1),
+    )
+    if written.handoff is not None:
+        urgency = written.draft.urgency
+        tell = log.warning if urgency == Urgency.CRITICAL else log.info
+        tell("handoff.requested", handoff=written.handoff, trigger=decision.trigger, urgency=str(urgency))
+
+
+def _ms_since(began_s: float) -> float:
+    return (time.monotonic() - began_s) * 1000
 
 
 def _known(deployment: Deployment) -> frozenset[str]:

@@ -56,6 +56,8 @@ class Plan:
     stream: UtteranceStream | None = field(repr=False)
     early: bool = False
     """Made before the turn had ended."""
+    took_ms: float = 0.0
+    """How long planning took, reads included."""
 
     @property
     def said(self) -> str | None:

@@ -39,6 +39,7 @@ class NodeServer(uvicorn.Server):
                 access_log=False,
                 lifespan="on",
                 server_header=False,
+                proxy_headers=False,  # uvicorn would believe any program of this machine; see ChatAccess
             )
         )
         self._on_signal = on_signal

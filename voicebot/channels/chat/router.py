@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 
 from voicebot.channels.chat.access import ChatAccess, Customer
 from voicebot.channels.chat.errors import ChatCrowded, ChatError, ChatUnavailable, MessageRefused
-from voicebot.channels.chat.message import MAX_BYTES, ChatMessage, parse
+from voicebot.channels.chat.message import MAX_BYTES, ChatMessage, is_conversation_id, parse
 from voicebot.channels.chat.reply import ChatFault, ChatReply
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.chat.watchers import Watcher
@@ -93,13 +93,14 @@ class _Chat:
 
     async def post(self, request: Request) -> Response:
         customer: Customer | None = None
+        message: ChatMessage | None = None
         try:
             customer = self._access.admit(request)
             message = parse(await _body(request))
             self._check(customer, message)
             reply = await self._service.say(message.conversation_id, message.text, message.customer_phone)
         except ChatError as error:
-            return _refused(error, request, customer)
+            return _refused(error, request, customer, message)
         return _allowing(JSONResponse(reply.model_dump(mode="json")), customer)
 
     def preflight(self, request: Request) -> Response:
@@ -171,6 +172,7 @@ class _Chat:
                 await asyncio.wait({receiving, late})
 
     async def _answer(self, socket: WebSocket, customer: Customer, watcher: Watcher, received: Any) -> None:
+        message: ChatMessage | None = None
         try:
             message = parse(_text(received))
             self._check(customer, message)
@@ -180,7 +182,7 @@ class _Chat:
                     watcher.follow(event.conversation_id)
                     await socket.send_text(event.model_dump_json())
         except ChatError as error:
-            _count(error, socket)
+            _count(error, socket, message)
             await socket.send_text(_fault(error).model_dump_json())
 
     def _check(self, customer: Customer, message: ChatMessage) -> None:
@@ -227,8 +229,10 @@ def _answer(error: ChatError) -> Response:
     return JSONResponse(_fault(error).model_dump(mode="json"), error.status, headers)
 
 
-def _refused(error: ChatError, request: HTTPConnection, customer: Customer | None) -> Response:
-    _count(error, request)
+def _refused(
+    error: ChatError, request: HTTPConnection, customer: Customer | None, message: ChatMessage | None = None
+) -> Response:
+    _count(error, request, message)
     return _allowing(_answer(error), customer)
 
 
@@ -240,7 +244,10 @@ def _allowing(answer: Response, customer: Customer | None) -> Response:
     return answer
 
 
-def _count(error: ChatError, request: HTTPConnection) -> None:
+def _count(error: ChatError, request: HTTPConnection, message: ChatMessage | None = None) -> None:
+    known = message.conversation_id if message is not None else None
+    if known is not None and not is_conversation_id(known):
+        known = None  # anybody's text does not go into the log
     if error.status in {403, 413, 415, 422} or isinstance(error, ChatCrowded):
         metrics.refusals.labels(f"chat_{error.code}").inc()
-        log.info("chat.refused", reason=error.code, kind=request.scope["type"])
+        log.info("chat.refused", reason=error.code, kind=request.scope["type"], conversation=known)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, aclosing
 
@@ -141,6 +143,8 @@ class ChatService:
             known = conversation_id or await self._begin(number)
             async with self._turnstile.one(known), aclosing(self._answer(known, words)) as events:
                 async for event in events:
+                    if isinstance(event, TurnDone):  # who asked for no more closes the stream here
+                        metrics.chat_messages.labels("answered").inc()
                     yield event
         except ChatError as error:
             metrics.chat_messages.labels(error.code).inc()
@@ -158,7 +162,6 @@ class ChatService:
             metrics.chat_messages.labels("failed").inc()
             log.exception("chat.failed", conversation=conversation_id)
             raise ChatFailed from error
-        metrics.chat_messages.labels("answered").inc()
 
     async def sweep(self) -> None:
         """Ends forgotten chats; runs until cancelled, once a minute."""
@@ -307,14 +310,31 @@ class ChatService:
         yield await self._telling.done(conversation_id, kept, [*replies, said])
 
     async def _keep(self, conversation_id: str, text: str, said: str) -> int:
+        began_s = time.monotonic()
+        transaction = f"tx_{secrets.token_hex(16)}"
         for _ in range(TRIES):
             try:
                 async with self._database.transaction() as tx:
-                    snapshot = await self._conversations.load(tx, conversation_id)
-                    turn = await waiting.keep(tx, self._keys, self._conversations, snapshot, text, said)
+                    snapshot = await self._conversations.load(tx, conversation_id, lock=True)
+                    turn = await waiting.keep(
+                        tx, self._keys, self._conversations, snapshot, text, said, transaction
+                    )
             except StaleState:
                 continue
             self._poke()
+            decision = waiting.DECISION
+            log.info(
+                "turn.committed",
+                conversation=conversation_id,
+                transaction=transaction,
+                turn=turn,
+                input="utterance",
+                intent=decision.intent,
+                action=decision.action.value,
+                route=decision.route.value,
+                row=decision.policy_row,
+                ms=round((time.monotonic() - began_s) * 1000, 1),
+            )
             return turn
         raise ChatUnavailable("another message came in between: send it again")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -18,6 +19,7 @@ from voicebot.channels.chat.reply import (
     TurnStarted,
 )
 from voicebot.channels.chat.telling import ChatTurn
+from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
 from voicebot.core.conversation import Action, Heard, TurnInput, TurnTimings, Utterance
 from voicebot.core.store.conversations import Conversations
@@ -30,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 TRIES = 5
 """A plan loses its turn only to a message that reached another node at the same moment."""
+
+
+_UNTIMED = TurnTimings()
 
 
 class Turns:
@@ -60,7 +65,7 @@ class Turns:
         self._poke = poke
         self._waits = waits
         self._conversations = Conversations(keys)
-        self._unwritten: dict[str, dict[int, Heard]] = {}
+        self._unwritten: dict[str, dict[int, tuple[Heard, TurnTimings]]] = {}
         self._keeping: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -75,7 +80,9 @@ class Turns:
 
         Closing it stops the writing; what was sent until then is what the customer has read.
         """
-        committed = await self.commit(conversation_id, given)
+        began_s = time.monotonic()
+        moments = Waterfall(lambda: round((time.monotonic() - began_s) * 1000), turn_ended_ms=0)
+        committed = await self.commit(conversation_id, given, moments)
         if committed.silent and not isinstance(given, Utterance):  # who writes always gets an answer
             return
         at, turn = conversation_id, committed.turn
@@ -89,20 +96,24 @@ class Turns:
                 )
             async with aclosing(self._words(committed)) as clauses:
                 async for text in clauses:
+                    moments.note("first_clause_ms")
                     sent.append(text)
                     yield ClauseWritten(conversation_id=at, turn=turn, text=text)
             complete = True
+            moments.note("finished_ms")
         finally:
             heard = Heard(text=" ".join(sent), complete=complete)
             over = committed.after == "hang_up"
-            writing = asyncio.create_task(self.sent(conversation_id, turn, heard, over))
+            writing = asyncio.create_task(self.sent(conversation_id, turn, heard, over, moments.timings()))
             self._keeping.add(writing)
             writing.add_done_callback(self._keeping.discard)
             await asyncio.shield(writing)  # a customer who leaves takes nothing with him
         yield ChatTurn(turn, committed.decision, " ".join(sent), committed.handoff)
 
-    async def commit(self, conversation_id: str, given: TurnInput) -> Committed:
-        """Makes a turn true; its words are not sent yet.
+    async def commit(
+        self, conversation_id: str, given: TurnInput, moments: Waterfall | None = None
+    ) -> Committed:
+        """Makes a turn true; its words are not sent yet. ``moments``: what is timed is noted there.
 
         Raises:
             ChatUnavailable: other messages came first, again and again.
@@ -110,6 +121,8 @@ class Turns:
         """
         for attempt in range(TRIES):
             plan = await self._orchestrator.plan(conversation_id, given)
+            if moments is not None:
+                moments.note("planned_ms")
             try:
                 try:
                     committed = await self._orchestrator.commit(plan)
@@ -123,19 +136,28 @@ class Turns:
             except BaseException:
                 await self._orchestrator.discard(plan)
                 raise
+            if moments is not None:
+                moments.note("committed_ms")
             metrics.turns.labels(given.kind, committed.decision.action).inc()
             if committed.decision.action is Action.DRAFT:  # also for a customer who has left by now
                 self._waits(conversation_id)
             return committed
         raise AssertionError("unreachable")
 
-    async def sent(self, conversation_id: str, turn: int, heard: Heard, over: bool) -> None:
+    async def sent(
+        self,
+        conversation_id: str,
+        turn: int,
+        heard: Heard,
+        over: bool,
+        timings: TurnTimings = _UNTIMED,
+    ) -> None:
         """Writes what was sent; a goodbye ends the chat. No fault takes back words that were sent."""
         try:
-            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
+            await self._orchestrator.heard(conversation_id, turn, heard, timings)
         except DatabaseDown:
             log.error("turn.heard_not_stored", conversation=conversation_id, turn=turn)
-            self._unwritten.setdefault(conversation_id, {})[turn] = heard
+            self._unwritten.setdefault(conversation_id, {})[turn] = (heard, timings)
             return  # and a goodbye that cannot be written ends as idle
         if over:
             try:
@@ -153,8 +175,8 @@ class Turns:
             DatabaseDown: it still is.
         """
         late = self._unwritten.get(conversation_id, {})
-        for turn, heard in list(late.items()):
-            await self._orchestrator.heard(conversation_id, turn, heard, TurnTimings())
+        for turn, (heard, timings) in list(late.items()):
+            await self._orchestrator.heard(conversation_id, turn, heard, timings)
             del late[turn]
         self._unwritten.pop(conversation_id, None)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from datetime import UTC, datetime
 
 from voicebot.core.conversation import Action, Decision, Event, Heard, Route, TurnTimings, Utterance
 from voicebot.core.store import outbox
-from voicebot.core.store.conversations import Conversations, Snapshot
+from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 
@@ -29,6 +28,7 @@ async def keep(
     snapshot: Snapshot,
     text: str,
     said: str,
+    transaction_id: str,
 ) -> int:
     """Writes the message and its answer as a turn; the dialogue's state stays as it is.
 
@@ -37,7 +37,10 @@ async def keep(
 
     Raises:
         StaleState: another message came first.
+        ConversationEnded: the chat is over.
     """
+    if snapshot.status == "ended":
+        raise ConversationEnded(f"chat {snapshot.id} has ended")
     turn = snapshot.turn + 1
     given = Utterance(text=text)
     await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
@@ -45,7 +48,7 @@ async def keep(
         tx,
         snapshot.id,
         turn=turn,
-        transaction_id=f"tx_{secrets.token_hex(16)}",
+        transaction_id=transaction_id,
         input=given.model_dump(mode="json"),
         decision=DECISION.model_dump(mode="json"),
         spoken=said,
@@ -62,6 +65,7 @@ async def keep(
         type="turn.committed",
         conversation_id=snapshot.id,
         turn=turn,
+        transaction_id=transaction_id,
         time=datetime.now(UTC),
         data={
             "input": given.model_dump(mode="json"),
