@@ -45,10 +45,13 @@ class Onset:
         self.start_ms = 0
         self.loudest_dbfs = -100.0
 
-    def push(self, probability: float, level_dbfs: float, window_ms: int) -> bool:
-        """The next window, which begins at ``window_ms``. True in the window that makes the onset."""
+    def push(self, probability: float, level_dbfs: float, window_ms: int, floor_dbfs: float = -100.0) -> bool:
+        """The next window, which begins at ``window_ms``. True in the window that makes the onset.
+
+        ``floor_dbfs`` raises the rules' own floor: over a noise that is known.
+        """
         rules = self._rules
-        if probability < rules.voiced or level_dbfs < rules.floor_dbfs:
+        if probability < rules.voiced or level_dbfs < max(rules.floor_dbfs, floor_dbfs):
             self.reset()
             return False
         if self._run == 0:

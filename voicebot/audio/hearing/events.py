@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voicebot.audio.hearing.overlap import Verdict
 from voicebot.core.conversation import HearingFailure, TurnTimings, Utterance
 
 
@@ -15,10 +16,26 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True)
-class BargeIn:
-    """The caller speaks over the bot since ``at_ms``: silence it now."""
+class OverlapStarted:
+    """A sound of the caller over the bot since ``at_ms``: silence it now, and keep what it had to say.
+
+    Exactly one ``OverlapEnded`` follows, unless the call ends first.
+    """
 
     at_ms: int
+
+
+@dataclass(frozen=True)
+class OverlapEnded:
+    """What the sound was. ``interruption``: the turn is the caller's; else the bot goes on, no turn is told.
+
+    ``decided_after_ms`` since the bot was silenced; ``why`` names the rule.
+    """
+
+    at_ms: int
+    verdict: Verdict
+    decided_after_ms: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,8 @@ class CallerSilent:
 
 HearingEvent = (
     SpeechStarted
-    | BargeIn
+    | OverlapStarted
+    | OverlapEnded
     | PartialHeard
     | EagerTurn
     | EagerVoid

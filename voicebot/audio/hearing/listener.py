@@ -1,8 +1,9 @@
 """The listening side of one call: 20 ms of mu-law in, the caller's turns out. A thin shell.
 
 Everything that decides stands beside it and is pure: ``timeline`` (frames to a line), ``bargein`` (onset),
-``endpointing`` (is the turn over). The slow parts are tasks of ``turn``. What is left here is the order of
-things, and that is synchronous: no state changes across an ``await``.
+``overlap`` (does a sound over the bot take the turn), ``echo`` (is it our own), ``endpointing`` (is the turn
+over). The slow parts are tasks of ``turn``. What is left here is the order of things, and that is
+synchronous: no state changes across an ``await``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import numpy.typing as npt
 import structlog
 
 from voicebot.audio.engines.types import EngineDown, Transcriber, Transcript, TurnJudge
-from voicebot.audio.hearing import bargein
+from voicebot.audio.hearing import bargein, overlap
+from voicebot.audio.hearing.echo import EchoEstimate
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, decide
 from voicebot.audio.hearing.events import (
-    BargeIn,
     CallerFinished,
     CallerSilent,
     EagerTurn,
     EagerVoid,
     HearingEvent,
     NothingSaid,
+    OverlapEnded,
+    OverlapStarted,
     PartialHeard,
     SpeechStarted,
     TurnEnded,
@@ -34,6 +37,7 @@ from voicebot.audio.hearing.events import (
 )
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
+from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
 from voicebot.audio.hearing.silence import SilenceTimer
 from voicebot.audio.hearing.timeline import Timeline
 from voicebot.audio.hearing.turn import EAGER_MS, PAUSE_MS, HearingTurn
@@ -67,6 +71,44 @@ this 4-14 ms (noise down to -50 dBFS beside speech at -15); pauses inside senten
 """
 
 
+OWN_SHARE = 0.35
+"""A window of which so much is our own sound coming back is not the caller's voice. Plain echo 20 and 26 dB
+down has 0.94 and more, through a filtering line 0.6-0.9, speech over such echo below 0.1 (flite, mu-law)."""
+
+NOISE_MARGIN_DB = 3.0
+NOISE_KNOWN_MS = 8000
+LASTING_MS = 480
+"""A sound over the bot that lasted so long and was not the caller's raises what counts as an onset to this
+much above its loudest, for so long: a television would pause every sentence."""
+
+BELOW_CALLER_DB = 8.0
+USUAL_DBFS = -20.0
+"""But never so far that a caller of their usual level (before the first turn: of this) would not be heard."""
+
+
+@dataclass
+class _Overlap:
+    """The caller's sound over the bot (ms on the media clock), and what came of it."""
+
+    began_ms: int
+    since_ms: int
+    voiced_ms: int
+    loudest_dbfs: float
+    under_way: bool
+    bot_done: bool
+    own_ms: int = 0
+    verdict: Verdict | None = None
+
+    @property
+    def undecided(self) -> bool:
+        return self.verdict is None
+
+    @property
+    def passed(self) -> bool:
+        """The bot went on."""
+        return self.verdict not in (None, "interruption")
+
+
 @dataclass
 class _Current:
     """The turn that is being heard, and its sound so far (ms on the media clock)."""
@@ -75,7 +117,7 @@ class _Current:
     last_voiced_ms: int
     voiced_ms: int
     loudest_dbfs: float
-    barged_in: bool = False
+    overlap: _Overlap | None = None
     line: LineFacts = NOTHING_KNOWN
     end_seen_ms: int | None = None
 
@@ -92,6 +134,7 @@ class Listener:
         clock: the loop's clock, seconds.
         silence_s: silence of both sides after which ``CallerSilent`` is told.
         media_clock: shared with the speaker of the same call; made here when not given.
+        bot_done: asked when the caller makes a sound over the bot: had it said all, but for a last word?
     """
 
     def __init__(
@@ -107,6 +150,7 @@ class Listener:
         media_clock: MediaClock | None = None,
         rules: EndpointRules = DEFAULT_RULES,
         limits: Limits = DEFAULT_LIMITS,
+        bot_done: Callable[[], bool] = lambda: False,
     ) -> None:
         self.media_clock = media_clock or MediaClock()
         self._call = call
@@ -126,7 +170,12 @@ class Listener:
         self._onset = bargein.Onset(bargein.TURN)
         self._over_bot = bargein.Onset(bargein.OVER_BOT)
         self._bot_speaks = False
-        self._barged_in = False
+        self._bot_asks = False
+        self._bot_done = bot_done
+        self._echo = EchoEstimate()
+        self._noise_dbfs = -100.0
+        self._noise_until_ms = 0
+        self._caller_dbfs: float | None = None
         self._expects: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -168,11 +217,28 @@ class Listener:
         """Whether the bot is being heard: from the first audio of an answer to its last mark or its cut."""
         self._bot_speaks = speaking
         self._over_bot.reset()
+        current = self._current
         if speaking:
-            self._barged_in = False
             self._silence.stop()
+            if current is not None:
+                current.overlap = None
+            return
+        if current is not None and current.overlap is not None and current.overlap.undecided:
+            self._decided(current, current.overlap, "interruption", "bot_stopped", self._heard_to_ms)
+        self._rest()
+
+    def bot_asks(self, open_question: bool) -> None:
+        """Whether what the bot is saying asks for a yes or no: then "mm-hm" is an answer."""
+        self._bot_asks = open_question
+
+    def bot_sent(self, ulaw: bytes, at_ms: int | None) -> None:
+        """Audio on its way to the caller that plays from ``at_ms`` on; b"": from then on nothing will."""
+        if at_ms is None:
+            return
+        if ulaw:
+            self._echo.sent(decode(ulaw), at_ms)
         else:
-            self._rest()
+            self._echo.dropped(at_ms)
 
     def caller_active(self) -> None:
         """The caller did something other than speak (a key): the silence counts anew."""
@@ -199,21 +265,27 @@ class Listener:
         probability = self._vad.probability(window)
         level = level_dbfs(window)
         self._heard_to_ms = at_ms + WINDOW_MS
-        over_bot = self._bot_speaks and self._over_bot.push(probability, level, at_ms)
-        onset = self._onset.push(probability, level, at_ms)
+        self._echo.hears(window, at_ms)
+        own = self._is_our_own(probability, level)
+        heard = 0.0 if own else probability
+        floor = self._noise_dbfs if at_ms < self._noise_until_ms else -100.0
+        over_bot = self._bot_speaks and self._over_bot.push(heard, level, at_ms, floor)
+        onset = self._onset.push(heard, level, at_ms)
         if self._current is not None:
-            self._go_on(self._current, window, probability, level)
+            self._go_on(self._current, window, heard, level, own=own)
         else:
             self._preroll.append(window)
             if not self._bot_speaks:  # its echo is no noise of the line
-                self._noise.push(window, level, probability, voiced=False)
+                self._noise.push(window, level, voiced=False)
             if over_bot or (onset and not self._bot_speaks):
                 self._begin(self._over_bot if over_bot else self._onset)
-        if over_bot and not self._barged_in:
-            self._barged_in = True
-            if self._current is not None:
-                self._current.barged_in = True
-            self._emit(BargeIn(self._over_bot.start_ms))
+        if over_bot and self._current is not None and self._current.overlap is None:
+            self._overlaps(self._current)
+
+    def _is_our_own(self, probability: float, level: float) -> bool:
+        if probability < _KEPT_VOICED or level < bargein.TURN.floor_dbfs:
+            return False
+        return self._echo.share() >= OWN_SHARE
 
     def _begin(self, onset: bargein.Onset) -> None:
         turn = HearingTurn(
@@ -242,7 +314,13 @@ class Listener:
         self._emit(SpeechStarted(onset.start_ms))
 
     def _go_on(
-        self, current: _Current, window: npt.NDArray[np.int16], probability: float, level: float
+        self,
+        current: _Current,
+        window: npt.NDArray[np.int16],
+        probability: float,
+        level: float,
+        *,
+        own: bool,
     ) -> None:
         current.turn.feed(window)
         rules = bargein.OVER_BOT if self._bot_speaks else bargein.TURN
@@ -250,7 +328,7 @@ class Listener:
         threshold = _KEPT_VOICED if silence_ms < PAUSE_MS else rules.voiced
         audible = level >= max(rules.floor_dbfs, current.loudest_dbfs - TAIL_DB)
         voiced = probability >= threshold and audible
-        self._noise.push(window, level, probability, voiced=voiced)
+        self._noise.push(window, level, voiced=voiced)
         if voiced:
             current.loudest_dbfs = max(current.loudest_dbfs, level)
             if silence_ms >= EAGER_MS and current.turn.resumed():
@@ -258,9 +336,70 @@ class Listener:
             current.last_voiced_ms = self._heard_to_ms
             current.voiced_ms += WINDOW_MS
             current.end_seen_ms = None
+            if current.overlap is not None:
+                current.overlap.voiced_ms += WINDOW_MS
+                current.overlap.loudest_dbfs = max(current.overlap.loudest_dbfs, level)
         elif current.end_seen_ms is None:
             current.end_seen_ms = self._now_ms()
+        if own and current.overlap is not None:
+            current.overlap.own_ms += WINDOW_MS
         self._weigh(self._heard_to_ms)
+
+    # --- over the bot -----------------------------------------------------------------
+
+    def _overlaps(self, current: _Current) -> None:
+        onset = self._over_bot
+        current.overlap = _Overlap(
+            began_ms=onset.start_ms,
+            since_ms=self._heard_to_ms,
+            voiced_ms=self._heard_to_ms - onset.start_ms,
+            loudest_dbfs=onset.loudest_dbfs,
+            under_way=current.turn.started_ms < onset.start_ms,
+            bot_done=self._bot_done(),
+        )
+        self._emit(OverlapStarted(onset.start_ms))
+        self._weigh_overlap(current, self._heard_to_ms)
+
+    def _weigh_overlap(self, current: _Current, now_ms: int) -> None:
+        over = current.overlap
+        if over is None or not over.undecided:
+            return
+        decision = overlap.decide(self._overlap_facts(current, over, now_ms, current.turn.words))
+        if decision.verdict is not None:
+            self._decided(current, over, decision.verdict, decision.why, now_ms)
+
+    def _overlap_facts(
+        self, current: _Current, over: _Overlap, now_ms: int, words: Transcript | None
+    ) -> OverlapFacts:
+        silence_ms = now_ms - current.last_voiced_ms
+        usual = self._caller_dbfs
+        return OverlapFacts(
+            since_ms=now_ms - over.since_ms,
+            voiced_ms=over.voiced_ms,
+            silence_ms=silence_ms,
+            words=None if words is None else words.text,
+            words_current=current.turn.facts(silence_ms, now_ms - over.began_ms).words_current,
+            confidence=None if words is None else words.confidence,
+            below_caller_db=0.0 if usual is None else max(0.0, usual - over.loudest_dbfs),
+            echo=over.own_ms / max(1, over.own_ms + over.voiced_ms),
+            question_open=self._bot_asks or current.turn.expects.kind == "yes_no",
+            bot_done=over.bot_done,
+            under_way=over.under_way,
+        )
+
+    def _decided(self, current: _Current, over: _Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
+        over.verdict = verdict
+        after_ms = now_ms - over.since_ms
+        log.info("overlap_ended", verdict=verdict, why=why, after_ms=after_ms, voiced_ms=over.voiced_ms)
+        self._emit(OverlapEnded(self._now_ms(), verdict, after_ms, why))
+        if not over.passed:
+            return
+        if verdict == "noise" and over.voiced_ms >= LASTING_MS:
+            usual = USUAL_DBFS if self._caller_dbfs is None else self._caller_dbfs
+            self._noise_dbfs = min(over.loudest_dbfs + NOISE_MARGIN_DB, usual - BELOW_CALLER_DB)
+            self._noise_until_ms = self._heard_to_ms + NOISE_KNOWN_MS
+        self._over_bot.reset()
+        self._end(current, why, now_ms - current.last_voiced_ms)
 
     # --- the end of a turn ------------------------------------------------------------
 
@@ -270,10 +409,17 @@ class Listener:
             return
         silence_ms = now_ms - current.last_voiced_ms
         current.turn.paused(silence_ms)
+        self._weigh_overlap(current, now_ms)
+        if self._current is not current:
+            return
         decision = decide(current.turn.facts(silence_ms, now_ms - current.turn.started_ms), self._rules)
         if decision.over:
+            if current.overlap is not None and current.overlap.undecided:
+                self._decided(current, current.overlap, "interruption", decision.why, now_ms)
             self._end(current, decision.why, silence_ms)
             return
+        if current.overlap is not None and current.overlap.undecided:
+            return  # who says "mm-hm" is not answered
         likely = silence_ms + decision.wait_ms <= LIKELY_MS
         words = current.turn.offer(likely=likely)
         if words is not None:
@@ -291,7 +437,8 @@ class Listener:
             voiced_ms=current.voiced_ms,
             snr_db=current.line.snr_db,
         )
-        self._emit(CallerFinished(self._now_ms(), silence_ms))
+        if current.overlap is None or not current.overlap.passed:
+            self._emit(CallerFinished(self._now_ms(), silence_ms))
         task = asyncio.get_running_loop().create_task(
             self._conclude(current, self._now_ms(), self._last_conclusion)
         )
@@ -307,14 +454,25 @@ class Listener:
             log.warning("turn_unheard", engine=down.engine, reason=down.reason)
         if previous is not None:
             await asyncio.wait([previous])  # turns are told in the order they were spoken
-        event = self._event_of(current, transcript, ended_ms)
-        if self._closed:
+        if self._closed or self._passes(current, transcript):
             return
+        event = self._event_of(current, transcript, ended_ms)
         if not isinstance(event, NothingSaid):
             self._silence.heard()
+        if isinstance(event, TurnEnded):
+            self._caller_dbfs = current.loudest_dbfs
         self._emit(event)
         if isinstance(event, NothingSaid) and current.turn.offered:
             self._emit(EagerVoid(event.at_ms))
+
+    def _passes(self, current: _Current, transcript: Transcript | None) -> bool:
+        """Whether the bot went on over it, and its last words do not say otherwise."""
+        over = current.overlap
+        if over is None or not over.passed:
+            return False
+        return not overlap.takes_the_turn(
+            self._overlap_facts(current, over, current.last_voiced_ms, transcript)
+        )
 
     def _event_of(self, current: _Current, transcript: Transcript | None, ended_ms: int) -> HearingEvent:
         now_ms = self._now_ms()
@@ -334,9 +492,14 @@ class Listener:
                     last_voiced_ms=current.last_voiced_ms,
                 ),
                 now_ms,
-                TurnTimings(last_voiced_ms=current.last_voiced_ms, turn_ended_ms=ended_ms, final_ms=now_ms),
+                TurnTimings(
+                    last_voiced_ms=current.last_voiced_ms,
+                    vad_ms=current.end_seen_ms,
+                    turn_ended_ms=ended_ms,
+                    final_ms=now_ms,
+                ),
             )
-        if current.voiced_ms <= NOISE_MS and not current.barged_in and not heard.text:
+        if current.voiced_ms <= NOISE_MS and current.overlap is None and not heard.text:
             return NothingSaid(now_ms)  # but a bot that was cut off needs to know that nothing followed
         log.info("turn_unusable", why=verdict.why, snr_db=current.line.snr_db, clipped=current.line.clipped)
         failure = verdict.failure or HearingFailure.EMPTY

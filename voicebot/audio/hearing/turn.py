@@ -178,6 +178,11 @@ class HearingTurn:
         self._offered_segment, self._offered_likely = self._segment, likely
         return self._words
 
+    @property
+    def words(self) -> Transcript | None:
+        """The words so far; None while none were decoded."""
+        return self._words
+
     async def final(self) -> Transcript:
         """The words of the whole turn; the turn is closed afterwards.
 

@@ -14,7 +14,7 @@ import structlog
 from pipecat.frames.frames import Frame
 
 from voicebot.audio.engines.types import Speech, Transcriber, TurnJudge
-from voicebot.audio.hearing.events import HearingEvent
+from voicebot.audio.hearing.events import HearingEvent, OverlapEnded
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
@@ -41,6 +41,10 @@ from voicebot.core.conversation import FREE, Clause, Event, Expects
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
+
+
+LAST_WORD_MS = 400
+"""With so little left unheard the bot has said what it had to say: "okay" is a turn then, no backchannel."""
 
 
 class Phrases(Protocol):
@@ -107,6 +111,7 @@ class PhoneCall:
         self.keys = KeyBuffer()
         self._waterfall: Waterfall | None = None
         self._asks = FREE
+        self._proposes = False
         self._clauses = 0
         self.queue_frames: Callable[[Sequence[Frame]], Awaitable[None]] | None = None
         self.over: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
@@ -119,6 +124,7 @@ class PhoneCall:
             clock=clock,
             silence_s=kit.silence_s,
             media_clock=self.media_clock,
+            bot_done=self._bot_done,
         )
         self.speaker = Speaker(
             self.conversation_id,
@@ -129,16 +135,18 @@ class PhoneCall:
             clock=clock,
             media_clock=self.media_clock,
             on_bot_audio=recorder.bot,
+            on_bot_sent=self.listener.bot_sent,
         )
 
     def now_ms(self) -> int:
         """Milliseconds on the media clock; 0 before the first frame."""
         return self.media_clock.at_ms(self.clock()) or 0
 
-    def begin_answer(self, waterfall: Waterfall, expects: Expects) -> None:
+    def begin_answer(self, waterfall: Waterfall, expects: Expects, *, proposes: bool = False) -> None:
         """The moments of speaking that follow belong to this turn, which asks for ``expects``."""
         self._waterfall = waterfall
         self._asks = expects
+        self._proposes = proposes
         self._clauses = 0
 
     def asked(self, expects: Expects) -> None:
@@ -181,7 +189,10 @@ class PhoneCall:
             stack.push_async_callback(self.listener.close)
 
     def _hearing(self, event: HearingEvent) -> None:
-        self.recorder.event({"type": f"hearing.{type(event).__name__}", "at_ms": event.at_ms})
+        told: dict[str, Any] = {"type": f"hearing.{type(event).__name__}", "at_ms": event.at_ms}
+        if isinstance(event, OverlapEnded):
+            told |= {"verdict": event.verdict, "decided_after_ms": event.decided_after_ms, "why": event.why}
+        self.recorder.event(told)
         self.heard.put_nowait(event)
 
     def _speaking(self, event: SpeakingEvent) -> None:
@@ -191,6 +202,7 @@ class PhoneCall:
         match event:
             case FirstAudioSent():
                 self.listener.bot_speaks(True)
+                self.listener.bot_asks(self._proposes and self._asks.kind == "yes_no")
                 # Who speaks into the beginning of an answer does not answer it, nor the question before.
                 self.listener.expect(FREE)
                 self.keys.expect(self._asks)
@@ -201,14 +213,21 @@ class PhoneCall:
                 self._clauses += 1
                 if self._clauses > 1:  # questions stand at the end: this may be an answer already
                     self.listener.expect(self._asks)
+                if self._asks.kind == "yes_no" and (self._clauses > 1 or "?" in event.text):
+                    self.listener.bot_asks(True)
                 self.publish("bot.clause", {"turn": event.turn, "text": event.text})
             case SpeechFailed():
                 self.speech_failed = True
                 metrics.engine_down.labels("tts").inc()
             case SpeakingEnded():
                 self.listener.bot_speaks(False)
+                self.listener.bot_asks(False)
             case LineSpoken():
                 pass
+
+    def _bot_done(self) -> bool:
+        left_ms = self.speaker.left_ms
+        return left_ms is not None and left_ms <= LAST_WORD_MS
 
     def _note(self, moment: str, at_ms: int | None) -> None:
         if self._waterfall is not None and at_ms is not None:

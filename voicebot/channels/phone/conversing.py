@@ -29,7 +29,7 @@ from voicebot.channels.phone.frames import (
 from voicebot.channels.phone.punctual import FALLBACK_S, FILLER_S, punctual
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
-from voicebot.core.conversation import BY_CALLER, Clause, Heard, TurnInput
+from voicebot.core.conversation import BY_CALLER, Action, Clause, Heard, TurnInput
 from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.orchestrator import Committed, StalePlan
@@ -147,6 +147,7 @@ class Conversing(FrameProcessor):
                 after=committed.after,
                 reason="caller_silent" if frame.input.kind == "silence" else "goodbye",
                 waterfall=frame.waterfall,
+                proposes=committed.decision.action is Action.PROPOSE,
             )
         )
 

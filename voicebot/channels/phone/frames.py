@@ -52,6 +52,16 @@ class StopSpeakingFrame(SystemFrame):
 
 
 @dataclass
+class PauseSpeakingFrame(SystemFrame):
+    """Down: a sound of the caller over the bot; silence it at once, and keep what it had to say."""
+
+
+@dataclass
+class ResumeSpeakingFrame(SystemFrame):
+    """Down: it was a backchannel or a noise; the bot goes on from the interrupted word."""
+
+
+@dataclass
 class CallerTurnFrame(DataFrame):
     """Down: the caller's turn, complete."""
 
@@ -72,6 +82,8 @@ class AnswerFrame(DataFrame):
     after: str = field(default="continue", kw_only=True)
     reason: str = field(default="goodbye", kw_only=True)
     waterfall: Waterfall = field(kw_only=True)
+    proposes: bool = False
+    """Whether the turn proposes something: whatever the caller says meanwhile is an answer to it."""
 
 
 @dataclass

@@ -9,13 +9,14 @@ from pipecat.frames.frames import Frame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.audio.hearing.events import (
-    BargeIn,
     CallerFinished,
     CallerSilent,
     EagerTurn,
     EagerVoid,
     HearingEvent,
     NothingSaid,
+    OverlapEnded,
+    OverlapStarted,
     PartialHeard,
     SpeechStarted,
     TurnEnded,
@@ -29,6 +30,8 @@ from voicebot.channels.phone.frames import (
     EagerTurnFrame,
     EagerVoidFrame,
     PartialWordsFrame,
+    PauseSpeakingFrame,
+    ResumeSpeakingFrame,
     SpokenFrame,
     StopSpeakingFrame,
 )
@@ -98,8 +101,10 @@ class PhoneListening(FrameProcessor):
         match event:
             case SpeechStarted():
                 await self.push_frame(CallerVoiceFrame(speaking=True))
-            case BargeIn():
-                await self.push_frame(StopSpeakingFrame(cause="barge_in"))
+            case OverlapStarted():
+                await self.push_frame(PauseSpeakingFrame())
+            case OverlapEnded():
+                await self._overlap_ended(event)
             case PartialHeard():
                 await self.push_frame(PartialWordsFrame(text=event.text))
             case TurnEnded():
@@ -125,6 +130,17 @@ class PhoneListening(FrameProcessor):
                 await self.push_frame(EagerVoidFrame())
             case CallerSilent():
                 await self._turn(Silence(nth=event.nth), self._ended(event.at_ms))
+
+    async def _overlap_ended(self, event: OverlapEnded) -> None:
+        metrics.overlaps.labels(event.verdict).inc()
+        metrics.overlap_decided_s.observe(event.decided_after_ms / 1000)
+        if event.verdict == "interruption":
+            await self.push_frame(StopSpeakingFrame(cause="barge_in"))
+        else:
+            await self.push_frame(CallerVoiceFrame(speaking=False))
+            await self.push_frame(ResumeSpeakingFrame())
+        told = {"verdict": event.verdict, "after_ms": event.decided_after_ms, "why": event.why}
+        self._call.publish("caller.overlap", told)
 
     def _ended(self, at_ms: int) -> Waterfall:
         return Waterfall(self._call.now_ms, turn_ended_ms=at_ms)

@@ -11,6 +11,8 @@ from voicebot.channels.phone.frames import (
     CallerVoiceFrame,
     CallOverFrame,
     EmergencyFrame,
+    PauseSpeakingFrame,
+    ResumeSpeakingFrame,
     SpokenFrame,
     StopSpeakingFrame,
 )
@@ -36,6 +38,10 @@ class PhoneSpeaking(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerVoiceFrame):
             self._caller_speaks = frame.speaking
+        elif isinstance(frame, PauseSpeakingFrame):
+            await self._call.speaker.pause()
+        elif isinstance(frame, ResumeSpeakingFrame):
+            self._call.speaker.resume()
         elif isinstance(frame, StopSpeakingFrame):
             if await self._call.speaker.cut() is not None and frame.cause == "barge_in":
                 metrics.barge_ins.inc()
@@ -55,7 +61,7 @@ class PhoneSpeaking(FrameProcessor):
             await self._call.speaker.let_go()
             heard = Heard(text="", complete=False)
         else:
-            self._call.begin_answer(frame.waterfall, frame.expects)
+            self._call.begin_answer(frame.waterfall, frame.expects, proposes=frame.proposes)
             heard = await self._call.speaker.say(frame.turn, frame.clauses)
         frame.waterfall.note("finished_ms")
         timings = frame.waterfall.timings()
