@@ -50,6 +50,7 @@ class Turn:
     transaction_id: str = "tx_1"
     after: str = "continue"
     decision: Decision = DECIDED
+    early: bool = False
 
 
 @dataclass
@@ -67,6 +68,9 @@ class Dialogue:
         self.inputs.append(given.kind)
         silent = isinstance(given, Timer) and given.about == SILENT
         return Turn(len(self.inputs), f"about {given.kind}", silent)
+
+    async def withdraw(self, conversation_id: str) -> None:
+        return None
 
     async def commit(self, plan: Turn) -> Turn:
         if self.broken:
@@ -115,6 +119,8 @@ class Call:
         self.kit = self
         self.dialogue = dialogue
         self.phrases = self
+        self.speculation = True
+        self.speaker = self
         self.turn_closed = asyncio.Event()
         self.turn_closed.set()
         self._kept: set[asyncio.Task[None]] = set()
@@ -124,6 +130,9 @@ class Call:
 
     def fallback(self) -> Clause:
         return Clause(text="sorry")
+
+    async def let_go(self) -> None:
+        return None
 
     def now_ms(self) -> int:
         return 0
