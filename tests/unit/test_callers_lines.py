@@ -23,7 +23,8 @@ SCRIPTS = sorted((ROOT / "recordings" / "scripts").glob("*.yaml"))
 ENTRIES = yaml.safe_load((LINES / "lines.yaml").read_text())
 
 # Said in one way only, by everybody.
-UNIVERSAL = {"affirm", "deny", "interrupt_stop", "uh_huh", "mm_hm"}
+LISTENING = {"uh_huh", "mm_hm", "yeah", "okay", "right", "i_see"}
+UNIVERSAL = {"affirm", "deny", "interrupt_stop", "hold_on", "excuse_me"} | LISTENING
 
 
 def _name(entry: dict) -> str:
@@ -60,7 +61,7 @@ def test_a_line_is_telephone_audio_at_the_common_level(entry: dict) -> None:
 
 
 def test_all_lines_together_stay_small() -> None:
-    assert sum(path.stat().st_size for path in LINES.glob("*/*.wav")) < 2_000_000
+    assert sum(path.stat().st_size for path in LINES.glob("*/*.wav")) < 2_200_000
 
 
 def test_the_server_was_built_from_none_of_them() -> None:
