@@ -85,7 +85,7 @@ def facts(pcm: Pcm) -> tuple[LineNoise, int]:
         window = pcm[at : at + WINDOW]
         probability = voice.probability(window)
         voiced = probability >= 0.5 and level_dbfs(window) >= -55
-        noise.push(window, level_dbfs(window), probability, voiced=voiced)
+        noise.push(window, level_dbfs(window), voiced=voiced)
         voiced_ms += WINDOW_MS * voiced
     return noise, voiced_ms
 

@@ -44,6 +44,7 @@ REQUIRED = frozenset(
         "promise.offer",
         "promise.confirm",
         "promise.contact",
+        "promise.wish",
         "promise.callback",
         "promise.request",
         "promise.already",
@@ -59,12 +60,24 @@ REQUIRED = frozenset(
         "identity.passed",
         "identity.refused",
         "identity.no_reference",
+        "identity.why",
         "heard.again",
         "heard.keys",
         "heard.engine",
+        "heard.empty",
+        "heard.unsure",
+        "heard.noise",
+        "heard.deaf",
+        "heard.last",
+        "heard.noise_last",
+        "keypad.menu",
+        "keypad.yes_no",
+        "keypad.choice",
+        "keypad.contact",
         "understood.not",
         "understood.circles",
         "scope.out",
+        "scope.language",
         "know.not",
         "know.not_but",
         "know.no_fact",
@@ -74,6 +87,10 @@ REQUIRED = frozenset(
         "answer.page",
         "answer.reason",
         "answer.all",
+        "why.page",
+        "why.page_sure",
+        "why.records",
+        "why.records_sure",
         "tool.failed",
         "silence.first",
         "silence.second",
@@ -82,6 +99,8 @@ REQUIRED = frozenset(
         "handoff.sorry",
         "handoff.team",
         "handoff.circles",
+        "handoff.also",
+        "handoff.why",
         "handoff.distress",
         "handoff.waiting",
         "handoff.person_needed",
@@ -197,9 +216,9 @@ class Phrases(Strict):
         ]
         return tuple(dict.fromkeys(texts))
 
-    def filler(self) -> Clause:
-        """Said when an answer is slow to begin."""
-        return Clause(text=self.text("filler"), fixed=True)
+    def filler(self, nth: int = 0) -> Clause:
+        """Said when an answer is slow to come; ``nth`` counts those that were said, so that they vary."""
+        return Clause(text=self.text("filler", nth % self.variants("filler")), fixed=True)
 
     def fallback(self) -> Clause:
         """Said when an answer does not come at all."""

@@ -121,6 +121,17 @@ class Owed(Strict):
     text: str
 
 
+class HearingMemory(Strict):
+    """What has failed of hearing in this call: how often, by kind of question, less what worked since.
+
+    The kinds are ``digits``, ``yes_no``, ``choice`` and ``open``. ``voice``: no usable words came of sound;
+    ``keys``: keys that were no answer.
+    """
+
+    voice: dict[str, int] = Field(default_factory=dict[str, int])
+    keys: dict[str, int] = Field(default_factory=dict[str, int])
+
+
 class OpenTurn(Strict):
     """A committed turn whose words are not known to have been heard yet."""
 
@@ -158,6 +169,8 @@ class ConversationState(Strict):
     cut_off: str | None = None
     """The caller's last words, if they talked over the answer: what follows may belong to them."""
     not_heard: int = 0
+    """Turns in a row of which no usable words came."""
+    hearing: HearingMemory = Field(default_factory=HearingMemory)
     not_understood: int = 0
     asked_more: int = 0
     open_turns: tuple[OpenTurn, ...] = ()

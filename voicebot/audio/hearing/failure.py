@@ -24,6 +24,8 @@ class Limits:
         whisper: mean probability of a Whisper's words.
         whisper_logprob: its mean log probability.
         posterior: PocketSphinx' mean posterior.
+        deaf_db: the voice's ratio to the noise below which PocketSphinx is believed nothing: there it has its
+            highest posteriors for words that nobody said, and its digit grammar finds digits in anything.
         foreign: probability from which another language is believed.
         foreign_ms: voiced sound from which a language can be told at all.
         noisy_db: the voice's ratio to the noise below which failed words are blamed on the noise.
@@ -32,7 +34,8 @@ class Limits:
 
     whisper: float = 0.45
     whisper_logprob: float = -1.0
-    posterior: float = 0.30
+    posterior: float = 0.25
+    deaf_db: float = 14.0
     foreign: float = 0.80
     foreign_ms: int = 1000
     noisy_db: float = 8.0
@@ -49,6 +52,7 @@ SUBTITLES = frozenset({"loop", "too_much_text", "phrase"})
 class Heard:
     """What is known of one turn's sound and words. ``text`` without the spaces around it.
 
+    ``aligned``: its words have times, as Whisper's and PocketSphinx' have and a cloud's have not.
     ``engine_up`` is False when the recogniser was lost or late; everything else may be empty then.
     """
 
@@ -58,6 +62,7 @@ class Heard:
     dropped: str | None = None
     language: str | None = None
     language_prob: float | None = None
+    aligned: bool = False
     expects: Expects = FREE
     voiced_ms: int = 0
     line: LineFacts = NOTHING_KNOWN
@@ -75,6 +80,7 @@ class Heard:
             dropped=transcript.dropped,
             language=transcript.language,
             language_prob=transcript.language_prob,
+            aligned=bool(transcript.words),
             expects=expects,
             voiced_ms=voiced_ms,
             line=line,
@@ -108,6 +114,8 @@ def judge(heard: Heard, limits: Limits = DEFAULT_LIMITS) -> Verdict:
         if heard.dropped in SUBTITLES:
             return Verdict(HearingFailure.HALLUCINATION, f"dropped_{heard.dropped}")
         return Verdict(HearingFailure.EMPTY, "empty")
+    if _deaf(heard, limits):
+        return Verdict(HearingFailure.TOO_NOISY, "deaf_in_noise")
     if fits(heard.text, heard.expects) or not (doubt := _doubt(heard, limits)):
         return USABLE
     if _noisy(heard.line, limits):
@@ -136,6 +144,12 @@ def _doubt(heard: Heard, limits: Limits) -> str:
     if heard.confidence is not None and heard.confidence < limits.posterior:
         return "posterior"
     return ""
+
+
+def _deaf(heard: Heard, limits: Limits) -> bool:
+    """PocketSphinx in noise."""
+    ratio = heard.line.snr_db
+    return heard.aligned and heard.avg_logprob is None and ratio is not None and ratio < limits.deaf_db
 
 
 def _noisy(line: LineFacts, limits: Limits) -> bool:
