@@ -43,6 +43,8 @@ from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.lag import watch_loop_lag
+from voicebot.runtime.neglect import watch_neglect
+from voicebot.runtime.overdue import OverdueDrafts
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +135,7 @@ class NodeApp:
         rest = TwilioRest.from_settings(settings)
         if rest is not None:
             stack.push_async_callback(rest.close)
+        failed = FailedCalls(keys, handoffs, self._deployment.policy.version)
         services = TwilioServices(
             settings=settings,
             database=database,
@@ -144,7 +147,7 @@ class NodeApp:
             node=self.state,
             new_state=new_state,
             run_call=self._runner(kit),
-            store_handoff=FailedCalls(keys, handoffs, self._deployment.policy.version).store,
+            store_handoff=failed.store,
             poke=relay.poke,
         )
         chat = ChatService(
@@ -162,12 +165,15 @@ class NodeApp:
         app.include_router(twilio_router(services))
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
         app.include_router(api_router(Console(database, keys, bus), guard))
+        overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (
             relay.run,
             watch_loop_lag,
             self._watch_switches,
             services.keep_leases,
             chat.sweep,
+            overdue.run,
+            lambda: watch_neglect(database),
             dialogue.memory.sweep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),

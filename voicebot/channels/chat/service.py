@@ -256,13 +256,21 @@ class ChatService:
         self._attending[conversation_id] = task
         task.add_done_callback(lambda _: (listening.close(), self._attending.pop(conversation_id, None)))
 
+    async def late(self, conversation_id: str, given: TurnInput) -> None:
+        """A turn that no message asked for, whichever process it was meant for.
+
+        Raises:
+            ChatError, ConversationEnded, UnknownState, SubjectErased, DatabaseDown: it was not committed.
+        """
+        async with self._turnstile.one(conversation_id):
+            await self._late_turn(conversation_id, given)
+
     async def _late_turns(self, conversation_id: str, box: asyncio.Queue[TurnInput]) -> None:
         while True:
             try:
                 async with asyncio.timeout(ATTEND_S):  # wait_for may swallow the cancellation of `close`
                     given = await box.get()
-                async with self._turnstile.one(conversation_id):
-                    await self._late_turn(conversation_id, given)
+                await self.late(conversation_id, given)
             except TimeoutError:
                 return
             except (ChatError, DatabaseDown, ConversationEnded) as error:

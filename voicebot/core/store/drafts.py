@@ -78,6 +78,22 @@ async def decide(
     return False
 
 
+async def overdue(tx: Transaction, before: datetime, *, limit: int = 50) -> builtins.list[dict[str, Any]]:
+    """Drafts that waited in vain since ``before``, the oldest first.
+
+    Returns:
+        Dicts of ``id, conversation_id, channel, status`` (the conversation's) and ``erased``.
+    """
+    cursor = await tx.execute(
+        "SELECT d.id, d.conversation_id, c.channel, c.status, s.wrapped_key IS NULL AS erased"
+        " FROM drafts d JOIN conversations c ON c.id = d.conversation_id"
+        " JOIN subjects s ON s.id = c.subject_id"
+        " WHERE d.status = 'waiting' AND d.due_at < %s ORDER BY d.due_at LIMIT %s",
+        (before, limit),
+    )
+    return await cursor.fetchall()
+
+
 async def list(
     tx: Transaction, *, status: str | None = None, conversation_id: str | None = None, limit: int = 100
 ) -> builtins.list[dict[str, Any]]:

@@ -74,6 +74,28 @@ async def list(
     return await cursor.fetchall()
 
 
+async def neglected(tx: Transaction, after_s: float) -> builtins.list[dict[str, Any]]:
+    """Critical handoffs of the last day that nobody has picked up for ``after_s`` seconds.
+
+    A call that is being put through is not among them; one that ended without a person is.
+
+    Returns:
+        Dicts of ``id, conversation_id, channel, trigger`` and ``waited_s``, those that wait longest first.
+    """
+    cursor = await tx.execute(
+        "SELECT h.id, h.conversation_id, c.channel, h.trigger,"
+        " extract(epoch FROM clock_timestamp() - h.created_at)::float8 AS waited_s"
+        " FROM handoffs h JOIN conversations c ON c.id = h.conversation_id"
+        " WHERE h.status = 'waiting' AND h.urgency = 'critical'"
+        " AND h.created_at < clock_timestamp() - make_interval(secs => %s)"
+        " AND h.created_at > clock_timestamp() - interval '1 day'"
+        " AND (c.channel = 'chat' OR (c.status = 'ended' AND c.end_reason <> 'person_took_over'))"
+        " ORDER BY h.created_at LIMIT 100",
+        (after_s,),
+    )
+    return await cursor.fetchall()
+
+
 async def get(tx: Transaction, keys: KeyRing, handoff_id: str) -> dict[str, Any]:
     """One handoff with its ``payload`` opened.
 
