@@ -454,7 +454,11 @@ class Listener:
             log.warning("turn_unheard", engine=down.engine, reason=down.reason)
         if previous is not None:
             await asyncio.wait([previous])  # turns are told in the order they were spoken
-        if self._closed or self._passes(current, transcript):
+        if self._closed:
+            return
+        if self._passes(current, transcript):
+            if current.turn.offered:
+                self._emit(EagerVoid(self._now_ms()))
             return
         event = self._event_of(current, transcript, ended_ms)
         if not isinstance(event, NothingSaid):
@@ -481,16 +485,7 @@ class Listener:
         verdict = judge(heard, self._limits)
         if transcript is not None and verdict.failure is None:
             return TurnEnded(
-                Utterance(
-                    text=heard.text,
-                    confidence=transcript.confidence,
-                    alternatives=transcript.alternatives,
-                    avg_logprob=transcript.avg_logprob,
-                    no_speech_prob=transcript.no_speech_prob,
-                    compression_ratio=transcript.compression_ratio,
-                    started_ms=current.turn.started_ms,
-                    last_voiced_ms=current.last_voiced_ms,
-                ),
+                _utterance(current, transcript),
                 now_ms,
                 TurnTimings(
                     last_voiced_ms=current.last_voiced_ms,
