@@ -76,17 +76,48 @@ def test_misheard_is_asked_again_differently_then_by_keypad_then_a_person() -> N
     for _ in range(4):
         progress = say(progress, "four two seven", "order_number")
         step = GATE.next(progress)
-        ways.append(step.how if isinstance(step, Ask) else step)
-    assert ways == [AskHow.AGAIN, AskHow.KEYPAD, AskHow.KEYPAD, Refused("not_understood")]
+        ways.append((step.how, step.nth) if isinstance(step, Ask) else step)
+    assert ways == [
+        (AskHow.AGAIN, 0),
+        (AskHow.KEYPAD, 0),
+        (AskHow.KEYPAD, 1),  # in other words
+        Refused("not_understood"),
+    ]
 
 
 def test_a_wrong_pair_costs_a_try_and_tells_nothing() -> None:
-    """After a wrong pair everything is asked again, whichever of the two was wrong."""
+    """After a wrong pair the same is asked, whichever of the two was wrong."""
     wrong_code = GATE.check(both(code="one one one one one"), FOUND)
     wrong_order = GATE.check(both(order="one one one one one one"), [])
-    assert wrong_code == wrong_order
-    assert GATE.next(wrong_code) == Ask(RULES.factors[0], AskHow.RETRY)
-    assert wrong_code.tries == 1
+    assert GATE.next(wrong_code) == GATE.next(wrong_order) == Ask(RULES.factors[0], AskHow.RETRY)
+    assert wrong_code.tries == wrong_order.tries == 1
+    assert GATE.heard_as(wrong_code, "order_number") is None
+
+
+@pytest.mark.parametrize("words", [CODE, "the post code is nine four one oh seven", "94107"])
+def test_after_a_wrong_pair_the_other_fact_alone_goes_with_the_number_as_given(words: str) -> None:
+    """Who mends the post code is not asked for the number again; it costs a try like any pair."""
+    wrong = GATE.check(both(code="one one one one one"), FOUND)
+    mended = say(wrong, words, "order_number")
+    assert GATE.next(mended) == Check(("427103",))
+    assert GATE.check(mended, FOUND).match is not None
+    keyed = GATE.hear(wrong, Keys(digits="94107"), asked="order_number")
+    assert GATE.check(keyed, FOUND).match is not None
+    assert GATE.check(say(wrong, "two two two two two", "order_number"), FOUND).tries == 2
+
+
+@pytest.mark.parametrize("words", ["four two seven one oh", "two seven one oh three", "four two seven", "yes"])
+def test_what_is_left_of_the_number_is_no_post_code(words: str) -> None:
+    """Near misses: digits that were lost on the line, too few of them, none; and before a try nothing is mended."""
+    wrong = GATE.check(both(code="one one one one one"), FOUND)
+    assert GATE.next(say(wrong, words, "order_number")) == Ask(RULES.factors[0], AskHow.AGAIN)
+    assert GATE.next(say(EMPTY, CODE, "order_number")) == Ask(RULES.factors[0], AskHow.AGAIN)
+
+
+def test_the_number_itself_said_again_asks_for_the_other_fact_again() -> None:
+    """Both are suspect: a pair is not checked with the post code that was just refused."""
+    wrong = GATE.check(both(code="one one one one one"), FOUND)
+    assert GATE.next(say(wrong, ORDER, "order_number")) == Ask(RULES.factors[1], AskHow.FIRST)
 
 
 def test_three_wrong_pairs_are_refused_for_good() -> None:

@@ -33,6 +33,13 @@ VERSION_1 = json.loads("""
 """)
 
 
+def _held(before: object, now: object) -> bool:
+    """Whether all that was stored is there still; fields that are new beside it do not matter."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return all(key in now and _held(value, now[key]) for key, value in before.items())
+    return before == now
+
+
 def test_a_call_in_the_middle_goes_on_with_all_it_had() -> None:
     """Every field of version 1 stands in the new state as it was."""
     state = load(VERSION_1)
@@ -40,7 +47,7 @@ def test_a_call_in_the_middle_goes_on_with_all_it_had() -> None:
     assert kept["schema_version"] == SCHEMA_VERSION
     for name, value in VERSION_1.items():
         if name not in {"schema_version", "asked", "open_turns"}:
-            assert kept[name] == value, name
+            assert _held(value, kept[name]), name
     assert state.asked is not None
     assert (state.asked.kind, state.asked.factor) == (AskedKind.FACTOR, "post_code")
     assert state.open_turns[0].text == "And the post code?"

@@ -38,6 +38,9 @@ class Intent(Strict):
 
     means: str = Field(min_length=1)
     content: bool = True
+    once_told: tuple[str, ...] = ()
+    """Intents of general questions that mean this one when they are asked of "it" right after it was told from
+    records: "when will it arrive" of the order at hand."""
     examples: tuple[str, ...] = Field(min_length=3)
 
 
@@ -68,11 +71,19 @@ class IntentCatalog(Strict):
             raise ValueError(f"intents without a category: {homeless}; add them under `categories`")
         if twice := sorted(intent for intent, count in named.items() if count > 1):
             raise ValueError(f"intents in two categories: {twice}")
+        for name, intent in self.intents.items():
+            if unknown := sorted(set(intent.once_told) - known):
+                raise ValueError(f"intents.{name}.once_told names intents that do not exist: {unknown}")
         return self
 
     def category(self, intent: str) -> str:
         """The category's key, empty for an unknown intent."""
         return next((key for key, c in self.categories.items() if intent in c.intents), "")
+
+    def once_told(self, intent: str) -> tuple[str, ...]:
+        """General questions that mean this intent once it was told; see `Intent.once_told`."""
+        found = self.intents.get(intent)
+        return found.once_told if found else ()
 
     def means(self, intent: str) -> str:
         """How an intent is named to a caller."""

@@ -102,7 +102,7 @@ def _tried(decisions: Sequence[tuple[int, Decision]]) -> tuple[str, ...]:
 def _summary(
     request: HandoverRequest, decisions: Sequence[tuple[int, Decision]], patterns: HandoffPatterns
 ) -> str:
-    """Who, what for, what was done, why a person: at most four short sentences."""
+    """Who, what for, what was done, why a person: at most five short sentences."""
     match = request.state.gate.match
     who = "Verified customer" if match else "Caller not verified"
     if match:
@@ -112,6 +112,9 @@ def _summary(
     pieces = [f"{who}."]
     came = "Wrote" if request.snapshot.channel in _WRITTEN else "Called"
     pieces.append(f"{came} about {_listed(topics)}." if topics else "Did not say what it is about.")
+    others = dict.fromkeys(want.intent for want in request.state.waiting if want.intent not in wants)
+    if others:
+        pieces.append(f"Still open: {_listed([patterns.topic(intent) for intent in others])}.")
     tried = _tried(decisions)
     if tried:
         pieces.append(f"So far: {'; '.join(tried)}.")

@@ -76,6 +76,8 @@ class FactorProgress(Strict):
     keyed: bool = False
     misheard: int = 0
     asked: int = 0
+    before: tuple[str, ...] = ()
+    """The candidates of the last failed try: they count again if the caller mends the other fact only."""
 
 
 class Match(Strict):
@@ -116,6 +118,8 @@ class Ask:
 
     factor: Factor
     how: AskHow
+    nth: int = 0
+    """How often it was asked this way before in a row: the same words are not said twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ class Gate:
             return self._keyed(progress, given.digits.rstrip("#"), asked)
         updated = dict(progress.given)
         open_factors = [f for f in self._ordered(asked) if not self._of(progress, f).candidates]
-        taken = self._spoken(given, open_factors, asked)
+        taken = self._spoken(given, open_factors, asked) or self._mended(progress, given, asked)
         for name, candidates in taken.items():
             updated[name] = self._of(progress, name).model_copy(update={"candidates": candidates})
         if asked is not None and asked not in taken:
@@ -190,7 +194,9 @@ class Gate:
                 continue
             if one.misheard >= self.rules.max_misheard:
                 return Refused("not_understood")
-            return Ask(factor, self._how(progress, factor, one))
+            how = self._how(progress, factor, one)
+            beyond = one.misheard - self.rules.spoken_attempts if how is AskHow.KEYPAD else 0
+            return Ask(factor, how, max(0, beyond))
         return Check(self._of(progress, self.rules.factors[0].name).candidates)
 
     def forget(self, progress: GateProgress, name: str) -> GateProgress:
@@ -227,7 +233,9 @@ class Gate:
         if found is not None:
             return progress.model_copy(update={"match": found})
         cleared = {
-            name: one.model_copy(update={"candidates": (), "keyed": False, "misheard": 0})
+            name: one.model_copy(
+                update={"candidates": (), "keyed": False, "misheard": 0, "before": one.candidates}
+            )
             for name, one in progress.given.items()
         }
         return progress.model_copy(update={"given": cleared, "tries": progress.tries + 1})
@@ -263,6 +271,23 @@ class Gate:
             return AskHow.AGAIN
         first = self.rules.factors[0].name == factor.name
         return AskHow.RETRY if progress.tries and first else AskHow.FIRST
+
+    def _mended(
+        self, progress: GateProgress, given: Utterance, asked: str | None
+    ) -> dict[str, tuple[str, ...]]:
+        """After a wrong pair: another fact, said where the first was asked for, goes with the first as given.
+
+        Digits that are no answer to the question but just as many as the other fact has.
+        """
+        first = self.rules.factors[0]
+        before = self._of(progress, first).before
+        if asked != first.name or not before or len(digit_runs(given.text)) != 1:
+            return {}
+        for factor in self.rules.factors[1:]:
+            readings = read_digits(given.text, factor.digits, given.alternatives, limit=self.rules.candidates)
+            if readings and not any(_within(readings[0], one) for one in before):
+                return {first.name: before, factor.name: readings}
+        return {}
 
     def _spoken(
         self, given: Utterance, factors: Sequence[Factor], asked: str | None
@@ -300,11 +325,21 @@ class Gate:
             if fits and (factor.name == asked or not self._of(progress, factor).candidates):
                 before = self._of(progress, factor)
                 updated[factor.name] = before.model_copy(update={"candidates": (digits,), "keyed": True})
+                first = self.rules.factors[0]
+                earlier = self._of(progress, first)
+                if asked == first.name != factor.name and earlier.before and not earlier.candidates:
+                    updated[first.name] = earlier.model_copy(update={"candidates": earlier.before})
                 return progress.model_copy(update={"given": updated})
         if asked is not None:
             before = self._of(progress, asked)
             updated[asked] = before.model_copy(update={"misheard": before.misheard + 1, "keyed": True})
         return progress.model_copy(update={"given": updated})
+
+
+def _within(digits: str, number: str) -> bool:
+    """Whether a number holds the digits in their order: it was said again, and some were lost."""
+    rest = iter(number)
+    return all(digit in rest for digit in digits)
 
 
 def _any_equal(candidates: Sequence[str], expected: str) -> bool:

@@ -17,7 +17,7 @@ from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.generation.backing import back, onward_of
+from voicebot.dialogue.generation.backing import NoFact, alike, back, onward_of
 from voicebot.dialogue.generation.grounded import quote
 from voicebot.dialogue.generation.more import sentences_for
 from voicebot.dialogue.generation.request import GenerationRequest
@@ -70,14 +70,19 @@ class Answers:
         article: str | None = None,
     ) -> Draft:
         """An answer out of the articles, or what policy has instead. ``article``: the caller chose it."""
-        found = await setting.reads.articles(
-            want.text, intent=want.intent, region=state.customer.region if state.customer else None
-        )
+        region = state.customer.region if state.customer else None
+        found = await setting.reads.articles(want.text, intent=want.intent, region=region)
         if article is not None:
             found = _only(found, article)
         backing = back(want.text, found.passages, meant=article is not None)
+        if article is None and (isinstance(backing.lack, NoFact) or not backing.whole):
+            other = await setting.reads.articles(want.text, intent=None, region=region)
+            wider = back(want.text, other.passages)
+            if wider.lack is None and wider.whole:  # what was asked for stands under another intent
+                found, backing = other, wider
         chosen = article is not None and backing.lack is None
-        found = Found(backing.passages, found.grounding if chosen else backing.grounding, found.ambiguous)
+        grounding = found.grounding if chosen else backing.grounding
+        found = Found(backing.passages, grounding, alike(want.text, found.ambiguous))
         confidences = Confidences(
             classification=round(want.confidence, 4), grounding=round(found.grounding, 4)
         )
@@ -154,10 +159,11 @@ class Answers:
         rule = self._rules.rule(want.intent) if want else None
         if customer is None or want is None or rule is None or rule.tool is None:
             parts: tuple[Part, ...] = (Line("identity.passed"),)
-            state, parts, tells = _recalled(state.model_copy(update={"topic": None}), parts, recall)
+            state = state.model_copy(update={"topic": None})
+            parts, tells, recall = _recalled(state, parts, recall)
             state, question = self._next(state, recall)
             draft = self._steering.say(state, "identity", "identity/passed", parts, question, facts=facts)
-            return replace(draft, tells=tells)
+            return replace(draft, tells=tells, offered=_offered(recall))
         tool, reads = rule.tool, setting.reads
         slots = {**state.slots, self._gate.rules.factors[0].name: digits or customer.reference}
         if reads.waits_for_commit(tool):
@@ -222,7 +228,7 @@ class Answers:
             return replace(held, tools=(read,), facts=facts)
         before: tuple[Part, ...] = (Line("identity.passed"),) if facts else ()
         done = _without(state.model_copy(update={"topic": None, "answered": want}), want.intent)
-        done, before, tells = _recalled(done, before, recall)
+        before, tells, recall = _recalled(done, before, recall)
         parts: tuple[Part, ...] = (*before, Said(text))
         done, question = self._next(done, recall)
         return Draft(
@@ -240,6 +246,7 @@ class Answers:
             tools=(read,),
             tells=(f"{read.tool}.{outcome.outcome}", *tells),
             facts=facts,
+            offered=_offered(recall),
         )
 
     def _answer(
@@ -301,8 +308,8 @@ class Answers:
         )
 
     def _next(self, state: ConversationState, recall: Recall | None) -> tuple[ConversationState, Question]:
-        """What follows: what was left open the last time, if nothing of this conversation waits."""
-        if recall is None or recall.want is None or state.waiting[:1] != (recall.want,):
+        """What follows: what was left open the last time, offered once, or what is asked otherwise."""
+        if recall is None or recall.want is None:
             return self._steering.and_next(state)
         line = Line(recall.line, slots=recall.slots, question=True)
         return state, Question((line,), Asked(kind=AskedKind.WAITING, want=recall.want), YES_NO)
@@ -369,15 +376,17 @@ def _from_records(want: Want) -> Confidences:
 
 def _recalled(
     state: ConversationState, parts: tuple[Part, ...], recall: Recall | None
-) -> tuple[ConversationState, tuple[Part, ...], tuple[str, ...]]:
-    """The last conversation, mentioned once: said, or put behind what the caller wants now."""
-    if recall is None:
-        return state, parts, ()
+) -> tuple[tuple[Part, ...], tuple[str, ...], Recall | None]:
+    """The last conversation, mentioned once: said, or offered unless something of this one waits."""
+    if recall is None or (recall.want is not None and state.waiting):
+        return parts, (), None
     if recall.want is None:
-        return state, (*parts, Line(recall.line, slots=recall.slots)), (TOLD,)
-    if state.waiting:
-        return state, parts, ()
-    return state.model_copy(update={"waiting": (recall.want,)}), parts, (TOLD,)
+        return (*parts, Line(recall.line, slots=recall.slots)), (TOLD,), None
+    return parts, (TOLD,), recall
+
+
+def _offered(recall: Recall | None) -> tuple[str, ...]:
+    return (recall.want.intent,) if recall is not None and recall.want is not None else ()
 
 
 def _only(found: Found, article: str) -> Found:

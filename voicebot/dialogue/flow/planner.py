@@ -12,6 +12,7 @@ from voicebot.core.conversation import (
     BY_CALLER,
     AgentDecision,
     CallStarted,
+    Channel,
     Keys,
     LateResult,
     NotHeard,
@@ -21,18 +22,24 @@ from voicebot.core.conversation import (
     Utterance,
 )
 from voicebot.dialogue.flow.abstaining import Abstaining
+from voicebot.dialogue.flow.also import with_the_others
 from voicebot.dialogue.flow.answers import Answers
+from voicebot.dialogue.flow.bare import Bare
+from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
+from voicebot.dialogue.flow.leaning import Leaning
 from voicebot.dialogue.flow.promising import Promising
 from voicebot.dialogue.flow.reads import Reads
+from voicebot.dialogue.flow.reasons import Reasons
 from voicebot.dialogue.flow.routing import Routing
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.straining import Straining
 from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor
+from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad_at_once, put_otherwise
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
 from voicebot.dialogue.generation.writers import Writers
@@ -44,6 +51,7 @@ from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.state import ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy
+from voicebot.safety.spoken_numbers import count_digits
 
 
 class Planner:
@@ -65,8 +73,9 @@ class Planner:
         abstaining = Abstaining(steering, promising, phrases, intents)
         routing = Routing(steering, gate)
         self._steering = steering
+        self._phrases = phrases
         self._holding = Holding(steering)
-        self._straining = Straining(steering)
+        self._straining = Straining(steering, phrases, intents)
         answers = Answers(
             rules,
             gate,
@@ -92,16 +101,25 @@ class Planner:
             abstaining=abstaining,
             promising=promising,
             answers=answers,
+            unheard=Unheard(steering, phrases, intents, gate, policy.table.ladder),
+            reasons=Reasons(rules, gate, steering, intents),
+            bare=Bare(rules, steering, phrases, intents),
+            call_backs=CallBacks(rules, intents, promising),
+            leaning=Leaning(rules, intents, monitor),
         )
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
-        draft = await self._draft(scene, state, given, reads)
+        draft = with_the_others(await self._draft(scene, state, given, reads), self._flows.intents)
+        if scene.channel in {Channel.PHONE, Channel.BROWSER}:
+            draft = keypad_at_once(at_end(_with_unsettled_question(state), draft, given))
+        lines = self._phrases.on(scene.channel)
+        draft = replace(draft, parts=put_otherwise(draft.parts, state.last_said, lines))
         return replace(draft, category=self._flows.intents.category(draft.intent))
 
     async def _draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         cut_off = state.cut_off
-        state = _with_unsettled_question(state).model_copy(update={"cut_off": None})
+        state = at_beginning(_with_unsettled_question(state), given).model_copy(update={"cut_off": None})
         draft = await self._given(Setting(scene, reads), state, given, cut_off)
         late = self._holding.late(state, scene.now) if given.kind in BY_CALLER else None
         if late is None or draft.after == "hand_over":
@@ -137,13 +155,16 @@ class Planner:
         given = self._with_words_before(state, given, cut_off)
         reading = self._flows.monitor.read(given)
         setting = replace(setting, scores=reading.scores)
-        waits = asked_factor(state) is not None  # digits: the gate has a ladder of its own
+        # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
+        waits = asked_factor(state) is not None and count_digits(given.text) > 0
         course = state.course if waits else state.course.heard(reading, given.text)
         seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"
         state = state.model_copy(update={"course": course, "strained": strained})
         draft = await CallerTurn(self._flows, state, setting).utterance(given, reading)
-        draft = self._straining.ease(draft, seen, reading.scores)
+        if not waits:  # a turn that builds on the answer before it leaves the circle
+            seen = signals(draft.state.course)
+        draft = self._straining.ease(draft, seen, reading.scores, given.text)
         return replace(draft, scores=reading.scores)
 
     def _with_words_before(

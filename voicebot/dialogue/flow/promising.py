@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from voicebot.core.conversation import Action, Confidences, Expects, Route, Urgency
+from voicebot.dialogue.flow.calling_back import wished_at
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.due import due, spoken_due
-from voicebot.dialogue.flow.questions import YES_NO, Question
+from voicebot.dialogue.flow.questions import PHONE_DIGITS, YES_NO, Question
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part
 from voicebot.dialogue.flow.steering import Steering
@@ -23,7 +24,8 @@ from voicebot.safety.identity import Gate
 ACT = "follow_up"
 PHONE_NUMBER = "callback_number"
 """The slot with the number at which the caller can be reached."""
-PHONE_DIGITS = 10
+WISHED_TIME = "call_at_as_said"
+"""The slot with the time at which the caller wishes to be called, in his own words."""
 SERVICE = "customer service"
 """Who keeps a promise that policy gives to no team."""
 
@@ -53,6 +55,8 @@ class Promising:
         if want.intent in state.promised:
             return self._already(state, want, row, before)
         question = self._question(state, want, setting, owner or SERVICE, urgency)
+        if question.asked.proposal is not None:
+            before = (*before, *_cannot_promise(state, setting.scene.now))
         return Draft(
             state=state.model_copy(update={"topic": None}),
             intent=want.intent,
@@ -151,7 +155,9 @@ class Promising:
             line = Line("promise.contact", question=True)
             asked = Asked(kind=AskedKind.CONTACT, want=want)
             return Question((line,), asked, Expects(kind="digits", length=PHONE_DIGITS))
-        at = due(setting.scene.now, urgency)
+        wish = state.slots.get(WISHED_TIME)
+        wished = wished_at(wish, setting.scene.now) if wish is not None else None
+        at = wished or due(setting.scene.now, urgency)
         when = spoken_due(at, setting.scene.now)
         known = dict(state.slots)
         reference = self._gate.heard_as(state.gate, self._gate.rules.factors[0].name)
@@ -232,6 +238,14 @@ class Promising:
             asked=question.asked,
             facts=facts,
         )
+
+
+def _cannot_promise(state: ConversationState, now: datetime) -> tuple[Part, ...]:
+    """A time was wished for that cannot be promised: said so; it is put down all the same."""
+    wish = state.slots.get(WISHED_TIME)
+    if wish is None or wished_at(wish, now) is not None:
+        return ()
+    return (Line("promise.wish", slots={"wish": wish}),)
 
 
 def _team(owner: str | None) -> str:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from voicebot.core.conversation import FREE, Expects
 from voicebot.dialogue.flow.speech import Line, Part
 from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
-from voicebot.safety.identity import Ask, AskHow, Factor, Gate
+from voicebot.safety.identity import Ask, Gate
 
 YES_NO = Expects(kind="yes_no")
+PHONE_DIGITS = 10
+OFFERS = 2
+"""How often it is offered to go on with a want that waits; then it is left to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,13 @@ def open_question(key: str = "ask.what") -> Question:
     return Question((Line(key, question=True),), Asked(kind=AskedKind.OPEN))
 
 
-def factor_question(factor: Factor, how: AskHow, heard: tuple[str, str] | None = None) -> Question:
+def factor_question(step: Ask, heard: tuple[str, str] | None = None) -> Question:
     """Asks for one factor of the gate. ``heard``: another factor and the caller's own digits, said back."""
+    factor = step.factor
     parts: list[Part] = []
     if heard is not None:
         parts.append(Line(f"identity.{heard[0]}.heard", slots={"value": heard[1]}))
-    parts.append(Line(f"identity.{factor.name}.{how}", question=True))
+    parts.append(Line(f"identity.{factor.name}.{step.how}", step.nth, question=True))
     return Question(
         tuple(parts),
         Asked(kind=AskedKind.FACTOR, factor=factor.name),
@@ -40,9 +45,9 @@ def factor_question(factor: Factor, how: AskHow, heard: tuple[str, str] | None =
     )
 
 
-def person_question() -> Question:
-    """Offers a person."""
-    return Question((Line("ask.person", question=True),), Asked(kind=AskedKind.PERSON), YES_NO)
+def person_question(want: Want | None = None) -> Question:
+    """Offers a person, because of ``want`` if that could not be answered."""
+    return Question((Line("ask.person", question=True),), Asked(kind=AskedKind.PERSON, want=want), YES_NO)
 
 
 def next_question(state: ConversationState, gate: Gate, intents: IntentCatalog) -> Question:
@@ -50,13 +55,18 @@ def next_question(state: ConversationState, gate: Gate, intents: IntentCatalog) 
     if state.topic is not None:
         step = gate.next(state.gate)
         if isinstance(step, Ask):
-            question = factor_question(step.factor, step.how)
+            question = factor_question(step)
             return Question((Line("ask.continue"), *question.parts), question.asked, question.expects)
-    if state.waiting:
-        want = state.waiting[0]
+    want = next((w for w in state.waiting if state.clarified.count(offered_key(w)) < OFFERS), None)
+    if want is not None:
         line = Line("ask.waiting", slots={"means": intents.means(want.intent)}, question=True)
         return Question((line,), Asked(kind=AskedKind.WAITING, want=want), YES_NO)
     return Question((Line("ask.more", state.asked_more, question=True),), Asked(kind=AskedKind.MORE))
+
+
+def offered_key(want: Want) -> str:
+    """Stands in `ConversationState.clarified` once for each time that it was offered to go on with it."""
+    return f"waiting:{want.intent}"
 
 
 def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: IntentCatalog) -> Question:
@@ -67,7 +77,7 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
         case AskedKind.FACTOR:
             step = gate.next(state.gate)
             if isinstance(step, Ask):
-                return factor_question(step.factor, step.how)
+                return factor_question(step)
             return open_question()
         case AskedKind.CONFIRM if asked.want is not None:
             line = Line("ask.confirm", slots={"means": intents.means(asked.want.intent)}, question=True)
@@ -76,6 +86,25 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
             line = Line("ask.waiting", slots={"means": intents.means(asked.want.intent)}, question=True)
             return Question((line,), asked, YES_NO)
         case AskedKind.PERSON:
-            return person_question()
+            return person_question(asked.want)
+        case AskedKind.MORE:
+            return Question((Line("ask.more", state.asked_more, question=True),), asked)
+        case AskedKind.CHOICE if asked.options:
+            return choice_question(asked)
+        case AskedKind.PROPOSAL if asked.proposal is not None and asked.proposal.essentials:
+            line = Line("promise.confirm", slots={"when": asked.proposal.essentials[0]}, question=True)
+            return Question((line,), asked, YES_NO)
+        case AskedKind.CONTACT:
+            line = Line("promise.contact", 1, question=True)
+            return Question((line,), asked, Expects(kind="digits", length=PHONE_DIGITS))
         case _:
             return open_question()
+
+
+def choice_question(asked: Asked) -> Question:
+    """Asks which of two things is meant, or whether the only one is."""
+    named = [option.named for option in asked.options]
+    if len(named) == 1:
+        return Question((Line("ask.about", slots={"this": named[0]}, question=True),), asked, YES_NO)
+    slots = {"this": named[0], "that": named[1]}
+    return Question((Line("ask.choice", 1, slots=slots, question=True),), asked)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from voicebot.core.conversation import Action, Confidences, HearingFailure, Route
 from voicebot.dialogue.flow.draft import Draft, Fact
-from voicebot.dialogue.flow.questions import Question, again, next_question, open_question
+from voicebot.dialogue.flow.questions import (
+    Question,
+    again,
+    next_question,
+    offered_key,
+    open_question,
+    person_question,
+)
 from voicebot.dialogue.flow.speech import Line, Part, Said
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.phrases import Phrases
@@ -12,6 +19,8 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy
 
+LANGUAGE = "language"
+"""Told: that this bot speaks English only."""
 NOTICE = "notice"
 """The fact that this is a machine and that the call is recorded: every caller must hear it."""
 
@@ -60,15 +69,12 @@ class Steering:
         return self.say(state, "call_resumed", "call/resumed", sorry, self.open_again(state))
 
     def silence(self, state: ConversationState, nth: int) -> Draft:
-        """The caller says nothing: asked about twice, then a polite end."""
+        """The caller says nothing: asked about twice, each time with the open question, then a polite end."""
         if nth >= self._ladder.silences:
             return self.end(state, "silence", f"silence/{nth}", key="silence.end")
-        if nth == 1:
-            first, question = (Line("silence.first"),), self.open_again(state)
-            return self.say(state, "silence", "silence/1", first, question, action=Action.CLARIFY)
+        line = Line("silence.first" if nth == 1 else "silence.second")
         question = self.open_again(state)
-        nudge = Question((Line("silence.second", question=True),), question.asked, question.expects)
-        return self.say(state, "silence", f"silence/{nth}", (), nudge, action=Action.CLARIFY)
+        return self.say(state, "silence", f"silence/{nth}", (line,), question, action=Action.CLARIFY)
 
     def not_heard(self, state: ConversationState, reason: HearingFailure) -> Draft:
         """Sound without words: other words, the keypad, a person."""
@@ -106,6 +112,22 @@ class Steering:
             action=Action.CLARIFY,
             reasons=reasons,
             confidences=confidences,
+        )
+
+    def other_language(self, state: ConversationState) -> Draft:
+        """Words in another language: an honest line and the offer of a person, then a person."""
+        row, reasons = "language/other", ("not English",)
+        if LANGUAGE in state.told:
+            return self.person(state, "unknown", row, trigger="language", reasons=reasons)
+        state = state.model_copy(update={"told": (*state.told, LANGUAGE)})
+        return self.say(
+            state,
+            "unknown",
+            row,
+            (Line("scope.language"),),
+            person_question(),
+            action=Action.ABSTAIN,
+            reasons=reasons,
         )
 
     def repeat(self, state: ConversationState) -> Draft:
@@ -199,4 +221,7 @@ class Steering:
         question = next_question(state, self._gate, self._intents)
         if question.asked.kind is AskedKind.MORE:
             state = state.model_copy(update={"asked_more": state.asked_more + 1})
+        if question.asked.kind is AskedKind.WAITING and question.asked.want is not None:
+            clarified = (*state.clarified, offered_key(question.asked.want))
+            state = state.model_copy(update={"clarified": clarified})
         return state, question

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voicebot.core.conversation import Action, MonitorScores
+from voicebot.core.conversation import Action, MonitorScores, Urgency
+from voicebot.dialogue.flow.asides import content_words
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.questions import person_question
-from voicebot.dialogue.flow.speech import Line
+from voicebot.dialogue.flow.speech import Line, text_of_all
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.course import CourseSignals
+from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import AskedKind
 
 PERSON_AT = 3
@@ -20,17 +23,20 @@ PERSON_AT = 3
 UPSET = -0.5
 """Sentiment at or below which the bot says that it is sorry before anything else, once."""
 SORRY = "sorry"
+_PRESSING = frozenset({Urgency.HIGH, Urgency.CRITICAL})
 _LEFT_OPEN = frozenset({Action.CLARIFY, Action.ABSTAIN})
 
 
 class Straining:
     """Adds to a turn what a strained conversation needs. Stateless."""
 
-    def __init__(self, steering: Steering) -> None:
+    def __init__(self, steering: Steering, phrases: Phrases, intents: IntentCatalog) -> None:
         self._steering = steering
+        self._phrases = phrases
+        self._intents = intents
 
-    def ease(self, draft: Draft, seen: CourseSignals, scores: MonitorScores) -> Draft:
-        """The turn, with its reasons; another one where the circle has to end."""
+    def ease(self, draft: Draft, seen: CourseSignals, scores: MonitorScores, text: str) -> Draft:
+        """The turn, with its reasons; another one where the circle has to end. ``text``: of the caller."""
         reasons = draft.reasons
         if seen.loop != "none":
             reasons = (*reasons, f"loop: {seen.loop}, {seen.loops} times")
@@ -39,11 +45,27 @@ class Straining:
         draft = replace(draft, reasons=reasons)
         if draft.after != "continue" or draft.deed is not None or draft.approval is not None:
             return draft
-        if seen.loop != "none" and seen.loops >= PERSON_AT:
+        again = seen.loop != "none" and self._goes_on(draft, seen)
+        if again and seen.loops >= PERSON_AT:
             return self._person(draft)
-        if seen.loop != "none" and draft.action in _LEFT_OPEN and not _offers_person(draft):
+        if again and not _offers_person(draft):
             draft = self._offer(draft)
-        return _apologised(draft, scores)
+        meant = content_words(text) > 0 and self._is_trouble(draft, scores)
+        return _apologised(draft, scores) if meant else draft
+
+    def _goes_on(self, draft: Draft, seen: CourseSignals) -> bool:
+        """Whether this turn goes round once more. An answer that is another one ends a circle of answers."""
+        if draft.action in _LEFT_OPEN or seen.loop != "same_answer":
+            return draft.action in _LEFT_OPEN or seen.loops >= PERSON_AT
+        answer = text_of_all(
+            [part for part in draft.parts if not getattr(part, "question", False)], self._phrases
+        )
+        return answer is not None and draft.state.course.repeats(answer)
+
+    def _is_trouble(self, draft: Draft, scores: MonitorScores) -> bool:
+        """A low reading of small talk is no trouble of the caller's: hurry, or a wish, goes with it."""
+        wish = self._intents.is_content(draft.intent) and draft.intent != OUT_OF_SCOPE
+        return scores.urgency in _PRESSING or wish
 
     def _person(self, draft: Draft) -> Draft:
         person = self._steering.person(
@@ -59,12 +81,21 @@ class Straining:
         return replace(person, tools=draft.tools, sources=draft.sources, facts=draft.facts, gap=draft.gap)
 
     def _offer(self, draft: Draft) -> Draft:
-        """The same answer, with a person in place of its question."""
+        """The same answer, with a person in place of its question. At the gate digits may still come."""
         question = person_question()
         kept = tuple(part for part in draft.parts if not getattr(part, "question", False))
+        circles = (Line("understood.circles"),) if draft.action in _LEFT_OPEN else ()
+        if draft.asked is not None and draft.asked.kind is AskedKind.FACTOR:
+            factor = draft.asked.factor
+            return replace(
+                draft,
+                parts=(*kept, Line(f"identity.{factor}.missing"), *question.parts),
+                asked=question.asked.model_copy(update={"factor": factor}),
+                expects=question.expects,
+            )
         return replace(
             draft,
-            parts=(*kept, Line("understood.circles"), *question.parts),
+            parts=(*kept, *circles, *question.parts),
             asked=question.asked,
             expects=question.expects,
         )

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from voicebot.core.conversation import Action, Confidences, Keys, NotHeard, Utterance
+from voicebot.core.conversation import Action, Channel, Confidences, HearingFailure, Keys, NotHeard, Utterance
 from voicebot.core.number_words import DIGIT_WORDS
-from voicebot.dialogue.flow.abstaining import Abstaining, both, chosen
+from voicebot.dialogue.flow.abstaining import PERSON_DECLINED, Abstaining, both, chosen
 from voicebot.dialogue.flow.answers import Answers
+from voicebot.dialogue.flow.asides import asks_why, content_words, doubts
+from voicebot.dialogue.flow.bare import Bare
+from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.leaning import Leaning, builds_on
 from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
 from voicebot.dialogue.flow.questions import Question, open_question, person_question
+from voicebot.dialogue.flow.reasons import Reasons
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
-from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.steering import LANGUAGE, Steering
+from voicebot.dialogue.flow.unheard import Unheard
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import DISTRESS, Wanting
 from voicebot.dialogue.generation.more import wants_more
 from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.features import NUMBER, words_of
+from voicebot.dialogue.monitor.language import (
+    asks_for_language,
+    foreign,
+    thumb,
+    unreadable,
+    yes_or_no_abroad,
+)
 from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want, yes_or_no
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
@@ -31,6 +44,7 @@ _SHORT = 4
 _PLAIN = frozenset({"yes", "no", "thanks", "goodbye", "repeat"})
 _PLAINLY = 0.9
 PERSON_KEY = "0"
+_SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
     {AskedKind.CONFIRM, AskedKind.PERSON, AskedKind.WAITING, AskedKind.PROPOSAL, AskedKind.CHOICE}
@@ -52,6 +66,11 @@ class Flows:
     abstaining: Abstaining
     promising: Promising
     answers: Answers
+    reasons: Reasons
+    bare: Bare
+    call_backs: CallBacks
+    leaning: Leaning
+    unheard: Unheard
 
 
 class CallerTurn:
@@ -63,8 +82,10 @@ class CallerTurn:
         self._setting = setting
 
     async def unheard(self, given: NotHeard) -> Draft:
-        """Sound without words."""
+        """Sound without usable words."""
         factor = asked_factor(self._state)
+        if self._setting.scene.channel in _SPOKEN:
+            return self._f.unheard.draft(self._state, given, factor)
         if factor is not None:
             return await self._f.verifying.take(self._state, Utterance(text=""), factor, self._setting)
         return self._f.steering.not_heard(self._state, given.reason)
@@ -85,6 +106,9 @@ class CallerTurn:
         asked = self._state.asked
         if asked is not None and asked.kind is AskedKind.CONTACT and len(digits) == PHONE_DIGITS:
             return self._contact(asked, digits)
+        if asked is not None and len(asked.options) > 1 and digits in {YES_KEY, NO_KEY}:
+            option = asked.options[int(digits) - 1]
+            return await self._want(option.want, article=option.article)
         if len(digits) == 1 and self._yes_no_asked() and digits in {YES_KEY, NO_KEY}:
             return await self._answered(digits == YES_KEY)
         chosen_intent = self._f.phrases.menu.get(digits)
@@ -105,7 +129,13 @@ class CallerTurn:
 
     async def utterance(self, given: Utterance, reading: Reading) -> Draft:
         """Words. Distress first, then a person if one is wanted, then the question that is open."""
+        no_words = await self._no_words(given)
+        if no_words is not None:
+            return no_words
         self._state = self._state.model_copy(update={"not_heard": 0})
+        other_language = await self._other_language(given)
+        if other_language is not None:
+            return other_language
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
         in_distress = self._in_distress(reading)
@@ -114,11 +144,19 @@ class CallerTurn:
             self._setting = replace(self._setting, scores=None)
         if in_distress is not None:
             return self._f.wanting.distress(self._state, in_distress, self._setting)
+        call_back = self._f.call_backs.asked(self._state, given, reading, self._setting)
+        if call_back is not None:
+            return call_back
         if len(reading.wants) > 1:
             self._keep(reading.wants[1:])
         if sure and want.intent == "person":
             return self._on_request(want)
         factor = asked_factor(self._state)
+        aside = await self._aside(given)
+        if aside is not None:
+            return aside
+        if factor is None and (beside := offered_beside(self._state)) and self._f.gate.holds_digits(given):
+            return await self._f.verifying.take(self._state, given, beside, self._setting)
         if factor is not None:
             if not self._f.gate.holds_digits(given) and _likely_person(reading):
                 return self._on_request(want)
@@ -128,11 +166,58 @@ class CallerTurn:
             return answered
         if self._state.answered is not None and wants_more(given.text):
             return await self._f.answers.more(self._state, self._state.answered, self._setting)
+        following = self._f.leaning.want(self._state, given, reading)
+        if following is not None:
+            self._state = builds_on(self._state)
+            return await self._want(following, given)
+        if self._says_nothing(given, want, sure, reading):
+            confidences = Confidences(classification=round(want.confidence, 4))
+            reasons = ("no word in it says what it is about",)
+            return self._f.steering.not_understood(self._state, "unknown/no_content", reasons, confidences)
         if sure and not self._f.intents.is_content(want.intent):
             return self._steer(want)
+        bare = self._f.bare.clarified(self._state, reading, given.text)
+        if bare is not None:
+            return bare
         if want.intent == OUT_OF_SCOPE and self._out_of_scope_rather():
             return self._out_of_scope(want)
         return await self._want(want, given)
+
+    async def _no_words(self, given: Utterance) -> Draft | None:
+        """Signs and pictures: a thumb answers a question, the rest is asked for in words."""
+        if not unreadable(given.text) or asked_factor(self._state) is not None:
+            return None
+        answer = thumb(given.text)
+        if answer is not None and self._yes_no_asked():
+            return await self._answered(answer)
+        if answer:
+            return self._steer(Want(intent="thanks", confidence=1.0, text=given.text))
+        return self._f.steering.not_heard(self._state, HearingFailure.EMPTY)
+
+    async def _other_language(self, given: Utterance) -> Draft | None:
+        """Another language than ours: said so, with a person; the second time a person takes over."""
+        if LANGUAGE in self._state.told and self._yes_no_asked():
+            answer = yes_or_no_abroad(given.text)
+            if answer is not None:
+                return await self._answered(answer)
+        at_gate = asked_factor(self._state) is not None and self._f.gate.holds_digits(given)
+        if at_gate or not (foreign(given.text) or asks_for_language(given.text)):
+            return None
+        return self._f.steering.other_language(self._state)
+
+    async def _aside(self, given: Utterance) -> Draft | None:
+        """Asides such as "why?" and "are you sure?", where something was said to which that can be asked."""
+        doubted = doubts(given.text)
+        if not doubted and not asks_why(given.text):
+            return None
+        return await self._f.reasons.why(self._state, self._setting, doubted=doubted)
+
+    def _says_nothing(self, given: Utterance, want: Want, sure: bool, reading: Reading) -> bool:
+        """No want can be told from the words: small ones like a concern, or none of the language."""
+        rule = self._f.rules.rule(want.intent)
+        if rule is not None and rule.tier > 2 and content_words(given.text) == 0:
+            return True
+        return not reading.known and (not sure or want.intent == OUT_OF_SCOPE)
 
     def _out_of_scope_rather(self) -> bool:
         """Not certain what it is, but likely nothing of ours."""
@@ -177,10 +262,22 @@ class CallerTurn:
             option = chosen(asked, given)
             if option is not None:
                 return await self._want(option.want, article=option.article)
+            of_its_kind = [one for one in asked.options if one.want.intent == want.intent]
+            if len(of_its_kind) == 1 and len(asked.options) > 1 and self._likely(want):
+                named = of_its_kind[0].named
+                meant = of_its_kind[0].want.model_copy(update={"text": f"{given.text} ({named})"})
+                return await self._want(meant)
             if both(given) and len(asked.options) > 1:
                 return await self._answered(True)
+        if asked.kind is AskedKind.CONFIRM and asked.want is not None and not sure:
+            same = asked.want.intent == want.intent and yes_or_no(given.text) is None
+            if same and self._likely(want):
+                return await self._want(_twice(asked.want, want), given)
         answer = _answer(given.text, want.intent if sure else None)
         return None if answer is None else await self._answered(answer)
+
+    def _likely(self, want: Want) -> bool:
+        return want.confidence >= self._f.rules.table.thresholds.unsure
 
     async def _while_verifying(self, given: Utterance, want: Want, sure: bool, factor: str) -> Draft:
         """An utterance while the gate waits for a factor: digits, or something else in between."""
@@ -220,8 +317,9 @@ class CallerTurn:
         kind = asked.kind if asked else AskedKind.OPEN
         want = asked.want if asked else None
         steering = self._f.steering
-        if kind is AskedKind.WAITING:
-            self._state = self._state.model_copy(update={"waiting": self._state.waiting[1:]})
+        if kind is AskedKind.WAITING and want is not None:
+            others = tuple(one for one in self._state.waiting if one.intent != want.intent)
+            self._state = self._state.model_copy(update={"waiting": others})
         if asked is not None and asked.proposal is not None:
             if answer:
                 return self._f.promising.accepted(self._state, asked.proposal, self._setting)
@@ -244,6 +342,15 @@ class CallerTurn:
                 return steering.person(self._state, "person", "offer/yes", trigger="accepted_offer")
             case AskedKind.PERSON, False if want is not None:
                 return self._f.abstaining.no_person(self._state, want, self._setting)
+            case AskedKind.PERSON, False if asked is not None and asked.factor is not None:
+                return await self._f.verifying.go_on(self._state, self._setting)
+            case AskedKind.PERSON, False:
+                told = tuple(dict.fromkeys((*self._state.told, PERSON_DECLINED)))
+                self._state = self._state.model_copy(update={"told": told, "topic": None})
+                state, question = self._state, open_question()
+                if state.waiting:
+                    state, question = steering.and_next(state)
+                return steering.say(state, "no", "offer/no", (Line("say.no"),), question)
             case AskedKind.MORE, False:
                 return steering.end(self._state, "goodbye", "more/no")
             case _:
@@ -261,6 +368,9 @@ class CallerTurn:
             self._keep((second.want,))
             return await self._want(first.want, article=first.article)
         confidences = Confidences(classification=round(want.confidence, 4), grounding=0.0)
+        if all(option.article is None for option in asked.options):  # wishes, and not articles
+            reasons = ("the caller said no",)
+            return self._f.steering.not_understood(self._state, "choice/no", reasons, confidences)
         ruling = self._f.rules.decide(self._state, self._setting, want.intent, confidences)
         return self._f.abstaining.unknown(self._state, want, ruling, confidences, self._setting)
 
@@ -301,7 +411,19 @@ class CallerTurn:
     def _out_of_scope(self, want: Want) -> Draft:
         count = self._state.not_understood
         state = self._state.model_copy(update={"not_understood": count + 1})
-        question = person_question() if count else open_question()
+        declined = PERSON_DECLINED in state.told
+        if count + 1 >= self._f.rules.table.ladder.not_understood and not declined:
+            reasons = ("nothing that was said is ours to answer",)
+            last = Line("scope.out", self._f.phrases.variants("scope.out") - 1)
+            return self._f.steering.person(
+                state,
+                want.intent,
+                "out_of_scope/person",
+                trigger="not_understood",
+                before=(last,),
+                reasons=reasons,
+            )
+        question = person_question() if count and not declined else open_question()
         draft = self._f.steering.say(
             state,
             want.intent,
@@ -329,6 +451,20 @@ class CallerTurn:
 
     def _yes_no_asked(self) -> bool:
         return self._state.asked is not None and self._state.asked.kind in _YES_NO_QUESTIONS
+
+
+def offered_beside(state: ConversationState) -> str | None:
+    """The factor that is still wanted while a person is offered: digits count for it."""
+    asked = state.asked
+    if asked is not None and asked.kind is AskedKind.PERSON and not verified(state):
+        return asked.factor
+    return None
+
+
+def _twice(before: Want, again: Want) -> Want:
+    """The same guess of two sentences: both are wrong only if each is."""
+    both_wrong = (1 - before.confidence) * (1 - again.confidence)
+    return again.model_copy(update={"confidence": round(1 - both_wrong, 4)})
 
 
 def verified(state: ConversationState) -> bool:

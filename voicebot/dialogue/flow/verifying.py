@@ -13,6 +13,7 @@ from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.unheard import Kind, keypad_first
 from voicebot.dialogue.state import ConversationState, CustomerFacts
 from voicebot.safety.identity import Ask, AskHow, Check, Gate, GateProgress, Passed, Refused
 
@@ -113,8 +114,10 @@ class Verifying:
         if confidences.classification is None and state.topic is not None:
             confidences = Confidences(classification=round(state.topic.confidence, 4))
         ruling = self._rules.decide(state, setting, intent, confidences)
+        if step.how in {AskHow.FIRST, AskHow.AGAIN} and keypad_first(state.hearing, Kind.DIGITS):
+            step = replace(step, how=AskHow.KEYPAD, nth=0)
         said_back = heard if heard is not None and heard[0] != step.factor.name else None
-        question = factor_question(step.factor, step.how, said_back)
+        question = factor_question(step, said_back)
         parts = ()
         if facts and step.how is AskHow.KEYPAD:
             parts = (Line("identity.refused"),)
@@ -135,17 +138,26 @@ class Verifying:
 
     def _refused(self, state: ConversationState, step: Refused, facts: tuple[Fact, ...]) -> Draft:
         intent = state.topic.intent if state.topic else "identity"
+        matched = Line("identity.refused")
+        if step.reason == "not_understood":  # nothing was compared, so nothing failed to match
+            matched = Line(f"identity.{self._missing(state)}.missing")
         draft = self._steering.person(
             state,
             intent,
             f"identity/{step.reason}",
             trigger="identity_not_verified",
-            before=(Line("identity.refused"),),
+            before=(matched,),
             tier=1,
             reasons=(step.reason,),
         )
         refused = Fact("identity.refused", {"reason": step.reason, "tries": state.gate.tries})
         return _with_facts(draft, (*facts, refused))
+
+    def _missing(self, state: ConversationState) -> str:
+        """The first factor that the caller has not given."""
+        factors = self._gate.rules.factors
+        open_ = (one.name for one in factors if self._gate.heard_as(state.gate, one.name) is None)
+        return next(open_, factors[0].name)
 
     def _unreachable(self, state: ConversationState, reason: str) -> Draft:
         return self._steering.person(

@@ -37,6 +37,9 @@ class ModelError(Exception):
     """The classifier's files cannot be used; the message says which and what to run."""
 
 
+_TRAIN = "run scripts/train_monitor.py"
+
+
 class Guess(Strict):
     """One intent with its calibrated probability, 0..1."""
 
@@ -73,6 +76,8 @@ class ModelCard(Strict):
     urgency_temperature: float = Field(gt=0)
     sentiment_temperature: float = Field(gt=0)
     trained_on: int
+    words: str
+    """SHA-256 of the ``monitor_words.npz`` that it was trained with."""
 
     @model_validator(mode="after")
     def _each_has_a_category(self) -> Self:
@@ -136,11 +141,13 @@ class IntentClassifier:
             document: dict[str, Any] = json.loads(text)
             if document.get("format") != FORMAT:
                 raise ModelError(
-                    f"{folder}/monitor.json has format {document.get('format')}, this server reads {FORMAT}: "
-                    "run scripts/train_monitor.py"
+                    f"{folder}/monitor.json has format {document.get('format')}, this server reads {FORMAT}: {_TRAIN}"
                 )
             card = ModelCard.model_validate_json(text)
-            vectors = WordVectors.load(folder / "monitor_words.npz")
+            words = folder / "monitor_words.npz"
+            if hashlib.sha256(words.read_bytes()).hexdigest() != card.words:
+                raise ModelError(f"{folder}/monitor.npz was trained with another {words.name}: {_TRAIN}")
+            vectors = WordVectors.load(words)
             stored = (folder / "monitor.npz").read_bytes()
             with np.load(folder / "monitor.npz", allow_pickle=False) as arrays:
                 scale = arrays["scale"].astype(np.float32)
@@ -152,9 +159,7 @@ class IntentClassifier:
                 weights[BUCKETS:] = arrays["meaning"].astype(np.float32)
                 bias = arrays["bias"].astype(np.float32)
         except (OSError, KeyError, ValueError, IndexError, EOFError, ValidationError) as error:
-            raise ModelError(
-                f"the monitor's model in {folder} cannot be read: run scripts/train_monitor.py"
-            ) from error
+            raise ModelError(f"the monitor's model in {folder} cannot be read: {_TRAIN}") from error
         version = "monitor-" + hashlib.sha256(text.encode() + stored).hexdigest()[:8]
         return cls(card, Encoder(idf, vectors), weights, bias, version=version)
 
@@ -164,6 +169,10 @@ class IntentClassifier:
         if encoded.known == 0:
             return (Guess(intent=OUT_OF_SCOPE, probability=1.0),)
         return self._guesses(self._intents(self._scores(encoded)))
+
+    def knows(self, text: str) -> bool:
+        """Whether any word of the text, numbers too, is one that the model has a meaning for."""
+        return self._encoder.understands(text)
 
     def verdict(self, text: str) -> Verdict:
         """Everything at once. Text without a known word is out of scope, neutral, not in distress."""

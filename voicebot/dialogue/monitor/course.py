@@ -69,7 +69,10 @@ class Course(Strict):
     """The caller asked to hear the last answer once more: saying it again is no circle."""
 
     def heard(self, reading: Reading, text: str) -> Course:
-        """The course after a turn of the caller. Yes, no, thanks and the like leave the counters alone."""
+        """The course after a turn of the caller. Yes, no, thanks and the like leave the counters alone.
+
+        Another want in other words leaves the circle, though the same answer may come to it.
+        """
         intent = reading.first.intent
         moods = (*self.sentiments, reading.scores.sentiment)[-KEPT:]
         if intent in _STEERING:
@@ -79,6 +82,7 @@ class Course(Strict):
         last = self.intents[-1] if self.intents else ""
         same = open_ and intent == last and intent != OUT_OF_SCOPE
         again = open_ and _alike(words, self.last_words) >= ALIKE
+        new = bool(last) and intent != last and _alike(words, self.last_words) < ALIKE
         return self.model_copy(
             update={
                 "sentiments": moods,
@@ -87,6 +91,7 @@ class Course(Strict):
                 "last_words": words or self.last_words,
                 "same_intent": self.same_intent + 1 if same else 0,
                 "rephrasings": self.rephrasings + 1 if again else 0,
+                "repeated_answers": 0 if new else self.repeated_answers,
             }
         )
 
@@ -98,7 +103,7 @@ class Course(Strict):
         if self.asked_again:
             return self.model_copy(update={"asked_again": False})
         words = tuple(sorted(words_of(text)))
-        repeated = bool(words) and _alike(words, self.last_answer) >= SAME
+        repeated = self.repeats(text)
         if resolved and not repeated:
             return self.model_copy(
                 update={
@@ -116,6 +121,11 @@ class Course(Strict):
                 "unresolved": self.unresolved + 1,
             }
         )
+
+    def repeats(self, text: str) -> bool:
+        """Whether the bot's words are (almost) those of its last answer."""
+        words = tuple(sorted(words_of(text)))
+        return bool(words) and _alike(words, self.last_answer) >= SAME
 
 
 class CourseSignals(Strict):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebot.dialogue.monitor.features import features_in, words_of
+from voicebot.dialogue.monitor.features import NUMBER, features_in, words_of
 from voicebot.dialogue.monitor.word_vectors import Floats, WordVectors
 
 BUCKETS = 1 << 15
@@ -67,6 +67,10 @@ class Encoder:
             meaning=self.vectors.sentence(words),
             known=known,
         )
+
+    def understands(self, text: str) -> bool:
+        """Whether any word has a meaning here, or is a number."""
+        return any(word == NUMBER or self.vectors.find(word) is not None for word in words_of(text))
 
     def _knows(self, word: str) -> bool:
         return self.idf[bucket_of("w:" + word)] > 0 or self.vectors.find(word) is not None

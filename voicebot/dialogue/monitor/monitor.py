@@ -54,6 +54,8 @@ class Reading(Strict):
     guesses: tuple[Guess, ...]
     """The likeliest intents of the whole utterance, for the record."""
     scores: MonitorScores = MonitorScores()
+    known: bool = True
+    """Some word of it is a word of the language, and not only letters."""
 
     @property
     def first(self) -> Want:
@@ -110,7 +112,12 @@ class Monitor:
         text, best = self._best(utterance, guesses[0])
         parts = self._parts(text)
         whole = Want(intent=best.intent, confidence=best.probability, text=text)
-        return Reading(wants=parts if len(parts) > 1 else (whole,), guesses=guesses[:GUESSES], scores=scores)
+        return Reading(
+            wants=parts if len(parts) > 1 else (whole,),
+            guesses=guesses[:GUESSES],
+            scores=scores,
+            known=self._classifier.knows(text),
+        )
 
     def _best(self, utterance: Utterance, best: Guess) -> tuple[str, Guess]:
         """The reading to go by: of the first choice, or of an alternative that makes more sense."""

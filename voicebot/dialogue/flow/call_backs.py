@@ -1,0 +1,78 @@
+"""The caller asks to be called: offered with a time, noted on a yes, and never just connected. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from voicebot.core.conversation import Utterance
+from voicebot.dialogue.flow.calling_back import wants_call_back, wished_time
+from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.promising import ACT, PHONE_DIGITS, PHONE_NUMBER, WISHED_TIME, Promising
+from voicebot.dialogue.flow.rules import Rules
+from voicebot.dialogue.flow.setting import Setting
+from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.monitor.monitor import Reading, Want
+from voicebot.dialogue.state import AskedKind, ConversationState
+from voicebot.safety.policy import Reads
+from voicebot.safety.spoken_numbers import read_digits
+
+_ASKS = re.compile(r"(?:what|when|where|how|why|who|which|do|does|are|is|will|would)\b", re.IGNORECASE)
+_AT_ONCE = 3
+"""The tier that a person must see now: it is not put off to a call back."""
+
+
+class CallBacks:
+    """Drafts the offer of a call that was asked for. Stateless."""
+
+    def __init__(self, rules: Rules, intents: IntentCatalog, promising: Promising) -> None:
+        self._rules = rules
+        self._intents = intents
+        self._promising = promising
+
+    def asked(
+        self, state: ConversationState, given: Utterance, reading: Reading, setting: Setting
+    ) -> Draft | None:
+        """The offer, or the one that stands with another time; None if no call is asked for."""
+        wish = wished_time(given.text)
+        numbers = read_digits(given.text, PHONE_DIGITS, given.alternatives, limit=1)
+        pending = _offered(state)
+        if pending is not None and wish is not None and not numbers:
+            other = _ASKS.match(given.text.strip()) or f"not {wish}" in given.text.lower()
+            if not other:
+                return self._promising.offer(_wishing(state, wish), pending, setting, "call_back/time")
+        if not wants_call_back(given.text):
+            return None
+        about = self._about(reading, given)
+        if about is None:
+            return None
+        state = _wishing(state, wish)
+        if numbers:
+            state = state.model_copy(update={"slots": {**state.slots, PHONE_NUMBER: numbers[0]}})
+        draft = self._promising.offer(state, about, setting, "call_back/asked")
+        return replace(draft, gave={PHONE_NUMBER: numbers[0]} if numbers else {})
+
+    def _about(self, reading: Reading, given: Utterance) -> Want | None:
+        """What the call is about, as far as it is known; None for what a person must see at once."""
+        for want in reading.wants:
+            rule = self._rules.rule(want.intent)
+            known = self._intents.is_content(want.intent) and want.confidence >= self._rules.sure(want.intent)
+            if known and rule is not None and rule.reads is Reads.PERSON:
+                return want if rule.tier < _AT_ONCE else None
+        return Want(intent="person", confidence=1.0, text=given.text)
+
+
+def _offered(state: ConversationState) -> Want | None:
+    """The want of a call back that was offered, or whose number was asked for."""
+    asked = state.asked
+    if asked is None:
+        return None
+    if asked.kind is AskedKind.CONTACT:
+        return asked.want
+    return asked.proposal.want if asked.proposal is not None and asked.proposal.act == ACT else None
+
+
+def _wishing(state: ConversationState, wish: str | None) -> ConversationState:
+    if wish is None:
+        return state
+    return state.model_copy(update={"slots": {**state.slots, WISHED_TIME: wish}})
