@@ -12,6 +12,7 @@ same files give the same weights. About three minutes on one core.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import sys
@@ -315,6 +316,7 @@ def train(deployment: Path, *, errors: bool) -> None:
         meaning=weights[BUCKETS:].astype(np.float16),
         bias=np.concatenate(bias).astype(np.float32),
     )
+    card["words"] = hashlib.sha256((models / "monitor_words.npz").read_bytes()).hexdigest()
     (models / "monitor.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -248,6 +248,12 @@ def test_a_missing_or_foreign_model_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="99"):
         IntentClassifier.load(tmp_path)
     (tmp_path / "monitor.json").write_text(json.dumps(card))
+    shutil.copy(tmp_path / "monitor_words.npz", tmp_path / "kept")
+    with np.load(tmp_path / "kept") as arrays:
+        np.savez_compressed(tmp_path / "monitor_words.npz", **{**arrays, "scale": arrays["scale"] * 2})
+    with pytest.raises(ModelError, match=r"another monitor_words.npz: run scripts/train_monitor.py"):
+        IntentClassifier.load(tmp_path)  # the same shape, other meanings
+    shutil.move(tmp_path / "kept", tmp_path / "monitor_words.npz")
     (tmp_path / "monitor.npz").write_bytes(b"no arrays")
     with pytest.raises(ModelError, match="train_monitor"):
         IntentClassifier.load(tmp_path)

@@ -141,7 +141,8 @@ class IntentClassifier:
             document: dict[str, Any] = json.loads(text)
             if document.get("format") != FORMAT:
                 raise ModelError(
-                    f"{folder}/monitor.json has format {document.get('format')}, this server reads {FORMAT}: {_TRAIN}"
+                    f"{folder}/monitor.json has format {document.get('format')}, this server reads {FORMAT}: "
+                    + _TRAIN
                 )
             card = ModelCard.model_validate_json(text)
             words = folder / "monitor_words.npz"
@@ -169,10 +170,6 @@ class IntentClassifier:
         if encoded.known == 0:
             return (Guess(intent=OUT_OF_SCOPE, probability=1.0),)
         return self._guesses(self._intents(self._scores(encoded)))
-
-    def knows(self, text: str) -> bool:
-        """Whether any word of the text, numbers too, is one that the model has a meaning for."""
-        return self._encoder.understands(text)
 
     def verdict(self, text: str) -> Verdict:
         """Everything at once. Text without a known word is out of scope, neutral, not in distress."""
