@@ -171,6 +171,10 @@ class IntentClassifier:
             return (Guess(intent=OUT_OF_SCOPE, probability=1.0),)
         return self._guesses(self._intents(self._scores(encoded)))
 
+    def knows(self, text: str) -> bool:
+        """Whether any word of the text, numbers too, is one that the model has a meaning for."""
+        return self._encoder.understands(text)
+
     def verdict(self, text: str) -> Verdict:
         """Everything at once. Text without a known word is out of scope, neutral, not in distress."""
         encoded = self._encoder.encode(text)
