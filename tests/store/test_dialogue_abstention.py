@@ -20,8 +20,12 @@ def passage(article: str, title: str, body: str, grounding: float) -> Passage:
     return Passage(source=source, heading=title, body=body, grounding=grounding, tagged=True)
 
 
-PARCELS = passage("parcels", "Small parcels at the door", "Parcels wait with a neighbour.", 0.4)
-SOFAS = passage("sofas", "Furniture delivery at your home", "Two people carry it upstairs.", 0.38)
+PARCELS = passage(
+    "parcels", "Small parcels at the door", "Parcels wait with a neighbour, and delivery is free.", 0.4
+)
+SOFAS = passage(
+    "sofas", "Furniture delivery at your home", "Two people carry it upstairs. Delivery is free.", 0.38
+)
 QUESTION = "how much is delivery"
 
 

@@ -19,7 +19,7 @@ from voicebot.dialogue.knowledge.articles import Article, read_articles
 from voicebot.dialogue.knowledge.embedding import EmbeddingMismatch, Vectors, choose_embedding, unit
 from voicebot.dialogue.knowledge.ingest import cited, ingest, ingest_all
 from voicebot.dialogue.knowledge.passage import Retrieval
-from voicebot.dialogue.knowledge.retriever import FLOOR, Retriever, read_weights
+from voicebot.dialogue.knowledge.retriever import FLOOR, PASSAGES, Retriever, read_weights
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -111,7 +111,7 @@ async def test_a_paraphrase_finds_its_article_and_is_sure(
     assert best.tagged is (intent is not None)
     assert best.evidence is not None
     assert best.evidence.coverage > 0
-    assert got.best_of >= len(got.passages) == 3
+    assert got.best_of >= len(got.passages) == PASSAGES
 
 
 @pytest.mark.parametrize("question", ["tell me a joke about penguins", "who is the president of brazil"])

@@ -37,7 +37,7 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
             rf"\b{_NUMBER_WORD}\b",
         ),
         (
-            r"\bwhat colou?rs?\b|\bwhich colou?rs?\b",
+            r"\bwhat colou?rs?\b|\bwhich colou?rs?\b|\bcomes? in\b(?! (?:parts|pieces|boxes))",
             r"\b(?:comes? in|white|black|gray|grey|blue|green|red|sand|oak|cream|walnut)\b",
         ),
         (r"\bwhy\b", r"\bbecause\b|\bso that\b|\bsince\b|\bafter\b|\bin order\b"),
@@ -79,8 +79,8 @@ _FACTS: tuple[Fact, ...] = tuple(
             r"\bhow much (?:is|are|was|were|does|do|did|would|will|for|extra|more|money|to|s)\b(?!.*\b(?:weigh|hold|carry|left|save|off)\b)"
             rf"|\bwhat (?:does|do|did|would|will|{_BE}) .{{0,60}}\bcosts?\b|\bwhat(?: {_BE}|'s)? (?:the |your |its )?(?:\w+ ){{0,2}}(?:price|cost|fee|charge)s?\b"
             r"|\b(?:price|cost) (?:of|for) |^(?:\w+ ){1,4}price$|\bat what price\b|\bhow expensive\b|\bcheapest\b|\bwhat (?:does|do) .{0,40}\bgo for$",
-            r"\bdollars?\b|\bcents?\b|[$€£]\s?\d|\bfree\b|\bpercent\b|\bno (?:\w+ ){0,2}(?:charge|fee|cost|interest)s?\b|\bnothing\b"
-            r"|\bincluded\b|\bcosts? (?:the same|extra)\b|\bdifference\b|\b(?:is|are) (?:shown|added|paid|worked out)\b|\bdepends?\b|\bpay\b",
+            r"\bdollars?\b|\bcents?\b|[$€£]\s?\d|(?<!step )\bfree\b|\bpercent\b|\b(?:no|normal|same) (?:\w+ ){0,2}(?:charge|fee|cost|interest)s?\b|\bcosts? nothing\b|\bpay nothing\b"
+            r"|\bincluded in the (?:price|fee)\b|\bcosts? (?:the same|extra)\b|\bdifference\b|\bprice (?:is shown|depends)\b|\bis added\b",
             True,
         ),
         (
@@ -98,15 +98,34 @@ _FACTS: tuple[Fact, ...] = tuple(
         ),
         ("a depth", r"\bhow deep\b|\bdepth of\b", r"\bdeep\b|\bdepth\b", True),
         (
+            "a width",
+            r"\bhow wide\b|\bwidth of\b",
+            r"\bwide\b|\bacross\b|\bwidth\b|\bbroad\b|\bby \w+ feet\b",
+            True,
+        ),
+        (
             "the size",
-            rf"\bhow (?:wide|big|large|broad)\b|\bwidth of\b|\b(?:dimensions|measurements) of\b|\bwhat size {_BE}\b|\bwhat {_BE} the (?:size|dimensions|measurements)\b",
+            rf"\bhow (?:big|large)\b|\b(?:dimensions|measurements) of\b|\bwhat size {_BE}\b|\bwhat {_BE} the (?:size|dimensions|measurements)\b",
             r"\binch(?:es)?\b|\bfeet\b|\bfoot\b|\bsquare\b|\bwide\b|\bacross\b|\bqueen\b|\bsmall\b|\blarge\b|\bfloors?\b|\btwice\b",
             True,
         ),
         (
             "the colors",
+            r"\b(?:does|do) (?:the|your) (?:\w+ ){1,4}come in (?!parts|pieces|boxes|\d)|"
             r"\b(?:what|which) colou?rs?\b(?!.*\b(?:suit|match|go|goes|fit|fits)\b)",
             r"\bcolou?rs?\b|\bcomes? in\b|\b(?:white|black|gray|grey|blue|green|red|sand|oak|cream|walnut|rust)\b",
+            True,
+        ),
+        (
+            "an opening time",
+            r"\b(?:when|what time|how late) (?:does|do|is|are) (?:the|your) (?:\w+ ){1,3}(?:open|closed?|shut)\b",
+            rf"\b(?:open|close|shut|from {_NUMBER_WORD} |hours?)",
+            True,
+        ),
+        (
+            "an address",
+            r"\b(?:what|which|tell me|give me|need|know) .{0,20}\b(?:the|your) (?:(?!e|mail|email|web|my|delivery|billing)\w+ )?address(?: of (?:the|your)\b|$)",
+            r"\b(?:street|avenue|road|boulevard|lane|square)\b",
             True,
         ),
         (
@@ -136,7 +155,7 @@ def facts_of(question: str) -> tuple[Fact, ...]:
     """The facts that a question asks for outright.
 
     >>> [fact.called for fact in facts_of("how wide is the desk and what does it cost")]
-    ['a price', 'the size']
+    ['a price', 'a width']
     """
     plain = " ".join(question.lower().replace("’", "'").split()).strip(" .!?,")
     return tuple(fact for fact in _FACTS if fact.asks.search(plain))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from voicebot.dialogue.generation.asked_for import Fact, facts_of
 from voicebot.dialogue.generation.sentences import choose, sentences_of
@@ -58,12 +59,14 @@ _SUBJECT = re.compile(
 )
 _THING = re.compile(
     r"\b(?:how much (?:is|are|was|were|for|s|would|does|do|will)|what (?:does|do|would|will)|"
-    r"(?:price|cost|size|width|height|weight|depth|length|dimensions|measurements) (?:of|for)|"
-    r"how (?:wide|tall|high|deep|big|large|heavy|long) (?:is|are))"
-    r" (?:be )?(?:the|a|an|your|this|that|these|those|some) (?P<thing>(?:[\w-]+ ?){1,6})"
+    r"(?:price|cost|size|width|height|weight|depth|length|dimensions|measurements|address) (?:of|for)|"
+    r"(?:when|what time|how late|how (?:wide|tall|high|deep|big|large|heavy|long)) (?:is|are|do|does))"
+    r" (?:be )?(?:(?:the|a|an|your|this|that|these|those|some) )?(?P<thing>(?:[\w-]+ ?){1,6})"
 )
+_NAME = re.compile(r"(?<=[a-z,:] )[A-Z][a-z]+")
 _ENDS_LINES = (
     "in on with for to at and or from by of cost costs come comes go goes weigh weighs measure be have has",
+    "open opens close closes closed shut shuts",
     "please now today then when if that which you i we it exactly roughly there here these days per",
 )
 _ENDS = frozenset(word for line in _ENDS_LINES for word in line.split())
@@ -94,11 +97,15 @@ Lack = NoFact | OtherThing
 
 @dataclass(frozen=True, slots=True)
 class Backing:
-    """What an answer may be taken from. ``grounding``: of the passage that is quoted first, 0 without any."""
+    """What an answer may be taken from. ``grounding``: of the passage that is quoted first, 0 without any.
+
+    ``whole``: it holds what was asked for, not only something of the matter.
+    """
 
     passages: tuple[Passage, ...]
     grounding: float
     lack: Lack | None = None
+    whole: bool = True
 
 
 def back(question: str, passages: Sequence[Passage], *, meant: bool = False) -> Backing:
@@ -120,18 +127,39 @@ def back(question: str, passages: Sequence[Passage], *, meant: bool = False) -> 
     strange = {nth: thing for nth, thing in others.items() if thing is not None}
     left = tuple(one for nth, one in enumerate(eligible) if nth not in strange)
     holding = [one for one in left if _holds(facts, one)]
-    lack: Lack | None = None
     if strange and (not holding or (0 in strange and _place(strange[0], words_of(question)) is not None)):
-        lack = _offer(question, eligible, strange, facts)
-    elif (facts and not holding) or (not meant and _unheard_of(question, facts, holding)):
-        lack = NoFact(facts[0].called)
-    if lack is not None:
-        return Backing(eligible, min(LACKING, eligible[0].grounding), lack)
+        return Backing(
+            eligible, min(LACKING, passages[0].grounding), _offer(question, eligible, strange, facts)
+        )
+    thing = None if meant or not own else _thing(question)
+    place = _destination(question) if own and not meant else set[str]()
+    there = _there(question, place, passages)
+    if there:
+        thing, holding = None, [one for one in holding if one in there]
+        if not holding and there[0].grounding >= FLOOR:
+            return Backing((there[0],), there[0].grounding, whole=False)
+    if (facts and not holding) or not _named_in(thing, holding):
+        named = [
+            one for one in passages if one.grounding >= WORTH_ASKING and one.region == passages[0].region
+        ]
+        named = [one for one in named if _holds(facts, one) and thing and _named_in(thing, [one])]
+        named = [one for one in named if not there or one in there]
+        named = [one for one in named if _other_thing(question, one, named=own) is None]
+        if named:
+            return Backing((named[0],), named[0].grounding)
+        return Backing(eligible, min(LACKING, passages[0].grounding), NoFact(facts[0].called))
     cited = _cited(question, left)
     if not _holds(facts, cited):
         left = tuple(holding)
         cited = _cited(question, left)
     return Backing(left, _grounding(cited, passages[0]))
+
+
+def alike(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Those of the passages between which a question may be asked: they hold what is asked for."""
+    facts = facts_of(question)
+    left = tuple(one for one in passages if _holds(facts, one))
+    return left if len(left) > 1 else ()
 
 
 def onward_of(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
@@ -149,7 +177,11 @@ def _eligible(question: str, facts: Sequence[Fact], passages: Sequence[Passage])
         one
         for one in others
         if _beside(one, first)
-        or (one.grounding >= FLOOR and (one.tagged or not first.tagged or _coverage(one) > _coverage(first)))
+        or (
+            one.grounding >= FLOOR
+            and one.region == first.region
+            and (one.tagged or not first.tagged or _coverage(one) > _coverage(first))
+        )
     ]
     out = [first]
     for one in fit:
@@ -160,7 +192,7 @@ def _eligible(question: str, facts: Sequence[Fact], passages: Sequence[Passage])
             out.append(one)
     if facts and not any(_holds(facts, one) for one in out):
         article = [one for one in others if one.source.article == first.source.article]
-        plain = [one for one in (*fit, *article) if one.tagged and _subject(one) is None]
+        plain = [one for one in (*(one for one in fit if one.tagged), *article) if _subject(one) is None]
         out += [one for one in plain if _holds(facts, one)]
     return tuple(dict.fromkeys(out))
 
@@ -256,27 +288,48 @@ def _offer(
     return NoFact(facts[0].called if facts else "an answer")
 
 
-def _unheard_of(question: str, facts: Sequence[Fact], holding: Sequence[Passage]) -> bool:
-    """Whether the thing whose own fact is asked for is named in none of the passages."""
-    if not any(fact.own for fact in facts):
-        return False
+def _thing(question: str) -> str | None:
+    """The kind of thing whose own fact is asked for, as a stem: the last word of its name."""
     match = _THING.search(" ".join(words_of(question)))
     if match is None:
-        return False
+        return None
     thing: list[str] = []
     for word in match["thing"].split():
         if word in _ENDS or is_stop(word):
             break
         thing.append(stem(word))
     named = [term for term in thing if term not in _KIND_WORDS and not _is_general(term)]
-    return bool(named) and not any(_alike(named[-1], one) for one in holding)
+    return named[-1] if named else None
+
+
+def _destination(question: str) -> set[str]:
+    """Where to, as stems, if it is a place: what something costs there may be another matter."""
+    words = words_of(question)
+    return {stem(after) for word, after in pairwise(words) if word == "to" and not is_stop(after)}
+
+
+def _there(question: str, place: set[str], passages: Sequence[Passage]) -> list[Passage]:
+    """The passages about that place, in articles that hold more of the question than its name."""
+    terms = _telling(question)
+    naming = [one for one in passages if _names(place, one)]
+    on = {one.source.article for one in naming if len(matching(terms, _text(one))) > len(place)}
+    return [one for one in naming if one.source.article in on]
+
+
+def _names(place: set[str], passage: Passage) -> bool:
+    """Whether a passage holds the place as a name: with a capital letter, and not only as a first word."""
+    text = f"{passage.source.title}. {passage.heading}. {passage.body}"
+    return any(stem(word.lower()) in place for word in _NAME.findall(text))
+
+
+def _named_in(thing: str | None, passages: Sequence[Passage]) -> bool:
+    return thing is None or any(_alike(thing, one) for one in passages)
 
 
 def _alike(term: str, passage: Passage) -> bool:
-    """Whether a passage holds the word, or one that it begins with ("seater", "seats")."""
-    text = f"{passage.heading} {passage.body}"
-    return bool(matching([term], text)) or any(
-        term.startswith(stem(word)) for word in words_of(text) if len(stem(word)) >= _BEGINNING
+    """Whether a passage says the word, or one that it begins with ("seater", "seats")."""
+    return bool(matching([term], passage.body)) or any(
+        term.startswith(stem(word)) for word in words_of(passage.body) if len(stem(word)) >= _BEGINNING
     )
 
 

@@ -64,7 +64,7 @@ found AS (
     GROUP BY chunk_id
 )
 SELECT f.near, f.worded, f.tagged, c.article_id AS article, c.version, c.position, c.heading, c.body,
-       a.title, a.intents, a.reviewed + a.review_days < current_date AS stale,
+       a.title, a.intents, a.region, a.reviewed + a.review_days < current_date AS stale,
        (1 - (v.embedding <=> %(vector)s::halfvec))::float8 AS cosine,
        ARRAY(SELECT n FROM unnest(%(lexemes)s::text[]) WITH ORDINALITY AS l(lexeme, n)
              WHERE c.words @@ l.lexeme::tsquery) AS found,
@@ -91,6 +91,7 @@ class Candidate(Strict):
     body: str
     title: str
     intents: tuple[str, ...]
+    region: str | None = None
     stale: bool
     cosine: float
     found: tuple[int, ...]

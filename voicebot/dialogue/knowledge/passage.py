@@ -27,7 +27,7 @@ class Passage(Strict):
     """A chunk that may answer the question.
 
     ``grounding``: 0..1, how likely it answers. ``tagged``: its article is about the caller's intent.
-    ``stale``: its review is overdue.
+    ``stale``: its review is overdue. ``region``: the only one that its article is for.
     """
 
     source: Source
@@ -36,6 +36,7 @@ class Passage(Strict):
     grounding: float
     tagged: bool
     stale: bool = False
+    region: str | None = None
     evidence: Evidence | None = None
 
 

@@ -120,6 +120,7 @@ def _passage(one: Ranked, intent: str | None) -> Passage:
         grounding=round(one.grounding, 4),
         tagged=intent is not None and intent in candidate.intents,
         stale=candidate.stale,
+        region=candidate.region,
         evidence=Evidence(
             near=candidate.near,
             worded=candidate.worded,
