@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ def verified(customer_id: str = "cu_00001") -> VerifiedCustomer:
     return customer
 
 
-def memory_on(database: Database, keys: KeyRing, connector: Connector | None = None) -> Memory:
+def memory_on(database: Database, keys: KeyRing, connector: Connector | None = None, **more: Any) -> Memory:
     return Memory(
         database,
         keys,
@@ -43,6 +43,7 @@ def memory_on(database: Database, keys: KeyRing, connector: Connector | None = N
         DEPLOYMENT.clearances,
         is_topic=DEPLOYMENT.intents.is_content,
         means=DEPLOYMENT.intents.means,
+        **more,
     )
 
 
@@ -357,6 +358,54 @@ async def test_erasing_a_customer_takes_his_conversations_along_and_is_audited(t
         assert (await audit.records(tx))[0]["what"] == "customer.erased"
         with pytest.raises(LookupError):
             await talk.memory.customers.erase(tx, "cm_" + "0" * 32, actor="cli")
+
+
+async def test_erasing_a_customer_ends_his_open_chats_and_no_call_or_chat_of_others(talk: Talk):
+    """Nothing could be read or written in them; the idle sweep need not find that out."""
+    chat = await yesterday(talk, verified())
+    call, other = await talk.begin(Channel.PHONE), await talk.begin()
+    await talk.turn(call, "order_status", Action.ANSWER, by=verified(), remembers=True)
+    await talk.turn(other, "order_status", Action.ANSWER, by=verified("cu_00002"), remembers=True)
+    async with talk.database.transaction() as tx:
+        mine = await talk.memory.customers.of_conversation(tx, chat)
+        assert mine is not None
+        await talk.memory.customers.erase(tx, mine, actor="cli")
+        found = await rows(tx, "SELECT id, status, end_reason FROM conversations")
+    stand = {row["id"]: (row["status"], row["end_reason"]) for row in found}
+    assert stand[chat] == ("ended", "erased")
+    assert stand[call] == stand[other] == ("live", None)
+
+
+async def test_what_another_version_keeps_of_a_conversation_is_left_to_it(talk: Talk):
+    """During a rolling upgrade: not read, not written over; the slots are kept all the same."""
+    chat = await yesterday(talk, verified())
+    async with talk.database.transaction() as tx:
+        customer = await talk.memory.customers.find(tx, verified())
+        assert customer is not None
+        newer = {"schema_version": 9, "topics": {}}
+        sealed = customer.cipher.seal_json(newer, f"memory:{customer.id}:contact:{chat}")
+        await tx.execute("UPDATE memories SET sealed_value = %s WHERE kind = 'contact'", (sealed,))
+    slots = {"item": "kept too"}
+    await talk.turn(chat, "warranty", Action.ANSWER, by=verified(), remembers=True, slots=slots)
+    async with talk.database.transaction() as tx:
+        (row,) = await rows(tx, "SELECT sealed_value FROM memories WHERE kind = 'contact'")
+        assert row["sealed_value"] == sealed
+        assert (await memories.slots(tx, customer))["item"] == "kept too"
+
+
+async def test_memory_goes_by_the_clock_it_is_given(shop_database: Database, keys: KeyRing):
+    """What was left open is open for so many days of that clock, whatever the machine's says."""
+    now = datetime(2031, 5, 1, 10, tzinfo=UTC)
+    memory = memory_on(shop_database, keys, now=lambda: now)
+    talk = Talk(shop_database, keys, memory)
+    chat = await talk.begin()
+    for intent in ("order_status", "warranty_claim"):
+        await talk.turn(chat, intent, Action.ESCALATE, by=verified(), remembers=True)
+    later = await talk.known(await talk.begin(Channel.PHONE), verified())
+    assert "warranty_claim" in [topic.intent for topic in later.unresolved]
+    now += timedelta(days=400)
+    much_later = await talk.known(await talk.begin(Channel.PHONE), verified())
+    assert "warranty_claim" not in [topic.intent for topic in much_later.unresolved]
 
 
 async def test_nothing_personal_lies_in_the_clear(talk: Talk):

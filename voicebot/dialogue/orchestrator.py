@@ -140,6 +140,7 @@ class Orchestrator:
             deployment.clearances,
             is_topic=intents.is_content,
             means=intents.means,
+            now=now,
         )
         local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
         self._committing = Committing(

@@ -13,7 +13,7 @@ no transaction waits for the system of record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -62,11 +62,19 @@ class FeatureBroker:
         keys: opens what is kept.
         connector: the system of record.
         clearances: what is cleared.
+        now: the time, aware.
     """
 
     def __init__(
-        self, database: Database, keys: KeyRing, connector: Connector, clearances: Clearances
+        self,
+        database: Database,
+        keys: KeyRing,
+        connector: Connector,
+        clearances: Clearances,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._now = now
         self._database = database
         self._customers = Customers(keys)
         self._connector = connector
@@ -207,7 +215,7 @@ class FeatureBroker:
             found[Feature.KNOWN_SLOTS] = await memories.slots(tx, customer)
         if any(feature.layer is Layer.INSIGHT for feature in features):
             earlier = await memories.earlier_contacts(tx, customer, but=conversation_id)
-            now = datetime.now(UTC)
+            now = self._now()
             found |= {
                 Feature.LAST_CONTACT: insight.last_contact(earlier, now),
                 Feature.REPEAT_CONTACT: insight.repeat_contact(earlier, intent, now),

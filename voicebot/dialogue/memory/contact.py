@@ -43,7 +43,7 @@ class Offered(Strict):
 
 
 class Contact(Strict):
-    """One conversation of a customer. Times are the database's."""
+    """One conversation of a customer. Its beginning is the database's time, its turns' the orchestrator's."""
 
     channel: Channel
     began_at: datetime

@@ -81,6 +81,7 @@ class Customers:
     async def erase(self, tx: Transaction, customer_id: str, *, actor: str) -> int:
         """Makes everything of a customer unreadable: his key, and those of his conversations, go for good.
 
+        Chats that are still open end: nothing could be read or written in them.
         What counts and proves (audit, access log, timings) stays; it holds nothing personal.
 
         Returns:
@@ -102,6 +103,11 @@ class Customers:
             (row["subject_id"], conversations),
         )
         await tx.execute("DELETE FROM memories WHERE customer_id = %s", (customer_id,))
+        await tx.execute(
+            "UPDATE conversations SET status = 'ended', ended_at = clock_timestamp(), end_reason = 'erased'"
+            " WHERE id = ANY(%s) AND channel = 'chat' AND status <> 'ended'",
+            (conversations,),
+        )
         await audit.record(
             tx,
             action="customer.erased",

@@ -21,6 +21,10 @@ _CONTACTS = 20
 """Conversations looked back on; more say nothing new."""
 
 
+class UnreadContact(Exception):  # a verdict, not a fault
+    """A contact that another version of the server keeps: leave it to that one."""
+
+
 async def keep_contact(
     tx: Transaction, customer: Customer, conversation_id: str, contact: Contact, *, days: int
 ) -> None:
@@ -29,9 +33,15 @@ async def keep_contact(
 
 
 async def contact(tx: Transaction, customer: Customer, conversation_id: str) -> Contact | None:
-    """What is kept of one conversation."""
+    """What is kept of one conversation.
+
+    Raises:
+        UnreadContact: something is, and this server cannot read it.
+    """
     values = await _kept(tx, customer, "contact", only=conversation_id)
     found = _contacts(values)
+    if values and not found:
+        raise UnreadContact(f"the contact of {conversation_id} was kept by another version of the server")
     return found[0] if found else None
 
 

@@ -25,10 +25,11 @@ from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.memory import memories
 from voicebot.dialogue.memory.broker import Asks, FeatureBroker, Granted
 from voicebot.dialogue.memory.clearances import Clearances
-from voicebot.dialogue.memory.contact import contact_of
+from voicebot.dialogue.memory.contact import Contact, contact_of
 from voicebot.dialogue.memory.customers import Customer, Customers
 from voicebot.dialogue.memory.features import Feature, Purpose, Role
 from voicebot.dialogue.memory.insight import LastContact, Mood, RepeatContact, UnresolvedTopic
+from voicebot.dialogue.memory.memories import UnreadContact
 from voicebot.dialogue.memory.profile import OpenOrder
 from voicebot.dialogue.memory.recall import Recall, recall
 from voicebot.safety.identity import VerifiedCustomer
@@ -100,6 +101,7 @@ class Memory:
         clearances: who may be told what.
         is_topic: whether an intent is a question of its own (`IntentCatalog.is_content`).
         means: how an intent is named to a caller (`IntentCatalog.means`).
+        now: the time, aware.
     """
 
     def __init__(
@@ -111,14 +113,16 @@ class Memory:
         *,
         is_topic: Callable[[str], bool],
         means: Callable[[str], str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._now = now
         self._database = database
         self._clearances = clearances
         self._is_topic = is_topic
         self._means = means
         self._conversations = Conversations(keys)
         self.customers = Customers(keys)
-        self.broker = FeatureBroker(database, keys, connector, clearances)
+        self.broker = FeatureBroker(database, keys, connector, clearances, now=now)
 
     async def known(
         self,
@@ -214,7 +218,31 @@ class Memory:
         customer = await self.customers.link(tx, verified, conversation_id=snapshot.id, turn=turn)
         if not await self._may_remember(tx, customer, remembers):
             return
-        at = datetime.now(UTC)
+        days = self._clearances.keep_days
+        try:
+            contact = await self._contact(tx, customer, snapshot, decision, offered)
+        except UnreadContact:
+            log.warning("memory.contact_left_alone", conversation=snapshot.id)
+        else:
+            await memories.keep_contact(tx, customer, snapshot.id, contact, days=days.contact)
+        for name, value in (slots or {}).items():
+            if name in self._clearances.remembered_slots:
+                await memories.keep_slot(tx, customer, name, value, days=days.slot)
+
+    async def _contact(
+        self,
+        tx: Transaction,
+        customer: Customer,
+        snapshot: Snapshot,
+        decision: Decision,
+        offered: Sequence[str],
+    ) -> Contact:
+        """What the conversation was about, this turn included.
+
+        Raises:
+            UnreadContact: another version of the server keeps it.
+        """
+        at = self._now().astimezone(UTC)
         contact = await memories.contact(tx, customer, snapshot.id)
         if contact is None:
             contact = contact_of(
@@ -225,12 +253,7 @@ class Memory:
             )
         else:
             contact = contact.after(decision, at, is_topic=self._is_topic(decision.intent))
-        contact = contact.offering(offered, at)
-        days = self._clearances.keep_days
-        await memories.keep_contact(tx, customer, snapshot.id, contact, days=days.contact)
-        for name, value in (slots or {}).items():
-            if name in self._clearances.remembered_slots:
-                await memories.keep_slot(tx, customer, name, value, days=days.slot)
+        return contact.offering(offered, at)
 
     async def sweep(self) -> None:
         """Deletes what has expired, once an hour; runs until cancelled."""
