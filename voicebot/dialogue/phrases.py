@@ -87,6 +87,8 @@ REQUIRED = frozenset(
         "answer.page",
         "answer.reason",
         "answer.all",
+        "answer.unhelpful",
+        "why.nothing",
         "why.page",
         "why.page_sure",
         "why.records",

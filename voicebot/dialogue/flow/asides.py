@@ -29,6 +29,10 @@ _DOUBT = re.compile(
     r"(?: (?:now|then|though|really|sure))*$",
     re.IGNORECASE,
 )
+_WHY_SO = re.compile(
+    rf"^{_BEFORE}(?:why|how come|what is the reason(?: that| why)?) ((?:[\w']+ ?){{1,6}})$", re.IGNORECASE
+)
+_POINTS = re.compile(r"\b(?:it|that|this|so|such|they|then)\b", re.IGNORECASE)
 _CHAT = frozenset(
     {
         "nobody", "no", "on", "anyone", "someone", "serious", "honest", "tru", "true", "sure", "ever", "never",
@@ -47,6 +51,24 @@ def asks_why(text: str) -> bool:
     (True, False)
     """
     return _WHY.search(_plain(text)) is not None
+
+
+def asks_why_of(text: str, said: str) -> bool:
+    """Whether the reason of something that was said is asked for in words of its own.
+
+    >>> asks_why_of("why thirty days", "Within thirty days."), asks_why_of("why is my lamp late", "Thirty days.")
+    (True, False)
+    """
+    found = _WHY_SO.match(_plain(text))
+    if found is None:
+        return False
+    rest = found.group(1)
+    words = set(terms_of(rest))
+    return (
+        bool(_POINTS.search(rest))
+        or rest.startswith("not ")
+        or (bool(words) and words <= set(terms_of(said)))
+    )
 
 
 def doubts(text: str) -> bool:

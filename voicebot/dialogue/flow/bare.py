@@ -31,6 +31,8 @@ PLAIN = 0.9
 """From this probability on one word of what an article answers is question enough ("warranty")."""
 WORTH_NAMING = 0.04
 """A second meaning less likely than this is not offered."""
+UPSET = -0.5
+"""Sentiment at or below which one word may mean a concern."""
 CALM = -0.25
 """Sentiment above which one word that could be a concern ("charge") is not taken for one."""
 
@@ -64,7 +66,8 @@ class Bare:
             return None
         if not self._too_little(rule, want, reading):
             return None
-        likely = [one for one in reading.guesses if self._may_be_meant(one, want)][:2]
+        calm = reading.scores.sentiment > UPSET
+        likely = [one for one in reading.guesses if self._may_be_meant(one, want, calm=calm)][:2]
         if not likely:
             return None
         key = f"bare:{'|'.join(sorted(one.intent for one in likely))}"
@@ -78,12 +81,13 @@ class Bare:
             return rule.concern is not None and reading.scores.sentiment > CALM
         return rule.reads is Reads.PERSON or want.confidence < PLAIN
 
-    def _may_be_meant(self, guess: Guess, want: Want) -> bool:
-        """Whether it is named to the caller. One that nobody is sure of is not put into his mouth as a concern."""
+    def _may_be_meant(self, guess: Guess, want: Want, *, calm: bool) -> bool:
+        """Whether it is named to the caller. An unsure concern is not put into the mouth of a calm one."""
         rule = self._rules.rule(guess.intent)
         if rule is None or not self._intents.is_content(guess.intent):
             return False
-        if rule.concern is not None and guess.probability < self._rules.sure(guess.intent):
+        unsure = guess.probability < self._rules.sure(guess.intent)
+        if rule.concern is not None and unsure and calm:
             return False
         return guess.intent == want.intent or guess.probability >= WORTH_NAMING
 

@@ -44,6 +44,13 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _THING = re.compile(r"^(.*\w)\s+(?:a|an|the|my)\s+[\w-]+(?:\s+[\w-]+)?$", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"\b((?:the|a|an|my|your)\s+(?:[\w'-]+\s+){{0,2}}?[\w'-]+)(?=\s+(?:{_PREPOSITION}|is|are|be|cost|costs|come|comes|made|available)\b|$)",
+    re.IGNORECASE,
+)
+_DOING = re.compile(r"\bdo (?:it|that|this)\b", re.IGNORECASE)
+_DONE = re.compile(r"\b(?:i|you|we|they)\s+(.+)$", re.IGNORECASE)
+_OF_A_THING = re.compile(r"whether|choosing|how |what ")
 _ALSO = re.compile(r"\b(?:too|as well|also|either|then|please|the same)\b", re.IGNORECASE)
 
 
@@ -84,7 +91,10 @@ def completed(text: str, before: str, kind: Kind, means: str) -> str:
     """
     plain, earlier = _plain(text), _plain(before)
     if kind == "pointing":
-        return _POINTS.sub(means, plain, count=1)
+        done = _DONE.search(earlier)
+        if done is not None and _DOING.search(plain):
+            return _DOING.sub(done.group(1), plain, count=1)
+        return _POINTS.sub(_subject(earlier, means), plain, count=1)
     rest = _rest(plain)
     tail = _TAIL.match(earlier) or _THING.match(earlier)
     said = re.match(rf"^({_PREPOSITION})\s+", rest, re.IGNORECASE)
@@ -93,6 +103,20 @@ def completed(text: str, before: str, kind: Kind, means: str) -> str:
     if tail is not None:
         return f"{tail.group(1)} {rest}"
     return f"{earlier} {rest}" if said else f"{earlier} for {rest}"
+
+
+def _subject(earlier: str, means: str) -> str:
+    """What "it" is: the thing asked about where the want is about a thing, else the matter, with the thing in it.
+
+    >>> _subject("is the linen sofa in stock", "whether something is in stock")
+    'the linen sofa'
+    >>> _subject("can i return a mattress", "returning something")
+    'returning a mattress'
+    """
+    things = _NAMED.findall(earlier)
+    if not things:
+        return means
+    return things[-1] if _OF_A_THING.match(means) else means.replace("something", things[-1])
 
 
 def _rest(plain: str) -> str:

@@ -10,7 +10,7 @@ from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want
 from voicebot.dialogue.state import AskedKind, ConversationState
 
 PLAINLY = 0.9
-"""A piece of a sentence ("what about rugs") is a want of its own only from this probability on."""
+"""A sentence that leans ("what about rugs", "what does it cost") is a want of its own only from here on."""
 FOLLOWS = 0.15
 """From here on a sentence that points back follows the answer, though it has a likely want of its own."""
 _AFTER_AN_ANSWER = frozenset({AskedKind.OPEN, AskedKind.MORE, AskedKind.WAITING})
@@ -38,9 +38,11 @@ class Leaning:
         asked = state.asked.kind if state.asked is not None else AskedKind.OPEN
         if asked not in _AFTER_AN_ANSWER and not (told and asked is AskedKind.CONFIRM):
             return None
+        if rule.tool is not None and kind == "part":
+            return None  # a record tells of one thing only
         if told and not (state.gate.match is not None and self._of_record(before, want, sure, likely)):
             return None
-        plainly = want.confidence >= PLAINLY if kind == "part" else sure
+        plainly = want.confidence >= PLAINLY
         if plainly and not told and (kind == "pointing" or want.intent != before.intent):
             return None
         text = completed(given.text, before.text, kind, self._intents.means(before.intent))

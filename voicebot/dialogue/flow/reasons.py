@@ -51,6 +51,11 @@ class Reasons:
             return None
         want = state.answered
         rule = self._rules.rule(want.intent)
+        key = f"why:{want.intent}"
+        if not doubted and key in state.clarified:
+            return self._nothing_more(state, want)
+        if not doubted:
+            state = state.model_copy(update={"clarified": (*state.clarified, key)})
         if rule is not None and rule.tool is not None:
             return self._answer(state, want, Line("why.records_sure" if doubted else "why.records"))
         return await self._from_article(state, want, setting, doubted)
@@ -82,6 +87,13 @@ class Reasons:
             part = Said(reason)
         draft = self._answer(state, want, part)
         return replace(draft, route=Route.GROUNDED, sources=(first.source,), tells=(first.source.article,))
+
+    def _nothing_more(self, state: ConversationState, want: Want) -> Draft:
+        """Asked once more: there is no reason here, a colleague may know one."""
+        question = person_question()
+        question = replace(question, asked=question.asked.model_copy(update={"want": want}))
+        row = f"{want.intent}/why"
+        return self._say(state, want.intent, row, (Line("why.nothing"),), question, action=Action.ABSTAIN)
 
     def _answer(self, state: ConversationState, want: Want, part: Part) -> Draft:
         state, question = self._steering.and_next(state)

@@ -8,7 +8,7 @@ from voicebot.core.conversation import Action, Channel, Confidences, HearingFail
 from voicebot.core.number_words import DIGIT_WORDS
 from voicebot.dialogue.flow.abstaining import PERSON_DECLINED, Abstaining, both, chosen
 from voicebot.dialogue.flow.answers import Answers
-from voicebot.dialogue.flow.asides import asks_why, content_words, doubts
+from voicebot.dialogue.flow.asides import asks_why, asks_why_of, content_words, doubts
 from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
@@ -152,7 +152,7 @@ class CallerTurn:
         if sure and want.intent == "person":
             return self._on_request(want)
         factor = asked_factor(self._state)
-        aside = await self._aside(given)
+        aside = await self._aside(given, want, sure)
         if aside is not None:
             return aside
         if factor is None and (beside := offered_beside(self._state)) and self._f.gate.holds_digits(given):
@@ -170,7 +170,7 @@ class CallerTurn:
         if following is not None:
             self._state = builds_on(self._state)
             return await self._want(following, given)
-        if self._says_nothing(given, want, sure, reading):
+        if self._says_nothing(given, want, reading):
             confidences = Confidences(classification=round(want.confidence, 4))
             reasons = ("no word in it says what it is about",)
             return self._f.steering.not_understood(self._state, "unknown/no_content", reasons, confidences)
@@ -179,6 +179,8 @@ class CallerTurn:
         bare = self._f.bare.clarified(self._state, reading, given.text)
         if bare is not None:
             return bare
+        if not sure and self._hardly_a_concern(given, want):
+            return self._f.wanting.confirm(self._state, want)
         if want.intent == OUT_OF_SCOPE and self._out_of_scope_rather():
             return self._out_of_scope(want)
         return await self._want(want, given)
@@ -192,6 +194,9 @@ class CallerTurn:
             return await self._answered(answer)
         if answer:
             return self._steer(Want(intent="thanks", confidence=1.0, text=given.text))
+        if answer is False and self._state.answered is not None:
+            lines = (Line("answer.unhelpful"),)
+            return self._f.steering.say(self._state, "no", "answer/unhelpful", lines, person_question())
         return self._f.steering.not_heard(self._state, HearingFailure.EMPTY)
 
     async def _other_language(self, given: Utterance) -> Draft | None:
@@ -205,19 +210,29 @@ class CallerTurn:
             return None
         return self._f.steering.other_language(self._state)
 
-    async def _aside(self, given: Utterance) -> Draft | None:
+    async def _aside(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
         """Asides such as "why?" and "are you sure?", where something was said to which that can be asked."""
         doubted = doubts(given.text)
         if not doubted and not asks_why(given.text):
-            return None
+            rule = self._f.rules.rule(want.intent)
+            other = sure and rule is not None and rule.tier > 1
+            if other or not asks_why_of(given.text, self._state.last_said or ""):
+                return None
         return await self._f.reasons.why(self._state, self._setting, doubted=doubted)
 
-    def _says_nothing(self, given: Utterance, want: Want, sure: bool, reading: Reading) -> bool:
+    def _hardly_a_concern(self, given: Utterance, want: Want) -> bool:
+        """One word is not enough to guess that a person must see it at once: it is asked about."""
+        rule = self._f.rules.rule(want.intent)
+        return (
+            rule is not None and rule.tier > 2 and want.intent != DISTRESS and content_words(given.text) < 2
+        )
+
+    def _says_nothing(self, given: Utterance, want: Want, reading: Reading) -> bool:
         """No want can be told from the words: small ones like a concern, or none of the language."""
         rule = self._f.rules.rule(want.intent)
         if rule is not None and rule.tier > 2 and content_words(given.text) == 0:
             return True
-        return not reading.known and (not sure or want.intent == OUT_OF_SCOPE)
+        return not reading.known and (not self._likely(want) or want.intent == OUT_OF_SCOPE)
 
     def _out_of_scope_rather(self) -> bool:
         """Not certain what it is, but likely nothing of ours."""

@@ -126,22 +126,42 @@ class Wanting:
         )
         return replace(draft, form=self._routing.form(state, want, setting))
 
+    def confirm(self, state: ConversationState, want: Want) -> Draft:
+        """Asks whether this is what the caller wants, whatever policy would do at once; once."""
+        key = f"confirm:{want.intent}"
+        confidences = Confidences(classification=round(want.confidence, 4))
+        row, reasons = f"{want.intent}/confirm", ("too few words to be sure of a concern",)
+        if key in state.clarified:
+            return self._steering.not_understood(state, row, reasons, confidences)
+        return self._ask(state, want, key, row, reasons, confidences)
+
+    def _ask(
+        self,
+        state: ConversationState,
+        want: Want,
+        key: str,
+        row: str,
+        reasons: tuple[str, ...],
+        confidences: Confidences,
+    ) -> Draft:
+        line = Line("ask.confirm", slots={"means": self._intents.means(want.intent)}, question=True)
+        question = Question((line,), Asked(kind=AskedKind.CONFIRM, want=want), YES_NO)
+        return self._steering.say(
+            state.model_copy(update={"clarified": (*state.clarified, key)}),
+            want.intent,
+            row,
+            (),
+            question,
+            action=Action.CLARIFY,
+            reasons=reasons,
+            confidences=confidences,
+        )
+
     def _unclear(
         self, state: ConversationState, want: Want, ruling: Ruling, confidences: Confidences
     ) -> Draft:
         """Asked about once; the same guess a second time is not asked about again."""
         key = f"confirm:{want.intent}"
         if is_unsure(ruling) and self._intents.is_content(want.intent) and key not in state.clarified:
-            line = Line("ask.confirm", slots={"means": self._intents.means(want.intent)}, question=True)
-            question = Question((line,), Asked(kind=AskedKind.CONFIRM, want=want), YES_NO)
-            return self._steering.say(
-                state.model_copy(update={"clarified": (*state.clarified, key)}),
-                want.intent,
-                ruling.row,
-                (),
-                question,
-                action=Action.CLARIFY,
-                reasons=ruling.reasons,
-                confidences=confidences,
-            )
+            return self._ask(state, want, key, ruling.row, ruling.reasons, confidences)
         return self._steering.not_understood(state, ruling.row, ruling.reasons, confidences)
