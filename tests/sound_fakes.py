@@ -245,7 +245,8 @@ class Ear:
                 self.heard.append((now, what[:played]))
             except TimeoutError:
                 self.heard.append((now, what))
-                self._queue.pop(0)
+                if self._queue and self._queue[0][1] is what:  # else it was cleared in this very moment
+                    self._queue.pop(0)
             free_at = loop.time()
 
 

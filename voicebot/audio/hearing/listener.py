@@ -75,6 +75,14 @@ OWN_SHARE = 0.35
 """A window of which so much is our own sound coming back is not the caller's voice. Plain echo 20 and 26 dB
 down has 0.94 and more, through a filtering line 0.6-0.9, speech over such echo below 0.1 (flite, mu-law)."""
 
+OVER_OWN_DB = 6.0
+"""What is louder than our own echo by more than this is not part of it."""
+
+FAINT_DB = 20.0
+FAINT_DBFS = -36.0
+"""Over the bot, what is so far below the loudest window of the caller's last turn, and below this level,
+makes no onset: a television in the room."""
+
 NOISE_MARGIN_DB = 3.0
 NOISE_KNOWN_MS = 8000
 LASTING_MS = 480
@@ -97,11 +105,19 @@ class _Overlap:
     under_way: bool
     bot_done: bool
     own_ms: int = 0
+    own_dbfs: float = -100.0
     verdict: Verdict | None = None
 
     @property
     def undecided(self) -> bool:
         return self.verdict is None
+
+    @property
+    def own_share(self) -> float:
+        """How much of the sound was our own; none of it where something louder spoke over it."""
+        if self.loudest_dbfs > self.own_dbfs + OVER_OWN_DB:
+            return 0.0
+        return self.own_ms / max(1, self.own_ms + self.voiced_ms)
 
     @property
     def passed(self) -> bool:
@@ -176,6 +192,7 @@ class Listener:
         self._noise_dbfs = -100.0
         self._noise_until_ms = 0
         self._caller_dbfs: float | None = None
+        self._faint_dbfs = -100.0
         self._expects: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -268,7 +285,9 @@ class Listener:
         self._echo.hears(window, at_ms)
         own = self._is_our_own(probability, level)
         heard = 0.0 if own else probability
-        floor = self._noise_dbfs if at_ms < self._noise_until_ms else -100.0
+        if own:
+            window = np.zeros_like(window)  # the recogniser is not to read our own words
+        floor = max(self._faint_dbfs, self._noise_dbfs if at_ms < self._noise_until_ms else -100.0)
         over_bot = self._bot_speaks and self._over_bot.push(heard, level, at_ms, floor)
         onset = self._onset.push(heard, level, at_ms)
         if self._current is not None:
@@ -343,6 +362,7 @@ class Listener:
             current.end_seen_ms = self._now_ms()
         if own and current.overlap is not None:
             current.overlap.own_ms += WINDOW_MS
+            current.overlap.own_dbfs = max(current.overlap.own_dbfs, level)
         self._weigh(self._heard_to_ms)
 
     # --- over the bot -----------------------------------------------------------------
@@ -381,7 +401,7 @@ class Listener:
             words_current=current.turn.facts(silence_ms, now_ms - over.began_ms).words_current,
             confidence=None if words is None else words.confidence,
             below_caller_db=0.0 if usual is None else max(0.0, usual - over.loudest_dbfs),
-            echo=over.own_ms / max(1, over.own_ms + over.voiced_ms),
+            echo=over.own_share,
             question_open=self._bot_asks or current.turn.expects.kind == "yes_no",
             bot_done=over.bot_done,
             under_way=over.under_way,
@@ -463,8 +483,9 @@ class Listener:
         event = self._event_of(current, transcript, ended_ms)
         if not isinstance(event, NothingSaid):
             self._silence.heard()
-        if isinstance(event, TurnEnded):
+        if isinstance(event, TurnEnded) and current.overlap is None:
             self._caller_dbfs = current.loudest_dbfs
+            self._faint_dbfs = min(current.loudest_dbfs - FAINT_DB, FAINT_DBFS)
         self._emit(event)
         if isinstance(event, NothingSaid) and current.turn.offered:
             self._emit(EagerVoid(event.at_ms))

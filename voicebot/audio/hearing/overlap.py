@@ -30,9 +30,9 @@ class OverlapRules:
         long: sound of this length without any words from the recogniser means the turn.
         acknowledging: whoever says only "yeah" and "okay" for longer than this wants to say more.
         believed: confidence from which words are believed; ``heeded`` the same for "stop" and its like.
-        settled: voiced sound from which a single believed word is enough.
+        alone: the same for a single word that is neither.
         echo: share of the sound that is our own from which it is taken for that.
-        faint: so far below the caller's usual level it is somebody else.
+        faint: so far below the caller's usual level it is somebody else, decided after ``faint_after``.
     """
 
     limit: int = 1100
@@ -45,9 +45,10 @@ class OverlapRules:
     acknowledging: int = 900
     believed: float = 0.5
     heeded: float = 0.3
-    settled: int = 320
+    alone: float = 0.8
     echo: float = 0.5
     faint: float = 15.0
+    faint_after: int = 400
 
 
 DEFAULT_RULES = OverlapRules()
@@ -93,8 +94,8 @@ class OverlapDecision:
 
 
 _COMMANDS = re.compile(
-    r"\b(stop|wait|no|nope|nah|sorry|pardon|excuse|listen|hello|hang on|hold on|hold it|hold up|one moment|"
-    r"just a|shut up|be quiet|never mind|not that|cancel|help)\b"
+    r"\b(stop|wait|no|nope|nah|sorry|pardon|excuse|listen|hang on|hold on|hold it|hold up|one moment|"
+    r"just a|shut up|be quiet|never mind|not that)\b"
 )
 _ACKNOWLEDGING = frozenset(
     {
@@ -157,6 +158,10 @@ def commands(text: str) -> bool:
     return _COMMANDS.search(" ".join(words_of(text))) is not None
 
 
+def _content(text: str) -> list[str]:
+    return [word for word in words_of(text) if word not in _ACKNOWLEDGING]
+
+
 def decide(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> OverlapDecision:
     """Weighs the facts. Call it at every window and whenever a fact changes, until it decides."""
     if facts.under_way:
@@ -176,15 +181,21 @@ def takes_the_turn(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> 
     if not words_of(text):
         return False
     if commands(text):
-        return _confident(facts, rules.heeded)
+        return _confident(facts, rules.heeded) and not _faint(facts, rules)
     if acknowledges(text):
         return facts.question_open
-    return _confident(facts, rules.believed) and not _faint(facts, rules)
+    if _faint(facts, rules):
+        return False
+    return _confident(facts, rules.believed if len(_content(text)) > 1 else rules.alone)
 
 
 def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> OverlapDecision:
     text = " ".join(words)
     complete = facts.words_current and facts.silence_ms >= rules.pause
+    if _faint(facts, rules):
+        if complete or facts.since_ms >= rules.faint_after:
+            return OverlapDecision("noise", "faint")
+        return OverlapDecision(None, "faint_so_far")
     if commands(text) and _confident(facts, rules.heeded):
         return OverlapDecision("interruption", "command")
     if acknowledges(text):
@@ -197,12 +208,14 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         if facts.voiced_ms >= rules.acknowledging:
             return OverlapDecision("interruption", "more_than_acknowledges")
         return OverlapDecision(None, "acknowledges_so_far")
-    if _faint(facts, rules):
-        return OverlapDecision("noise", "faint") if complete else OverlapDecision(None, "faint_so_far")
-    if _confident(facts, rules.believed) and (len(words) > 1 or facts.voiced_ms >= rules.settled):
+    content = _content(text)
+    # The last word of somebody who is still speaking is a guess.
+    if not complete and len(content) > 1 and _confident(facts, rules.believed):
         return OverlapDecision("interruption", "words")
     if facts.voiced_ms >= rules.long:
         return OverlapDecision("interruption", "long")
+    if complete and _confident(facts, rules.believed if len(content) > 1 else rules.alone):
+        return OverlapDecision("interruption", "words")
     if complete:
         if facts.question_open or facts.voiced_ms > rules.murmur:
             return OverlapDecision("interruption", "doubted_words")
@@ -216,6 +229,8 @@ def _by_sound(facts: OverlapFacts, rules: OverlapRules) -> OverlapDecision:
         return OverlapDecision("noise", "no_words")
     if facts.voiced_ms <= rules.click and facts.silence_ms >= rules.click_silence:
         return OverlapDecision("noise", "click")
+    if _faint(facts, rules) and facts.since_ms >= rules.faint_after:
+        return OverlapDecision("noise", "faint")
     if facts.voiced_ms >= rules.long and not _faint(facts, rules):
         return OverlapDecision("interruption", "long")
     if facts.silence_ms >= rules.wordless_silence:
