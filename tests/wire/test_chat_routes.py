@@ -197,6 +197,27 @@ async def test_what_is_no_json_or_too_large_is_refused_before_it_is_read():
         assert at.chat.heard == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+async def test_another_method_is_refused_in_the_form_of_every_refusal(method: str):
+    async with door(local=True) as at:
+        answer = await at.http.request(method, "/chat")
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, OPTIONS")
+        if method != "HEAD":
+            fault = answer.json()
+            assert (fault["type"], fault["code"]) == ("error", "method_not_allowed")
+            assert "POST a message" in fault["detail"]
+
+
+async def test_a_number_too_long_to_read_is_not_called_something_else():
+    """It is JSON: what is wrong is that it stands where a text belongs."""
+    async with door(local=True) as at:
+        kind = {"Content-Type": "application/json"}
+        answer = await at.http.post("/chat", content=b'{"text": ' + b"9" * 5000 + b"}", headers=kind)
+        assert answer.status_code == 422
+        assert "a string in quotes" in answer.json()["detail"]
+        assert "999" not in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("text", "status", "code"),
     [

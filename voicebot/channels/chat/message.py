@@ -99,6 +99,8 @@ def _said(kind: str, message: str) -> str:
     match kind:
         case "extra_forbidden":
             return "no such field; known are conversation_id, text and customer_phone"
+        case "json_invalid" if "number out of range" in message:
+            return "holds a number that no field takes: every field is a string in quotes"
         case "json_invalid":
             return "is not JSON in UTF-8"
         case _:

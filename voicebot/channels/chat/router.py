@@ -39,6 +39,11 @@ class _TooLarge(ChatError):
     code = "too_large"
 
 
+class _WrongMethod(ChatError):
+    status = 405
+    code = "method_not_allowed"
+
+
 class _NotJson(ChatError):
     status = 415
     code = "not_json"
@@ -68,6 +73,11 @@ def chat_router(
         """One message of a customer, and its whole answer."""
         return await chat.post(request)
 
+    @router.api_route("/chat", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def other(request: Request) -> Response:
+        """Anything else is told how to ask, in the form of every other refusal."""
+        return _refused(_WrongMethod("POST a message to /chat, or open a WebSocket on it"), request, None)
+
     @router.options("/chat", include_in_schema=False)
     async def preflight(request: Request) -> Response:
         """What a browser asks before a page of another origin may post."""
@@ -78,7 +88,7 @@ def chat_router(
         """The same as events, for as many messages as there are."""
         await chat.serve(socket)
 
-    _ = (post, preflight, socket)  # used by the router
+    _ = (post, other, preflight, socket)  # used by the router
     return router
 
 
@@ -226,6 +236,8 @@ def _fault(error: ChatError) -> ChatFault:
 
 def _answer(error: ChatError) -> Response:
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, _WrongMethod):
+        headers["Allow"] = "POST, OPTIONS"
     return JSONResponse(_fault(error).model_dump(mode="json"), error.status, headers)
 
 
