@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 from voicebot.cli import app
 from voicebot.core.conversation import Channel, Urgency
 from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.knowledge import gaps, similar
 from voicebot.dialogue.knowledge.ingest import ingest
 from voicebot.dialogue.knowledge.similar import Shape
 
+KEYS = KeyRing(b"k" * 32)
 FRONT = "---\ntitle: {name}\nintents: [{intent}]\nowner: o\nreviewed: {reviewed}\n---\n{text}\n"
 
 
@@ -24,7 +26,15 @@ async def log(
     database: Database, question: str, conversation: str = "", intent: str | None = "warranty"
 ) -> None:
     async with database.transaction() as tx:
-        await gaps.log(tx, question, intent, "no_grounding", conversation=conversation, known={"insurance"})
+        await gaps.log(
+            tx,
+            question,
+            intent,
+            "no_grounding",
+            index=KEYS.index,
+            conversation=conversation,
+            known={"insurance"},
+        )
 
 
 async def listed(database: Database) -> list[tuple[tuple[str, ...], int, int]]:
@@ -55,6 +65,33 @@ async def test_a_word_that_may_be_a_name_is_held_back_until_several_used_it(data
     assert not [row for row in rows if "quimby" in row["row"]]
     await log(database, "insurance for quimby", conversation="three")
     assert await listed(database) == [(("insurance",), 1, 6), (("insurance", "quimby"), 0, 1)]
+
+
+async def test_two_conversations_that_take_turns_are_two(database: Database) -> None:
+    """A word is not shown because two callers said it again and again."""
+    for conversation in ("one", "two") * 4:
+        await log(database, "insurance for quimby", conversation=conversation)
+    assert await listed(database) == [(("insurance",), 1, 8)]
+
+
+async def test_a_digest_cannot_be_opened_with_a_dictionary(database: Database) -> None:
+    """Another key gives another digest, and no two words of one conversation share one."""
+    await log(database, "quimby snodgrass", conversation="one")
+    async with database.transaction() as tx:
+        rows = await (await tx.execute("SELECT digest, seen_by FROM gap_words")).fetchall()
+    digests = {bytes(row["digest"]) for row in rows}
+    assert digests == {KEYS.index("gap word", "quimby"), KEYS.index("gap word", "snodgrass")}
+    assert not digests & {KeyRing(b"j" * 32).index("gap word", word) for word in ("quimby", "snodgrass")}
+    assert rows[0]["seen_by"] != rows[1]["seen_by"]
+
+
+async def test_a_flood_of_rare_words_is_a_few_rows(database: Database) -> None:
+    """What anybody can write into the table at once is bounded."""
+    await log(database, " ".join(f"zorb{'abcdefgh'[n % 8]}{'abcdefgh'[n // 8]}" for n in range(64)))
+    async with database.transaction() as tx:
+        row = await (await tx.execute("SELECT count(*) AS n FROM gap_words")).fetchone()
+    assert row is not None
+    assert row["n"] == gaps.MAX_WORDS
 
 
 async def test_digests_that_nobody_used_again_are_forgotten(database: Database) -> None:

@@ -205,6 +205,7 @@ class Committing:
                 draft.question,
                 draft.intent,
                 draft.gap,
+                index=self._keys.index,
                 conversation=plan.conversation_id,
                 known=self._known_words,
             )

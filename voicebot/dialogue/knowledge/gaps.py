@@ -1,15 +1,14 @@
 """Questions that no article answers, counted: what to write next. Keywords only, never the words as said.
 
 Numbers, addresses, what follows "my name is", and capitalised words inside a sentence are dropped. What is
-left and stands in some article is kept. Any other word may still be a name: it is held as a digest until
-`SHOWN_FROM` conversations have used it, and only then written down.
+left and stands in some article is kept. Any other word may still be a name: it is held as a digest under the
+master key until `SHOWN_FROM` conversations have used it, and only then written down.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Literal, LiteralString
 
@@ -22,6 +21,8 @@ Reason = Literal["no_grounding", "weak_grounding", "ambiguous", "out_of_scope"]
 SHOWN_FROM = 3
 """A word that so many conversations used is nobody's name, or everybody's."""
 MAX_KEYWORDS = 8
+MAX_WORDS = 24
+"""How many different words of a question are looked at: nobody asks for more at once."""
 FORGOTTEN_AFTER_DAYS = 90
 """A digest that is not seen again for so long is deleted by the next ingest; every start is one."""
 FORGET: LiteralString = "DELETE FROM gap_words WHERE last_at < now() - make_interval(days => %s)"
@@ -32,6 +33,10 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _CAPITAL = re.compile(r"(?<=[a-z,;'’] )[A-Z][\w'’-]*")
+
+
+Index = Callable[[str, str], bytes]
+"""A value's digest for a purpose, under a key: `KeyRing.index`."""
 
 
 class Gap(Strict):
@@ -49,13 +54,15 @@ class Gap(Strict):
 def masked(question: str) -> tuple[str, ...]:
     """The question's telling words without numbers, addresses and what looks like a name; sorted, each once.
 
+    Of a long question the first `MAX_WORDS`.
+
     >>> masked("My name is Ann Lee, do you sell boat insurance to 44 Oak Road?")
     ('boat', 'insurance', 'sell')
     """
     plain = " ".join(word for word in question[:MAX_CHARS].split() if not _MARKED.search(word))
     text = _CAPITAL.sub(" ", " ".join(_CUE.sub(" ", plain).split()))
-    words = {word for word in words_of(text) if word != NUMBER and word not in CHATTER and len(word) > 2}
-    return tuple(sorted(words))
+    words = (word for word in words_of(text) if word != NUMBER and word not in CHATTER and len(word) > 2)
+    return tuple(sorted(list(dict.fromkeys(words))[:MAX_WORDS]))
 
 
 async def log(
@@ -64,6 +71,7 @@ async def log(
     intent: str | None,
     reason: Reason,
     *,
+    index: Index,
     conversation: str | None = None,
     known: Collection[str] = (),
 ) -> None:
@@ -74,12 +82,13 @@ async def log(
         question: the caller's words, masked or not: they are masked here.
         intent: as it was read; None: none.
         reason: why there was no answer.
+        index: makes the digests of words and conversations.
         conversation: so that one caller's repeated word counts once; stored as a digest only.
         known: words that are nobody's name beyond those of the articles (the deployment's own examples).
     """
     words = masked(question)
     public, unknown = await _parted(tx, words, known)
-    shown = [word for word in unknown if await _seen(tx, word, conversation)]
+    shown = await _seen(tx, unknown, conversation or "", index)
     keywords = sorted([*public, *shown])[:MAX_KEYWORDS]
     await tx.execute(
         "INSERT INTO knowledge_gaps (keywords, intent, reason, hidden) VALUES (%s, %s, %s, %s)"
@@ -116,18 +125,22 @@ async def _parted(
     return public, [row["word"] for row in rows if row["word"] not in public]
 
 
-async def _seen(tx: Transaction, word: str, conversation: str | None) -> bool:
-    """Counts a conversation's use of a word; whether enough conversations have used it."""
+async def _seen(tx: Transaction, words: Sequence[str], conversation: str, index: Index) -> list[str]:
+    """Counts a conversation's use of words; gives those that enough conversations have used.
+
+    Always in the order of the digests, so that two commits never wait for each other's rows. A conversation's
+    digest is another one for each word: rows do not tell that one conversation used both.
+    """
+    digests = {index("gap word", word): word for word in words}
+    seen_by = [index("gap conversation", f"{conversation}\0{word}") for word in digests.values()]
     cursor = await tx.execute(
-        "INSERT INTO gap_words (digest, last_by) VALUES (%s, %s) ON CONFLICT (digest) DO UPDATE SET"
-        " conversations = gap_words.conversations + (gap_words.last_by <> excluded.last_by)::int,"
-        " last_by = excluded.last_by, last_at = now() RETURNING conversations",
-        (_digest("word", word), _digest("conversation", conversation or "")),
+        "INSERT INTO gap_words (digest, seen_by) SELECT digest, ARRAY[seen_by]"
+        " FROM unnest(%s::bytea[], %s::bytea[]) AS used (digest, seen_by) ORDER BY digest"
+        " ON CONFLICT (digest) DO UPDATE SET last_at = now(), seen_by = CASE"
+        " WHEN gap_words.seen_by @> excluded.seen_by OR cardinality(gap_words.seen_by) >= %s"
+        " THEN gap_words.seen_by ELSE gap_words.seen_by || excluded.seen_by END"
+        " RETURNING digest, cardinality(seen_by) AS conversations",
+        (list(digests), seen_by, SHOWN_FROM),
     )
-    row = await cursor.fetchone()
-    assert row is not None
-    return row["conversations"] >= SHOWN_FROM
-
-
-def _digest(kind: str, value: str) -> bytes:
-    return hashlib.blake2b(value.encode(), digest_size=16, person=kind.encode()[:16]).digest()
+    rows = await cursor.fetchall()
+    return sorted(digests[bytes(row["digest"])] for row in rows if row["conversations"] >= SHOWN_FROM)
