@@ -87,13 +87,15 @@ async def test_the_words_so_far_are_offered_long_before_the_turn_ends() -> None:
     async with on_line(WORDS) as line:
         await line.speaks(1000)
         await line.is_quiet(1000)
-        first, second = line.offers()
+        offers = line.offers()
+        first, last = offers[0], offers[-1]
         (ended,) = line.all(TurnEnded)
         assert isinstance(ended, TurnEnded)
         assert 1000 + EAGER_MS <= first.at_ms <= 1000 + EAGER_MS + 60
-        assert (first.likely, second.likely) == (False, True)
-        assert second.at_ms < (ended.timings.turn_ended_ms or 0)
-        assert first.utterance.text == second.utterance.text == ended.utterance.text == WORDS
+        assert last.likely
+        assert len(offers) <= 2
+        assert last.at_ms < (ended.timings.turn_ended_ms or 0)
+        assert first.utterance.text == last.utterance.text == ended.utterance.text == WORDS
         assert first.utterance.last_voiced_ms == ended.utterance.last_voiced_ms
         assert line.all(EagerVoid) == []
         assert ended.timings.vad_ms is not None
