@@ -17,6 +17,8 @@ from pipecat.workers.runner import WorkerRunner
 
 from voicebot.channels.phone.conversing import Conversing
 from voicebot.channels.phone.frames import AnswerFrame, CallerTurnFrame, SpokenFrame, StopSpeakingFrame
+from voicebot.channels.phone.punctual import Patience
+from voicebot.channels.phone.waiting import Waiting
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core.conversation import (
     Action,
@@ -124,9 +126,15 @@ class Call:
         self.turn_closed = asyncio.Event()
         self.turn_closed.set()
         self._kept: set[asyncio.Task[None]] = set()
+        self.clock = asyncio.get_running_loop().time
+        self.sounds_until_s = 0.0
+        self.waiting = Waiting(cast("Any", self), self.filler, self.clock)
 
-    def filler(self) -> Clause:
+    def filler(self, nth: int = 0) -> Clause:
         return Clause(text="one moment")
+
+    def answers(self) -> Patience:
+        return self.waiting.answered()
 
     def fallback(self) -> Clause:
         return Clause(text="sorry")

@@ -45,8 +45,8 @@ WORDS_DEADLINE_S = 1.2
 """How long endpointing waits for words (the answer itself is waited for longer)."""
 
 OPEN_DEADLINE_S = 3.0
-FINAL_DEADLINE_S = 6.0
-"""Behind the engine client's own deadlines, in case it has none or lies."""
+FINAL_DEADLINE_S = 3.5
+"""Behind the engine client's own deadlines, in case it has none or lies; and no caller waits longer."""
 
 SLOW_PEEK_S = 0.15
 """A recogniser this slow is not asked twice: what it said of the whole turn stands as the final."""

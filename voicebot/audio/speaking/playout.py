@@ -272,6 +272,18 @@ class Playout:
         return (self._ledger.made - self._ledger.played(self._clock() * 1000)) / SAMPLES_PER_MS
 
     @property
+    def waiting(self) -> bool:
+        """Whether there is audio that has not left yet."""
+        return self._waiting > 0
+
+    @property
+    def sounds_until_s(self) -> float:
+        """When everything that has audio by now will have been heard (our clock); now, if that is over."""
+        now = self._clock()
+        sent = self._ledger.plays_until_ms / 1000 if self.started else now
+        return max(now, sent) + self._waiting / SAMPLES_PER_MS / 1000 if self._waiting else sent
+
+    @property
     def marks_returned(self) -> bool:
         """Whether any mark came back."""
         return self._ledger.first_returned

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,7 +23,7 @@ from voicebot.audio.speaking.events import (
 )
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.playout import Playout, Wire, WireLost
-from voicebot.audio.speaking.synthesis import Synthesis, close
+from voicebot.audio.speaking.synthesis import Piece, Synthesis, close
 from voicebot.core.clock import Clock
 from voicebot.core.conversation import Clause, Heard
 
@@ -32,10 +32,29 @@ log = structlog.get_logger(__name__)
 RETRY_S = (0.7, 1.0, 1.2, 1.0)
 """Pauses before a clause is tried again while its engine is being restarted."""
 
+GIVE_UP_S = 3.9
+"""So long after a clause's engine was lost it is not tried again: the sum of those pauses, also for an engine
+that hangs instead of failing."""
+
+LEAST_S = 0.05
+"""Between two looks at a line that must not be spoken on."""
+
 LINE_AGAIN_S = 2.5
 """The emergency line is spoken again when the engine has been away for so long since."""
 
 NOTHING = Heard(text="", complete=False)
+
+
+class Idle(Protocol):
+    """What to say while a clause is slow to become sound."""
+
+    def due_s(self) -> float:
+        """Seconds until something must be heard; 0: now."""
+        ...
+
+    def filler(self) -> Clause | None:
+        """What to say then; None: nothing, the caller speaks."""
+        ...
 
 
 class Speaker:
@@ -69,9 +88,14 @@ class Speaker:
         on_bot_audio: Callable[[bytes, int | None], None] | None = None,
         media_clock: MediaClock | None = None,
         on_bot_sent: Callable[[bytes, int | None], None] | None = None,
+        idle: Idle | None = None,
     ) -> None:
         self._call = call
         self._synthesis = Synthesis(call, speech, phrases)
+        self._voice_id = speech.voice_id
+        self._phrases = phrases
+        self._idle = idle
+        self._silent_since = float("-inf")
         self._wire = wire
         self._emit = emit
         self._clock = clock
@@ -98,6 +122,14 @@ class Speaker:
         if self._playout is None or self._playout.over:
             return 0.0
         return self._playout.left_ms
+
+    @property
+    def sounds_until_s(self) -> float:
+        """When the line falls silent, or fell (our clock): the end of all audio that is made by now."""
+        playout = self._playout
+        if playout is None or playout.over:
+            return self._silent_since
+        return playout.sounds_until_s if playout.started or playout.waiting else self._silent_since
 
     async def say(self, turn: int, clauses: AsyncIterator[Clause]) -> Heard:
         """Speaks the clauses as they come; returns what was heard once the last mark is back, or at a cut.
@@ -216,6 +248,8 @@ class Speaker:
                 making.cancel()
                 sending.cancel()
                 await asyncio.wait([making, sending])
+                if playout.started:
+                    self._silent_since = self._clock()
                 self._playout = self._sending = None
             if playout.started:
                 self._marks_return = playout.marks_returned or not playout.heard.complete
@@ -247,31 +281,60 @@ class Speaker:
 
     async def _render(self, turn: int, playout: Playout, clause: Clause) -> bool:
         number = playout.clause(clause.text)
-        last_line = float("-inf")
+        last_line = lost_at = float("-inf")
         for attempt in range(len(RETRY_S) + 1):
             try:
                 async with aclosing(self._synthesis.pieces(clause)) as pieces:
-                    async for piece in pieces:
+                    piece = await self._first(anext(pieces, None), turn, playout, number)
+                    while piece is not None:
                         await playout.add(piece.ulaw, piece.words)
+                        piece = await anext(pieces, None)
                 playout.clause_made()
                 return True
             except EngineDown as down:
                 log.warning("speech_lost", reason=down.reason, attempt=attempt)
-            if attempt == len(RETRY_S):
+            now = self._clock()
+            lost_at = max(lost_at, now) if attempt == 0 else lost_at
+            if attempt == len(RETRY_S) or now - lost_at >= GIVE_UP_S:
                 return False
-            if self._clock() - last_line >= LINE_AGAIN_S:
-                last_line = self._clock()
+            if now - last_line >= LINE_AGAIN_S:
+                last_line = now
                 await self._fill_in(turn, playout)
             await asyncio.sleep(RETRY_S[attempt])
             playout.again(number)
         return False
 
+    async def _first(
+        self, coming: Awaitable[Piece | None], turn: int, playout: Playout, number: int
+    ) -> Piece | None:
+        """The first sound of a clause; the line does not fall silent over it."""
+        task = asyncio.ensure_future(coming)
+        try:
+            while self._idle is not None:
+                due_s = self._idle.due_s()
+                if due_s <= 0:
+                    await self._fill_in(turn, playout)
+                    playout.again(number)
+                    due_s = max(LEAST_S, self._idle.due_s())
+                done, _ = await asyncio.wait({task}, timeout=None if due_s == float("inf") else due_s)
+                if done:
+                    break
+            return await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
     async def _fill_in(self, turn: int, playout: Playout) -> None:
-        audio = emergency.line("one_moment")
+        clause = None if self._idle is None else self._idle.filler()
+        if self._idle is not None and clause is None:
+            return
+        kept = None if clause is None else await self._phrases.get(self._voice_id, clause.text)
+        audio = emergency.line("one_moment") if kept is None else kept
         playout.clause("")
         await playout.add(audio.ulaw, audio.words)
         playout.clause_made()
-        self._emit(LineSpoken(turn, "one_moment", self.media_ms()))
+        self._emit(LineSpoken(turn, "one_moment" if kept is None else "filler", self.media_ms()))
 
     def _played(self, ulaw: bytes, at_s: float) -> None:
         if self._on_bot_audio is not None:

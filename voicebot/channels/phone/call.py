@@ -14,7 +14,14 @@ import structlog
 from pipecat.frames.frames import Frame
 
 from voicebot.audio.engines.types import Speech, Transcriber, TurnJudge
-from voicebot.audio.hearing.events import HearingEvent, OverlapEnded
+from voicebot.audio.hearing.events import (
+    CallerFinished,
+    CallerSilent,
+    HearingEvent,
+    NothingSaid,
+    OverlapEnded,
+    SpeechStarted,
+)
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
@@ -32,6 +39,8 @@ from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
 from voicebot.channels.keys import KeyBuffer
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
+from voicebot.channels.phone.punctual import Patience
+from voicebot.channels.phone.waiting import FILLER_TURN, Waiting
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
@@ -50,8 +59,8 @@ LAST_WORD_MS = 400
 class Phrases(Protocol):
     """The deployment's lines for a slow and for a late answer."""
 
-    def filler(self) -> Clause:
-        """Said when an answer is slow to begin."""
+    def filler(self, nth: int = 0) -> Clause:
+        """Said when an answer is slow to come; the n-th differs from the one before."""
         ...
 
     def fallback(self) -> Clause:
@@ -136,11 +145,31 @@ class PhoneCall:
             media_clock=self.media_clock,
             on_bot_audio=recorder.bot,
             on_bot_sent=self.listener.bot_sent,
+            idle=self,
         )
+        self.waiting = Waiting(self.speaker, lambda nth: kit.phrases.filler(nth), clock)
+        self._patience: Patience | None = None
 
     def now_ms(self) -> int:
         """Milliseconds on the media clock; 0 before the first frame."""
         return self.media_clock.at_ms(self.clock()) or 0
+
+    def due_s(self) -> float:
+        """Seconds until the caller must hear something of the answer that is being made; inf: of none."""
+        if self._patience is None:
+            return float("inf")
+        return self._patience.next(self.speaker.sounds_until_s, self.clock(), gives_up=False).in_s
+
+    def filler(self) -> Clause | None:
+        """What they hear then; None: nothing, they are speaking."""
+        if self._patience is not None:
+            self._patience.filled(self.speaker.sounds_until_s)
+        return self.waiting.next_filler() if self.waiting.may_speak() else None
+
+    def answers(self) -> Patience:
+        """The next answer begins: the patience that is left for it."""
+        self._patience = patience = self.waiting.answered()
+        return patience
 
     def begin_answer(self, waterfall: Waterfall, expects: Expects, *, proposes: bool = False) -> None:
         """The moments of speaking that follow belong to this turn, which asks for ``expects``."""
@@ -187,19 +216,41 @@ class PhoneCall:
             stack.push_async_callback(self.speaker.let_go)
             stack.push_async_callback(self.speaker.cut)
             stack.push_async_callback(self.listener.close)
+            stack.callback(self.waiting.over)
 
     def _hearing(self, event: HearingEvent) -> None:
         told: dict[str, Any] = {"type": f"hearing.{type(event).__name__}", "at_ms": event.at_ms}
         if isinstance(event, OverlapEnded):
             told |= {"verdict": event.verdict, "decided_after_ms": event.decided_after_ms, "why": event.why}
         self.recorder.event(told)
+        self._wait(event)
         self.heard.put_nowait(event)
+
+    def _wait(self, event: HearingEvent) -> None:
+        """Whose turn it is, as far as the line must not fall silent."""
+        match event:
+            case SpeechStarted():
+                self.waiting.speaks()
+            case CallerFinished():
+                self.waiting.begin(event.silence_ms / 1000)
+            case NothingSaid():
+                self.waiting.over()
+            case OverlapEnded() if event.verdict != "interruption":
+                self.waiting.nothing_said()
+            case CallerSilent():
+                self.waiting.begin()
+            case _:
+                pass
 
     def _speaking(self, event: SpeakingEvent) -> None:
         self.recorder.event(
             {"type": f"speaking.{type(event).__name__}", "turn": event.turn, "at_ms": event.at_ms}
         )
         match event:
+            case FirstAudioSent() if event.turn == FILLER_TURN:
+                self.listener.bot_speaks(True)
+            case FirstHeard() | ClauseStarted() if event.turn == FILLER_TURN:
+                pass  # no answer: it asks nothing, and has no waterfall
             case FirstAudioSent():
                 self.listener.bot_speaks(True)
                 self.listener.bot_asks(self._proposes and self._asks.kind == "yes_no")

@@ -26,10 +26,10 @@ from voicebot.channels.phone.frames import (
     SpokenFrame,
     StopSpeakingFrame,
 )
-from voicebot.channels.phone.punctual import FALLBACK_S, FILLER_S, punctual
+from voicebot.channels.phone.punctual import punctual
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
-from voicebot.core.conversation import BY_CALLER, Action, Clause, Heard, TurnInput
+from voicebot.core.conversation import BY_CALLER, Action, Clause, Decision, Heard, NotHeard, TurnInput
 from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.orchestrator import Committed, StalePlan
@@ -44,7 +44,7 @@ _FINISH_S = 12.0  # how long what comes from elsewhere waits for the bot to fini
 
 
 class TooSlow(Exception):  # a state of the turn
-    """No plan within ``FALLBACK_S``: the caller is given to a person."""
+    """No plan in the time that a caller waits: they are given to a person."""
 
 
 class Conversing(FrameProcessor):
@@ -66,6 +66,7 @@ class Conversing(FrameProcessor):
         self._closed = call.turn_closed
         self._ahead = Ahead(call)
         self._pump: asyncio.Task[None] | None = None
+        self._promised: int | None = None  # the turn that left a slow tool at work
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
@@ -83,6 +84,8 @@ class Conversing(FrameProcessor):
             # Not awaited: system frames (a barge-in) must not queue behind a write. Not a task of the
             # pipeline's either: it must outlive a call that ends now (see run_call).
             self._call.keep(self._close(frame))
+            if frame.turn == self._promised and frame.heard.complete:
+                self._call.waiting.hold()
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._pump = self.create_task(self._from_elsewhere())
@@ -103,7 +106,7 @@ class Conversing(FrameProcessor):
 
     async def _turn(self, frame: CallerTurnFrame) -> None:
         by_caller = frame.input.kind in BY_CALLER or frame.input.kind == "call_started"
-        if by_caller:
+        if by_caller and not self._call.waiting.saying:
             await self.push_frame(StopSpeakingFrame(cause="turn"))
         try:
             within_s = _CLOSE_S if by_caller else _FINISH_S
@@ -113,8 +116,9 @@ class Conversing(FrameProcessor):
             log.warning("turn.previous_not_closed")
         self._closed.clear()
         try:
-            committed = await self._with_filler(self._commit(frame.input, frame.waterfall))
+            committed = await self._in_time(self._commit(frame.input, frame.waterfall))
         except ConversationEnded:
+            self._call.waiting.over()
             self._closed.set()
             await self.push_frame(CallOverFrame(outcome="ended", reason="over"), FrameDirection.UPSTREAM)
             return
@@ -130,15 +134,22 @@ class Conversing(FrameProcessor):
             return
         if committed.silent:  # recorded, and nothing to say
             self._ahead.let_go()
+            self._call.waiting.over()
             timings = frame.waterfall.timings()
             nothing = SpokenFrame(turn=committed.turn, heard=Heard(text="", complete=True), timings=timings)
             self._call.keep(self._close(nothing))
             return
         words = punctual(
             _noting(self._dialogue.words(committed), frame.waterfall),
-            filler=self._phrases.filler(),
+            filler=self._call.waiting.next_filler,
             fallback=self._phrases.fallback(),
+            patience=self._call.answers(),
+            sounds_until=lambda: self._call.speaker.sounds_until_s,
+            may_speak=self._call.waiting.may_speak,
+            clock=self._call.clock,
         )
+        if _works_on(committed.decision):
+            self._promised = committed.turn
         await self.push_frame(
             AnswerFrame(
                 turn=committed.turn,
@@ -153,6 +164,7 @@ class Conversing(FrameProcessor):
 
     async def _fail_to_person(self, reason: str) -> None:
         self._ahead.let_go()
+        self._call.waiting.over()
         metrics.turns_to_person.labels(reason).inc()
         self._closed.set()
         await self.push_frame(EmergencyFrame(line="handing_over", outcome="handoff", reason=reason))
@@ -174,16 +186,16 @@ class Conversing(FrameProcessor):
             structlog.contextvars.bind_contextvars(turn=plan.turn, transaction=plan.transaction_id)
             waterfall.note("committed_ms")
             metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
+            if isinstance(turn_input, NotHeard):
+                rung = committed.decision.policy_row.rpartition("/")[2]
+                metrics.not_heard_rungs.labels(turn_input.reason.value, rung).inc()
             return committed
         raise AssertionError("unreachable")
 
-    async def _with_filler(self, work: Awaitable[T]) -> T:
+    async def _in_time(self, work: Awaitable[T]) -> T:
         task = asyncio.ensure_future(work)
         try:
-            done, _ = await asyncio.wait({task}, timeout=FILLER_S)
-            if not done:
-                await self.push_frame(EmergencyFrame(line="one_moment", outcome="continue", reason="slow"))
-                done, _ = await asyncio.wait({task}, timeout=FALLBACK_S - FILLER_S)
+            done, _ = await asyncio.wait({task}, timeout=self._call.waiting.left_s())
             if not done:
                 raise TooSlow
             return task.result()
@@ -200,6 +212,11 @@ class Conversing(FrameProcessor):
             log.error("turn.heard_not_stored", turn=frame.turn)
         finally:
             self._closed.set()
+
+
+def _works_on(decision: Decision) -> bool:
+    """Whether a slow tool is still at work for the turn."""
+    return any(read.result is None and read.error is None for read in decision.tools)
 
 
 async def _noting(clauses: AsyncIterator[Clause], waterfall: Waterfall) -> AsyncIterator[Clause]:

@@ -80,6 +80,7 @@ class PhoneListening(FrameProcessor):
 
     async def _read(self) -> None:
         call = self._call
+        call.waiting.begin()
         await self._turn(CallStarted(resumed=call.session.resumed), Waterfall(call.now_ms))
         async for message in call.session.messages():
             if isinstance(message, Media):
@@ -173,6 +174,7 @@ class PhoneListening(FrameProcessor):
 
     async def _keyed(self, keys: Keys | None) -> None:
         if keys is not None:
+            self._call.waiting.begin()
             await self._turn(keys, self._ended(self._call.now_ms()))
 
     def _expect(self, frame: SpokenFrame) -> None:

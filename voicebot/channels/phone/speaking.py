@@ -16,6 +16,7 @@ from voicebot.channels.phone.frames import (
     SpokenFrame,
     StopSpeakingFrame,
 )
+from voicebot.channels.phone.waiting import FILLER_TURN
 from voicebot.core import metrics
 from voicebot.core.conversation import Heard
 from voicebot.core.waterfall import hops, waited_ms
@@ -77,10 +78,11 @@ class PhoneSpeaking(FrameProcessor):
         elif frame.after == "hang_up" and heard.complete:
             await self._up(CallOverFrame(outcome="ended", reason=frame.reason))
         elif self._call.speech_failed:
+            await self._call.speaker.line(FILLER_TURN, "handing_over")
             await self._up(CallOverFrame(outcome="handoff", reason="speech_engine_down"))
 
     async def _emergency(self, frame: EmergencyFrame) -> None:
-        await self._call.speaker.line(0, frame.line)
+        await self._call.speaker.line(FILLER_TURN, frame.line)
         if frame.outcome != "continue":
             await self._up(CallOverFrame(outcome=frame.outcome, reason=frame.reason))
 
