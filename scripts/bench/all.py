@@ -2,8 +2,8 @@
 
     .venv/bin/python -m scripts.bench.all [--only call --only start] [--fresh] [--rounds 4]
 
-Wants a machine that does nothing else, for about half an hour. The prose of the page stays as it is; the
-tables between its markers are replaced, with date and machine. `--fresh` also times a fresh clone, which
+Wants a machine that does nothing else, for more than half an hour. The prose of the page stays as it is;
+the tables between its markers are replaced, with date and machine. `--fresh` also times a fresh clone, which
 downloads every package again.
 """
 
@@ -13,13 +13,28 @@ import argparse
 import asyncio
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import call, chat, fresh, lines, memory, policy, report, sentences, start, stt
+from scripts.bench import (
+    call,
+    chat,
+    fresh,
+    lines,
+    memory,
+    plan,
+    policy,
+    report,
+    retrieval,
+    sentences,
+    start,
+    stt,
+)
 from scripts.bench.servers import ROOT, BenchError
 
 WHISPER_LINES = 14
@@ -35,6 +50,37 @@ class Bench:
     rows: Callable[[dict[str, Any]], list[list[str]]]
 
 
+MONITOR_HEAD = ["", "value"]
+
+
+@cache
+def found() -> dict[str, Any]:
+    """What the search finds and what it costs: two tables, measured once."""
+    return retrieval.measure(retrieval.BENCH / "retrieval_questions.yaml", ())
+
+
+def heard() -> dict[str, Any]:
+    """The monitor's figures, from a process of its own: its bench holds numpy to one core.
+
+    Raises:
+        BenchError: it could not be measured.
+    """
+    command = [sys.executable, str(ROOT / "scripts" / "bench" / "monitor.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{command[-1]}: {done.stderr.strip().splitlines()[-1:]}")
+    return json.loads(done.stdout)
+
+
+def monitor_rows(result: dict[str, Any]) -> list[list[str]]:
+    """For `MONITOR_HEAD`: each figure under what it is of."""
+    kinds: dict[str, dict[str, float]] = {
+        **result["held-out phrasings"],
+        **{name: result[name] for name in result if name.startswith("ms ")},
+    }
+    return [[f"{kind}: {name}", f"{value:g}"] for kind, one in kinds.items() for name, value in one.items()]
+
+
 BENCHES = {
     "start": Bench(lambda o: start.measure(o.starts), start.HEAD, start.rows),
     "call": Bench(lambda o: call.measure(o.rounds, progress=True), call.HEAD, call.rows),
@@ -47,6 +93,15 @@ BENCHES = {
         lambda _: {"sizes": stt.sizes()}, list(stt.SIZE_HEAD), lambda result: stt.size_rows(result["sizes"])
     ),
     "policy": Bench(lambda _: policy.measure(20), policy.HEAD, policy.rows),
+    "monitor": Bench(lambda _: heard(), MONITOR_HEAD, monitor_rows),
+    "plan": Bench(lambda _: plan.measure(400), plan.HEAD, plan.rows),
+    "retrieval-quality": Bench(lambda _: found(), retrieval.QUALITY_HEAD, retrieval.quality_rows),
+    "retrieval-cost": Bench(lambda _: found(), retrieval.COST_HEAD, retrieval.cost_rows),
+    "retrieval-growth": Bench(
+        lambda _: {"growth": retrieval.growth((*retrieval.SIZES, retrieval.LARGE))},
+        retrieval.GROWTH_HEAD,
+        retrieval.growth_rows,
+    ),
     "sentences": Bench(lambda _: sentences.measure(), sentences.HEAD, sentences.rows),
     "chat": Bench(lambda _: chat.measure(60), chat.HEAD, chat.rows),
     "fresh": Bench(lambda _: fresh.measure(cached=False), fresh.HEAD, fresh.rows),
