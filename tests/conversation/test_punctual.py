@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 from tests.virtual_time import virtual
 from voicebot.channels.phone.punctual import (
@@ -158,6 +159,4 @@ def test_who_waits_for_what_was_promised_hears_fillers_without_an_end():
         patience.filled(until)
         until = now + 1.0
         said.append(now)
-    assert all(
-        round(later - earlier - 1.0, 6) <= AGAIN_S for earlier, later in zip(said, said[1:], strict=False)
-    )
+    assert all(round(later - earlier - 1.0, 6) <= AGAIN_S for earlier, later in pairwise(said))

@@ -36,6 +36,11 @@ overlap_decided_s = Histogram(
     buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 2.0),
 )
 not_heard = Counter("voicebot_not_heard_total", "Speech without usable words, by reason", ["reason"])
+not_heard_rungs = Counter(
+    "voicebot_not_heard_rungs_total",
+    "What was tried after speech without usable words: rephrase, keypad, person",
+    ["reason", "rung"],
+)
 engine_load = Gauge("voicebot_engine_load", "Busy share of an engine's threads, 0..1", ["engine"])
 engine_down = Counter("voicebot_engine_down_total", "Engine requests that failed", ["engine"])
 eager_offers = Counter("voicebot_eager_offers_total", "Words so far offered for planning early", ["verdict"])
