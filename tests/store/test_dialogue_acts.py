@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from dialogue_kit import Talk, node, with_policy
 
-from voicebot.core.conversation import Action, Channel, Keys
+from voicebot.core.conversation import Action, Channel, Keys, Utterance
 from voicebot.core.store import acts, follow_ups
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
@@ -22,6 +22,7 @@ from voicebot.dialogue.actions.local import LOCAL_ACTS
 from voicebot.dialogue.flow.draft import ActOutcome
 from voicebot.dialogue.orchestrator import StalePlan
 from voicebot.dialogue.plan import Plan
+from voicebot.dialogue.speculation import Verdict
 
 NOON_FRIDAY = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)  # noon in Portland
 UNKNOWN = "how long is the warranty"
@@ -312,3 +313,19 @@ async def test_a_stale_plan_committed_late_acts_on_nothing(database: Database, k
     assert await promises(talk) == []
     async with database.transaction() as tx:
         assert await acts.of(tx, keys, talk.id) == []
+
+
+async def test_an_act_that_was_planned_early_says_and_does_nothing_before_its_commit(
+    database: Database, keys: KeyRing
+) -> None:
+    """Its words come from what came of it, so there is nothing to make the sound of early."""
+    talk = await begin(database, keys)
+    await offered(talk)
+    yes = Utterance(text="yes please")
+    assert await talk.orchestrator.offer(talk.id, yes, likely=True) is Verdict.START
+    assert await talk.orchestrator.first_clause(talk.id) is None
+    assert await promises(talk) == []
+    plan = await talk.orchestrator.settle(talk.id, yes)
+    assert plan.early
+    assert (await talk.words(await talk.commit(plan))).startswith("That's noted.")
+    assert len(await promises(talk)) == 1

@@ -10,7 +10,7 @@ import pytest_asyncio
 from dialogue_kit import Talk
 from prometheus_client import REGISTRY
 
-from voicebot.core.conversation import Silence, Utterance
+from voicebot.core.conversation import Keys, Silence, Utterance
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.orchestrator import StalePlan
@@ -152,3 +152,52 @@ async def test_no_more_early_plans_than_a_node_can_spare(talk: Talk, keys: KeyRi
 async def test_only_what_a_caller_says_is_planned_early(talk: Talk) -> None:
     """A silence is no beginning of a sentence."""
     assert await talk.orchestrator.offer(talk.id, Silence(nth=1)) is Verdict.UNFIT
+
+
+async def test_its_first_clause_is_known_before_the_turn_ends_and_said_once(talk: Talk) -> None:
+    """Whoever makes its sound early takes nothing away from the words of the turn."""
+    await talk.orchestrator.offer(talk.id, so_far(HOURS))
+    planned: list[bool] = []
+    clause = await talk.orchestrator.first_clause(talk.id, lambda: planned.append(True))
+    assert clause is not None
+    assert planned == [True]
+    plan = await talk.orchestrator.settle(talk.id, so_far(HOURS))
+    assert plan.early
+    words = await talk.words(await talk.commit(plan))
+    assert words.startswith(clause.text)
+    assert words.count(clause.text) == 1
+
+
+async def test_a_plan_that_is_gone_has_no_first_clause(talk: Talk) -> None:
+    """Nothing offered, taken back, or settled meanwhile: nothing to make the sound of."""
+    assert await talk.orchestrator.first_clause(talk.id) is None
+    await talk.orchestrator.offer(talk.id, so_far(HOURS))
+    waiting = asyncio.ensure_future(talk.orchestrator.first_clause(talk.id))
+    await asyncio.sleep(0)
+    await talk.orchestrator.withdraw(talk.id)
+    assert await waiting is None
+
+
+async def test_what_was_heard_of_the_turn_before_makes_an_early_plan_stale_and_it_is_planned_anew(
+    talk: Talk,
+) -> None:
+    """Only half of the answer was heard: what the next turn owes is known to the new plan alone."""
+    committed = await talk.commit(await talk.plan(HOURS))
+    words = await talk.words(committed)
+    await talk.orchestrator.offer(talk.id, so_far("how much is delivery"))
+    assert await talk.orchestrator.first_clause(talk.id) is not None
+    await talk.hear(committed.turn, words, heard=2)
+    assert await talk.orchestrator.first_clause(talk.id) is None
+    plan = await talk.orchestrator.settle(talk.id, so_far("how much is delivery"))
+    assert not plan.early
+    assert plan.snapshot.version == (await talk.snapshot()).version
+    await talk.commit(plan)
+
+
+async def test_keys_pressed_meanwhile_are_another_turn(talk: Talk) -> None:
+    before = counted("other_words")
+    await talk.orchestrator.offer(talk.id, so_far(HOURS))
+    plan = await talk.orchestrator.settle(talk.id, Keys(digits="0"))
+    assert counted("other_words") == before + 1
+    assert not plan.early
+    await talk.orchestrator.discard(plan)
