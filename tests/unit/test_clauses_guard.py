@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicebot.dialogue.generation.clauses import ClauseSplitter, split
+from voicebot.dialogue.generation.clauses import MAX_CHARS, ClauseSplitter, split
 from voicebot.safety.output_guard import guard_clause
 
 
@@ -93,3 +93,13 @@ SOURCES = [
 def test_numbers_must_stand_in_a_source(clause: str, allowed: bool) -> None:
     """By value, in words or figures; the near misses must not pass."""
     assert guard_clause(clause, SOURCES).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 2000, "9 " * 1000, "1," * 1000, "word " * 400, "a" * 239 + ", " + "b" * 900]
+)
+def test_no_clause_is_longer_than_can_be_read_at_once(text: str) -> None:
+    """Whatever a writer sends: what comes behind the splitter takes time by the clause. Nothing is lost."""
+    clauses = split(text)
+    assert max(len(clause) for clause in clauses) <= MAX_CHARS
+    assert "".join(clauses).replace(" ", "") == text.replace(" ", "")

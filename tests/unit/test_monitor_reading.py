@@ -8,6 +8,7 @@ import pytest
 
 from voicebot.core.conversation import Urgency, Utterance
 from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.monitor.features import MAX_READ, MAX_WORDS, features_of
 from voicebot.dialogue.monitor.monitor import Monitor, yes_or_no
 
 DEPLOYMENT = Deployment.load(Path(__file__).resolve().parent.parent.parent)
@@ -110,3 +111,17 @@ def test_odd_text_is_read(text: str) -> None:
 def test_yes_and_no(text: str, answer: bool | None) -> None:
     """What is neither or both is asked again, never guessed."""
     assert yes_or_no(text) is answer
+
+
+@pytest.mark.parametrize(
+    "text", ["qzxjvkw " * 250, "x" * 2000, ("q" * 23 + " ") * 83, "where is my order " * 110]
+)
+def test_however_long_the_text_what_is_looked_at_is_bounded(text: str) -> None:
+    """A loop that others share is held for no longer by gibberish than by two minutes of speech."""
+    assert sum(1 for _ in features_of(text)) <= 3 * MAX_WORDS + 3 * MAX_READ
+
+
+def test_of_a_long_speech_its_beginning_and_its_end_count() -> None:
+    """What somebody wants stands there, whatever lies between."""
+    seen = set(features_of("refund " + "qzxjvkw " * 240 + "parcel"))
+    assert {"w:refund", "w:parcel"} <= seen

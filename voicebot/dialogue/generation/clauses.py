@@ -18,6 +18,8 @@ TAIL_WORDS = 3
 """But only when more than this many words follow it: a tail of two words would be spoken by itself."""
 MAX_WORDS = 28
 """A writer that never stops for breath is cut at a space."""
+MAX_CHARS = 240
+"""And one that never makes a space, anywhere: no clause is longer."""
 
 _ABBREVIATIONS = frozenset(
     [
@@ -72,16 +74,21 @@ class ClauseSplitter:
 
     def _end(self) -> int | None:
         for match in _STRONG.finditer(self._text):
-            if match.end() >= MIN_CHARS and not _abbreviated(self._text, match.start()):
+            if MIN_CHARS <= match.end() <= MAX_CHARS and not _abbreviated(self._text, match.start()):
                 return match.end()
         for match in _COMMA.finditer(self._text):
+            if match.end() > MAX_CHARS:
+                break
             before, after = self._text[: match.start()].split(), self._text[match.end() :].split()
             if len(before) >= COMMA_WORDS and len(after) > TAIL_WORDS:
                 return match.end()
         words = self._text.split(" ")
-        if len(words) > MAX_WORDS + 1:
-            return len(" ".join(words[:MAX_WORDS]))
-        return None
+        if len(words) > MAX_WORDS + 1 and (end := len(" ".join(words[:MAX_WORDS]))) <= MAX_CHARS:
+            return end
+        if len(self._text) <= MAX_CHARS:
+            return None
+        at = self._text.rfind(" ", 1, MAX_CHARS)
+        return at if at > 0 else MAX_CHARS
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -24,8 +24,10 @@ LONGEST_CARDINAL = 4
 """A bare number with more digits than this is an id, a post code or a telephone number."""
 WORD = 4
 """From so many letters on, capitals are a word and not spelt: COVID-19, but HH-20417."""
-LONGEST_PIECE = 1000
-"""Characters read at a time: an article's sentence or a model's clause is far shorter."""
+LONGEST_PIECE = 400
+"""Characters read at a time: an article's sentence or a model's clause is hardly longer."""
+LONGEST_RUN = 24
+"""Digits read at a time: nothing that has a meaning has more."""
 SHORT_ID = 3
 """Up to so many letters and digits are read as one: 4B, A4, 12B."""
 _GROUPS_OF_THREE = r"\d{1,3}(?:,\d{3})+"
@@ -105,6 +107,7 @@ _SHORT = {
     "w/": "with",
     "hrs.": "hours",
 }
+_LONG_RUN = re.compile(rf"\d{{{LONGEST_RUN}}}(?=\d)")
 _LETTERS_AND_DIGITS = r"(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z])[A-Z0-9]+(?:-[A-Z0-9]+)*"
 
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
@@ -131,6 +134,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _read(text: str) -> str:
+    text = _LONG_RUN.sub(r"\g<0> ", text)
     for pattern, words in _RULES:
         text = pattern.sub(words, text)
     return text

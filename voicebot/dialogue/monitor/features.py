@@ -16,6 +16,8 @@ NUMBER = "#"
 MAX_CHARS = 2000
 """More than two minutes of speech; what lies beyond is not read."""
 MAX_WORDS = 120
+MAX_READ = 720
+"""Letters of these words that are looked at: 120 words of speech have fewer, and gibberish costs no more."""
 MAX_LETTERS = 24
 _APOSTROPHE = re.compile(r"[’`´]")
 _NOT_WORD = re.compile(r"[^a-z0-9' ]+")
@@ -64,10 +66,22 @@ def features_of(text: str) -> Iterator[str]:
     return features_in(words_of(text))
 
 
+def _beginning(words: Sequence[str]) -> list[str]:
+    """The first words, as many as half of what is looked at has room for."""
+    out: list[str] = []
+    room = MAX_READ // 2
+    for word in words[: MAX_WORDS // 2]:
+        room -= min(len(word), MAX_LETTERS)
+        if room < 0:
+            break
+        out.append(word)
+    return out
+
+
 def features_in(words: Sequence[str]) -> Iterator[str]:
     """The same of words that were normalised before. Of a long speech its beginning and its end count."""
-    if len(words) > MAX_WORDS:
-        words = [*words[: MAX_WORDS // 2], *words[-MAX_WORDS // 2 :]]
+    if len(words) > MAX_WORDS or sum(min(len(word), MAX_LETTERS) for word in words) > MAX_READ:
+        words = [*_beginning(words), *reversed(_beginning(words[::-1]))]
     padded = ["<", *words, ">"]
     for word in words:
         yield "w:" + word

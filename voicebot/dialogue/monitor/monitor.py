@@ -133,10 +133,10 @@ class Monitor:
         return text, best
 
     def _parts(self, text: str) -> tuple[Want, ...]:
-        """The wants of a sentence that holds several, the most important first; else empty or one."""
+        """The wants of a sentence that has several parts, the most important first; else none."""
         wants: dict[str, Want] = {}
         parts = [part for part in _JOINTS.split(text) if len(part.split()) >= 3]
-        if len(parts) > MAX_PARTS:
+        if not 1 < len(parts) <= MAX_PARTS:
             return ()
         for part in parts:
             guess = self._classifier.guesses(part)[0]
