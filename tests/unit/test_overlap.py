@@ -1,4 +1,4 @@
-"""Whether a sound over the bot takes the turn: by its words, how sure they are, its length, what was asked."""
+"""Whether a sound over the bot takes the turn: its words, how sure they are, its length, what was asked."""
 
 from __future__ import annotations
 
