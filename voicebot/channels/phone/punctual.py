@@ -66,6 +66,10 @@ class Patience:
         self._began, self._silent_s, self._fillers = now, 0.0, 0
         self._quiet_from = now
 
+    def at_least(self, left_s: float, now: float) -> None:
+        """However long it took so far, it is not given up within ``left_s``."""
+        self._quiet_from = max(self._quiet_from, now + left_s - FALLBACK_S)
+
     def filled(self, sounds_until: float) -> None:
         """A filler was handed out; what was heard before it ended at ``sounds_until``."""
         if self._fillers == 0:

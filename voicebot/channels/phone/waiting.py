@@ -24,8 +24,8 @@ FILLER_TURN = 0
 HELD_FILLERS = 8
 """So many for something that was promised; then the caller's silence counts like any other (about 25 s)."""
 
-PLANS_AT_LEAST_S = 1.5
-"""A plan has so long, however late the words came."""
+AT_LEAST_S = 1.5
+"""A plan has so long, however late the words came; and its first clause, however late the plan."""
 
 
 class Waiting:
@@ -76,7 +76,11 @@ class Waiting:
 
     def answered(self) -> Patience:
         """The answer begins, and sees to its own silences; returns the patience that is left for it."""
-        patience = self._patience or Patience(self._clock())
+        now = self._clock()
+        patience = self._patience
+        if patience is None or self._held:
+            patience = Patience(now, silent_s=max(0.0, now - self._speaker.sounds_until_s))
+        patience.at_least(AT_LEAST_S, now)
         self.over()
         return patience
 
@@ -106,7 +110,7 @@ class Waiting:
         """How long a plan may take from now on."""
         if self._patience is None or self._held:
             return FALLBACK_S
-        return max(PLANS_AT_LEAST_S, self._patience.left_s(self._clock()))
+        return max(AT_LEAST_S, self._patience.left_s(self._clock()))
 
     # --- the task ---------------------------------------------------------------------
 
