@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from voicebot.dialogue.flow.due import CLOSES, NOON, OPENS
 
+_FIGURES = re.compile(r"[\d()+-]+")
 FARTHEST = timedelta(days=7)
 """A time farther off than this is not promised."""
 _CALL = r"(?:call|phone|ring|telephone)"
@@ -42,6 +43,16 @@ def wants_call_back(text: str) -> bool:
     """
     plain = " ".join(text.replace("’", "'").split())
     return _CALL_BACK.search(plain) is not None and _NOT.search(plain) is None
+
+
+def beside_the_call(text: str) -> str:
+    """What a sentence says besides that somebody should call, when, and at which number.
+
+    >>> beside_the_call("please call me tonight at 10, my lamp is broken")
+    'please , my lamp is broken'
+    """
+    plain = " ".join(text.replace("’", "'").split())
+    return " ".join(_FIGURES.sub(" ", _WHEN.sub(" ", _CALL_BACK.sub(" ", plain))).split())
 
 
 def wished_time(text: str) -> str | None:

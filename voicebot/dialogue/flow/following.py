@@ -39,15 +39,13 @@ _NOT_POINTING = re.compile(
     r"|\b(?:it|this|that) (?:arrived|came|broke|is broken|is damaged|never)\b|\b(?:this|that|these|those) (?!so\b|too\b|online\b|cost\b|also\b|for\b|with\b|on\b|include|cost|free|the\b|apply|come|work|possible|take|mean|by\b|in\b|to\b)[a-z]+\b",
     re.IGNORECASE,
 )
-_TAIL = re.compile(
-    rf"^(.*\w)\s+({_PREPOSITION})\s+((?:a|an|the|my|your|our)\s+)?[\w'-]+(?:\s+[\w'-]+)?$(?<!cost)(?<!costs)(?<!take)(?<!work)(?<!last)(?<!come)",
-    re.IGNORECASE,
-)
-_THING = re.compile(r"^(.*\w)\s+(?:a|an|the|my)\s+[\w-]+(?:\s+[\w-]+)?$", re.IGNORECASE)
-_NAMED = re.compile(
-    rf"\b((?:the|a|an|my|your)\s+(?:[\w'-]+\s+){{0,2}}?[\w'-]+)(?=\s+(?:{_PREPOSITION}|is|are|be|cost|costs|come|comes|made|available)\b|$)",
-    re.IGNORECASE,
-)
+_BOUND = rf"(?=\s+(?:{_PREPOSITION}|is|are|be|cost|costs|take|takes|come|comes|last|lasts|work|made|available)\b|$)"
+_PIECE = rf"(?:(?:a|an|the|my|your|our)\s+)?[\w'-]+(?:\s+[\w'-]+)?{_BOUND}"
+_PART = re.compile(rf"^({_PREPOSITION})\s+(.+)$", re.IGNORECASE)
+_ONE_THING = re.compile(rf"\b(?:a|an|my)\s+(?:[\w'-]+\s+){{0,2}}?[\w'-]+{_BOUND}", re.IGNORECASE)
+_OF_THINGS = frozenset({"", "on", "for", "of", "with", "about"})
+_ABOUT_THINGS = re.compile(r"whether |choosing |how to look ")
+_NAMED = re.compile(rf"\b((?:the|a|an|my|your)\s+(?:[\w'-]+\s+){{0,2}}?[\w'-]+){_BOUND}", re.IGNORECASE)
 _DOING = re.compile(r"\bdo (?:it|that|this)\b", re.IGNORECASE)
 _DONE = re.compile(r"\b(?:i|you|we|they)\s+(.+)$", re.IGNORECASE)
 _OF_A_THING = re.compile(r"whether|choosing|how |what ")
@@ -95,14 +93,28 @@ def completed(text: str, before: str, kind: Kind, means: str) -> str:
         if done is not None and _DOING.search(plain):
             return _DOING.sub(done.group(1), plain, count=1)
         return _POINTS.sub(_subject(earlier, means), plain, count=1)
-    rest = _rest(plain)
-    tail = _TAIL.match(earlier) or _THING.match(earlier)
-    said = re.match(rf"^({_PREPOSITION})\s+", rest, re.IGNORECASE)
-    if tail is not None and tail.re is _TAIL and not said:
-        return f"{tail.group(1)} {tail.group(2)} {rest}"
-    if tail is not None:
-        return f"{tail.group(1)} {rest}"
-    return f"{earlier} {rest}" if said else f"{earlier} for {rest}"
+    return _with_part(earlier, _rest(plain))
+
+
+def _with_part(earlier: str, rest: str) -> str:
+    """The earlier question with another piece: in place of the one like it, else at its end."""
+    said = _PART.match(rest)
+    preposition, thing = (said.group(1), said.group(2)) if said is not None else ("", rest)
+    if preposition:
+        like = list(re.finditer(rf"\b{preposition}\s+{_PIECE}", earlier, re.IGNORECASE))
+        if like:
+            return earlier[: like[-1].start()] + rest + earlier[like[-1].end() :]
+    kind = _NAMED if thing.startswith("the ") else _ONE_THING
+    if preposition in _OF_THINGS and (one := list(kind.finditer(earlier))):
+        return earlier[: one[-1].start()] + thing + earlier[one[-1].end() :]
+    if not preposition and (tail := list(re.finditer(rf"\b({_PREPOSITION})\s+{_PIECE}$", earlier))):
+        return earlier[: tail[-1].start()] + f"{tail[-1].group(1)} {rest}"
+    return f"{earlier} {rest}" if preposition else f"{earlier} for {rest}"
+
+
+def is_of_a_thing(means: str) -> bool:
+    """Whether a want, by its name, is about whatever thing is named: naming another one is no want of its own."""
+    return _ABOUT_THINGS.match(means) is not None
 
 
 def _subject(earlier: str, means: str) -> str:

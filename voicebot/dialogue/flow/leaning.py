@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicebot.core.conversation import Utterance
-from voicebot.dialogue.flow.following import PRIOR, completed, points_back
+from voicebot.dialogue.flow.following import PRIOR, completed, is_of_a_thing, points_back
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want
@@ -42,7 +42,8 @@ class Leaning:
             return None  # a record tells of one thing only
         if told and not (state.gate.match is not None and self._of_record(before, want, sure, likely)):
             return None
-        plainly = want.confidence >= PLAINLY
+        another = kind == "part" and is_of_a_thing(self._intents.means(want.intent))
+        plainly = want.confidence >= PLAINLY and not another
         if plainly and not told and (kind == "pointing" or want.intent != before.intent):
             return None
         text = completed(given.text, before.text, kind, self._intents.means(before.intent))

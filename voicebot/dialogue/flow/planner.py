@@ -38,7 +38,7 @@ from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.straining import Straining
-from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor
+from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor, offered_beside
 from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad_at_once, put_otherwise
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
@@ -156,7 +156,8 @@ class Planner:
         reading = self._flows.monitor.read(given)
         setting = replace(setting, scores=reading.scores)
         # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
-        waits = asked_factor(state) is not None and count_digits(given.text) > 0
+        at_gate = asked_factor(state) is not None or offered_beside(state) is not None
+        waits = at_gate and count_digits(given.text) > 0
         course = state.course if waits else state.course.heard(reading, given.text)
         seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"

@@ -11,6 +11,7 @@ from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.asides import asks_why, asks_why_of, content_words, doubts
 from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
+from voicebot.dialogue.flow.calling_back import beside_the_call, wants_call_back
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.leaning import Leaning, builds_on
 from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
@@ -139,6 +140,13 @@ class CallerTurn:
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
         in_distress = self._in_distress(reading)
+        if in_distress is not None and wants_call_back(given.text):
+            beside = self._f.monitor.read(Utterance(text=beside_the_call(given.text)))
+            if self._in_distress(beside, with_scores=False) is None:
+                in_distress = None  # "call me tonight" is a wish; what else was said is not in distress
+                reading, want = beside, beside.first
+                sure = want.confidence >= self._f.rules.sure(want.intent)
+                self._setting = replace(self._setting, scores=None)
         if in_distress is not None and (plain := self._plain_answer(given, reading)) is not None:
             want, sure, in_distress = plain, True, None  # "that's all, goodbye" is no cry for help
             self._setting = replace(self._setting, scores=None)
@@ -252,12 +260,12 @@ class CallerTurn:
             return Want(intent=best.intent, confidence=best.probability, text=given.text)
         return None
 
-    def _in_distress(self, reading: Reading) -> Want | None:
+    def _in_distress(self, reading: Reading, *, with_scores: bool = True) -> Want | None:
         """Distress for sure. What only sounds a little like it is a want that policy gives to a person."""
         limit = self._f.rules.sure(DISTRESS)
         if reading.first.intent == DISTRESS and reading.first.confidence >= limit:
             return reading.first
-        scores = self._setting.scores
+        scores = self._setting.scores if with_scores else reading.scores
         if scores is not None and scores.distress >= self._f.rules.table.thresholds.distress:
             return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
         return None
