@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ import websockets
 
 from tests.media_client import MediaClient, line
 from tests.serving import Serving, serving
+from voicebot.core.conversation import TurnTimings
+from voicebot.core.waterfall import hops, waited_ms
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,35 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
         assert kinds.count("utterance") >= 3
         assert any(turn["heard"] and not turn["heard"]["complete"] for turn in found["turns"])
         assert "opening_hours" in intents(found)
+        answered = [turn["timings"] for turn in found["turns"] if turn["input"]["kind"] == "utterance"]
+        waterfalls = [TurnTimings.model_validate(one) for one in answered if one["first_heard_ms"]]
+        assert len(waterfalls) >= 2
+        for timings in waterfalls:
+            path = [hop for hop in hops(timings) if not hop.ahead]
+            assert [hop.name for hop in path][:4] == ["seen", "end", "words", "plan"]
+            assert sum(hop.ms for hop in path) == pytest.approx(
+                waited_ms(timings), abs=40
+            )  # its last moment is estimated from a mark
+            assert timings.early is not None
+            assert timings.early == (timings.eager_ms is not None)
+
+
+async def test_calls_that_are_over_leave_nothing_that_was_made_ahead(server: Serving):
+    """A caller hangs up right after a question: early plan and held sound go with the call."""
+    sid = call_sid(5)
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(1.0, within_s=8)
+        await caller.quiet(1.0, within_s=20)
+        caller.say(line("rms", "opening_hours"))
+        await asyncio.sleep(len(line("rms", "opening_hours")) / 8000 + 0.15)  # in the pause behind it
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+        async with asyncio.timeout(10):
+            while "voicebot_calls_active 0.0" not in (metrics := (await api.get("/metrics")).text):
+                await asyncio.sleep(0.1)
+    for alive in ("voicebot_eager_plans_alive 0.0", "voicebot_held_clauses_alive 0.0"):
+        assert alive in metrics
+    assert re.search(r'voicebot_eager_offers_total\{verdict="start"\} [1-9]', metrics)
+    assert re.search(r'voicebot_turn_hop_seconds_count\{early="(true|false)",hop="end"\} [1-9]', metrics)
 
 
 async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
