@@ -188,7 +188,7 @@ class Route(StrEnum):
 
 
 class Source(Strict):
-    """Where a part of an answer comes from: an article chunk."""
+    """Where a part of an answer comes from: an article chunk. ``score``: 0..1, how likely it answers."""
 
     article: str
     title: str

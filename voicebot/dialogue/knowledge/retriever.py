@@ -113,7 +113,7 @@ def _passage(one: Ranked, intent: str | None) -> Passage:
             article=candidate.article,
             title=candidate.title,
             version=candidate.version,
-            score=round(one.score, 4),
+            score=round(one.grounding, 4),
         ),
         heading=candidate.heading,
         body=candidate.body,
