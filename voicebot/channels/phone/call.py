@@ -271,6 +271,8 @@ class PhoneCall:
                 self.speech_failed = True
                 metrics.engine_down.labels("tts").inc()
             case SpeakingEnded():
+                if event.turn != FILLER_TURN:
+                    self._patience = None
                 self.listener.bot_speaks(False)
                 self.listener.bot_asks(False)
             case LineSpoken():

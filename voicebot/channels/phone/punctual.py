@@ -24,6 +24,9 @@ AGAIN_S = 2.2
 FALLBACK_S = 4.0
 """So long after the line fell silent we stop waiting and say so."""
 
+AT_LEAST_S = 1.5
+"""A plan has so long, however late the words came; and its first clause, however late the plan."""
+
 APART_S = 1.0
 """A filler this short before the fallback is left out."""
 
@@ -120,6 +123,7 @@ async def punctual(
         clock: seconds.
     """
     patience = patience or Patience(clock())
+    patience.at_least(AT_LEAST_S, clock())
     source = aiter(clauses)
     pending: asyncio.Future[Clause] | None = None
     try:

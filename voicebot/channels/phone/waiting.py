@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 import structlog
 
 from voicebot.audio.speaking.speaker import Speaker
-from voicebot.channels.phone.punctual import FALLBACK_S, Patience
+from voicebot.channels.phone.punctual import AT_LEAST_S, FALLBACK_S, Patience
 from voicebot.core.clock import Clock
 from voicebot.core.conversation import Clause
 
@@ -23,9 +23,6 @@ FILLER_TURN = 0
 
 HELD_FILLERS = 8
 """So many for something that was promised; then the caller's silence counts like any other (about 25 s)."""
-
-AT_LEAST_S = 1.5
-"""A plan has so long, however late the words came; and its first clause, however late the plan."""
 
 
 class Waiting:
@@ -80,7 +77,6 @@ class Waiting:
         patience = self._patience
         if patience is None or self._held:
             patience = Patience(now, silent_s=max(0.0, now - self._speaker.sounds_until_s))
-        patience.at_least(AT_LEAST_S, now)
         self.over()
         return patience
 
