@@ -123,11 +123,14 @@ def judge(heard: Heard, limits: Limits = DEFAULT_LIMITS) -> Verdict:
     return Verdict(HearingFailure.LOW_CONFIDENCE, doubt)
 
 
+_ANSWERS = frozenset({Completeness.ANSWERED, Completeness.COUNTED, Completeness.AGREED})
+
+
 def fits(text: str, expects: Expects) -> bool:
     """Whether the words are exactly what was asked for: so many digits, a yes or no, a date."""
     if expects.kind not in {"digits", "yes_no", "date"}:
         return False
-    return completeness(text, expects) is Completeness.ANSWERED
+    return completeness(text, expects) in _ANSWERS
 
 
 def _foreign(heard: Heard, limits: Limits) -> bool:
