@@ -1,57 +1,77 @@
 """Is the caller's turn over? Pure: facts in, a decision out.
 
-Three witnesses are heard together, none is believed alone: smart-turn (does it *sound* finished), the
-words so far, and what was just asked, which can prove that an answer is whole ("yes"; six digits of six)
-or that it is not (four of six: people pause between groups). Silence is the measure they are weighed in:
-the decision is how much of it is needed, and how much of that is still due.
+Three witnesses are heard together, none is believed alone: smart-turn (does it *sound* finished), the words
+so far (``completeness``), and what was just asked, which can prove that an answer is whole ("yes"; six digits
+of six) or that it is not (four of six: people pause between groups). Silence is the measure they are weighed
+in: without any witness a turn ends after ``silence_alone``, and each witness multiplies that by a factor. So
+every witness moves the wait in one direction only, whatever the others say, and the whole decision can be
+read off two small tables.
+
+The numbers are fitted: see ``EndpointRules``.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from voicebot.audio.hearing.spoken_digits import count_digits
+from voicebot.audio.hearing.completeness import Completeness, completeness
 from voicebot.core.conversation import FREE, Expects
+
+
+def _worth() -> Mapping[Completeness, float]:
+    return {
+        Completeness.ANSWERED: 0.32,
+        Completeness.COUNTED: 0.32,
+        Completeness.AGREED: 0.51,
+        Completeness.WHOLE: 0.52,
+        Completeness.UNCLEAR: 0.79,
+        Completeness.OPENING: 1.66,
+        Completeness.OVER: 0.32,
+        Completeness.NOTHING: 1.2,
+        Completeness.LEANING: 3.25,
+        Completeness.RUNNING: 0.86,
+        Completeness.OPEN: 3.61,
+        Completeness.ONE_MISSING: 2.0,
+        Completeness.MISSING: 2.5,
+    }
 
 
 @dataclass(frozen=True)
 class EndpointRules:
-    """Silence, in ms since the last voiced window, that ends a turn in each case.
+    """How much silence, in ms since the last voiced window, ends a turn.
+
+    All but ``shortest``, ``verdict_deadline`` and ``longest_turn`` are what ``python -m
+    scripts.fit_endpointing DIR/facts.jsonl`` gives on the turns that ``scripts/make_turn_corpus.py`` makes
+    (632 synthetic ones, 60 numbers by people); ``--check`` compares. Held-out scores: ``docs/benchmarks.md``.
 
     Attributes:
-        sounds_finished: smart-turn says complete.
-        sounds_unsure: it leans to incomplete.
-        sounds_unfinished: it says incomplete, and the words do not speak against it; also the bound for
-            everything but digits.
-        words_finished: it says incomplete, but there are words and the last can end a sentence.
-        silence_alone: no verdict is to be had.
-        proven: the words prove the answer whole (digits, yes or no).
-        doubted: they do, but it sounds unfinished: a recogniser that heard one digit too many proves too
-            early, and "yes" may go on with "but".
-        nearly: the words are whole, but a word like "and" or "my" stands last.
-        digits_open: digits are still missing.
-        digits_lost: one digit is missing but it sounds finished: rather misheard than unsaid.
-        no_words: sound without words so far, and it sounds finished.
+        silence_alone: without any witness.
+        sounds: (least probability of smart-turn, factor), the most finished first; the last bound is 0.
+        worth: factor of the words' class.
+        shortest: bound from below, whatever the witnesses say: the pauses that synthetic voices make at
+            commas reach 290 ms (107 recorded lines).
+        longest: bound from above, but for missing digits.
+        digits_open: at least this while digits are missing: callers pause between groups.
+        likely_below: a turn whose wait in all is at most this probably ends here.
         verdict_deadline: how long after asking a verdict is waited for (clock, not silence).
-        complete: probability from which smart-turn says complete; ``unsure`` the same for unsure.
         longest_turn: ms from the start after which a turn is ended in any case.
     """
 
-    sounds_finished: int = 280
-    sounds_unsure: int = 900
-    sounds_unfinished: int = 1600
-    words_finished: int = 1200
     silence_alone: int = 800
-    proven: int = 280
-    doubted: int = 700
-    nearly: int = 900
-    digits_open: int = 2500
-    digits_lost: int = 1200
-    no_words: int = 500
+    sounds: tuple[tuple[float, float], ...] = (
+        (0.9, 0.52),
+        (0.5, 0.62),
+        (0.2, 0.74),
+        (0.05, 0.9),
+        (0.0, 1.12),
+    )
+    worth: Mapping[Completeness, float] = field(default_factory=_worth)
+    shortest: int = 280
+    longest: int = 1540
+    digits_open: int = 1750
+    likely_below: int = 680
     verdict_deadline: int = 400
-    complete: float = 0.5
-    unsure: float = 0.2
     longest_turn: int = 30_000
 
 
@@ -85,10 +105,14 @@ class EndpointFacts:
 
 @dataclass(frozen=True)
 class EndpointDecision:
-    """``wait_ms`` of further silence are due before the turn is over (0: it is). ``why`` names the rule."""
+    """``wait_ms`` of further silence are due before the turn is over (0: it is).
+
+    ``why`` names what decided, for logs; ``likely`` is whether this pause is probably the end.
+    """
 
     wait_ms: int
     why: str
+    likely: bool = False
 
     @property
     def over(self) -> bool:
@@ -96,84 +120,49 @@ class EndpointDecision:
         return self.wait_ms <= 0
 
 
-_YES_NO = re.compile(
-    r"\b(yes|yeah|yep|yup|sure|right|correct|okay|ok|please do|go ahead|exactly|"
-    r"no|nope|nah|wrong|incorrect|don't|do not)\b"
-)
-# Words that hardly ever end a sentence. Not "is", "for" or "that": "where it is", "what is that for".
-_UNFINISHED = re.compile(r"\b(and|or|but|because|if|the|a|an|my|your|to|of|um|uh|erm|er|it's|i'm)$")
-_MONTH = r"(january|february|march|april|may|june|july|august|september|october|november|december)"
-_DATE = re.compile(
-    rf"\b{_MONTH}\b.*\b\w+(st|nd|rd|th|first|second|third)\b|\b\w+(st|nd|rd|th|first|second|third)\b.*\b{_MONTH}\b|"
-    r"\b(today|tomorrow|yesterday)\b|\b(mon|tues|wednes|thurs|fri|satur|sun)day\b"
-)
-
-
 def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> EndpointDecision:
-    """Weighs the facts. Call it at every window of silence and whenever a fact changes."""
+    """Weighs the facts. Call it at every window of silence and whenever a fact changes (see
+    scripts/bench).
+    """
     if facts.turn_ms >= rules.longest_turn:
-        return EndpointDecision(0, "longest_turn")
-    needed, why = _silence_needed(facts, rules)
+        return EndpointDecision(0, "longest_turn", likely=True)
+    words = (
+        completeness(facts.words, facts.expects) if facts.words is not None and facts.words_current else None
+    )
+    needed = silence_needed(words, facts.complete, rules)
+    likely = needed <= rules.likely_below
+    if words is None and facts.words_due and facts.expects.kind == "digits":
+        # Digits come in groups, so sound alone does not end them while they are being counted.
+        needed = max(needed, facts.silence_ms + 1)
     if facts.verdict_due and facts.complete is None:
         # The witness is on its way: do not end before it spoke, but do not promise more either.
         needed = max(needed, facts.silence_ms + 1)
-    return EndpointDecision(max(0, needed - facts.silence_ms), why)
+    return EndpointDecision(max(0, needed - facts.silence_ms), why(words, facts.complete, rules), likely)
 
 
-def _silence_needed(facts: EndpointFacts, rules: EndpointRules) -> tuple[int, str]:
-    words = None if facts.words is None else facts.words.lower().strip(" .,!?")
-    by_sound = _by_sound(facts, rules)
-    if facts.expects.kind == "digits" and facts.expects.length is not None:
-        return _digits(words, facts, rules, by_sound)
-    if words is None:
-        return by_sound
-    if facts.expects.kind == "yes_no" and facts.words_current and _YES_NO.search(words):
-        return _proven(words, facts, rules)
-    if facts.expects.kind == "date" and facts.words_current and _DATE.search(words):
-        return _proven(words, facts, rules)
-    if not words:
-        return max(by_sound, (rules.no_words, "no_words"))
-    if _UNFINISHED.search(words):
-        return max(by_sound, (rules.nearly, "nearly"))
-    return min(by_sound, (rules.words_finished, "words_finished")) if facts.words_current else by_sound
+def silence_needed(
+    words: Completeness | None, complete: float | None, rules: EndpointRules = DEFAULT_RULES
+) -> int:
+    """Silence in all, ms, that ends a turn with these words (None: not known) and this sound (None: no
+    verdict).
+    """
+    factor = _sound(complete, rules) * (1.0 if words is None else rules.worth[words])
+    needed = round(min(max(rules.silence_alone * factor, rules.shortest), rules.longest))
+    return max(needed, rules.digits_open) if words is Completeness.MISSING else needed
 
 
-def _proven(words: str, facts: EndpointFacts, rules: EndpointRules) -> tuple[int, str]:
-    if facts.complete is not None and facts.complete < rules.complete:
-        return rules.doubted, "doubted"
-    return (rules.nearly, "nearly") if _UNFINISHED.search(words) else (rules.proven, "proven")
+def why(words: Completeness | None, complete: float | None, rules: EndpointRules = DEFAULT_RULES) -> str:
+    """The witnesses' classes in two words, e.g. ``whole, unsure``; nothing of what was said."""
+    sound = "no verdict" if complete is None else _SOUNDS[min(_bin(complete, rules), len(_SOUNDS) - 1)]
+    return f"{'no words' if words is None else words}, {sound}"
 
 
-def _by_sound(facts: EndpointFacts, rules: EndpointRules) -> tuple[int, str]:
-    p = facts.complete
-    if p is None:
-        return rules.silence_alone, "silence_alone"
-    if p >= rules.complete:
-        return rules.sounds_finished, "sounds_finished"
-    if p >= rules.unsure:
-        return rules.sounds_unsure, "sounds_unsure"
-    return rules.sounds_unfinished, "sounds_unfinished"
+_SOUNDS = ("finished", "nearly finished", "unsure", "unfinished", "far from finished")
 
 
-def _digits(
-    words: str | None, facts: EndpointFacts, rules: EndpointRules, by_sound: tuple[int, str]
-) -> tuple[int, str]:
-    length = facts.expects.length or 0
-    count = count_digits(words) if words is not None else 0
-    if words is None or (count == 0 and not facts.words_current):
-        # Nothing to count yet. Digits come in groups, so sound alone must not cut them.
-        return (
-            (rules.digits_lost, "digits_unknown")
-            if facts.words_due
-            else max(by_sound, (rules.silence_alone, "silence_alone"))
-        )
-    if count == length and facts.words_current:
-        return _proven("", facts, rules)
-    if count >= length:
-        return rules.sounds_unsure, "digits_over"
-    if count == 0:
-        # "I don't have it with me": not a number at all.
-        return max(by_sound, (rules.no_words, "no_words")) if not words else by_sound
-    if count == length - 1 and facts.complete is not None and facts.complete >= rules.complete:
-        return rules.digits_lost, "digits_lost"
-    return rules.digits_open, "digits_open"
+def _bin(complete: float, rules: EndpointRules) -> int:
+    return next((n for n, (least, _) in enumerate(rules.sounds) if complete >= least), len(rules.sounds) - 1)
+
+
+def _sound(complete: float | None, rules: EndpointRules) -> float:
+    return 1.0 if complete is None else rules.sounds[_bin(complete, rules)][1]
