@@ -214,6 +214,31 @@ async def test_a_turn_that_ends_while_it_is_being_planned_waits_for_that_plan(tm
 
 
 @virtual
+async def test_a_turn_that_ends_with_its_offer_is_planned_once(tmp_path: Path) -> None:
+    """Its words came so late that the end of the turn is in the same moment."""
+    async with a_call(tmp_path) as scene:
+        await scene.eager(HOURS, for_s=0)
+        await scene.ends(Utterance(text=HOURS))
+        assert scene.dialogue.planned == [HOURS]
+        assert scene.plan.early
+
+
+@virtual
+async def test_a_caller_who_interrupts_the_held_clause_ends_its_making(tmp_path: Path) -> None:
+    async with a_call(tmp_path) as scene:
+        scene.speech.word_ms = 4000
+        await scene.eager(HOURS)
+        answering = asyncio.ensure_future(scene.ends(Utterance(text=HOURS)))
+        await asyncio.sleep(0.5)
+        heard = await scene.call.speaker.cut()
+        assert heard is not None
+        assert not heard.complete
+        await answering
+        assert scene.speech.speaking == 0
+        assert scene.speech.made_ms < 16_000
+
+
+@virtual
 async def test_sound_that_is_being_made_when_the_turn_ends_is_taken_as_it_comes(tmp_path: Path) -> None:
     async with a_call(tmp_path) as scene:
         await scene.eager(HOURS, for_s=PLANNING_S + FIRST_SOUND_S / 2)
