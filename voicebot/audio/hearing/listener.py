@@ -60,9 +60,6 @@ STALL_MS = 500
 
 _KEPT_VOICED = 0.35  # a voice that is already speaking may sink to this between two pauses
 
-LIKELY_MS = 500
-"""The end of a turn is likely if no more silence than this is needed for it."""
-
 TAIL_DB = 30.0
 """Windows this far below the turn's loudest are no longer speech, whatever Silero says.
 
@@ -440,10 +437,9 @@ class Listener:
             return
         if current.overlap is not None and current.overlap.undecided:
             return  # who says "mm-hm" is not answered
-        likely = silence_ms + decision.wait_ms <= LIKELY_MS
-        words = current.turn.offer(likely=likely)
+        words = current.turn.offer(likely=decision.likely)
         if words is not None:
-            self._emit(EagerTurn(_utterance(current, words), self._now_ms(), likely))
+            self._emit(EagerTurn(_utterance(current, words), self._now_ms(), decision.likely))
 
     def _end(self, current: _Current, why: str, silence_ms: int) -> None:
         self._current = None
