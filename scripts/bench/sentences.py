@@ -3,7 +3,8 @@
     .venv/bin/python -m scripts.bench.sentences [--show] [--json] [--out FILE] [--keep FILE]
 
 Each question goes through the real search, with the intent of the article that answers, on a database of the
-bench's own; the first three passages are what the responder is given. *Found*: everything that answers was
+bench's own; those of the first six passages that may back an answer are
+what the responder is given. *Found*: everything that answers was
 said. *Exact*: and nothing else. Questions whose answer is not among the passages are the search's and are
 left out. Every second question is held out: it was not looked at while the choice was made better.
 `--keep` writes what was found to a file, or reads it from there, so that the choice can be tried again
@@ -30,15 +31,15 @@ from scripts.bench.servers import ROOT
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.migrate import ensure_schema
+from voicebot.dialogue.generation.backing import back
 from voicebot.dialogue.generation.sentences import choose, leans, sentences_of
 from voicebot.dialogue.knowledge.articles import Article, read_articles
 from voicebot.dialogue.knowledge.embedding import choose_embedding
 from voicebot.dialogue.knowledge.ingest import ingest
 from voicebot.dialogue.knowledge.passage import Passage
-from voicebot.dialogue.knowledge.retriever import Retriever, read_weights
+from voicebot.dialogue.knowledge.retriever import PASSAGES, Retriever, read_weights
 
 LIMIT = 2
-PASSAGES = 3
 Way = Callable[[str, Sequence[Passage]], tuple[str, ...]]
 
 
@@ -79,7 +80,7 @@ def whole_passage(question: str, passages: Sequence[Passage]) -> tuple[str, ...]
 
 
 def chosen(question: str, passages: Sequence[Passage]) -> tuple[str, ...]:
-    return tuple(one.text for one in choose(question, passages, LIMIT))
+    return tuple(one.text for one in choose(question, back(question, passages).passages, LIMIT))
 
 
 WAYS: dict[str, Way] = {

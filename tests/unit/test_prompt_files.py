@@ -124,6 +124,7 @@ def test_braces_in_a_callers_words_are_words() -> None:
         ("voice.md", "name: voice", "name: answer", "two prompts are called answer"),
         ("policy/reasons.md", "tiers: [2, 3]", "tiers: [2, 4]", r"reasons\.md.*0 to 3"),
         ("material.md", "{question}", "question", r"material\.md.*question"),
+        ("voice.md", "You are the voice", "You } are the voice", r"voice\.md: line 1 below .*: 'You }"),
     ],
 )
 def test_a_spoilt_prompt_is_refused_by_name(folder: Path, name: str, old: str, new: str, says: str) -> None:

@@ -76,7 +76,7 @@ class Prompt(Strict):
             raise ValueError("intents and tiers belong to prompts of kind policy")
         if set(self.tiers) - {0, 1, 2, 3}:
             raise ValueError("tiers: are 0 to 3")
-        found, wanted = slots_of(self.text), _SLOTS[self.kind]
+        found, wanted = _slots_by_line(self.text), _SLOTS[self.kind]
         if found != wanted:
             raise ValueError(f"must use the slots {sorted(wanted)}, found {sorted(found)}")
         return self
@@ -239,12 +239,40 @@ def _read(path: Path) -> Prompt:
             }
         )
     except yaml.YAMLError as error:
-        raise PromptsError(f"{path}: front matter is not YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        where = (
+            f"line {mark.line + 2}: {getattr(error, 'problem', error)}" if mark is not None else str(error)
+        )
+        raise PromptsError(f"{path}: front matter is not YAML: {where}") from error
     except ValidationError as error:
         raise PromptsError(f"{path}: {_said(error)}") from error
     except (ValueError, TypeError) as error:
         raise PromptsError(f"{path}: {error}") from error
 
 
+def _slots_by_line(text: str) -> frozenset[str]:
+    """The slots of a text.
+
+    Raises:
+        ValueError: a brace is not closed, or a slot is more than a name; says in which line of the text.
+    """
+    try:
+        return slots_of(text)
+    except ValueError as error:
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                slots_of(line)
+            except ValueError:
+                raise ValueError(
+                    f"line {number} below the front matter: {line.strip()[:60]!r}: a brace stands alone;"
+                    " a slot is a name in braces, and a brace that is meant is written twice"
+                ) from error
+        raise
+
+
 def _said(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+    parts: list[str] = []
+    for one in error.errors():
+        where = ".".join(map(str, one["loc"]))
+        parts.append(f"{where}: {one['msg']}" if where else one["msg"].removeprefix("Value error, "))
+    return "; ".join(parts)

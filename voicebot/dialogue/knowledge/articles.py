@@ -102,7 +102,7 @@ def read_article(path: Path) -> Article:
     try:
         front: Any = yaml.safe_load(parts[1])
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-02-30 is a ValueError
-        raise ArticleError(f"{path}: front matter is not YAML: {error}") from error
+        raise ArticleError(f"{path}: front matter is not YAML: {_where(error)}") from error
     if not isinstance(front, dict):
         raise ArticleError(f"{path}: front matter must hold title, intents, owner, reviewed")
     intents: Any = front.get("intents") or ()
@@ -120,6 +120,14 @@ def read_article(path: Path) -> Article:
         )
     except (ValidationError, TypeError) as error:
         raise ArticleError(f"{path}: {_reasons(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    """What is wrong, and in which line of the file (the front matter begins in its second)."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 2}: {getattr(error, 'problem', None) or 'cannot be read'}"
 
 
 def _text_of(path: Path) -> str:
@@ -140,12 +148,28 @@ def _text_of(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
+FRONT = frozenset({"title", "intents", "owner", "reviewed", "review_days", "region"})
+"""The keys of an article's front matter."""
+
+
 def _reasons(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return "intents must be a list of names"
     reasons: list[str] = []
+    unknown = [str(problem["loc"][0]) for problem in error.errors() if problem["type"] == "extra_forbidden"]
+    for key in unknown:
+        near = difflib.get_close_matches(key, sorted(FRONT), n=1)
+        reasons.append(f"unknown key {key}" + (f": did you mean {near[0]}?" if near else ""))
+        missing = [one["loc"] for one in error.errors() if one["type"] == "missing"]
+        if near and (near[0],) in missing:
+            unknown = [*unknown, near[0]]
     for problem in error.errors():
         where = ".".join(map(str, problem["loc"]))
+        if where in unknown:
+            continue
+        if problem["type"] == "missing":
+            reasons.append(f"{where} is missing")
+            continue
         empty = where == "chunks" and problem["type"] == "too_short"
         reasons.append(
             "chunks: there is no text below the front matter" if empty else f"{where}: {problem['msg']}"

@@ -88,11 +88,13 @@ def search_command(
         found = _in_transaction(
             settings, lambda tx: retriever.search(tx, question, intent=intent, region=region, limit=limit)
         )
+        verdict = _verdict(question, found, FLOOR)
         if as_json:
-            _print_json({"embedding": retriever.version, "floor": FLOOR, **found.model_dump(mode="json")})
+            about = {"embedding": retriever.version, "floor": FLOOR, "verdict": verdict}
+            _print_json({**about, **found.model_dump(mode="json")})
         else:
-            _show_found(found, FLOOR)
-        raise typer.Exit(0 if found.grounding >= FLOOR else 1)
+            _show_found(found, FLOOR, verdict)
+        raise typer.Exit(0 if verdict == "answers" else 1)
 
 
 @commands.command("gaps")
@@ -135,30 +137,42 @@ def stale_command(deployment: DeploymentOption = None, as_json: JsonFlag = False
         raise typer.Exit(1 if found else 0)
 
 
-def _show_found(found: Retrieval, floor: float) -> None:
-    table = _table("grounding", "article", "heading", "near", "words", "intent", "text")
+def _show_found(found: Retrieval, floor: float, verdict: str) -> None:
     for passage in found.passages:
-        table.add_row(*_cells(passage))
-    out.print(table)
+        out.print(*_lines(passage), sep="\n", markup=False, highlight=False)
     titles = " / ".join(passage.source.title for passage in found.ambiguous)
     if titles:
         out.print(f"ambiguous: did you mean {titles}?", markup=False)
-    verdict = "answers" if found.grounding >= floor else "abstains"
     best = f"the best of {found.best_of} has grounding {found.grounding:.2f}, the floor is {floor:.2f}"
     out.print(f"{verdict}: {best}", markup=False)
 
 
-def _cells(passage: Passage) -> list[str]:
+def _verdict(question: str, found: Retrieval, floor: float) -> str:
+    """What the bot would do with it, by the floor of `kb search`."""
+    from voicebot.dialogue.generation.backing import NoFact, OtherThing, back
+
+    backing = back(question, found.passages)
+    match backing.lack:
+        case OtherThing(thing=thing):
+            return f"asks whether the {thing} is meant"
+        case NoFact(fact=fact):
+            return f"abstains, none of it is {fact} for that"
+        case None:
+            return "answers" if backing.grounding >= floor else "abstains"
+
+
+def _lines(passage: Passage) -> list[str]:
+    """A passage as it is listed: a line of what is known of it, then what stands there."""
     evidence = passage.evidence
     ranks = (evidence.near, evidence.worded, evidence.tagged) if evidence else (None, None, None)
-    text = passage.body if len(passage.body) <= 90 else passage.body[:89] + "…"
-    article = passage.source.article + (" (review overdue)" if passage.stale else "")
+    lists = zip(("meaning", "words", "intent"), ranks, strict=True)
+    found_by = ", ".join(f"{name} #{rank}" for name, rank in lists if rank is not None)
+    stale = ", review overdue" if passage.stale else ""
     return [
-        f"{passage.grounding:.2f}",
-        article,
-        passage.heading[:50],
-        *("-" if rank is None else f"#{rank}" for rank in ranks),
-        text,
+        f"{passage.grounding:.2f}  {passage.source.article}  ({found_by}{stale})",
+        f"      {passage.heading}" if passage.heading else "      (no heading)",
+        f"      {passage.body}",
+        "",
     ]
 
 
