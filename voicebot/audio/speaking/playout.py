@@ -37,6 +37,9 @@ KEPT_BYTES = 4 * 8000
 """Audio behind the caller's ear that is kept (4 s): a pause goes back to its word, or to the beginning of a
 clause of which less than two words were heard."""
 
+MOVED_MS = 10.0
+"""Audio that plays by more than this off the time that was told is told again."""
+
 UNMARKED_MARGIN_S = 0.15
 """The same once a peer has shown that it returns none."""
 
@@ -102,7 +105,8 @@ class Playout:
         on_played: gets each piece of audio once it has played, with the moment (our clock, s) its first
             sample did; never audio that was dropped.
         on_sent: gets each piece as it leaves, with the moment its first sample will play as far as is known
-            by now; b"" and a moment when what was to play from then on was dropped.
+            by now; b"" and a moment when what was to play from then on was dropped, or will play at another
+            time, which is told again.
         marks_return: whether this peer has returned marks so far.
         round_trip_ms: what an earlier answer measured.
     """
@@ -209,8 +213,11 @@ class Playout:
         if self._heard is not None:
             return False
         first = not self._ledger.first_returned
+        thought_ms = self._plays_next_ms()
         if not self._ledger.returned(name, self._clock() * 1000):
             return False
+        if abs(self._plays_next_ms() - thought_ms) > MOVED_MS:
+            self._tell_again(min(thought_ms, self._plays_next_ms()))
         if first:
             self._observer.first_heard(self._ledger.first_played_ms / 1000)
         self._hand_over(self._ledger.settled)
@@ -377,6 +384,15 @@ class Playout:
         self._left = deque(head for head, _ in parts if head.ulaw)
         self._sent_bytes = first
         self._pacer.cleared()
+
+    def _plays_next_ms(self) -> float:
+        return self._ledger.plays_at_ms(self._unconfirmed[0].first) if self._unconfirmed else 0.0
+
+    def _tell_again(self, from_ms: float) -> None:
+        """What was sent plays at another time than was thought (the round trip was not known)."""
+        self._on_sent(b"", from_ms / 1000)
+        for message in self._unconfirmed:
+            self._on_sent(message.ulaw, self._ledger.plays_at_ms(message.first) / 1000)
 
     def _cleared(self) -> None:
         self._on_sent(b"", self._clock() + self._ledger.round_trip_ms / 1000)

@@ -72,7 +72,8 @@ class Speaker:
             sample in ms), shortly after it was; never audio that a cut dropped.
         media_clock: the listener's; without it media times are None.
         on_bot_sent: gets every piece of audio as it leaves, with the media time at which it will play as far
-            as is known; b"" and a time when what was to play from then on was dropped.
+            as is known; b"" and a time when what was to play from then on will not, or at another time (then
+            it is told again).
     """
 
     def __init__(
