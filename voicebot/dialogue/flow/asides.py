@@ -19,7 +19,7 @@ _WHY = re.compile(
     r"|(?:can|could|would) you (?:tell me|explain|say) (?:me )?(?:why|the reason|what the reason is)"
     r"|(?:i want to know|tell me|explain|say|but) (?:me )?(?:why|the reason)"
     r"|what (?:is|was) the reason(?: (?:for|behind) (?:that|this|it))?|on what grounds|what makes you say (?:that|so|this)"
-    rf"|(?:please )?explain(?: (?:that|this|it|yourself))?){_AFTER}$",
+    rf"|(?:(?:can|could|would) you )?(?:please )?explain(?: (?:that|this|it|yourself))?){_AFTER}$",
     re.IGNORECASE,
 )
 _DOUBT = re.compile(

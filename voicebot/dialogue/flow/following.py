@@ -66,7 +66,12 @@ def points_back(text: str) -> Kind | None:
         return None
     if _BEGINS.match(plain):
         rest = _rest(plain)
-        if rest and not _VERB.search(rest) and not re.fullmatch(_POINTS, rest):
+        if (
+            rest
+            and not _BEGINS.fullmatch(rest)
+            and not _VERB.search(rest)
+            and not re.fullmatch(_POINTS, rest)
+        ):
             return "part"
     if _POINTS.search(plain) and not _NOT_POINTING.search(plain):
         return "pointing"
