@@ -57,6 +57,7 @@ def test_a_misspelt_name_is_refused_and_named(place: str, monkeypatch: pytest.Mo
         ("VOICEBOT_FALLBACK_NUMBER", "0171 123"),
         ("VOICEBOT_PUBLIC_URL", "voice.example.com"),
         ("VOICEBOT_MAX_CALLS", "0"),
+        ("VOICEBOT_SPECULATION", "maybe"),
     ],
 )
 def test_an_unusable_value_is_refused_and_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch):
