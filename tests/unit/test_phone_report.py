@@ -1,4 +1,4 @@
-"""What `voicebot call` prints and gives as JSON of the server's side: a waterfall for each turn that has one."""
+"""The server's side of `voicebot call`, printed and as JSON: a waterfall for each turn that has one."""
 
 from __future__ import annotations
 
