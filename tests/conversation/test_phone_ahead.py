@@ -136,7 +136,8 @@ class Scene:
         began = loop.time()
         sent = len(self.line.log)
         self.waterfall = Waterfall(self.call.now_ms)
-        plan = await self.ahead.settle(given, self.waterfall)
+        plan = await self.ahead.settle(given)
+        self.ahead.note(cast("Any", plan), self.waterfall)
         self.plan = plan
         assert plan.stream is not None
         await self.call.speaker.say(1, plan.stream.clauses())
@@ -401,7 +402,7 @@ async def test_a_caller_who_speaks_again_before_the_answer_drops_its_sound(tmp_p
         await scene.eager(HOURS)
         dropped = count("voicebot_held_clauses_total", fate="dropped")
         waterfall = Waterfall(scene.call.now_ms)
-        plan = await scene.ahead.settle(Utterance(text=HOURS), waterfall)
+        plan = await scene.ahead.settle(Utterance(text=HOURS))
         assert plan.stream is not None
         await say(speaking, CallerVoiceFrame(speaking=True))
         await say(speaking, AnswerFrame(turn=1, clauses=plan.stream.clauses(), waterfall=waterfall))

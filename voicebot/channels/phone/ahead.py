@@ -51,7 +51,7 @@ class Ahead:
         """The turn has no words to speak: what is held is waste."""
         self._then(self._let_go())
 
-    async def settle(self, final: TurnInput, waterfall: Waterfall) -> Plan:
+    async def settle(self, final: TurnInput) -> Plan:
         """The plan of the turn that has ended: the early one if the words agree, else a new one.
 
         Raises:
@@ -59,12 +59,14 @@ class Ahead:
         """
         if self._last is not None:
             await asyncio.wait({self._last})
-        plan = await self._dialogue.settle(self._id, final)
+        return await self._dialogue.settle(self._id, final)
+
+    def note(self, plan: Plan, waterfall: Waterfall) -> None:
+        """The plan was committed: when its parts were made, if that was early."""
+        waterfall.early = plan.early
         if plan.early:
             for name, at_ms in self._moments.items():
                 waterfall.note(name, at_ms)
-        waterfall.early = plan.early
-        return plan
 
     async def close(self) -> None:
         """The call is over: nothing is left running, planned or held."""

@@ -171,7 +171,7 @@ class Conversing(FrameProcessor):
 
     async def _commit(self, turn_input: TurnInput, waterfall: Waterfall) -> Committed:
         for attempt in range(_TRIES):
-            plan = await self._ahead.settle(turn_input, waterfall)
+            plan = await self._ahead.settle(turn_input)
             waterfall.note("planned_ms")
             try:
                 committed = await self._dialogue.commit(plan)
@@ -185,6 +185,7 @@ class Conversing(FrameProcessor):
                 raise
             structlog.contextvars.bind_contextvars(turn=plan.turn, transaction=plan.transaction_id)
             waterfall.note("committed_ms")
+            self._ahead.note(plan, waterfall)
             metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
             if isinstance(turn_input, NotHeard):
                 rung = committed.decision.policy_row.rpartition("/")[2]
