@@ -19,12 +19,16 @@ LOUD = 0.01  # RMS of a frame that counts as heard: -40 dBFS, line noise lies fa
 
 @dataclass(frozen=True)
 class Step:
-    """One line. ``after``: when the bot is done; ``over``: when it has been speaking for a while."""
+    """One line. ``after``: when the bot is done; ``over``: when it has been speaking for a while.
+
+    ``role``: what a scorer makes of it; the caller does not look at it.
+    """
 
     name: str
     ulaw: bytes
     kind: Literal["after", "over"]
     wait_ms: int
+    role: str = ""
 
     @property
     def hesitant(self) -> bool:

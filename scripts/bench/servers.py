@@ -46,7 +46,7 @@ class Bot:
     @property
     def status_url(self) -> str | None:
         """Where the end of a call is told; the stock bot has no such place."""
-        return f"{self.url}/twilio/status" if self.name == "voicebot" else None
+        return None if self.name == "stock" else f"{self.url}/twilio/status"
 
     def pss_mb(self) -> dict[str, float]:
         """Proportional set size by part of the program, with everything it started, Postgres included."""
@@ -147,8 +147,8 @@ def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
 
 
 @contextmanager
-def stock(*arguments: str) -> Iterator[Bot]:
-    """The stock Pipecat bot, until the block ends.
+def stock(*arguments: str, **settings: str) -> Iterator[Bot]:
+    """The stock Pipecat bot, until the block ends. ``settings`` choose its engines, as voicebot's do.
 
     Raises:
         BenchError: it did not start.
@@ -158,17 +158,43 @@ def stock(*arguments: str) -> Iterator[Bot]:
     with tempfile.TemporaryDirectory(prefix="bench-stock-") as data:
         began = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(Path(data)), stdout=subprocess.PIPE, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment(Path(data), **settings),
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         try:
-            assert process.stdout is not None
-            ready, _, _ = select.select([process.stdout], [], [], READY_S)
-            line = process.stdout.readline() if ready else b""
-            if not line:
-                raise BenchError("the stock bot did not start; its message stands above")
-            yield Bot("stock", json.loads(line)["url"], process.pid, time.monotonic() - began)
+            url = _told_url(process, "the stock bot")
+            yield Bot("stock", url, process.pid, time.monotonic() - began)
         finally:
             _end(process)
+
+
+@contextmanager
+def language_model(answers: Path) -> Iterator[str]:
+    """Canned answers over OpenAI's protocol (``model_server``), until the block ends; gives the base URL.
+
+    Raises:
+        BenchError: it did not start.
+    """
+    end_tidily_on_sigterm()
+    command = [sys.executable, "-m", "scripts.bench.model_server", "--parent", str(os.getpid())]
+    process = subprocess.Popen([*command, "--answers", str(answers)], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        yield _told_url(process, "the model server") + "/v1"
+    finally:
+        _end(process)
+
+
+def _told_url(process: subprocess.Popen, name: str) -> str:
+    """The URL in the line of JSON that a program of ours prints once it serves."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], READY_S)
+    line = process.stdout.readline() if ready else b""
+    if not line:
+        raise BenchError(f"{name} did not start; its message stands above")
+    return json.loads(line)["url"]
 
 
 def _answers(url: str) -> bool:

@@ -2,7 +2,8 @@
 
 Pipecat 1.14 as its documents show it: FastAPI transport with the Twilio serializer at 8 kHz, Silero and
 smart-turn from the user aggregator, segmented recognition, default interruptions. The engines are
-voicebot's hosts, in processes of their own (see ``stock_services``).
+voicebot's hosts, in processes of their own (see ``stock_services``); with ``--whisper`` recognition is
+Pipecat's WhisperSTTService instead.
 
     .venv/bin/python -m scripts.bench.stock_bot [--port 0] [--answers answers.yaml]
 
@@ -18,10 +19,10 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
-import yaml
 from fastapi import FastAPI, Request, Response, WebSocket
 from loguru import logger
 from pipecat.audio.vad.silero import SileroVADAnalyzer
@@ -35,11 +36,19 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from scripts.bench.stock_services import Answers, CannedLLM, HostSTT, HostTTS
+from scripts.bench.stock_services import (
+    Answers,
+    CannedLLM,
+    HostSTT,
+    HostTTS,
+    PhoneWhisperSTT,
+    read_answers,
+)
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber
 from voicebot.audio.engines.hosts import EngineHosts
@@ -52,21 +61,12 @@ ANSWERS = Path(__file__).with_name("answers.yaml")
 TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://{host}/media"/></Connect></Response>'
 
 
-def read_answers(path: Path) -> tuple[str, Answers]:
-    """The greeting and the canned answers of ``answers.yaml``."""
-    document = yaml.safe_load(path.read_text())
-    entries = tuple((str(e["heard"]), str(e["say"])) for e in document["answers"])
-    answers = Answers(
-        entries,
-        document["otherwise"],
-        document.get("first_token_ms", 0) / 1000,
-        document.get("token_ms", 0) / 1000,
-    )
-    return document["greeting"], answers
-
-
 async def run_call(
-    websocket: WebSocket, transcriber: GrpcTranscriber, speech: GrpcSpeech, greeting: str, answers: Answers
+    websocket: WebSocket,
+    recogniser: Callable[[str], SegmentedSTTService],
+    speech: GrpcSpeech,
+    greeting: str,
+    answers: Answers,
 ) -> None:
     """One call from the ``start`` message to the end of its socket."""
     _, call = await parse_telephony_websocket(websocket)
@@ -82,7 +82,7 @@ async def run_call(
             vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=UserTurnStrategies()
         ),
     )
-    stt = HostSTT(transcriber, call["call_id"])
+    stt = recogniser(call["call_id"])
     tts = HostTTS(speech, call["call_id"])
     pipeline = Pipeline(
         [transport.input(), stt, user, CannedLLM(answers), tts, transport.output(), assistant]
@@ -106,10 +106,16 @@ async def run_call(
     await runner.run()
 
 
-def build(hosts: EngineHosts, greeting: str, answers: Answers) -> FastAPI:
+def build(hosts: EngineHosts, whisper: Path | None, greeting: str, answers: Answers) -> FastAPI:
     """The web application: the voice webhook and the media socket."""
     app = FastAPI()
     transcriber = GrpcTranscriber(hosts.targets.stt)
+    if whisper is not None:
+        PhoneWhisperSTT(whisper)  # loads it
+
+    def recogniser(call: str) -> SegmentedSTTService:
+        return HostSTT(transcriber, call) if whisper is None else PhoneWhisperSTT(whisper)
+
     speech = GrpcSpeech(hosts.targets.tts, hosts.voice_id)
 
     @app.post("/twilio/voice")
@@ -119,7 +125,7 @@ def build(hosts: EngineHosts, greeting: str, answers: Answers) -> FastAPI:
     @app.websocket("/media")
     async def media(websocket: WebSocket) -> None:
         await websocket.accept()
-        await run_call(websocket, transcriber, speech, greeting, answers)
+        await run_call(websocket, recogniser, speech, greeting, answers)
 
     return app
 
@@ -143,7 +149,7 @@ async def serve(options: argparse.Namespace) -> None:
         )
         await hosts.start()
         try:
-            app = build(hosts, *read_answers(options.answers))
+            app = build(hosts, options.whisper, *read_answers(options.answers))
             config = uvicorn.Config(
                 app, host="127.0.0.1", port=options.port, log_level="warning", ws_per_message_deflate=False
             )
@@ -157,6 +163,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--deployment", type=Path, help="whose phrases the recogniser knows")
     parser.add_argument("--answers", type=Path, default=ANSWERS)
+    parser.add_argument(
+        "--whisper", type=Path, help="recognise by Pipecat's Whisper service with these weights"
+    )
     parser.add_argument("--parent", type=int, help="end when this process, which started us, ends")
     parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, with what was said")
     options = parser.parse_args()

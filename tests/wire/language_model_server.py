@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,10 @@ class LanguageModelServer:
     """``stall`` before the first token, ``stall_later`` after two, ``stall_at_end``, ``drip`` a token every
     0.15 s, ``broken_json``, ``cut`` after the first, ``cut_at_end``, ``error``, ``rate_limit``, ``bad_key``,
     ``no_model``, ``tool``, ``tool_stop``, ``tool_later``, ``endless``, ``empty``, ``refusal``, ``length``."""
+    reply: Callable[[dict[str, Any]], Sequence[str]] | None = None
+    """Words by the request's body, in place of ``words``."""
+    first_token_s: float = 0.0
+    """Thought before the first word."""
     faults: dict[str, str] = field(default_factory=dict[str, str])
     """The same by the name of the model, before ``fault``."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -63,7 +67,9 @@ class LanguageModelServer:
             status, kind_of, headers = _STATUS[fault]
             said = {"type": kind_of, "message": "try later"}
             return JSONResponse({"error": said}, status_code=status, headers=headers)
-        answer = _Answer(self, fault, usage=bool((body.get("stream_options") or {}).get("include_usage")))
+        words = self.words if self.reply is None else self.reply(body)
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        answer = _Answer(self, words, fault, usage=usage)
         return StreamingResponse(self._stream(events, answer), media_type="text/event-stream")
 
     async def _stream(self, events: Any, answer: _Answer) -> AsyncIterator[str]:
@@ -81,6 +87,7 @@ class _Answer:
     """One answer on its way."""
 
     server: LanguageModelServer
+    words: Sequence[str]
     fault: str
     usage: bool
 
@@ -89,8 +96,9 @@ class _Answer:
             await asyncio.sleep(60)
         if self.fault in {"empty", "refusal"}:
             return
+        await asyncio.sleep(self.server.first_token_s)
         while True:
-            for nth, word in enumerate(self.server.words):
+            for nth, word in enumerate(self.words):
                 if self.fault == "stall_later" and nth == 2:
                     await asyncio.sleep(60)
                 yield word
