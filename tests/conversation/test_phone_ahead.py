@@ -31,17 +31,30 @@ from voicebot.channels.phone.frames import (
 from voicebot.channels.phone.speaking import PhoneSpeaking
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core.bus import Bus
-from voicebot.core.conversation import Clause, Keys, Silence, TurnInput, Utterance
+from voicebot.core.conversation import (
+    Action,
+    Clause,
+    Decision,
+    Heard,
+    Keys,
+    Route,
+    Silence,
+    TurnInput,
+    TurnTimings,
+    Utterance,
+)
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.eager import EagerPlans
 from voicebot.dialogue.flow.speech import Said
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.utterance import UtteranceStream
+from voicebot.dialogue.plan import StalePlan
 from voicebot.dialogue.speculation import Fate, Verdict
 
 HOURS = "when are you open"
 OPEN, DELIVERY = "We are open today.", "Delivery is free."
 PLANNING_S, FIRST_SOUND_S = 0.05, 0.2
+DECIDED = Decision(intent="x", tier=0, action=Action.ANSWER, route=Route.FIXED, policy_row="row")
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,10 @@ class Plan:
     input: TurnInput
     stream: UtteranceStream | None
     early: bool = False
+    turn: int = 1
+    transaction_id: str = "tx_1"
+    decision: Decision = DECIDED
+    silent: bool = True
 
     def of(self, given: TurnInput) -> Plan:
         return replace(self, input=given, early=True)
@@ -63,6 +80,8 @@ class Dialogue:
     acts: bool = False
     database_down: bool = False
     early_fails: bool = False
+    stale: int = 0
+    timings: list[TurnTimings] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
     thrown_away: int = 0
     verdicts: list[Verdict] = field(default_factory=list)
@@ -96,7 +115,14 @@ class Dialogue:
     async def commit(self, plan: Plan) -> Plan:
         if self.database_down:
             raise DatabaseDown("gone")
+        if self.stale:
+            self.stale -= 1
+            await self.discard(plan)
+            raise StalePlan("another node was first")
         return plan
+
+    async def heard(self, conversation_id: str, turn: int, heard: Heard, timings: TurnTimings) -> None:
+        self.timings.append(timings)
 
     async def discard(self, plan: Plan) -> None:
         self.thrown_away += 1
@@ -424,6 +450,25 @@ async def test_the_database_is_gone_when_an_early_plan_is_committed(tmp_path: Pa
         assert (scene.dialogue.planned, scene.dialogue.thrown_away) == ([HOURS], 1)
         assert count("voicebot_held_clauses_alive") == 0
         assert scene.call.turn_closed.is_set()
+
+
+@pytest.mark.parametrize("stale", [0, 1])
+@virtual
+async def test_a_turn_says_that_it_was_early_only_if_that_plan_was_committed(
+    tmp_path: Path, stale: int
+) -> None:
+    """One that lost its turn is made again; its moments are not those of the new one."""
+    async with a_call(tmp_path, stale=stale) as scene:
+        conversing = Conversing(scene.call)
+        await say(conversing, EagerTurnFrame(utterance=Utterance(text=HOURS), at_ms=100))
+        await asyncio.sleep(0.5)
+        turn = CallerTurnFrame(input=Utterance(text=HOURS), waterfall=Waterfall(scene.call.now_ms))
+        await say(conversing, turn)
+        await asyncio.sleep(0.1)
+        (timings,) = scene.dialogue.timings
+        assert timings.early is (stale == 0)
+        assert timings.eager_ms == (None if stale else 100)
+        assert len(scene.dialogue.planned) == 1 + stale
 
 
 @virtual
