@@ -108,6 +108,7 @@ REQUIRED = frozenset(
         "handoff.person_needed",
         "end.goodbye",
         "repeat.nothing",
+        "repeat.enough",
         "say.greeting",
         "say.thanks",
         "say.sorry",

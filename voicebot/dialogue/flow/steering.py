@@ -19,6 +19,8 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy
 
+ENOUGH = 3
+"""How often the same words are said and repeated before a person is offered instead."""
 LANGUAGE = "language"
 """Told: that this bot speaks English only."""
 NOTICE = "notice"
@@ -131,11 +133,18 @@ class Steering:
         )
 
     def repeat(self, state: ConversationState) -> Draft:
-        """What was said last, once more; while digits are asked for, the question."""
+        """What was said last, once more; while digits are asked for, the question.
+
+        Who has heard it three times gets nothing from a fourth: a person is offered.
+        """
         if state.asked is not None and state.asked.kind is AskedKind.FACTOR:
             return self.say(state, "repeat", "repeat/question", (), self.open_again(state))
         if not state.last_said:
             return self.say(state, "repeat", "repeat/nothing", (Line("repeat.nothing"),), open_question())
+        heard = [exchange.bot for exchange in state.history[-ENOUGH:]]
+        if heard == [state.last_said] * ENOUGH:
+            row = "repeat/enough"
+            return self.say(state, "repeat", row, (Line("repeat.enough"),), person_question())
         question = self.open_again(state)
         again_said = (Said(state.last_said, question=True),)
         said = Question(again_said, state.asked or question.asked, question.expects)
