@@ -24,6 +24,7 @@ from typing import Any
 from scripts.bench import (
     call,
     chat,
+    eager,
     fresh,
     lines,
     memory,
@@ -38,6 +39,7 @@ from scripts.bench import (
 from scripts.bench.servers import ROOT, BenchError
 
 WHISPER_LINES = 14
+DEMO_WHISPER = "whisper:models/demo-whisper"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -84,6 +86,9 @@ def monitor_rows(result: dict[str, Any]) -> list[list[str]]:
 BENCHES = {
     "start": Bench(lambda o: start.measure(o.starts), start.HEAD, start.rows),
     "call": Bench(lambda o: call.measure(o.rounds, progress=True), call.HEAD, call.rows),
+    "eager": Bench(lambda _: eager.measure(2, stt=DEMO_WHISPER), eager.HEAD, eager.rows),
+    "eager-sphinx": Bench(lambda _: eager.measure(2), eager.HEAD, eager.rows),
+    "eager-written": Bench(lambda _: eager.measure(2, stt=DEMO_WHISPER, model=True), eager.HEAD, eager.rows),
     "memory": Bench(lambda o: memory.measure(o.weighings, {"voicebot", "stock"}), memory.HEAD, memory.rows),
     "lines": Bench(
         lambda _: asyncio.run(lines.measure("sphinx", lines.recorded(set()))), lines.HEAD, lines.rows
