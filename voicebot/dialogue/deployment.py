@@ -209,7 +209,7 @@ class Deployment:
         if query not in self.queries:
             raise DeploymentError(f"shop/queries.sql has no query {query}, which the identity gate needs")
         for factor in factors:
-            for how in ("first", "again", "retry", "keypad", "missing"):
+            for how in ("first", "again", "say", "retry", "keypad", "missing"):
                 if not self.phrases.has(f"identity.{factor.name}.{how}"):
                     raise DeploymentError(f"phrases.yaml: spoken.identity.{factor.name}.{how} is missing")
 

@@ -80,6 +80,8 @@ def _transcript(request: HandoverRequest) -> tuple[Line, ...]:
 
 def _caller(turn: int, given: dict[str, Any]) -> list[Line]:
     kind = given["kind"]
+    if kind == "not_heard" and given.get("text"):
+        return [Line(turn=turn, who="caller", text=f"(unclear: {given['text']})")]
     if kind in _NO_WORDS:
         return []
     text = given["text"] if kind == "utterance" else f"(keys {given['digits']})"

@@ -203,20 +203,17 @@ class Unheard:
             last = Line(_LAST.get(given.reason, "heard.last"))
             draft = self._steering.person(state, intent, row, trigger="asr_failure", before=(last,))
         else:
-            question = self._by_gate(due, step) if due is not None else self._question(state, step)
-            lead = self._lead(given.reason, count, question)
+            lead = (Line(_SAID[given.reason], count - 1),)
+            question = self._question(state, step) if due is None else self._by_gate(due, step)
             draft = self._steering.say(state, intent, row, lead, question, action=Action.CLARIFY)
         return replace(draft, facts=(*draft.facts, fact), reasons=(f"not heard: {given.reason}, {step}",))
 
-    def _lead(self, reason: HearingFailure, count: int, question: Question) -> tuple[Part, ...]:
-        """Why we ask again; not where the question says that it was not heard itself."""
-        own = any(isinstance(part, Line) and part.key.endswith(".again") for part in question.parts)
-        plain = _SAID[reason] == "heard.empty"
-        return () if own and plain else (Line(_SAID[reason], count - 1),)
-
     def _by_gate(self, due: Ask, step: Rung) -> Question:
-        how = AskHow.KEYPAD if step is Rung.KEYPAD or due.how is AskHow.KEYPAD else AskHow.AGAIN
-        return factor_question(replace(due, how=how, nth=due.nth if how is due.how else 0))
+        if step is Rung.KEYPAD or due.how is AskHow.KEYPAD:
+            nth = due.nth if due.how is AskHow.KEYPAD else 0
+            return factor_question(replace(due, how=AskHow.KEYPAD, nth=nth))
+        question = factor_question(due)
+        return replace(question, parts=(Line(f"identity.{due.factor.name}.say", question=True),))
 
     def _question(self, state: ConversationState, step: Rung) -> Question:
         question = again(state.asked, state, self._gate, self._intents)
