@@ -1,6 +1,6 @@
 """Sounds over the bot: how soon it falls silent, what it takes them for, and whether it goes on.
 
-    .venv/bin/python -m scripts.bench.overlap [--voice rms] [--each] [--json] [--out FILE]
+    .venv/bin/python -m scripts.bench.overlap [--stt sphinx] [--voice rms] [--each] [--json] [--out FILE]
 
 In virtual time, with the real parts from the caller's sound to the caller's ear: Silero, the listener, the
 demo Whisper (each decode made to take ``DECODE_MS``), the speaker, and a phone line that plays and clears as
@@ -27,7 +27,8 @@ import yaml
 
 from scripts.bench import report
 from voicebot.audio import mulaw
-from voicebot.audio.engines.types import Recognition, SpeechChunk, SpokenWord, Transcript
+from voicebot.audio.engines.sphinx import SphinxDecoding, SphinxEngine
+from voicebot.audio.engines.types import Recognition, SpeechChunk, SpokenWord, Transcriber, Transcript
 from voicebot.audio.engines.whisper.model import WhisperModel
 from voicebot.audio.engines.whisper.transcriber import WhisperTranscriber
 from voicebot.audio.hearing.events import (
@@ -54,6 +55,7 @@ from sound_fakes import Ear, FakeJudge  # noqa: E402
 from virtual_time import run  # noqa: E402
 
 LINES = ROOT / "recordings" / "lines"
+PHRASES = ROOT / "business" / "phrases.yaml"
 TUNED_ON = ("rms", "awb")
 ONE_WAY_MS = 20
 DECODE_MS = 60
@@ -173,8 +175,8 @@ class Bot:
 class SlowEars:
     """A transcriber whose words come ``DECODE_MS`` later: virtual time sees no work."""
 
-    def __init__(self, model: WhisperModel) -> None:
-        self._inner = WhisperTranscriber(model, None, audio_clock=True)
+    def __init__(self) -> None:
+        self._model = WhisperModel(ROOT / "models" / "demo-whisper", device="cpu")
 
     async def open(
         self, call: str, expects: Expects, on_partial: Callable[[Transcript], None]
@@ -185,7 +187,46 @@ class SlowEars:
         def later(transcript: Transcript) -> None:
             loop.call_later(DECODE_MS / 1000, on_partial, transcript)
 
-        return _Slow(await self._inner.open(call, expects, later))
+        transcriber = WhisperTranscriber(self._model, None, audio_clock=True)
+        return _Slow(await transcriber.open(call, expects, later))
+
+
+class SphinxEars:
+    """PocketSphinx with the deployment's phrases, in this process; it decodes while it is fed."""
+
+    def __init__(self) -> None:
+        self._engine = SphinxEngine(PHRASES)
+
+    async def open(
+        self, call: str, expects: Expects, on_partial: Callable[[Transcript], None]
+    ) -> Recognition:
+        """See ``Transcriber.open``."""
+        return _Sphinx(self._engine.open(expects), on_partial)
+
+
+class _Sphinx:
+    def __init__(self, decoding: SphinxDecoding, on_partial: Callable[[Transcript], None]) -> None:
+        self._decoding: SphinxDecoding | None = decoding
+        self._on_partial = on_partial
+
+    def feed(self, pcm16_8k: bytes) -> None:
+        transcript = None if self._decoding is None else self._decoding.feed(pcm16_8k)
+        if transcript is not None:
+            asyncio.get_running_loop().call_soon(self._on_partial, transcript)
+
+    async def peek(self) -> Transcript:
+        return Transcript("", final=False) if self._decoding is None else self._decoding.peek()
+
+    async def finish(self) -> Transcript:
+        assert self._decoding is not None
+        transcript = self._decoding.finish()
+        await self.cancel()
+        return transcript
+
+    async def cancel(self) -> None:
+        decoding, self._decoding = self._decoding, None
+        if decoding is not None:
+            decoding.close()
 
 
 class _Slow:
@@ -203,7 +244,7 @@ class _Slow:
         return await self._inner.finish()
 
 
-async def call(case: Case, model: WhisperModel, bot: Bot) -> Outcome:
+async def call(case: Case, ears: Transcriber, bot: Bot) -> Outcome:
     """One answer with one sound over it."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -244,7 +285,7 @@ async def call(case: Case, model: WhisperModel, bot: Bot) -> Outcome:
     listener = Listener(
         "call",
         vad=shared_silero().voice(),
-        transcriber=SlowEars(model),
+        transcriber=ears,
         judge=FakeJudge(),
         emit=heard,
         clock=loop.time,
@@ -351,7 +392,7 @@ def audible_ms(pcm: sounds.Pcm) -> float:
 def right(outcome: Outcome) -> bool:
     """Whether the bot did what a person would have done."""
     if outcome.kind in {"interruption", "answer"}:
-        return not outcome.went_on and outcome.turns >= 1
+        return not outcome.went_on and outcome.verdicts[-1:] == ("interruption",)
     return outcome.went_on and outcome.turns == 0
 
 
@@ -404,6 +445,7 @@ ROWS = [
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stt", choices=["whisper", "sphinx"], default="whisper")
     parser.add_argument("--voice", action="append", help="default: all")
     parser.add_argument("--kind", action="append", help="only these kinds of sounds")
     parser.add_argument("--each", action="store_true", help="print every case that went wrong")
@@ -412,12 +454,12 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     voices = options.voice or ["rms", "awb", "slt", "kal16", "en-us"]
-    model, bot = WhisperModel(ROOT / "models" / "demo-whisper", device="cpu"), Bot()
+    bot, ears = Bot(), SphinxEars() if options.stt == "sphinx" else SlowEars()
     found: list[Outcome] = []
     for case in cases(voices):
         if options.kind and case.kind not in options.kind:
             continue
-        found.append(run(call(case, model, bot)))
+        found.append(run(call(case, ears, bot)))
         if options.each and not right(found[-1]):
             print(found[-1], file=sys.stderr)
     tuned = [o for o in found if tuned_on(o)]

@@ -37,7 +37,8 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (said("wait", 0.4), "interruption"),
         (said("no", 0.7), "interruption"),
         (said("excuse me", 0.6), "interruption"),
-        (said("hold on", None), "interruption"),
+        (said("hold on", None), None),  # nobody vouches for it yet
+        (finished("hold on", None), "interruption"),
         (said("yeah no", 0.6), "interruption"),
         (said("stop", 0.2), None),
         (said("nothing", 0.6), None),  # near miss: "no" is a word, not a beginning
@@ -60,6 +61,9 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         # new words
         (said("my order"), "interruption"),
         (said("my order", 0.4), None),
+        (said("how long", None), None),
+        (finished("how long", None), "backchannel"),
+        (said("how long does it", None, voiced_ms=720), "interruption"),
         (said("my order", 0.4, voiced_ms=720), "interruption"),
         (finished("delivery", 0.85), "interruption"),
         (finished("maybe", 0.6), "backchannel"),  # one short word that nobody is sure of
@@ -118,6 +122,7 @@ def test_nobody_is_left_in_silence_without_a_decision(facts: OverlapFacts) -> No
         (finished(None), False),
         (finished("stop", 0.5), True),  # its word came after the bot had gone on
         (finished("stop", 0.1), False),
+        (finished("how long", None), False),
         (finished("uh huh"), False),
         (finished("uh huh", question_open=True), True),
         (finished("where is my parcel", 0.7), True),

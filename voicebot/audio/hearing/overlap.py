@@ -64,7 +64,7 @@ class OverlapFacts:
         silence_ms: since its last voiced window.
         words: the words so far; None while none were decoded yet ("" = decoded, nothing in it).
         words_current: whether they cover everything voiced so far.
-        confidence: of these words, 0..1; None: the engine gives none.
+        confidence: of these words, 0..1; None: the engine gives none (then length decides more).
         below_caller_db: how far its loudest window lies below the caller's earlier turns (0: unknown).
         echo: share of the voiced sound that is our own coming back, 0..1.
         question_open: the bot asked for a yes or no, or proposed something: "mm-hm" is an answer.
@@ -181,12 +181,12 @@ def takes_the_turn(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> 
     if not words_of(text):
         return False
     if commands(text):
-        return _confident(facts, rules.heeded) and not _faint(facts, rules)
+        return (facts.confidence is None or facts.confidence >= rules.heeded) and not _faint(facts, rules)
     if acknowledges(text):
         return facts.question_open
     if _faint(facts, rules):
         return False
-    return _confident(facts, rules.believed if len(_content(text)) > 1 else rules.alone)
+    return _believed(facts, rules.believed if len(_content(text)) > 1 else rules.alone)
 
 
 def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> OverlapDecision:
@@ -196,7 +196,7 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         if complete or facts.since_ms >= rules.faint_after:
             return OverlapDecision("noise", "faint")
         return OverlapDecision(None, "faint_so_far")
-    if commands(text) and _confident(facts, rules.heeded):
+    if commands(text) and (complete if facts.confidence is None else facts.confidence >= rules.heeded):
         return OverlapDecision("interruption", "command")
     if acknowledges(text):
         if facts.question_open:
@@ -210,11 +210,11 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         return OverlapDecision(None, "acknowledges_so_far")
     content = _content(text)
     # The last word of somebody who is still speaking is a guess.
-    if not complete and len(content) > 1 and _confident(facts, rules.believed):
+    if not complete and len(content) > 1 and _believed(facts, rules.believed):
         return OverlapDecision("interruption", "words")
     if facts.voiced_ms >= rules.long:
         return OverlapDecision("interruption", "long")
-    if complete and _confident(facts, rules.believed if len(content) > 1 else rules.alone):
+    if complete and _believed(facts, rules.believed if len(content) > 1 else rules.alone):
         return OverlapDecision("interruption", "words")
     if complete:
         if facts.question_open or facts.voiced_ms > rules.murmur:
@@ -251,8 +251,9 @@ def _at_the_limit(facts: OverlapFacts, words: list[str], rules: OverlapRules) ->
     return OverlapDecision("noise", "short")
 
 
-def _confident(facts: OverlapFacts, least: float) -> bool:
-    return facts.confidence is None or facts.confidence >= least
+def _believed(facts: OverlapFacts, least: float) -> bool:
+    """Words that their engine does not vouch for prove nothing: PocketSphinx reads a cough as "how long"."""
+    return facts.confidence is not None and facts.confidence >= least
 
 
 def _faint(facts: OverlapFacts, rules: OverlapRules) -> bool:
