@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from voicebot.core.conversation import Action, Decision, Route, Source, Strict, ToolRead
+from voicebot.dialogue.generation.written import written
+
+Read = Annotated[str, AfterValidator(written)]
+"""Words that were made to be spoken, with prices and codes in figures; they are kept as they were made."""
 
 
 class ToolUse(Strict):
@@ -57,7 +63,7 @@ class ChatReply(Strict):
 
     conversation_id: str
     turn: int
-    replies: tuple[str, ...]
+    replies: tuple[Read, ...]
     decision: ChatDecision
     handoff: ChatHandoff | None
 
@@ -85,7 +91,7 @@ class ClauseWritten(Strict):
     type: Literal["clause"] = "clause"
     conversation_id: str
     turn: int
-    text: str
+    text: Read
 
 
 class TurnDone(Strict):
