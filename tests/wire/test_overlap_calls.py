@@ -1,0 +1,51 @@
+"""A real server goes on over "uh huh" and gives way to words: over real sockets, heard at the other end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.media_client import MediaClient, line
+from tests.serving import Serving, serving
+
+SID = f"CA{77:032x}"
+
+
+async def turns(server: Serving) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+        (row,) = (await api.get("/api/conversations")).json()
+        return (await api.get(f"/api/conversations/{row['id']}")).json()["turns"]
+
+
+async def counted(server: Serving) -> dict[str, float]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+        lines = (await http.get("/metrics")).text.splitlines()
+    prefix = 'voicebot_overlaps_total{verdict="'
+    found = [line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix)]
+    return {verdict: float(count) for verdict, count in found}
+
+
+async def test_a_backchannel_is_gone_on_over_and_words_are_not(tmp_path: Path) -> None:
+    with serving("--insecure-local", data_dir=tmp_path / "data") as server:
+        async with MediaClient(server.url, SID) as caller:
+            await caller.spoken_to(1.0, within_s=8)
+            caller.say(line("rms", "uh_huh"))
+            await caller.quiet(0.2, within_s=2)
+            await caller.spoken_to(0.4, within_s=1.5)
+            await caller.quiet(1.0, within_s=20)
+            assert caller.clears == 1
+            assert await counted(server) == {"backchannel": 1.0}
+            (greeting,) = await turns(server)
+            assert greeting["heard"]["complete"], "said to its end"
+
+            caller.say(line("rms", "returns"))
+            await caller.spoken_to(1.0, within_s=12)
+            caller.say(line("rms", "interrupt_delivery"))
+            await caller.quiet(0.2, within_s=2)
+            await caller.spoken_to(1.0, within_s=12)
+            assert (await counted(server))["interruption"] >= 1.0
+        cut = [turn for turn in await turns(server) if turn["heard"] and not turn["heard"]["complete"]]
+        assert cut, "what was interrupted is remembered as far as it was heard"
+        assert cut[0]["heard"]["text"]
