@@ -59,7 +59,7 @@ PHRASES = ROOT / "business" / "phrases.yaml"
 TUNED_ON = ("rms", "awb")
 ONE_WAY_MS = 20
 DECODE_MS = 60
-ASKS_AT_MS = 500
+ASKS, ASKS_AT_MS = "person", 500
 AT_MS = 2000
 PHASES_MS = (0, 7, 13, 22)
 LASTS_MS = 7000
@@ -260,7 +260,7 @@ async def call(case: Case, ears: Transcriber, bot: Bot) -> Outcome:
     def heard(event: HearingEvent) -> None:
         nonlocal answer, answers_ms
         if answer is None:
-            if isinstance(event, TurnEnded):
+            if isinstance(event, TurnEnded | Unheard):
                 answers_ms = round((loop.time() - began) * 1000)
                 answer = loop.create_task(speaker.say(1, clauses()))
             return
@@ -310,7 +310,7 @@ async def call(case: Case, ears: Transcriber, bot: Bot) -> Outcome:
     answers_ms, starts_ms, at_ms = 0, 0, 0
     rng = np.random.default_rng(case.phase_ms)
     line = rng.normal(0, 32768 * 10 ** (FLOOR_DBFS / 20), 4 * LASTS_MS * 8)
-    asked = clip(case.voice if case.voice != "-" else TUNED_ON[0], "affirm")
+    asked = clip(case.voice if case.voice != "-" else TUNED_ON[0], ASKS)
     line[ASKS_AT_MS * 8 : ASKS_AT_MS * 8 + len(asked)] += asked
     while answer is None or at_ms < answers_ms + LASTS_MS:
         await asyncio.sleep(began + (at_ms + 20) / 1000 - loop.time())
