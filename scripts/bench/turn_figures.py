@@ -64,13 +64,10 @@ def ratio_of_quantiles(
     b = np.array([_number(theirs[key]) for key in keys])
     if not keys or np.isnan(a).all() or np.isnan(b).all():
         return Ratio(None)
-    value = _quantile(a, share) / _quantile(b, share)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(draws):
-        some = rng.integers(len(keys), size=len(keys))
-        if not (np.isnan(a[some]).all() or np.isnan(b[some]).all()):
-            drawn.append(_quantile(a[some], share) / _quantile(b[some], share))
+    value = float(_quantiles(a[None], share)[0] / _quantiles(b[None], share)[0])
+    some = np.random.default_rng(0).integers(len(keys), size=(draws, len(keys)))
+    drawn = _quantiles(a[some], share) / _quantiles(b[some], share)
+    drawn = drawn[~np.isnan(drawn)]
     return Ratio(value, float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975)))
 
 
@@ -78,8 +75,16 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
-    return float(np.nanquantile(values, share))
+def _quantiles(rows: np.ndarray, share: float) -> np.ndarray:
+    """Of each row's numbers, interpolated; NaN without any. (NumPy's own takes seconds for this.)"""
+    ordered = np.sort(rows, axis=1)  # NaN comes last
+    count = (~np.isnan(rows)).sum(axis=1)
+    at = share * np.maximum(count - 1, 0)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    row = np.arange(len(rows))
+    below, above = ordered[row, low], ordered[row, high]
+    return below + (above - below) * (at - low)
 
 
 def rate_interval(hits: int, of: int) -> tuple[float, float]:

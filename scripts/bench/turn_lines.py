@@ -34,7 +34,7 @@ Pcm = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class CallPlan:
-    """One call: who says what. ``part``: turns, paused, overlaps or digits."""
+    """One call: who says what. ``part``: turns, paused, overlaps or digits; ``VOICE/2`` is a second list."""
 
     part: str
     voice: str
@@ -122,7 +122,8 @@ def plans(parts: list[str], rounds: range) -> list[CallPlan]:
                 continue
             for voice, entries in calls[part].items():
                 turned = entries if part == "overlaps" else _turned(entries, nth)
-                steps = [step(voice, e, part, 100 * nth + n) for n, e in enumerate(turned)]
+                speaker = voice.partition("/")[0]
+                steps = [step(speaker, e, part, 100 * nth + n) for n, e in enumerate(turned)]
                 made.append(CallPlan(part, voice, nth, tuple(steps)))
     return made
 

@@ -21,8 +21,8 @@ from voicebot.proof.simulation.recording import CallRecording
 _ZERO = (b"\x7f", b"\xff")  # both codes are zero, and a WAV file keeps only one
 LATER_MS = 100
 """An answer that ends so much later than it would by itself was paused: more than a network's unevenness."""
-EDGE_MS = 30
-"""A known answer begins where sound is heard, give or take this."""
+EDGE_MS = 120
+"""A known answer begins where sound is heard; a soft first consonant may lie so long before."""
 SILENCED_MS = 4000
 """A bot that talks on for longer than this after an interruption was not silenced by it."""
 

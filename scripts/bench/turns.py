@@ -127,7 +127,7 @@ async def one_call(
     if not start:
         raise BenchError(f"{bot.name}: no media stream: {[str(n) for n in call.notifications]}")
     if keep is not None:
-        call.recording.save(keep / f"{bot.name}_{plan.part}_{plan.voice}_{plan.round}.wav")
+        call.recording.save(keep / f"{bot.name}_{plan.part}_{plan.voice.replace('/', '-')}_{plan.round}.wav")
     events = turn_score.score(call.recording, caller.said, answers)
     greeting = turn_score.greeting(call.recording, start[0].at_ms)
     return {
@@ -171,6 +171,9 @@ class Book:
             self.add({"run": dataclasses.asdict(run), "machine": report.machine(), "date": report.today()})
         elif self.lines[0].get("run") != dataclasses.asdict(run):
             raise BenchError(f"{path} is of another run ({self.lines[0].get('run')}): give another --out")
+        elif not path.read_text().endswith("\n"):
+            with path.open("a") as file:
+                file.write("\n")
 
     def add(self, line: dict[str, Any]) -> None:
         """Appends it; it is on the disk when this returns."""
@@ -194,7 +197,7 @@ class Book:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's file; the last one is left out if it was cut while being written."""
+    """The lines of a run's file, without one that was cut while it was being written."""
     if not path.is_file():
         return []
     lines: list[dict[str, Any]] = []
@@ -202,7 +205,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         try:
             lines.append(json.loads(text))
         except ValueError:
-            break
+            continue
     return lines
 
 

@@ -17,7 +17,7 @@ RATE_HZ = 8000
 _BLOCK = 8  # samples: 1 ms
 THRESHOLD = 400
 """Peak of a 1 ms block that counts as sound; of 32767, i.e. -38 dBFS."""
-_OVER_FLOOR = 4.0
+_OVER_FLOOR = 5.0
 """With noise on the line: so often the peak of its quieter blocks, which noise itself hardly reaches."""
 JOIN_CALLER_MS = 700
 """Pauses inside what the caller says in one go (read-out numbers have long ones)."""
