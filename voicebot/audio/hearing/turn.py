@@ -26,7 +26,8 @@ PACKET_BYTES = 2 * 8 * 80
 
 EAGER_MS = 96
 """Silence after which the words so far are decoded, so that the turn can be planned early. Whisper reads
-them unasked at 80 ms: asking at 96 joins that decode. At 64 the closures inside words would count."""
+them unasked at 80 ms: asking at 96 joins that decode. Of silences inside a line so long (144 recorded lines
+of several voices) there are 0.8 a line at 96 ms, 1.3 at 64, 0.5 at 128; each costs a decode and a plan."""
 
 PAUSE_MS = 128
 """Silence after which smart-turn is asked; most pauses inside a sentence are shorter."""
