@@ -51,6 +51,8 @@ HOPS = (
     "line",
 )
 WASTE = {
+    "offers in all": "voicebot_eager_offers_total",
+    "offers while there was no time": 'voicebot_eager_offers_total{verdict="busy"}',
     "plans kept": 'voicebot_eager_plans_total{fate="kept"}',
     "plans dropped: went on": 'voicebot_eager_plans_total{fate="resumed"}',
     "plans dropped: other words": 'voicebot_eager_plans_total{fate="other_words"}',
@@ -120,7 +122,10 @@ def waste(bot: Bot) -> dict[str, float]:
     """What the server's counters say of early plans and held clauses."""
     text = httpx.get(f"{bot.url}/metrics", timeout=10).text
     found = dict(re.findall(r"^(\S+) ([0-9.e+-]+)$", text, re.MULTILINE))
-    return {label: float(found.get(name, 0.0)) for label, name in WASTE.items()}
+    return {
+        label: sum(float(value) for key, value in found.items() if key == name or key.startswith(name + "{"))
+        for label, name in WASTE.items()
+    }
 
 
 def measure(count: int, *, stt: str | None = None, model: bool = False) -> dict[str, Any]:
