@@ -181,3 +181,56 @@ def test_a_first_mark_that_was_late_by_chance_is_mended_by_the_next() -> None:
         ledger.returned(name, at_ms)
     assert ledger.plays_at_ms(0) == 0
     assert ledger.settled == 3 * 800
+
+
+@pytest.mark.parametrize(
+    ("played_ms", "resumes_ms"),
+    [
+        (0, 0),
+        (100, 0),  # in the first word
+        (500, 0),  # one word heard: the clause anew
+        (620, 570),  # in the third word, 30 ms before it
+        (1350, 1170),
+        (1500, 1500),  # the clause was heard whole: the next one
+        (1700, 1500),
+        (2150, 2070),
+        (2400, 2400),  # all of it was heard
+    ],
+)
+def test_an_answer_that_was_paused_goes_on_from_its_word(played_ms: int, resumes_ms: int) -> None:
+    ledger = ledger_of(TEXT, "six seven eight")
+    assert ledger.resumes_at(played_ms * 8) == resumes_ms * 8
+
+
+def test_between_words_it_goes_on_there() -> None:
+    ledger = PlayoutLedger(1)
+    ledger.clause("one two three four")
+    ledger.audio(
+        2400 * 8,
+        [SpokenWord(w, i * 600, i * 600 + 300) for i, w in enumerate(["one", "two", "three", "four"])],
+    )
+    ledger.clause_made()
+    assert ledger.resumes_at(1600 * 8) == 1600 * 8
+    assert ledger.resumes_at(1400 * 8) == 1170 * 8
+    assert ledger.resumes_at(2200 * 8) == 2200 * 8  # only the silence behind its last word is left
+
+
+def test_without_word_times_it_goes_back_by_characters() -> None:
+    ledger = ledger_of("aaaa bbbb cccc dddd", word_times=False)  # 1200 ms, 19 characters
+    assert ledger.resumes_at(1100 * 8) == pytest.approx((15 * 1200 / 19 - 30) * 8, abs=8)
+
+
+def test_a_pause_begins_a_generation_and_keeps_what_was_heard() -> None:
+    ledger = ledger_of(TEXT)
+    for _ in range(10):
+        ledger.sent(800, 0)
+    ledger.returned("g1.0", 140)
+    played = ledger.paused(700, 7)
+    assert played == 700 * 8
+    assert not ledger.returned("g1.1", 710), "it came back because of the clear"
+    assert ledger.heard(0, ended=True).text == "one two"
+    assert ledger.sent(800, 1000) == "g7.0"
+    assert ledger.returned("g7.0", 1140)
+    assert ledger.marked == (570 + 100) * 8
+    assert ledger.heard(ledger.marked, ended=True).text == "one two"
+    assert ledger.round_trip_ms == 40
