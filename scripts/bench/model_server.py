@@ -20,8 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.answers import Answers, read_answers
 from scripts.bench.servers import ROOT
-from scripts.bench.stock_services import Answers, read_answers
 from voicebot.core.process import die_with_parent
 
 sys.path.insert(0, str(ROOT / "tests" / "wire"))  # the tests' folders are no packages

@@ -41,14 +41,8 @@ from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPI
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from scripts.bench.stock_services import (
-    Answers,
-    CannedLLM,
-    HostSTT,
-    HostTTS,
-    PhoneWhisperSTT,
-    read_answers,
-)
+from scripts.bench.answers import Answers, read_answers
+from scripts.bench.stock_services import CannedLLM, HostSTT, HostTTS, PhoneWhisperSTT
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber
 from voicebot.audio.engines.hosts import EngineHosts

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from scripts.bench import (
+    answers,
     deployment,
     model_server,
-    stock_services,
     turn_figures,
     turn_lines,
     turn_report,
@@ -242,15 +242,13 @@ def test_the_benches_deployment_boots_and_lets_a_model_write(tmp_path: Path) -> 
 
 
 def test_the_model_server_answers_the_callers_words_and_not_the_articles() -> None:
-    articles = "<article>We ship and deliver.</article> <caller>Old words</caller>"
-    body = {
-        "messages": [{"content": "system"}, {"content": f"{articles}\n<caller>When do you open</caller>"}]
-    }
-    _, answers = stock_services.read_answers(turn_lines.BOOK, more=False)
+    others = "<article>We ship and deliver.</article> <caller>Old words</caller>"
+    body = {"messages": [{"content": "system"}, {"content": f"{others}\n<caller>When do you open</caller>"}]}
+    _, said = answers.read_answers(turn_lines.BOOK, more=False)
     assert model_server.question(body) == "When do you open"
-    said = model_server.served(answers)
-    assert said.reply is not None
-    assert "".join(said.reply(body)) == "We open early every day."
-    assert said.first_token_s == 0.25
-    _, stock = stock_services.read_answers(turn_lines.BOOK)
+    server = model_server.served(said)
+    assert server.reply is not None
+    assert "".join(server.reply(body)) == "We open early every day."
+    assert server.first_token_s == 0.25
+    _, stock = answers.read_answers(turn_lines.BOOK)
     assert stock.to("When do you open") == "We open early every day. What else?", "voicebot asks by itself"
