@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any, cast
 
 from voicebot.core.conversation import TurnInput, Utterance
 from voicebot.dialogue.eager import EagerPlans
@@ -39,3 +41,32 @@ async def test_two_offers_at_once_leave_one_plan() -> None:
     assert (made, under_way, eager.alive) == (["when do", "when do you open"], 1, 1)
     await eager.close()
     assert (under_way, eager.alive) == (0, 0)
+
+
+async def test_who_is_cancelled_while_dropping_a_plan_leaves_none() -> None:
+    """A turn that took too long is cancelled in the middle of it; the plan is thrown away all the same."""
+    may_end, dropped = asyncio.Event(), 0
+
+    @dataclass
+    class Plan:
+        stream: None = None
+
+    async def make(conversation_id: str, given: TurnInput, likely: bool) -> Any:
+        return Plan()
+
+    async def drop(plan: Any) -> None:
+        nonlocal dropped
+        await may_end.wait()
+        dropped += 1
+
+    eager = EagerPlans(make, cast("Any", drop), lambda given: ())
+    await eager.offer("cv", Utterance(text="when do"), likely=False)
+    settling = asyncio.ensure_future(eager.settle("cv", Utterance(text="something else")))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    settling.cancel()
+    await asyncio.wait({settling})
+    assert settling.cancelled()
+    may_end.set()
+    await eager.close()
+    assert (dropped, eager.alive) == (1, 0)

@@ -71,6 +71,7 @@ class EagerPlans:
         self._busy = busy
         self._limit = limit
         self._at_hand: dict[str, _Eager] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def alive(self) -> int:
@@ -153,6 +154,19 @@ class EagerPlans:
         if one is None:
             return
         one.work.cancel()
+        ending = asyncio.ensure_future(self._end(conversation_id, one, fate))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.shield(ending)  # whoever drops it may be cancelled: it is thrown away all the same
+
+    async def close(self) -> None:
+        """Drops them all."""
+        for conversation_id in list(self._at_hand):
+            await self.drop(conversation_id, Fate.STALE)
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _end(self, conversation_id: str, one: _Eager, fate: Fate) -> None:
         await asyncio.wait({one.work})
         failure = None if one.work.cancelled() else one.work.exception()
         if failure is None and not one.work.cancelled():
@@ -165,11 +179,6 @@ class EagerPlans:
             if not isinstance(failure, DatabaseDown | UnknownConversation | UnknownState):
                 log.error("eager_plan.failed", conversation=conversation_id, error=type(failure).__name__)
         self._count(one, fate)
-
-    async def close(self) -> None:
-        """Drops them all."""
-        for conversation_id in list(self._at_hand):
-            await self.drop(conversation_id, Fate.STALE)
 
     def _count(self, one: _Eager, fate: Fate) -> None:
         metrics.eager_plans.labels(fate.value).inc()

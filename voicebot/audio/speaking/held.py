@@ -78,12 +78,12 @@ class HeldClause:
 
     async def drop(self) -> None:
         """Ends the making. What was not taken is waste, and counted. Twice is once."""
+        self._count("dropped")  # first: whoever waits here may be cancelled
         self._work.cancel()
         await asyncio.wait({self._work})
         error = None if self._work.cancelled() else self._work.exception()
         if error is not None and not isinstance(error, EngineDown):
             log.error("held_clause.failed", error=type(error).__name__)
-        self._count("dropped")
 
     async def _make(self) -> None:
         async with aclosing(self._made) as pieces:
