@@ -17,6 +17,7 @@ from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity, shared_silero
 from voicebot.audio.mulaw import encode
 from voicebot.core.conversation import HearingFailure
+from voicebot.proof.simulation import sounds
 
 ROOT = Path(__file__).parents[2]
 MODEL = WhisperModel(ROOT / "models" / "demo-whisper", device="cpu")
@@ -99,3 +100,24 @@ async def test_noise_taken_for_a_voice_is_a_clean_failure() -> None:
     assert unheard.reason is HearingFailure.EMPTY
     assert not _all(told, TurnEnded)
     assert not _all(told, PartialHeard)
+
+
+def _in_noise(speech: np.ndarray, snr_db: float) -> np.ndarray:
+    """A line, a second of silence around it, in a steady noise."""
+    whole = np.concatenate((SILENCE, SILENCE, speech, SILENCE, SILENCE))
+    noise = sounds.pink_noise(len(whole) // 8 + 1, level_dbfs=sounds.level_of(speech) - snr_db)
+    return (whole.astype(np.int32) + noise[: len(whole)]).clip(-32768, 32767).astype(np.int16)
+
+
+@virtual
+async def test_a_voice_that_drowns_in_noise_is_told_as_noise() -> None:
+    """What was made of it is kept for people; what can be read is still a turn."""
+    told = await _hear(_in_noise(_line("slt", "where_is_order"), 3))
+    (unheard,) = _all(told, Unheard)
+    assert isinstance(unheard, Unheard)
+    assert unheard.reason is HearingFailure.TOO_NOISY
+    assert not _all(told, TurnEnded)
+    clear = await _hear(_in_noise(_line("slt", "where_is_order"), 25))
+    (ended,) = _all(clear, TurnEnded)
+    assert isinstance(ended, TurnEnded)
+    assert "order" in ended.utterance.text

@@ -14,9 +14,10 @@ import pytest
 from cloud_kit import spoken
 from engine_kit import LetterVoice, LevelEngine, serving_engine
 
+from voicebot.audio.engines import rpc
 from voicebot.audio.engines.client import Deadlines, EngineClient, GrpcSpeech, GrpcTranscriber, GrpcTurnJudge
 from voicebot.audio.engines.server import STUCK_S
-from voicebot.audio.engines.types import EngineDown, EngineOverloaded, Transcript
+from voicebot.audio.engines.types import EngineDown, EngineOverloaded, Transcript, Word
 from voicebot.core.conversation import FREE
 
 SHORT = Deadlines(open_s=5, answer_s=0.2, first_audio_s=0.2, next_audio_s=0.2, judge_s=0.2)
@@ -281,3 +282,25 @@ async def test_a_listeners_bug_does_not_cost_the_utterance() -> None:
         recognition.feed(spoken(3))
         assert (await recognition.finish()).text == "three"
         await transcriber.close()
+
+
+def test_a_transcript_arrives_as_it_was_sent() -> None:
+    """Every field, and what was not known stays unknown."""
+    whole = Transcript(
+        "where is",
+        final=True,
+        words=(Word("where", 0, 200, 0.5), Word("is", 200, 300)),
+        confidence=0.5,
+        alternatives=("were is",),
+        avg_logprob=-0.25,
+        no_speech_prob=0.125,
+        compression_ratio=1.5,
+        audio_ms=900,
+        standing=2,
+        dropped="loop",
+        language="de",
+        language_prob=0.75,
+    )
+    bare = Transcript("", final=False)
+    for transcript in (whole, bare):
+        assert rpc.transcript_of(rpc.transcript_to_pb(transcript)) == transcript

@@ -168,3 +168,19 @@ def test_invented_words_are_an_empty_transcript_with_its_signals() -> None:
     assert (final.avg_logprob, final.no_speech_prob) == (-1.3, 0.8)
     assert final.confidence == 0.0
     assert sum(utterance.stopped.values()) == 1
+    assert final.dropped == "no_speech"
+
+
+def test_words_that_are_believed_after_all_were_not_dropped() -> None:
+    """The end is read again when the caller went on: what counts is the last reading."""
+    utterance = Utterance(FREE)
+    utterance.feed(spoken("where", trail_ms=100))
+    invented = tuple(HeardWord(w, (n,)) for n, w in enumerate(["thanks", "for", "watching"]))
+    utterance.hear(utterance.ask(final=True), Reading(invented, -0.2, 0.1))
+    assert utterance.transcript(final=False).dropped == "too_much_text"
+    utterance.feed(spoken("is", trail_ms=100))
+    words = (HeardWord("where", (1,)), HeardWord("is", (2,)))
+    utterance.hear(utterance.ask(final=True), Reading(words, -0.2, 0.1, language="de", language_prob=0.9))
+    final = utterance.transcript(final=True)
+    assert (final.text, final.dropped) == ("where is", None)
+    assert (final.language, final.language_prob) == ("de", 0.9)

@@ -198,6 +198,24 @@ def test_a_multilingual_model_is_told_the_language(tmp_path: Path) -> None:
         WhisperModel(made, language="tlh")
 
 
+def test_a_multilingual_model_says_what_else_it_sounds_like(tmp_path: Path) -> None:
+    """At the end of a turn only, and nothing where it is the language that is read."""
+    made = make(tmp_path / "many", Shape(1, 16, 1, text_tokens=50_000))
+    ended, open_ = Window(_noise(1.0), ended=True), Window(_noise(1.0))
+    heard = [WhisperModel(made, language=one).read([ended])[0] for one in ("en", "de")]
+    other = next(reading for reading in heard if reading.language is not None)
+    assert other.language is not None
+    assert other.language_prob is not None
+    assert 0 < other.language_prob <= 1
+    same = WhisperModel(made, language=other.language)
+    assert same.read([ended])[0].language is None
+    assert WhisperModel(made, language="de").read([open_])[0].language is None
+
+
+def test_a_model_of_one_language_says_nothing_of_others(directory: Path) -> None:
+    assert WhisperModel(directory).read([Window(_noise(1.0), ended=True)])[0].language is None
+
+
 @pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all"])
 def test_a_path_without_a_model_is_said(path: str) -> None:
     with pytest.raises(EngineUnavailable, match="no Whisper model in"):
