@@ -41,6 +41,8 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (finished("hold on", None), "interruption"),
         (said("yeah no", 0.6), "interruption"),
         (said("stop", 0.2), None),
+        (finished("stop", 0.2), "interruption"),
+        (finished("stop", 0.05), "backchannel"),
         (said("nothing", 0.6), None),  # near miss: "no" is a word, not a beginning
         (said("know", 0.6), None),
         # backchannels, once they are over
@@ -70,6 +72,9 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (finished("good afternoon", 0.37), "backchannel"),  # what a recogniser makes of "mm-hm"
         (finished("good afternoon", 0.37, question_open=True), "interruption"),
         (finished("where is my parcel", 0.37, voiced_ms=800), "interruption"),
+        (finished("six", 0.3, again=True), "interruption"),  # they were not heeded a moment ago
+        (finished("six", None, again=True), "backchannel"),
+        (finished("uh huh", 0.3, again=True), "backchannel"),
         # no words
         (finished("", 0.0), "noise"),
         (finished(None, voiced_ms=120, silence_ms=160, words_current=False), "noise"),
@@ -121,7 +126,7 @@ def test_nobody_is_left_in_silence_without_a_decision(facts: OverlapFacts) -> No
         (finished(""), False),
         (finished(None), False),
         (finished("stop", 0.5), True),  # its word came after the bot had gone on
-        (finished("stop", 0.1), False),
+        (finished("stop", 0.05), False),
         (finished("how long", None), False),
         (finished("uh huh"), False),
         (finished("uh huh", question_open=True), True),
@@ -144,6 +149,6 @@ def test_these_show_that_somebody_listens(text: str) -> None:
     assert not commands(text)
 
 
-@pytest.mark.parametrize("text", ["", "...", "okay but", "I see a lamp", "right now please"])
+@pytest.mark.parametrize("text", ["", "...", "you", "see", "okay but", "I see a lamp", "right now please"])
 def test_these_say_something(text: str) -> None:
     assert not acknowledges(text)

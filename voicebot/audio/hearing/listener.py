@@ -75,6 +75,9 @@ down has 0.94 and more, through a filtering line 0.6-0.9, speech over such echo 
 OVER_OWN_DB = 6.0
 """What is louder than our own echo by more than this is not part of it."""
 
+AGAIN_MS = 1500
+"""Words that follow so soon on words that were not believed are the caller's second try."""
+
 FAINT_DB = 20.0
 FAINT_DBFS = -36.0
 """Over the bot, what is so far below the loudest window of the caller's last turn, and below this level,
@@ -190,6 +193,7 @@ class Listener:
         self._noise_until_ms = 0
         self._caller_dbfs: float | None = None
         self._faint_dbfs = -100.0
+        self._murmured_ms = -AGAIN_MS
         self._expects: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -402,6 +406,7 @@ class Listener:
             question_open=self._bot_asks or current.turn.expects.kind == "yes_no",
             bot_done=over.bot_done,
             under_way=over.under_way,
+            again=over.began_ms - self._murmured_ms <= AGAIN_MS,
         )
 
     def _decided(self, current: _Current, over: _Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
@@ -411,6 +416,8 @@ class Listener:
         self._emit(OverlapEnded(self._now_ms(), verdict, after_ms, why))
         if not over.passed:
             return
+        if why == "murmur":
+            self._murmured_ms = self._heard_to_ms
         if verdict == "noise" and over.voiced_ms >= LASTING_MS:
             usual = USUAL_DBFS if self._caller_dbfs is None else self._caller_dbfs
             self._noise_dbfs = min(over.loudest_dbfs + NOISE_MARGIN_DB, usual - BELOW_CALLER_DB)

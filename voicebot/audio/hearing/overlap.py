@@ -29,7 +29,8 @@ class OverlapRules:
         wordless_silence: silence after which words are no longer waited for.
         long: sound of this length without any words from the recogniser means the turn.
         acknowledging: whoever says only "yeah" and "okay" for longer than this wants to say more.
-        believed: confidence from which words are believed; ``heeded`` the same for "stop" and its like.
+        believed: confidence from which words are believed; ``heeded`` the same for "stop" and its like while
+            they go on, ``heeded_whole`` once they are over: a "stop" that is ignored costs more than a pause.
         alone: the same for a single word that is neither.
         echo: share of the sound that is our own from which it is taken for that.
         faint: so far below the caller's usual level it is somebody else, decided after ``faint_after``.
@@ -45,6 +46,7 @@ class OverlapRules:
     acknowledging: int = 900
     believed: float = 0.5
     heeded: float = 0.3
+    heeded_whole: float = 0.1
     alone: float = 0.8
     echo: float = 0.5
     faint: float = 15.0
@@ -70,6 +72,7 @@ class OverlapFacts:
         question_open: the bot asked for a yes or no, or proposed something: "mm-hm" is an answer.
         bot_done: the bot had said all it wanted to say, but for its last word at the most.
         under_way: the caller had been speaking before the bot began.
+        again: they said something just before, which was not believed and gone on over.
     """
 
     since_ms: int
@@ -83,6 +86,7 @@ class OverlapFacts:
     question_open: bool = False
     bot_done: bool = False
     under_way: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,48 +101,11 @@ _COMMANDS = re.compile(
     r"\b(stop|wait|no|nope|nah|sorry|pardon|excuse|listen|hang on|hold on|hold it|hold up|one moment|"
     r"just a|shut up|be quiet|never mind|not that)\b"
 )
-_ACKNOWLEDGING = frozenset(
-    {
-        "ah",
-        "aha",
-        "alright",
-        "cool",
-        "fine",
-        "gotcha",
-        "good",
-        "great",
-        "hm",
-        "hmm",
-        "hum",
-        "huh",
-        "i",
-        "see",
-        "m",
-        "mhm",
-        "mm",
-        "mmm",
-        "mmhmm",
-        "oh",
-        "ok",
-        "okay",
-        "perfect",
-        "right",
-        "sure",
-        "thanks",
-        "thank",
-        "you",
-        "uh",
-        "uhhuh",
-        "uhuh",
-        "um",
-        "understood",
-        "yeah",
-        "yep",
-        "yes",
-        "yup",
-        "ya",
-    }
+_ACKNOWLEDGING = re.compile(
+    r"ah|aha|alright|cool|fine|gotcha|good|great|h+m+|hum|huh|isee|m+|m+h+m+|oh|ok|okay|perfect|right|sure|"
+    r"thanks|thankyou|uh|uh?huh|um|understood|yeah|yep|yes|yup|ya"
 )
+_PHRASES = (("i see", "isee"), ("thank you", "thankyou"))
 _WORD = re.compile(r"[a-z']+")
 
 
@@ -149,8 +116,7 @@ def words_of(text: str) -> list[str]:
 
 def acknowledges(text: str) -> bool:
     """Whether it only shows that somebody listens ("uh-huh", "yeah okay", "I see")."""
-    words = words_of(text)
-    return bool(words) and all(word in _ACKNOWLEDGING for word in words)
+    return bool(words_of(text)) and not _content(text)
 
 
 def commands(text: str) -> bool:
@@ -159,7 +125,10 @@ def commands(text: str) -> bool:
 
 
 def _content(text: str) -> list[str]:
-    return [word for word in words_of(text) if word not in _ACKNOWLEDGING]
+    joined = " ".join(words_of(text))
+    for phrase, word in _PHRASES:
+        joined = re.sub(rf"\b{phrase}\b", word, joined)
+    return [word for word in joined.split() if not _ACKNOWLEDGING.fullmatch(word)]
 
 
 def decide(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> OverlapDecision:
@@ -181,7 +150,7 @@ def takes_the_turn(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> 
     if not words_of(text):
         return False
     if commands(text):
-        return (facts.confidence is None or facts.confidence >= rules.heeded) and not _faint(facts, rules)
+        return _heeded(facts, rules, complete=True) and not _faint(facts, rules)
     if acknowledges(text):
         return facts.question_open
     if _faint(facts, rules):
@@ -196,7 +165,7 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         if complete or facts.since_ms >= rules.faint_after:
             return OverlapDecision("noise", "faint")
         return OverlapDecision(None, "faint_so_far")
-    if commands(text) and (complete if facts.confidence is None else facts.confidence >= rules.heeded):
+    if commands(text) and _heeded(facts, rules, complete=complete):
         return OverlapDecision("interruption", "command")
     if acknowledges(text):
         if facts.question_open:
@@ -217,7 +186,7 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
     if complete and _believed(facts, rules.believed if len(content) > 1 else rules.alone):
         return OverlapDecision("interruption", "words")
     if complete:
-        if facts.question_open or facts.voiced_ms > rules.murmur:
+        if facts.question_open or facts.voiced_ms > rules.murmur or _insists(facts):
             return OverlapDecision("interruption", "doubted_words")
         return OverlapDecision("backchannel", "murmur")
     return OverlapDecision(None, "doubted_so_far")
@@ -249,6 +218,17 @@ def _at_the_limit(facts: OverlapFacts, words: list[str], rules: OverlapRules) ->
     if words or facts.voiced_ms > rules.click:
         return OverlapDecision("backchannel", "short")
     return OverlapDecision("noise", "short")
+
+
+def _heeded(facts: OverlapFacts, rules: OverlapRules, *, complete: bool) -> bool:
+    if facts.confidence is None:
+        return complete
+    return facts.confidence >= (rules.heeded_whole if complete else rules.heeded)
+
+
+def _insists(facts: OverlapFacts) -> bool:
+    """Whoever was not heeded says it again, in words that somebody vouches for."""
+    return facts.again and facts.confidence is not None
 
 
 def _believed(facts: OverlapFacts, least: float) -> bool:
