@@ -344,7 +344,7 @@ async def test_okay_into_the_last_word_is_a_turn(tmp_path: Path) -> None:
     async with a_call(tmp_path, "okay") as caller:
         await caller.is_quiet(2100)
         await caller.speaks(300)
-        await caller.is_quiet(1000)
+        await caller.is_quiet(2500)
         assert caller.verdicts == ["interruption"]
         assert [turn.text for turn in caller.dialogue.turns] == ["okay"]
 

@@ -323,7 +323,7 @@ async def test_a_burst_after_a_stall_of_the_network_does_not_end_the_turn() -> N
                 line.listener.feed(TONE, line.ms)
                 line.ms += 20
         assert not line.all(TurnEnded)
-        await line.is_quiet(1000)
+        await line.is_quiet(2500)
         assert len(line.all(TurnEnded)) == 1
 
 
@@ -434,7 +434,7 @@ async def test_words_and_keys_begin_the_count_anew_but_a_click_does_not() -> Non
         await line.speaks(100)
         await line.is_quiet(8500)
         await line.speaks(500)
-        await line.is_quiet(8000)
+        await line.is_quiet(9500)
         line.listener.caller_active()
         await line.is_quiet(7100)
         counts = [e.nth for e in line.all(CallerSilent) if isinstance(e, CallerSilent)]
