@@ -1,6 +1,6 @@
 """What a recogniser says of its own words, right and wrong ones, as the line gets worse.
 
-    .venv/bin/python -m scripts.bench.unheard [--stt whisper|sphinx] [--lines 8] [--json FILE]
+    .venv/bin/python -m scripts.bench.unheard [--stt whisper|sphinx] [--lines 8] [--only clean] [--json FILE]
 
 Callers' recorded lines, clean and under noise and babble at several ratios, and noise alone, go through the
 demo Whisper and PocketSphinx without endpointing. Beside what was read stands what the listener would know:
@@ -123,8 +123,8 @@ def sphinx() -> Callable[[Pcm, Expects], Transcript]:
     return read
 
 
-def measure(stt: str, lines: list[dict[str, Any]]) -> list[Row]:
-    """Every line under every condition through one recogniser."""
+def measure(stt: str, lines: list[dict[str, Any]], only: str = "") -> list[Row]:
+    """Every line under every condition whose name begins with ``only``, through one recogniser."""
     read = whisper() if stt == "whisper" else sphinx()
     rows: list[Row] = []
     clips = [_speech(line) for line in lines]
@@ -132,6 +132,8 @@ def measure(stt: str, lines: list[dict[str, Any]]) -> list[Row]:
         quiet = np.zeros(LEAD_MS * 8, np.int16), np.zeros(TRAIL_MS * 8, np.int16)
         whole = np.concatenate((quiet[0], speech, quiet[1]))
         for condition, change in conditions([c for m, c in enumerate(clips) if m != n], n):
+            if not condition.startswith(only):
+                continue
             pcm = mulaw.decode(mulaw.encode(change(whole)))
             rows.append(_row(stt, condition, line, pcm, read))
     return rows
@@ -196,12 +198,13 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stt", choices=("whisper", "sphinx"), action="append")
     parser.add_argument("--lines", type=int, default=8, help="of each voice")
+    parser.add_argument("--only", default="", help="conditions that begin so, e.g. clean")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args(argv)
     entries = recorded(set())
     voices = dict.fromkeys(entry["voice"] for entry in entries)
     lines = [e for v in voices for e in _some([e for e in entries if e["voice"] == v], chosen.lines)]
-    rows = [row for stt in chosen.stt or ("whisper", "sphinx") for row in measure(stt, lines)]
+    rows = [row for stt in chosen.stt or ("whisper", "sphinx") for row in measure(stt, lines, chosen.only)]
     show(rows)
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
