@@ -100,12 +100,14 @@ async def run_call(
     await runner.run()
 
 
-def build(hosts: EngineHosts, whisper: Path | None, greeting: str, answers: Answers) -> FastAPI:
+def build(
+    hosts: EngineHosts, whisper: Path | None, shadow: Path | None, greeting: str, answers: Answers
+) -> FastAPI:
     """The web application: the voice webhook and the media socket."""
     app = FastAPI()
     transcriber = GrpcTranscriber(hosts.targets.stt)
     if whisper is not None:
-        PhoneWhisperSTT(whisper)  # loads it
+        PhoneWhisperSTT(whisper, shadow=shadow)  # loads it
 
     def recogniser(call: str) -> SegmentedSTTService:
         return HostSTT(transcriber, call) if whisper is None else PhoneWhisperSTT(whisper)
@@ -143,7 +145,7 @@ async def serve(options: argparse.Namespace) -> None:
         )
         await hosts.start()
         try:
-            app = build(hosts, options.whisper, *read_answers(options.answers))
+            app = build(hosts, options.whisper, options.shadow, *read_answers(options.answers))
             config = uvicorn.Config(
                 app, host="127.0.0.1", port=options.port, log_level="warning", ws_per_message_deflate=False
             )
@@ -160,6 +162,7 @@ def main() -> int:
     parser.add_argument(
         "--whisper", type=Path, help="recognise by Pipecat's Whisper service with these weights"
     )
+    parser.add_argument("--shadow", type=Path, help="with --whisper: weights that decode too, see shadow.py")
     parser.add_argument("--parent", type=int, help="end when this process, which started us, ends")
     parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, with what was said")
     options = parser.parse_args()

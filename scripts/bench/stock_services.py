@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
+from faster_whisper import WhisperModel
 from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
@@ -35,6 +37,7 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
 from scripts.bench.answers import Answers
+from scripts.bench.shadow import AROUND_S, tokens_of
 from voicebot.audio.engines.types import EngineDown, Speech, Transcriber, Transcript
 from voicebot.core.conversation import FREE
 
@@ -82,8 +85,8 @@ class PhoneWhisperSTT(WhisperSTTService):
     poor model doubts its words. The beam of five, the windows of 30 s and the threads are its own.
     """
 
-    def __init__(self, model: Path, *, most_tokens: int | None = None) -> None:
-        self._most_tokens = most_tokens
+    def __init__(self, model: Path, *, shadow: Path | None = None) -> None:
+        self._shadow = shadow
         settings = WhisperSTTService.Settings(model=str(model), language=Language.EN)
         super().__init__(device="cpu", compute_type="int8", settings=settings)
 
@@ -92,12 +95,12 @@ class PhoneWhisperSTT(WhisperSTTService):
         key = str(self._settings.model)
         if key not in _LOADED:
             super()._load()
-            arguments: dict[str, object] = {"temperature": 0.0}
-            if self._most_tokens is not None:
-                arguments["max_new_tokens"] = self._most_tokens
             loaded = self._model
             assert loaded is not None
-            loaded.transcribe = functools.partial(loaded.transcribe, **arguments)  # type: ignore[method-assign]
+            transcribe = functools.partial(loaded.transcribe, temperature=0.0)
+            if self._shadow is not None:
+                transcribe = _after(WhisperModel(str(self._shadow), "cpu", compute_type="int8"), transcribe)
+            loaded.transcribe = transcribe  # type: ignore[method-assign]
             _LOADED[key] = loaded
         self._model = _LOADED[key]
 
@@ -110,6 +113,25 @@ class PhoneWhisperSTT(WhisperSTTService):
 
 _LOADED: dict[str, object] = {}
 """Whisper models by folder."""
+
+
+def _after(shadow: WhisperModel, transcribe: Callable[..., Any]) -> Callable[..., Any]:
+    """``transcribe`` once ``shadow`` has decoded the same segment, as ``shadow.py`` describes."""
+
+    def both(audio: np.ndarray, **arguments: Any) -> Any:
+        segments, _ = shadow.transcribe(
+            audio,
+            language="en",
+            temperature=0.0,
+            max_new_tokens=tokens_of(len(audio) / (2 * RATE_HZ) - AROUND_S),
+            no_speech_threshold=None,
+            log_prob_threshold=None,
+            compression_ratio_threshold=None,
+        )
+        list(segments)
+        return transcribe(audio, **arguments)
+
+    return both
 
 
 class HostTTS(TTSService):

@@ -21,7 +21,7 @@ from voicebot.proof.simulation.clips import read_wav
 
 BOOK = Path(__file__).with_name("turns.yaml")
 LINES = ROOT / "recordings" / "lines"
-DONE_MS = 700  # quiet for this long after the bot was heard: it is the caller's turn
+DONE_MS = 600  # quiet for this long after the bot was heard: it is the caller's turn
 OVER_MS = 1500  # into an answer
 PAUSE_MS = 600
 SELDOM = 2  # all but plain turns: in every second round

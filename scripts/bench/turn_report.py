@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,8 +43,9 @@ def scored_events(
         for place, event in enumerate(line.get("events", ())):
             key = (line["part"], line["voice"], line["round"], place)
             one = Event(**event)
-            done = sounds_done(line["voice"], one.line, line["part"])
-            found.append(Scored(line["arm"], key, line["voice"], one, done))
+            voice = line["voice"].partition("/")[0]
+            done = sounds_done(voice, one.line, line["part"])
+            found.append(Scored(line["arm"], key, voice, one, done))
     return found
 
 
@@ -171,6 +173,46 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
     table.append(_row("stream start to the greeting, p50", greetings, lambda f: report.show(f["p50"])))
     table.append(_row("the same, slowest call", greetings, lambda f: report.show(f["slowest"])))
     return table
+
+
+def caption(result: Mapping[str, Any]) -> str:
+    """Who called, on what, and what was thrown away: a paragraph for below the table."""
+    run = result["run"]
+    shares = ", ".join(f"{voice} {share:.0%}" for voice, share in result["voices"].items())
+    parts = [
+        f"Callers, with the share of their lines that smart-turn calls finished at the end: {shares}.",
+        f"Weights {run.get('model')}" + (f", timed as {run['size']}" if run.get("size") else "") + ",",
+        f"{run.get('calls_at_once')} call(s) at once to the bot whose turn it is;",
+        "calls: " + ", ".join(f"{arm} {count}" for arm, count in result["calls"].items()) + ";",
+        f"failed {result['failed_calls']}, rules broken {result['violations']},",
+        f"lines unsaid {result['unsaid_lines']};",
+        f"the caller's clock was never more than {result['clock_late_ms']:.0f} ms late.",
+    ]
+    if thrown := thrown_away(result):
+        parts.append(thrown)
+    return " ".join(parts)
+
+
+def thrown_away(result: Mapping[str, Any]) -> str:
+    """What voicebot planned and made early, and how much of it was for nothing."""
+    counted = result["discarded"].get("voicebot", {})
+
+    def fates(name: str) -> dict[str, int]:
+        found = re.compile(rf'{name}_total{{fate="(\w+)"}}')
+        return {m.group(1): round(v) for key, v in counted.items() if (m := found.fullmatch(key))}
+
+    plans, clauses = fates("voicebot_eager_plans"), fates("voicebot_held_clauses")
+    if not plans:
+        return ""
+    kept = plans.get("kept", 0)
+    held = clauses.get("kept", 0)
+    return (
+        f"Planned before a turn ended: {sum(plans.values())}, of them kept {kept}, for nothing "
+        f"{counted.get('voicebot_eager_wasted_seconds_total', 0.0):.1f} s of planning and "
+        f"{counted.get('voicebot_eager_wasted_tokens_total', 0.0):.0f} tokens. Clauses made early: "
+        f"{sum(clauses.values())}, kept {held}, for nothing "
+        f"{counted.get('voicebot_held_wasted_seconds_total', 0.0):.1f} s of sound."
+    )
 
 
 def _turn_rows(group: Mapping[str, Any], title: str, *, real: bool) -> list[list[str]]:

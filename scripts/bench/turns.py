@@ -2,7 +2,7 @@
 
     .venv/bin/python -m scripts.bench.turns --turns 200 --calls-at-once 2 --out FILE.jsonl
                     [--rounds N] [--parts turns,paused,overlaps] [--arms voicebot,no-speculation,stock]
-                    [--data DIR] [--sizes tiny,base] [--report] [--json]
+                    [--data DIR] [--size tiny|base|small] [--report] [--docs] [--json]
 
 All bots run on this machine at once, and take turns: the same callers say the same lines to each. They have
 the same Whisper weights, the same voice, and the same answers after the same 250 ms. Scores come only from
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import deployment, report, turn_lines, turn_score
+from scripts.bench import deployment, report, shadow, turn_lines, turn_score
 from scripts.bench.caller import BenchCaller
 from scripts.bench.servers import (
     ROOT,
@@ -38,7 +38,7 @@ from scripts.bench.servers import (
     voicebot,
 )
 from scripts.bench.turn_lines import CallPlan
-from scripts.bench.turn_report import HEAD, compare, rows
+from scripts.bench.turn_report import HEAD, caption, compare, rows
 from scripts.bench.turn_sounds import answer_sounds, sounds_done
 from voicebot.core.settings import Settings
 from voicebot.proof.simulation.exchange import LocalTwilio
@@ -66,6 +66,7 @@ class Run:
 
     model: str
     calls_at_once: int
+    size: str = ""
     voice: str = "espeak"
     first_token_ms: int = 250
 
@@ -76,8 +77,10 @@ def can_speculate_off() -> bool:
 
 
 @contextlib.contextmanager
-def bots(arms: Sequence[str], model: Path) -> Iterator[dict[str, Bot]]:
+def bots(arms: Sequence[str], model: Path, size: str = "") -> Iterator[dict[str, Bot]]:
     """The bots of some arms, each with its own data, one model server for both voicebots.
+
+    ``size``: both also decode with random weights of that size, see ``shadow``.
 
     Raises:
         BenchError: one did not start.
@@ -96,9 +99,13 @@ def bots(arms: Sequence[str], model: Path) -> Iterator[dict[str, Bot]]:
             "OPENAI_BASE_URL": url,
             "OPENAI_API_KEY": "none",
         }
+        command = ["--answers", str(turn_lines.BOOK), "--whisper", str(model)]
+        if size:
+            heavy = stack.enter_context(shadow.weights(size))
+            settings |= stack.enter_context(shadow.host_path(heavy))
+            command += ["--shadow", str(heavy)]
         for arm in arms:
             if arm == "stock":
-                command = ("--answers", str(turn_lines.BOOK), "--whisper", str(model))
                 found[arm] = stack.enter_context(stock(*command, VOICEBOT_TTS="espeak"))
                 continue
             extra = {"VOICEBOT_SPECULATION": "off"} if arm == "no-speculation" else {}
@@ -294,12 +301,14 @@ def main() -> int:
     parser.add_argument("--arms", default=",".join(ARMS), help=f"of {', '.join(ARMS)}")
     parser.add_argument("--calls-at-once", type=int, default=1, help="to one bot; the others wait meanwhile")
     parser.add_argument("--model", type=Path, default=DEMO, help="Whisper weights of both bots")
+    parser.add_argument("--size", default="", help="time with random weights of this size: tiny, base, small")
     parser.add_argument("--data", type=Path, help="adds real digits: a folder of DIGIT_SPEAKER_TAKE.wav")
     parser.add_argument("--keep", type=Path, help="folder for the recordings")
     parser.add_argument(
         "--out", type=Path, default=Path("turns.jsonl"), help="JSON lines; continued if it exists"
     )
     parser.add_argument("--report", action="store_true", help="measure nothing, only read --out")
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/benchmarks.md")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     arms = [arm for arm in options.arms.split(",") if arm != "no-speculation" or can_speculate_off()]
@@ -314,7 +323,19 @@ def main() -> int:
         print(json.dumps(result, indent=2))
     else:
         report.print_table("Turns", HEAD, rows(result))
+        print(caption(result))
+    if options.docs:
+        into_docs(result)
     return 0
+
+
+def into_docs(result: dict[str, Any]) -> None:
+    """The table and its caption into docs/benchmarks.md, between the markers ``turns`` or ``turns SIZE``."""
+    from scripts.bench.all import PAGE, insert
+
+    size = result["run"].get("size", "")
+    table = report.markdown_table(HEAD, rows(result)) + "\n\n" + caption(result)
+    PAGE.write_text(insert(PAGE.read_text(), f"turns {size}".strip(), result, table))
 
 
 def measure(arms: Sequence[str], options: argparse.Namespace) -> None:
@@ -328,8 +349,8 @@ def measure(arms: Sequence[str], options: argparse.Namespace) -> None:
     plans = turn_lines.plans(parts, rounds)
     if options.data is not None:
         plans += turn_lines.digit_plans(options.data, rounds)
-    book = Book(options.out, Run(options.model.name, options.calls_at_once))
-    with bots(arms, options.model.resolve()) as found:
+    book = Book(options.out, Run(options.model.name, options.calls_at_once, options.size))
+    with bots(arms, options.model.resolve(), options.size) as found:
         asyncio.run(make_calls(found, plans, book, options))
 
 
