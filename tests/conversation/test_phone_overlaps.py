@@ -74,12 +74,15 @@ class Dialogue(FrameProcessor):
         self._answer = answer
         self.turns: list[Any] = []
         self.spoken: list[Heard] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerTurnFrame):
             self.turns.append(frame.input)
             await self.push_frame(StopSpeakingFrame(cause="turn"))
+            await self.may_answer.wait()
             self._call.answers()
             await self.push_frame(
                 replace(self._answer, clauses=clauses_of(ANSWER), waterfall=frame.waterfall)
@@ -517,3 +520,27 @@ def returned(caller: Caller) -> bytes:
         if low < high:
             track[low:high] = pcm[low - offset : high - offset]
     return encode((track / 10).astype(np.int16))
+
+
+@pytest.mark.parametrize(("ms", "words", "heard"), [(100, "", True), (500, "no wait", False)])
+def test_an_answer_that_comes_into_a_cough_is_spoken(
+    tmp_path: Path, ms: int, words: str, heard: bool
+) -> None:
+    """The caller's turn is over, and the answer is ready just when they cough; near miss: when they go on."""
+
+    @virtual
+    async def check() -> None:
+        async with a_call(tmp_path, "where is my parcel", words) as caller:
+            await caller.is_quiet(3500)
+            caller.dialogue.may_answer.clear()
+            await caller.speaks(900)
+            while not caller.dialogue.turns:
+                await caller.is_quiet(20)
+            await caller.speaks(80)
+            caller.dialogue.may_answer.set()
+            await caller.speaks(ms - 80)
+            await caller.is_quiet(5500)
+            _, answer = caller.dialogue.spoken[:2]
+            assert answer == Heard(text=ANSWER if heard else "", complete=heard)
+
+    check()

@@ -18,9 +18,10 @@ from voicebot.core.conversation import FREE, Clause, Expects, Heard, TurnInput, 
 
 @dataclass
 class CallerVoiceFrame(SystemFrame):
-    """Down: the caller began to speak, or what they said has become a turn (or nothing)."""
+    """Down: the caller began to speak, or what they said has become a turn (``turn``), or nothing."""
 
     speaking: bool = False
+    turn: bool = False
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pipecat.frames.frames import Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
@@ -21,9 +23,15 @@ from voicebot.core import metrics
 from voicebot.core.conversation import Heard
 from voicebot.core.waterfall import hops, waited_ms
 
+SOUND_S = 1.0
+"""An answer waits so long for what a sound of the caller turns out to be; then they are speaking. A cough and
+the silence that proves it one take less."""
+
 
 class PhoneSpeaking(FrameProcessor):
     """Speaks answers one after the other; a caller who is speaking is never spoken over.
+
+    An answer that comes while the caller makes a sound waits a little: a cough must not lose it.
 
     Args:
         call: the call's parts.
@@ -33,12 +41,19 @@ class PhoneSpeaking(FrameProcessor):
         super().__init__()
         self._call = call
         self._caller_speaks = False
+        self._became_turn = False
+        self._voice_over = asyncio.Event()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerVoiceFrame):
             self._caller_speaks = frame.speaking
+            self._became_turn = frame.turn
+            if frame.speaking:
+                self._voice_over.clear()
+            else:
+                self._voice_over.set()
         elif isinstance(frame, PauseSpeakingFrame):
             await self._call.speaker.pause()
         elif isinstance(frame, ResumeSpeakingFrame):
@@ -54,8 +69,7 @@ class PhoneSpeaking(FrameProcessor):
             await self.push_frame(frame, direction)
 
     async def _answer(self, frame: AnswerFrame) -> None:
-        over = self._call.over.done()
-        if over or (self._caller_speaks and frame.after != "hand_over"):
+        if self._call.over.done() or (frame.after != "hand_over" and await self._is_taken()):
             closer = getattr(frame.clauses, "aclose", None)
             if closer is not None:
                 await closer()
@@ -80,6 +94,17 @@ class PhoneSpeaking(FrameProcessor):
         elif self._call.speech_failed:
             await self._call.speaker.line(FILLER_TURN, "handing_over")
             await self._up(CallOverFrame(outcome="handoff", reason="speech_engine_down"))
+
+    async def _is_taken(self) -> bool:
+        """Whether the caller has taken the turn meanwhile."""
+        if not self._caller_speaks:
+            return False
+        try:
+            async with asyncio.timeout(SOUND_S):
+                await self._voice_over.wait()
+        except TimeoutError:
+            return True
+        return self._became_turn
 
     async def _emergency(self, frame: EmergencyFrame) -> None:
         await self._call.speaker.line(FILLER_TURN, frame.line)
