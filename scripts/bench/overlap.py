@@ -15,7 +15,7 @@ import argparse
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +56,7 @@ from virtual_time import run  # noqa: E402
 
 LINES = ROOT / "recordings" / "lines"
 PHRASES = ROOT / "business" / "phrases.yaml"
+VOICES = ("rms", "awb", "slt", "kal16", "en-us")
 TUNED_ON = ("rms", "awb")
 ONE_WAY_MS = 20
 DECODE_MS = 60
@@ -419,6 +420,7 @@ def summary(found: list[Outcome]) -> dict[str, Any]:
     return result
 
 
+HEAD = ["sounds over the bot", "all", "rules fitted on", "not fitted on"]
 ROWS = [
     ("sound to pause, p50, ms", "onset_p50", 0),
     ("the same, p95", "onset_p95", 0),
@@ -442,6 +444,34 @@ ROWS = [
 ]
 
 
+def measure(
+    stt: str = "whisper", voices: Sequence[str] = VOICES, kinds: Sequence[str] = (), *, each: bool = False
+) -> dict[str, Any]:
+    """Every case through one recogniser; ``each``: print those that went wrong."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    bot, ears = Bot(), SphinxEars() if stt == "sphinx" else SlowEars()
+    found: list[Outcome] = []
+    for case in cases(list(voices)):
+        if not kinds or case.kind in kinds:
+            found.append(run(call(case, ears, bot)))
+            if each and not right(found[-1]):
+                print(found[-1], file=sys.stderr, flush=True)
+    parts = {
+        "all": found,
+        "fitted": [o for o in found if tuned_on(o)],
+        "other": [o for o in found if not tuned_on(o)],
+    }
+    verdicts = Counter(" ".join((o.kind, *o.verdicts)) for o in found)
+    columns = {name: summary(some) for name, some in parts.items()}
+    return {"stt": stt, "columns": columns, "verdicts": verdicts, "outcomes": [asdict(o) for o in found]}
+
+
+def rows(result: dict[str, Any]) -> list[list[str]]:
+    """For ``HEAD``."""
+    columns = result["columns"].values()
+    return [[label, *(report.show(c.get(key), digits) for c in columns)] for label, key, digits in ROWS]
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -452,28 +482,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    voices = options.voice or ["rms", "awb", "slt", "kal16", "en-us"]
-    bot, ears = Bot(), SphinxEars() if options.stt == "sphinx" else SlowEars()
-    found: list[Outcome] = []
-    for case in cases(voices):
-        if options.kind and case.kind not in options.kind:
-            continue
-        found.append(run(call(case, ears, bot)))
-        if options.each and not right(found[-1]):
-            print(found[-1], file=sys.stderr)
-    tuned = [o for o in found if tuned_on(o)]
-    others = [o for o in found if not tuned_on(o)]
-    columns = {"all": summary(found), "tuned on": summary(tuned), "not tuned on": summary(others)}
-    head = ["interruptions", *columns]
-    rows = [
-        [label, *(report.show(c.get(key), digits) for c in columns.values())] for label, key, digits in ROWS
-    ]
+    result = measure(options.stt, options.voice or VOICES, options.kind or (), each=options.each)
     if not options.json:
-        report.print_table("Sounds over the bot", head, rows)
-        print(Counter((o.kind, *o.verdicts) for o in found))
-    result = {"columns": columns, "outcomes": [asdict(o) for o in found]}
-    result["markdown"] = report.markdown_table(head, rows)
+        report.print_table(f"Sounds over the bot, {options.stt}", HEAD, rows(result))
     report.finish(result, as_json=options.json, out=options.out)
 
 

@@ -149,6 +149,8 @@ def test_these_show_that_somebody_listens(text: str) -> None:
     assert not commands(text)
 
 
-@pytest.mark.parametrize("text", ["", "...", "you", "see", "okay but", "I see a lamp", "right now please"])
+@pytest.mark.parametrize(
+    "text", ["", "...", "um", "uh", "you", "see", "okay but", "I see a lamp", "right now please"]
+)
 def test_these_say_something(text: str) -> None:
     assert not acknowledges(text)

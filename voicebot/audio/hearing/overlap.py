@@ -103,9 +103,11 @@ _COMMANDS = re.compile(
 )
 _ACKNOWLEDGING = re.compile(
     r"ah|aha|alright|cool|fine|gotcha|good|great|h+m+|hum|huh|isee|m+|m+h+m+|oh|ok|okay|perfect|right|sure|"
-    r"thanks|thankyou|uh|uh?huh|um|understood|yeah|yep|yes|yup|ya"
+    r"thanks|thankyou|uh?huh|understood|yeah|yep|yes|yup|ya"
 )
-_PHRASES = (("i see", "isee"), ("thank you", "thankyou"))
+_PHRASES = (("i see", "isee"), ("thank you", "thankyou"), ("uh huh", "uhhuh"))
+"""Words that acknowledge only together: "um" and "uh" are how people begin to speak."""
+
 _WORD = re.compile(r"[a-z']+")
 
 
