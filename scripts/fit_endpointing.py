@@ -1,7 +1,7 @@
 """Fits the silence that ends a caller's turn (`EndpointRules`) to labelled turns, and prints the curve.
 
     .venv/bin/python -m scripts.make_turn_corpus --out DIR --data FSDD     # once, about a quarter of an hour
-    .venv/bin/python -m scripts.fit_endpointing DIR/facts.jsonl [--price 1800] [--check]
+    .venv/bin/python -m scripts.fit_endpointing DIR/facts.jsonl [--price 2200] [--check]
 
 Fitted is on the turns of the fit voices and patterns, and on the numbers of all real speakers but one;
 everything printed besides the rules is of held-out voices and patterns. `--price` is what cutting a caller
@@ -25,9 +25,10 @@ from scripts.turn_corpus.scoring import Score, Turns
 from voicebot.audio.hearing.completeness import Completeness
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules
 
-PRICE_MS = 1800.0
-PRICES_MS = (500.0, 1000.0, 1400.0, 1800.0, 2500.0, 4000.0, 5000.0, 8000.0)
+PRICE_MS = 2200.0
+PRICES_MS = (500.0, 1000.0, 1500.0, 2200.0, 3000.0, 4000.0, 5000.0, 8000.0)
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+FALLBACKS_MS = (600, 800, 1000, 1500, 2000, 3000)
 SILENCES_MS = (200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1500, 2000)
 HELD_OUT_SPEAKER = "lucas"
 AT_MS = 600.0
@@ -76,6 +77,9 @@ def curve(found: Material, turns: Turns) -> dict[str, list[tuple[str, Score]]]:
     return {
         "voicebot": ours,
         "smart-turn alone": [(f"threshold {t}", scoring.smart_turn_alone(turns, t)) for t in THRESHOLDS],
+        "smart-turn, shorter fallback": [
+            (f"0.5, fallback {ms} ms", scoring.smart_turn_alone(turns, 0.5, ms)) for ms in FALLBACKS_MS
+        ],
         "silence alone": [(f"{ms} ms", scoring.silence_alone(turns, ms)) for ms in SILENCES_MS],
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,19 +17,22 @@ from typing import Any
 from scripts.turn_corpus import scoring
 from scripts.turn_corpus.scoring import Turns
 from voicebot.audio.hearing.completeness import Completeness
-from voicebot.audio.hearing.endpointing import EndpointRules
+from voicebot.audio.hearing.endpointing import EndpointRules, silence_needed
 
 STEPS = (0.7, 0.85, 0.93, 0.97, 1.03, 1.07, 1.18, 1.43)
 SWEEPS = 40
+PLACES, SEED = 6, 1
 
 ORDERED = (
-    Completeness.ANSWERED,
-    Completeness.AGREED,
-    Completeness.WHOLE,
-    Completeness.UNCLEAR,
-    Completeness.OPENING,
-    Completeness.LEANING,
-    Completeness.OPEN,
+    (
+        Completeness.ANSWERED,
+        Completeness.WHOLE,
+        Completeness.UNCLEAR,
+        Completeness.OPENING,
+        Completeness.LEANING,
+        Completeness.OPEN,
+    ),
+    (Completeness.ANSWERED, Completeness.AGREED, Completeness.OPENING),
 )
 """A less finished class never needs less silence than the one before it."""
 
@@ -42,6 +46,12 @@ LEAST_STEP = 1.2
 """From each class of sound to the next the silence grows at least so much. The pauses of a synthetic voice
 carry little of what smart-turn hears in people (on these turns it is hardly better than chance), so how far
 it is believed is not left to the fit."""
+
+HELD_MS = 420
+"""For the same reason: how long at least a whole sentence is waited for that sounds far from finished."""
+
+OPENING_AT_MOST = 1.2
+"""These turns have hardly a bare "hello" or unasked "no"; callers who say one wait for us."""
 
 SILENCE_ALONE_MS = (800, 1200)
 FACTORS = (0.15, 4.0)
@@ -105,13 +115,28 @@ def cost(found: Material, rules: EndpointRules, price_ms: float) -> float:
 
 
 def fit(found: Material, price_ms: float, start: EndpointRules) -> EndpointRules:
-    """The rules of least cost near ``start``; a cut-off costs as much as ``price_ms`` of delay."""
+    """The rules of least cost; a cut-off costs as much as ``price_ms`` of delay.
+
+    Searched from ``start`` and from places around it, since a descent along one number at a time ends in the
+    next hollow.
+    """
 
     def value(rules: EndpointRules) -> float:
         pull = sum(math.log(rules.worth[c] / start.worth[c]) ** 2 for c in Completeness)
         pull += sum(math.log(a / b) ** 2 for (_, a), (_, b) in zip(rules.sounds, start.sounds, strict=True))
         return cost(found, rules, price_ms) + PULL_MS * pull
 
+    rng = random.Random(SEED)
+    places = [start]
+    while len(places) < PLACES:
+        worth = {c: f * math.exp(rng.gauss(0, 0.4)) for c, f in start.worth.items()}
+        place = replace(start, worth=worth)
+        if _allowed(place):
+            places.append(place)
+    return min((_descended(place, value) for place in places), key=value)
+
+
+def _descended(start: EndpointRules, value: Callable[[EndpointRules], float]) -> EndpointRules:
     best, least = start, value(start)
     for _ in range(SWEEPS):
         before = least
@@ -138,7 +163,7 @@ def with_likely(found: Material, rules: EndpointRules) -> EndpointRules:
     needed = scoring.needed(turns, scoring.table_of(rules, bounds), bounds)[at]
     reached = turns.length > LIKELY_AT_MS
     best = rules.shortest
-    for below in range(rules.shortest, rules.longest, 20):
+    for below in range(rules.shortest, rules.silence_alone, 20):
         chosen = reached & (needed <= below)
         if chosen.any() and turns.last[chosen].mean() >= LIKELY:
             best = below
@@ -188,12 +213,14 @@ def _changes(rules: EndpointRules) -> list[Change]:
 
 def _allowed(rules: EndpointRules) -> bool:
     factors = [f for _, f in rules.sounds]
-    words = [rules.worth[c] for c in ORDERED]
+    words = [[rules.worth[c] for c in order] for order in ORDERED]
     return (
         all(b >= a * LEAST_STEP * 0.999 for a, b in itertools.pairwise(factors))
-        and words == sorted(words)
+        and all(order == sorted(order) for order in words)
         and all(FACTORS[0] <= f <= FACTORS[1] for f in (*factors, *rules.worth.values()))
         and SILENCE_ALONE_MS[0] <= rules.silence_alone <= SILENCE_ALONE_MS[1]
         and DIGITS_OPEN_MS[0] <= rules.digits_open <= DIGITS_OPEN_MS[1]
+        and rules.worth[Completeness.OPENING] <= OPENING_AT_MOST
         and 1000 <= rules.longest <= 2500
+        and silence_needed(Completeness.WHOLE, 0.0, rules) >= HELD_MS
     )

@@ -189,9 +189,9 @@ def ours(turns: Turns, rules: EndpointRules) -> Score:
     return score(turns, ended_at(turns, table_of(rules, bounds), bounds))
 
 
-def smart_turn_alone(turns: Turns, threshold: float = 0.5) -> Score:
+def smart_turn_alone(turns: Turns, threshold: float = 0.5, fallback_ms: float = STOCK_FALLBACK_MS) -> Score:
     """As a stock bot does it: one verdict; what sounds unfinished waits for the fallback."""
-    at = np.where(turns.stock > threshold, STOCK_ASKED_MS + VERDICT_TAKES_MS, STOCK_FALLBACK_MS)
+    at = np.where(turns.stock > threshold, STOCK_ASKED_MS + VERDICT_TAKES_MS, fallback_ms)
     return score(turns, at.astype(np.float64))
 
 

@@ -23,10 +23,10 @@ def _worth() -> Mapping[Completeness, float]:
     return {
         Completeness.ANSWERED: 0.32,
         Completeness.COUNTED: 0.32,
-        Completeness.AGREED: 0.51,
-        Completeness.WHOLE: 0.52,
-        Completeness.UNCLEAR: 0.79,
-        Completeness.OPENING: 1.66,
+        Completeness.AGREED: 0.78,
+        Completeness.WHOLE: 0.48,
+        Completeness.UNCLEAR: 0.8,
+        Completeness.OPENING: 1.18,
         Completeness.OVER: 0.32,
         Completeness.NOTHING: 1.2,
         Completeness.LEANING: 3.25,
@@ -68,9 +68,9 @@ class EndpointRules:
     )
     worth: Mapping[Completeness, float] = field(default_factory=_worth)
     shortest: int = 280
-    longest: int = 1540
+    longest: int = 1530
     digits_open: int = 1750
-    likely_below: int = 680
+    likely_below: int = 480
     verdict_deadline: int = 400
     longest_turn: int = 30_000
 
