@@ -78,6 +78,10 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         # no words
         (finished("", 0.0), "noise"),
         (finished(None, voiced_ms=120, silence_ms=160, words_current=False), "noise"),
+        (
+            finished(None, voiced_ms=120, silence_ms=160, words_current=False, again=True),
+            None,
+        ),  # "excuse .. me"
         (finished(None, voiced_ms=300, silence_ms=160, words_current=False), None),
         (finished(None, voiced_ms=300, silence_ms=400, words_current=False), "backchannel"),
         (said(None, None), None),

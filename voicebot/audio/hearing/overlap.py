@@ -198,7 +198,7 @@ def _by_sound(facts: OverlapFacts, rules: OverlapRules) -> OverlapDecision:
     decoded = facts.words is not None and facts.words_current
     if decoded and facts.silence_ms >= rules.pause:
         return OverlapDecision("noise", "no_words")
-    if facts.voiced_ms <= rules.click and facts.silence_ms >= rules.click_silence:
+    if facts.voiced_ms <= rules.click and facts.silence_ms >= rules.click_silence and not facts.again:
         return OverlapDecision("noise", "click")
     if _faint(facts, rules) and facts.since_ms >= rules.faint_after:
         return OverlapDecision("noise", "faint")
