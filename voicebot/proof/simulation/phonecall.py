@@ -272,6 +272,9 @@ class _Conversation:
                 self._line("bot", data["text"], self._now_ms())
             elif kind == "caller.partial":
                 self._show.partial("hears", data["text"])
+            elif kind == "caller.overlap":
+                found = f"a sound over the bot: {data['verdict']}, after {data['after_ms']} ms"
+                self._show.line("note", found, self._now_ms())
             elif kind == "turn.committed":
                 intent, action = data["decision"]["intent"], data["decision"]["action"]
                 understood = data["input"].get("text") or data["input"].get("digits") or data["input"]["kind"]
