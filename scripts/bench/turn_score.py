@@ -15,7 +15,7 @@ from scripts.bench.caller import LOUD, Said
 from scripts.bench.score import EARLY_MS, PAUSE_MS
 from voicebot.audio import mulaw
 from voicebot.proof.simulation import analysis
-from voicebot.proof.simulation.matching import Heard, KnownSound, Match
+from voicebot.proof.simulation.matching import PART_MS, Heard, KnownSound, Match
 from voicebot.proof.simulation.recording import CallRecording
 
 _ZERO = (b"\x7f", b"\xff")  # both codes are zero, and a WAV file keeps only one
@@ -41,7 +41,7 @@ class Event:
         cut_off: the bot had been quiet when the line began, and spoke before it was over.
         over: the answer that was being heard when the line began; "" when none was.
         silence_ms: onset of the line to the last sound of that answer, if it did not go on to its end.
-        finished: that answer was heard to its end, at once or after a pause.
+        finished: that answer was heard to its end, at once or after a pause. Told anew, it was not.
         later_ms: so much later it ended than it would have by itself.
         yielded: the answer fell silent before its end, and something was said to the line afterwards.
     """
@@ -140,7 +140,9 @@ def _event(
     if speaking is not None:
         over, begun = _first(answers, heard, segments, before, start, last=True)
         if begun is not None:
-            finish = answers[over].ends(heard, from_ms=start - 350, to_ms=until)
+            # An answer that is told again from its beginning was not resumed.
+            again = until if match is None else match.at_ms
+            finish = answers[over].ends(heard, from_ms=start - PART_MS, to_ms=again)
             finished = finish is not None
             if finish is not None:
                 later = finish.at_ms - begun.at_ms - answers[over].length_ms

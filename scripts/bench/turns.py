@@ -41,6 +41,7 @@ from scripts.bench.turn_lines import CallPlan
 from scripts.bench.turn_report import HEAD, caption, compare, rows
 from scripts.bench.turn_sounds import answer_sounds, sounds_done
 from voicebot.core.settings import Settings
+from voicebot.proof.simulation.call import LocalCall
 from voicebot.proof.simulation.exchange import LocalTwilio
 from voicebot.proof.simulation.matching import KnownSound
 
@@ -115,10 +116,19 @@ def bots(arms: Sequence[str], model: Path, size: str = "") -> Iterator[dict[str,
         yield found
 
 
-async def one_call(
-    twilio: LocalTwilio, bot: Bot, plan: CallPlan, answers: Mapping[str, KnownSound], keep: Path | None
-) -> dict[str, Any]:
-    """One call from the first ring to the caller's hanging up, as it is written to the file."""
+@dataclass(frozen=True)
+class Made:
+    """A call that is over."""
+
+    bot: Bot
+    plan: CallPlan
+    call: LocalCall
+    caller: BenchCaller
+    hung_up_by_bot: bool
+
+
+async def one_call(twilio: LocalTwilio, bot: Bot, plan: CallPlan) -> Made:
+    """One call from the first ring to the caller's hanging up. Not scored: that would hold up other calls."""
     over = asyncio.Event()
     caller = BenchCaller(list(plan.steps), over.set, patience_ms=PATIENCE_MS)
     call = await twilio.phone(bot.voice_url, ear=caller, status_callback=bot.status_url)
@@ -130,6 +140,17 @@ async def one_call(
         call.hang_up()
         await ended
     said_all.cancel()
+    return Made(bot, plan, call, caller, hung_up_by_bot)
+
+
+def scored(made: Made, answers: Mapping[str, KnownSound], keep: Path | None) -> dict[str, Any]:
+    """A call as it is written to the file.
+
+    Raises:
+        BenchError: it had no media stream.
+        LineLostError: the recording does not hold what was said.
+    """
+    bot, plan, call, caller = made.bot, made.plan, made.call, made.caller
     start = call.log.of("stream", event="start")
     if not start:
         raise BenchError(f"{bot.name}: no media stream: {[str(n) for n in call.notifications]}")
@@ -142,7 +163,7 @@ async def one_call(
         "greeting_ms": greeting,
         "late_ms": round(call.line.max_late_ms, 1),
         "unsaid": len(plan.steps) - len(caller.said),
-        "hung_up_by_bot": hung_up_by_bot,
+        "hung_up_by_bot": made.hung_up_by_bot,
         "violations": [str(v) for v in call.violations],
         "events": [dataclasses.asdict(event) for event in events],
     }
@@ -229,29 +250,23 @@ async def make_calls(
     began = time.strftime("%Y-%m-%dT%H:%M:%S")
     async with LocalTwilio() as twilio:
         for bot in found.values():  # unscored: first calls warm things up
-            await one_call(
-                twilio, bot, dataclasses.replace(plans[0], steps=plans[0].steps[:1]), answers, None
-            )
+            await one_call(twilio, bot, dataclasses.replace(plans[0], steps=plans[0].steps[:1]))
         for nth, slot in enumerate(slots(plans, options.calls_at_once)):
             order = list(found)
             order = order[nth % len(order) :] + order[: nth % len(order)]
             for arm in order:
                 due = [p for p in slot if not book.has(arm, p) and wanted(arm, p, book, options)]
-                results = await asyncio.gather(
-                    *(one_call(twilio, found[arm], p, answers, options.keep) for p in due),
-                    return_exceptions=True,
-                )
-                for plan, result in zip(due, results, strict=True):
-                    if isinstance(result, (BenchError, turn_score.LineLostError)):
+                for made in await asyncio.gather(*(one_call(twilio, found[arm], p) for p in due)):
+                    try:
+                        result = scored(made, answers, options.keep)
+                    except (BenchError, turn_score.LineLostError) as error:
                         failed += 1
-                        book.add({**_key(arm, plan), "failed": str(result)})
+                        book.add({**_key(arm, made.plan), "failed": str(error)})
                         if failed > FAILURES:
-                            raise BenchError(f"{failed} calls failed, the last with: {result}")
-                    elif isinstance(result, BaseException):
-                        raise result
-                    else:
-                        book.add(result)
-                        print(summary(result), file=sys.stderr)
+                            raise BenchError(f"{failed} calls failed, the last with: {error}") from error
+                        continue
+                    book.add(result)
+                    print(summary(result), file=sys.stderr)
             if slot[-1] is plans[-1] or nth % 4 == 3:
                 for arm, bot in found.items():
                     if arm != "stock":

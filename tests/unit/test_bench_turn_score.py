@@ -167,6 +167,13 @@ def test_an_answer_that_is_dropped_for_a_noise_was_killed() -> None:
     assert not event.paused
 
 
+def test_an_answer_that_is_told_anew_was_killed() -> None:
+    long = ANSWERS["long"].pcm
+    event = one(2000, [(500, long[: 1900 * 8]), (5000, long)], role="noise")
+    assert event.killed
+    assert event.answer == "long"
+
+
 def test_a_noise_that_met_silence_kills_nothing() -> None:
     event = one(8000, [(500, ANSWERS["long"].pcm)], role="noise")
     assert event.over == ""

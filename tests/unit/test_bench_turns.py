@@ -168,6 +168,15 @@ def test_a_run_becomes_a_table_with_lines_apart_by_what_smart_turn_says() -> Non
     json.dumps(result)
 
 
+def test_a_call_with_a_late_clock_is_left_out_and_counted() -> None:
+    lines = run_lines()
+    lines[1]["late_ms"] = 900.0
+    result = turn_report.compare(lines, done)
+    assert result["left_out"] == 1
+    assert result["groups"]["all"]["voicebot"]["turns"] == 3
+    assert result["groups"]["all"]["stock"]["turns"] == 6
+
+
 def test_no_latency_stands_without_its_cut_offs() -> None:
     titles = [row[0] for row in turn_report.rows(turn_report.compare(run_lines(), done))]
     for at, title in enumerate(titles):
