@@ -72,6 +72,9 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (finished("good afternoon", 0.37), "backchannel"),  # what a recogniser makes of "mm-hm"
         (finished("good afternoon", 0.37, question_open=True), "interruption"),
         (finished("where is my parcel", 0.37, voiced_ms=800), "interruption"),
+        (said("uh what", 0.7), None),  # what a recogniser makes of the beginning of "uh-huh"
+        (finished("um", 0.9), "backchannel"),
+        (finished("um", 0.9, again=True), "interruption"),
         (finished("six", 0.3, again=True), "interruption"),  # they were not heeded a moment ago
         (finished("six", None, again=True), "backchannel"),
         (finished("uh huh", 0.3, again=True), "backchannel"),

@@ -105,8 +105,9 @@ _ACKNOWLEDGING = re.compile(
     r"ah|aha|alright|cool|fine|gotcha|good|great|h+m+|hum|huh|isee|m+|m+h+m+|oh|ok|okay|perfect|right|sure|"
     r"thanks|thankyou|uh?huh|understood|yeah|yep|yes|yup|ya"
 )
+_FILLER = re.compile(r"uh|uhm|um|er|erm")
 _PHRASES = (("i see", "isee"), ("thank you", "thankyou"), ("uh huh", "uhhuh"))
-"""Words that acknowledge only together: "um" and "uh" are how people begin to speak."""
+"""Words that acknowledge only together. "Um" and "uh" alone are how people begin to speak."""
 
 _WORD = re.compile(r"[a-z']+")
 
@@ -118,7 +119,8 @@ def words_of(text: str) -> list[str]:
 
 def acknowledges(text: str) -> bool:
     """Whether it only shows that somebody listens ("uh-huh", "yeah okay", "I see")."""
-    return bool(words_of(text)) and not _content(text)
+    words = _joined(text)
+    return any(_ACKNOWLEDGING.fullmatch(word) for word in words) and not _content(text)
 
 
 def commands(text: str) -> bool:
@@ -127,10 +129,16 @@ def commands(text: str) -> bool:
 
 
 def _content(text: str) -> list[str]:
+    """Words that say something: neither acknowledgements nor fillers."""
+    words = _joined(text)
+    return [word for word in words if not (_ACKNOWLEDGING.fullmatch(word) or _FILLER.fullmatch(word))]
+
+
+def _joined(text: str) -> list[str]:
     joined = " ".join(words_of(text))
     for phrase, word in _PHRASES:
         joined = re.sub(rf"\b{phrase}\b", word, joined)
-    return [word for word in joined.split() if not _ACKNOWLEDGING.fullmatch(word)]
+    return joined.split()
 
 
 def decide(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> OverlapDecision:
@@ -157,7 +165,8 @@ def takes_the_turn(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> 
         return facts.question_open
     if _faint(facts, rules):
         return False
-    return _believed(facts, rules.believed if len(_content(text)) > 1 else rules.alone)
+    content = _content(text)
+    return bool(content) and _believed(facts, rules.believed if len(content) > 1 else rules.alone)
 
 
 def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> OverlapDecision:
@@ -185,7 +194,7 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         return OverlapDecision("interruption", "words")
     if facts.voiced_ms >= rules.long:
         return OverlapDecision("interruption", "long")
-    if complete and _believed(facts, rules.believed if len(content) > 1 else rules.alone):
+    if complete and content and _believed(facts, rules.believed if len(content) > 1 else rules.alone):
         return OverlapDecision("interruption", "words")
     if complete:
         if facts.question_open or facts.voiced_ms > rules.murmur or _insists(facts):
