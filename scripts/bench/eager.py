@@ -5,7 +5,8 @@
 Two voicebots run on this machine, alike but for ``VOICEBOT_SPECULATION``. In each round a caller phones
 both through the local Twilio, with the same lines; the order is swapped in the next. The hops are the
 server's own waterfall, on the call's media clock; "heard" is where the first mark came back. With
-``--model`` words come from a canned language model, 250 ms to its first token.
+``--model`` the demo's Whisper listens and a canned language model writes most answers, 250 ms to its
+first token (the bots of ``scripts.bench.turns``).
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from scripts.bench import report
-from scripts.bench.servers import ROOT, Bot, data_directory, language_model, voicebot
+from scripts.bench.servers import ROOT, Bot, data_directory, voicebot
+from scripts.bench.turns import DEMO
+from scripts.bench.turns import bots as written_bots
 from voicebot.core.conversation import TurnTimings
 from voicebot.core.waterfall import hops, waited_ms
 from voicebot.proof.simulation.phonecall import CallResult, run_call
@@ -130,22 +133,31 @@ def waste(bot: Bot) -> dict[str, float]:
 
 def measure(count: int, *, stt: str | None = None, model: bool = False) -> dict[str, Any]:
     """Both arms. ``stt``: a recogniser's name as in ``VOICEBOT_STT``; ``model``: written answers."""
-    settings = {"VOICEBOT_STT": stt} if stt else {}
-    with ExitStack() as stack:
-        if model:
-            url = stack.enter_context(language_model(ROOT / "scripts" / "bench" / "turns.yaml"))
-            settings |= {"VOICEBOT_LLM": "openai:canned", "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
-        bots: dict[str, Bot] = {}
-        for arm in ARMS:
-            folder = stack.enter_context(data_directory())
-            bots[arm] = stack.enter_context(voicebot(folder, **settings, VOICEBOT_SPECULATION=arm))
+    with _written() if model else _plain(stt) as bots:
         turns = asyncio.run(rounds(bots, count))
         return {
-            "stt": stt or "auto",
+            "stt": f"whisper:{DEMO.name}" if model else stt or "auto",
             "written": model,
             **{arm: summary(turns[arm]) for arm in ARMS},
             "waste": waste(bots["on"]),
         }
+
+
+@contextmanager
+def _plain(stt: str | None) -> Iterator[dict[str, Bot]]:
+    settings = {"VOICEBOT_STT": stt} if stt else {}
+    with ExitStack() as stack:
+        bots: dict[str, Bot] = {}
+        for arm in ARMS:
+            folder = stack.enter_context(data_directory())
+            bots[arm] = stack.enter_context(voicebot(folder, **settings, VOICEBOT_SPECULATION=arm))
+        yield bots
+
+
+@contextmanager
+def _written() -> Iterator[dict[str, Bot]]:
+    with written_bots(("voicebot", "no-speculation"), DEMO) as found:
+        yield {"on": found["voicebot"], "off": found["no-speculation"]}
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:
