@@ -227,6 +227,23 @@ def test_the_tail_of_the_interrupted_speech_is_no_new_answer():
     assert talk.mind.outcomes[0].done_ms >= cut + LINE_MS + 2500 + 1000
 
 
+MURMUR = {"say": "hours", "murmur": {"after_s": 1.0, "say": "uh"}, "until": "we are open"}
+
+
+def test_it_murmurs_once_into_an_answer_and_goes_on_listening():
+    talk = Talk(script(MURMUR), bot(hours=[Go(400, 4000, "we are open")], uh=[Go(100, 3000, "we are open")]))
+    asked, murmured = talk.acts[0][0], talk.acts[1][0]
+    assert talk.said == ["hours", "uh"]
+    assert asked + LINE_MS + 400 + 1000 <= murmured <= asked + LINE_MS + 400 + 1060
+    assert (talk.mind.outcomes[0].done, talk.mind.outcomes[0].murmured) == (True, True)
+
+
+def test_an_answer_too_short_to_murmur_into_is_an_answer_all_the_same():
+    talk = Talk(script(MURMUR), bot(hours=[Go(400, 800, "we are open")]))
+    assert talk.said == ["hours"]
+    assert (talk.mind.outcomes[0].done, talk.mind.outcomes[0].murmured) == (True, False)
+
+
 def test_words_that_are_read_late_are_waited_for():
     """The bot stopped 2 s ago, but the ears are still at it."""
     talk = Talk(script(HOURS), bot(hours=[Go(400, 3000, "we are open", read_late_ms=1500)]))

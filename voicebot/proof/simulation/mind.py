@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from voicebot.proof.ears.recogniser import normal
 
-from .script import CallScript, Rule, Step
+from .script import CallScript, Interruption, Rule, Step
 
 _SLOW_EARS_MS = 3000  # words that take longer than this to be read are not waited for
 
@@ -47,6 +47,7 @@ class Outcome:
     done: bool = False
     tries: int = 0
     interrupted: bool | None = None
+    murmured: bool = False
     began_ms: int | None = None
     done_ms: int | None = None
     keypad: bool = False
@@ -84,6 +85,7 @@ class Mind:
         self._at = -1
         self._hearing = _Hearing()
         self._interrupting = False
+        self._murmured = False
         self._used: dict[int, int] = {}
         self._left = False
         self._acted_ms = 0  # when the caller last spoke or pressed
@@ -176,7 +178,7 @@ class Mind:
     def _begin(self, at_ms: int, step: Step) -> Act | None:
         outcome = self.outcomes[self._at]
         outcome.tries += 1
-        self._interrupting = False
+        self._interrupting = self._murmured = False
         self._hearing = _Hearing(since_ms=at_ms)
         if step.hang_up:
             outcome.done, outcome.done_ms = True, at_ms
@@ -193,6 +195,11 @@ class Mind:
             cut_in = self._cut_in(at_ms, step, talking)
             if cut_in is not None:
                 return cut_in
+        if step.murmur is not None and not self._murmured and self._has_spoken(at_ms, step.murmur, talking):
+            self._murmured = True
+            outcome = self.outcomes[self._at]
+            outcome.murmured = True
+            return Say(step.murmur.say[min(outcome.tries - 1, len(step.murmur.say) - 1)])
         if self._bot_finished(at_ms, reading):
             if self._answered(step):
                 return self._done(at_ms)
@@ -236,14 +243,18 @@ class Mind:
 
     def _cut_in(self, at_ms: int, step: Step, talking: bool) -> Act | None:
         assert step.interrupt is not None
-        go = self._hearing.go_ms
-        if not talking or go is None or at_ms - go < step.interrupt.after_s * 1000:
+        if not self._has_spoken(at_ms, step.interrupt, talking):
             return None
         outcome = self.outcomes[self._at]
         outcome.interrupted = True
         self._interrupting = True
         self._hearing = _Hearing(since_ms=at_ms)
         return Say(step.interrupt.say[min(outcome.tries - 1, len(step.interrupt.say) - 1)])
+
+    def _has_spoken(self, at_ms: int, into: Interruption, talking: bool) -> bool:
+        """Whether the bot speaks and has for long enough."""
+        go = self._hearing.go_ms
+        return talking and go is not None and at_ms - go >= into.after_s * 1000
 
     def _asked(self, at_ms: int) -> Act | None:
         """The first rule whose cues were heard."""

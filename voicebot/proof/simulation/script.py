@@ -59,6 +59,8 @@ class Step(_Strict):
     tries: int = Field(default=3, ge=1, le=10)
     interrupt: Interruption | None = None
     """Counts as done only if the bot really was interrupted."""
+    murmur: Interruption | None = None
+    """Says something into the answer that must not end it ("uh huh"), and goes on listening."""
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Step:
@@ -67,7 +69,10 @@ class Step(_Strict):
             raise ValueError(
                 f"a step needs exactly one of say, press, wait_s, hang_up; it has {given or 'none'}"
             )
-        if self.interrupt is not None and self.say is None and self.press is None:
+        if self.interrupt is not None and self.murmur is not None:
+            raise ValueError("an answer that is interrupted cannot be murmured into")
+        spoken_into = self.interrupt or self.murmur
+        if spoken_into is not None and self.say is None and self.press is None:
             raise ValueError("only a step that says or presses something has an answer to interrupt")
         return self
 
@@ -142,6 +147,7 @@ class CallScript(_Strict):
         found: list[str] = []
         for step in self.steps:
             found += [*(step.say or ()), *(step.interrupt.say if step.interrupt else ())]
+            found += step.murmur.say if step.murmur else ()
         for rule in self.answers:
             found += rule.say or ()
         return tuple(dict.fromkeys(found))
