@@ -93,6 +93,8 @@ def test_asked_nothing_particular(words: str, expected: Completeness) -> None:
         (YES_NO, "go ahead", C.ANSWERED),
         (YES_NO, "i think so", C.ANSWERED),
         (YES_NO, "yes but", C.OPEN),
+        (YES_NO, "no wait", C.LEANING),
+        (YES_NO, "sure it", C.LEANING),
         (YES_NO, "yes and my", C.OPEN),
         (YES_NO, "yes can you tell me", C.LEANING),
         (YES_NO, "yes but i want to change the address first", C.WHOLE),

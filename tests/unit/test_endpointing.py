@@ -59,7 +59,9 @@ def wait(facts: EndpointFacts) -> int:
         (Completeness.WHOLE, 0.1, 480),
         (Completeness.OPEN, 0.95, 1500),  # 2000, but not above the longest
         (Completeness.MISSING, 0.95, 1800),  # which does not bind while digits are missing
-        (Completeness.ONE_MISSING, 0.95, 500),
+        (Completeness.ONE_MISSING, 0.95, 500),  # rather misheard than unsaid
+        (Completeness.ONE_MISSING, 0.89, 1800),
+        (Completeness.ONE_MISSING, None, 1800),
     ],
 )
 def test_each_witness_multiplies(words: Completeness | None, complete: float | None, needed: int) -> None:

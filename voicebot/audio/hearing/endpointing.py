@@ -25,14 +25,14 @@ def _worth() -> Mapping[Completeness, float]:
         Completeness.COUNTED: 0.32,
         Completeness.AGREED: 0.78,
         Completeness.WHOLE: 0.48,
-        Completeness.UNCLEAR: 0.8,
+        Completeness.UNCLEAR: 0.55,
         Completeness.OPENING: 1.18,
         Completeness.OVER: 0.32,
         Completeness.NOTHING: 1.2,
         Completeness.LEANING: 3.25,
         Completeness.RUNNING: 0.86,
         Completeness.OPEN: 3.61,
-        Completeness.ONE_MISSING: 2.0,
+        Completeness.ONE_MISSING: 1.75,
         Completeness.MISSING: 2.5,
     }
 
@@ -52,7 +52,8 @@ class EndpointRules:
         shortest: bound from below, whatever the witnesses say: the pauses that synthetic voices make at
             commas reach 290 ms (107 recorded lines).
         longest: bound from above, but for missing digits.
-        digits_open: at least this while digits are missing: callers pause between groups.
+        digits_open: at least this while digits are missing: callers pause between groups. Only where one is
+            missing and it sounds finished, less will do: rather misheard than unsaid.
         likely_below: a turn whose wait in all is at most this probably ends here.
         verdict_deadline: how long after asking a verdict is waited for (clock, not silence).
         longest_turn: ms from the start after which a turn is ended in any case.
@@ -121,15 +122,13 @@ class EndpointDecision:
 
 
 def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> EndpointDecision:
-    """Weighs the facts. Call it at every window of silence and whenever a fact changes (see
-    scripts/bench).
-    """
+    """Weighs the facts, in 10-20 us. Call it at every window of silence and whenever a fact changes."""
     if facts.turn_ms >= rules.longest_turn:
         return EndpointDecision(0, "longest_turn", likely=True)
-    words = (
-        completeness(facts.words, facts.expects) if facts.words is not None and facts.words_current else None
-    )
-    needed = silence_needed(words, facts.complete, rules)
+    known = facts.words is not None and facts.words_current
+    words = completeness(facts.words or "", facts.expects) if known else None
+    sound = _bin(facts.complete, rules)
+    needed = _needed(words, sound, rules)
     likely = needed <= rules.likely_below
     if words is None and facts.words_due and facts.expects.kind == "digits":
         # Digits come in groups, so sound alone does not end them while they are being counted.
@@ -137,32 +136,43 @@ def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> Endpoi
     if facts.verdict_due and facts.complete is None:
         # The witness is on its way: do not end before it spoke, but do not promise more either.
         needed = max(needed, facts.silence_ms + 1)
-    return EndpointDecision(max(0, needed - facts.silence_ms), why(words, facts.complete, rules), likely)
+    return EndpointDecision(max(0, needed - facts.silence_ms), _why(words, sound), likely)
 
 
 def silence_needed(
     words: Completeness | None, complete: float | None, rules: EndpointRules = DEFAULT_RULES
 ) -> int:
-    """Silence in all, ms, that ends a turn with these words (None: not known) and this sound (None: no
-    verdict).
-    """
-    factor = _sound(complete, rules) * (1.0 if words is None else rules.worth[words])
+    """Silence in all, ms, that ends a turn with these words and this sound (None: not known)."""
+    return _needed(words, _bin(complete, rules), rules)
+
+
+def _needed(words: Completeness | None, sound: int | None, rules: EndpointRules) -> int:
+    factor = 1.0 if sound is None else rules.sounds[sound][1]
+    if words is not None:
+        factor *= rules.worth[words]
     needed = round(min(max(rules.silence_alone * factor, rules.shortest), rules.longest))
-    return max(needed, rules.digits_open) if words is Completeness.MISSING else needed
+    if words is Completeness.MISSING or (words is Completeness.ONE_MISSING and sound != 0):
+        return max(needed, rules.digits_open)
+    return needed
 
 
-def why(words: Completeness | None, complete: float | None, rules: EndpointRules = DEFAULT_RULES) -> str:
-    """The witnesses' classes in two words, e.g. ``whole, unsure``; nothing of what was said."""
-    sound = "no verdict" if complete is None else _SOUNDS[min(_bin(complete, rules), len(_SOUNDS) - 1)]
-    return f"{'no words' if words is None else words}, {sound}"
+def _bin(complete: float | None, rules: EndpointRules) -> int | None:
+    """Index into ``rules.sounds``; None without a verdict."""
+    if complete is None:
+        return None
+    for index, (least, _) in enumerate(rules.sounds):
+        if complete >= least:
+            return index
+    return len(rules.sounds) - 1
 
 
 _SOUNDS = ("finished", "nearly finished", "unsure", "unfinished", "far from finished")
+_REASONS = {(words, n): f"{words}, {sound}" for words in Completeness for n, sound in enumerate(_SOUNDS)}
 
 
-def _bin(complete: float, rules: EndpointRules) -> int:
-    return next((n for n, (least, _) in enumerate(rules.sounds) if complete >= least), len(rules.sounds) - 1)
-
-
-def _sound(complete: float | None, rules: EndpointRules) -> float:
-    return 1.0 if complete is None else rules.sounds[_bin(complete, rules)][1]
+def _why(words: Completeness | None, sound: int | None) -> str:
+    """The witnesses' classes, e.g. ``whole, unsure``; nothing of what was said."""
+    if words is not None and sound is not None:
+        return _REASONS[words, min(sound, len(_SOUNDS) - 1)]
+    heard = "no verdict" if sound is None else _SOUNDS[min(sound, len(_SOUNDS) - 1)]
+    return f"{'no words' if words is None else words}, {heard}"

@@ -48,9 +48,9 @@ ENDS = re.compile(
 
 GIVES = re.compile(
     r"\b((tell|give|show|send|let) me|(send|give|bring|take) back|i think|i thought|i guess|"
-    r"how (long|much|many|late|often|soon)|what (time|kind|sort|about|exactly)|which one)$"
+    r"how (long|much|many|late|often|soon)|what (time|kind|sort|about|exactly)|which one|wait)$|^(\w+ )?it$"
 )
-"""Verbs whose object is still to come, questions that have only begun."""
+"""Verbs whose object is still to come, questions that have only begun, "no, wait"."""
 
 HELD = re.compile(
     r"\b(hold on|hang on|let me (see|check|look|find it)|"
