@@ -23,7 +23,7 @@ NOT_SPEECH = ("backchannel", "noise")
 class Scored:
     """An event and where it belongs. ``key`` is the same on every arm: round, voice, place in the call.
 
-    ``sounds_done``: smart-turn's probability that the line is finished, 200 ms after its end.
+    ``sounds_done``: smart-turn's probability that the line is finished, when the stock bot asks.
     """
 
     arm: str
