@@ -20,11 +20,9 @@ from voicebot.audio import mulaw
 from voicebot.audio.engines.smart_turn import SmartTurnEngine
 from voicebot.proof.simulation.matching import KnownSound
 
-DONE = 0.5
-"""Smart-turn's own threshold."""
 AFTER_MS = 300
-"""Silence after which the stock bot asks smart-turn: its VAD's stop time of 200 ms, and the 100 ms by which Silero
-sees the end late. With this, the lines on which it was measured to wait are those below DONE."""
+"""Silence after which the stock bot asks smart-turn: its VAD's stop time of 200 ms, and the 100 ms by which
+Silero sees the end late. The lines on which it was measured to wait are those that get less than 0.5 then."""
 
 _SAY = """
 import base64, json, sys
