@@ -88,6 +88,7 @@ BENCHES = {
     "call": Bench(lambda o: call.measure(o.rounds, progress=True), call.HEAD, call.rows),
     "eager": Bench(lambda _: eager.measure(2, stt=DEMO_WHISPER), eager.HEAD, eager.rows),
     "eager-sphinx": Bench(lambda _: eager.measure(2), eager.HEAD, eager.rows),
+    "eager-written": Bench(lambda _: eager.measure(2, model=True), eager.HEAD, eager.rows),
     "memory": Bench(lambda o: memory.measure(o.weighings, {"voicebot", "stock"}), memory.HEAD, memory.rows),
     "lines": Bench(
         lambda _: asyncio.run(lines.measure("sphinx", lines.recorded(set()))), lines.HEAD, lines.rows
