@@ -81,6 +81,7 @@ class Dialogue:
     plan_s: float = 0.02
     commit_s: float = 0.02
     clauses: tuple[tuple[float, str], ...] = ((0.0, "Here is your answer."),)
+    greets_s: float = 0.0
     late_s: float | None = None
     """So long after its turn a tool's result comes into the inbox."""
     after: str = "continue"
@@ -90,6 +91,7 @@ class Dialogue:
     async def settle(self, conversation_id: str, given: TurnInput) -> Turn:
         self.inputs.append(given)
         if isinstance(given, CallStarted):
+            await asyncio.sleep(self.greets_s)
             return Turn(len(self.inputs), ((0.0, "Hello there."),))
         if isinstance(given, LateResult):
             return Turn(len(self.inputs), ((0.0, "It is on its way."),))
@@ -340,12 +342,50 @@ async def test_an_engine_that_dies_in_mid_sentence_leaves_no_silence(tmp_path: P
 
 
 @virtual
+async def test_a_slow_greeting_is_announced(tmp_path: Path) -> None:
+    async with a_call(tmp_path, Dialogue(greets_s=3.5), voiced=()) as scene:
+        await asyncio.sleep(8)
+        assert scene.said()[-1] == "Hello there."
+        assert max(scene.gaps(0.0)) < LONGEST_S, scene.gaps(0.0)
+
+
+@virtual
+async def test_a_call_that_is_handed_over_leaves_with_its_last_word(tmp_path: Path) -> None:
+    """Also when what was heard of it is slow to be written down."""
+    async with a_call(tmp_path, Dialogue(plan_s=2.0, after="hand_over")) as scene:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(20):
+            await asyncio.shield(scene.call.over)
+        assert scene.call.over.result().kind == "handoff"
+        assert loop.time() - scene.line.began - scene.line.sounds()[-1][1] < 0.5
+        assert max(scene.gaps(3.0)) < LONGEST_S
+
+
+@virtual
 async def test_nothing_is_said_over_a_caller_who_goes_on(tmp_path: Path) -> None:
     """The plan is slow and the caller speaks again before the filler was due."""
     dialogue = Dialogue(plan_s=3.0)
     async with a_call(tmp_path, dialogue, voiced=((2.0, 3.0), (4.2, 7.0))) as scene:
         await asyncio.sleep(6.9)
         assert all(end < 4.2 for _, end in scene.line.sounds())
+
+
+@virtual
+async def test_a_cough_while_the_bot_works_changes_nothing(tmp_path: Path) -> None:
+    """It is no turn; and the plan that was waited for is still waited for."""
+    ears = FakeEars(["where is my order", ""])
+    async with a_call(tmp_path, Dialogue(plan_s=3.6), voiced=((2.0, 3.0), (3.6, 3.7)), ears=ears) as scene:
+        await asyncio.sleep(14)
+        assert [given.kind for given in scene.dialogue.inputs] == ["call_started", "utterance"]
+        assert max(scene.gaps(3.0)) < LONGEST_S, scene.gaps(3.0)
+        assert any(text in FILLERS for text in scene.said())
+
+
+@virtual
+async def test_a_cough_with_nothing_to_wait_for_is_not_answered(tmp_path: Path) -> None:
+    async with a_call(tmp_path, Dialogue(), voiced=((3.6, 3.7),), ears=FakeEars([""])) as scene:
+        await asyncio.sleep(14)
+        assert scene.said() == ["Hello there."]
 
 
 @virtual

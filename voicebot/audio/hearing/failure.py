@@ -21,7 +21,7 @@ class Limits:
     """Below these, words are not acted upon.
 
     Read off 144 recorded lines of five synthetic voices, clean and in noise (``scripts/bench/unheard.py``):
-    of the clean ones that Whisper reads right none is refused. ``foreign``, ``foreign_ms`` and ``clipped`` are not
+    no clean one that Whisper reads right is refused. ``foreign``, ``foreign_ms`` and ``clipped`` are not
     measured.
 
     Attributes:

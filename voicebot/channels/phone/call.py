@@ -234,7 +234,7 @@ class PhoneCall:
             case CallerFinished():
                 self.waiting.begin(event.silence_ms / 1000)
             case NothingSaid():
-                self.waiting.over()
+                self.waiting.nothing_came()
             case OverlapEnded() if event.verdict != "interruption":
                 self.waiting.nothing_said()
             case CallerSilent():

@@ -41,6 +41,7 @@ class Waiting:
         self._said = 0
         self._patience: Patience | None = None
         self._held = False
+        self._before: tuple[Patience | None, bool] = (None, False)
         self._caller_speaks = False
         self._task: asyncio.Task[None] | None = None
         self._saying = False
@@ -50,6 +51,7 @@ class Waiting:
     def begin(self, silent_s: float = 0.0) -> None:
         """The caller's turn is over after ``silent_s`` of silence: from now on they wait for us."""
         self._caller_speaks = False
+        self._before = (self._patience, self._held)
         self._held = False
         self._patience = Patience(self._clock(), silent_s=silent_s)
         self._run()
@@ -65,10 +67,17 @@ class Waiting:
         self._caller_speaks = True
         self._stop()
 
+    def nothing_came(self) -> None:
+        """That turn was a click: what was waited for before it is still waited for."""
+        self._patience, self._held = self._before
+        self.nothing_said()
+
     def nothing_said(self) -> None:
-        """It was nothing: what was waited for before is still waited for."""
+        """The caller's sound was nothing: the wait goes on."""
         self._caller_speaks = False
-        if self._patience is not None:
+        if self._patience is None:
+            self._stop()
+        else:
             self._run()
 
     def answered(self) -> Patience:
@@ -83,6 +92,7 @@ class Waiting:
     def over(self) -> None:
         """Nothing is waited for any more."""
         self._patience = None
+        self._before = (None, False)
         self._held = False
         self._stop()
 
