@@ -60,7 +60,7 @@ VOICES = ("rms", "awb", "slt", "kal16", "en-us")
 TUNED_ON = ("rms", "awb")
 ONE_WAY_MS = 20
 DECODE_MS = 60
-ASKS, ASKS_AT_MS = "person", 500
+ASKS, ASKS_AT_MS, THINKS_MS = "person", 500, 1500
 AT_MS = 2000
 PHASES_MS = (0, 7, 13, 22)
 LASTS_MS = 7000
@@ -259,12 +259,8 @@ async def call(case: Case, ears: Transcriber, bot: Bot) -> Outcome:
         task.add_done_callback(work.discard)
 
     def heard(event: HearingEvent) -> None:
-        nonlocal answer, answers_ms
         if answer is None:
-            if isinstance(event, TurnEnded | Unheard):
-                answers_ms = round((loop.time() - began) * 1000)
-                answer = loop.create_task(speaker.say(1, clauses()))
-            return
+            return  # of what was asked before
         told.append(((loop.time() - began) * 1000, event))
         if isinstance(event, OverlapStarted):
             do(speaker.pause())
@@ -308,24 +304,25 @@ async def call(case: Case, ears: Transcriber, bot: Bot) -> Outcome:
         yield Clause(text="word " * 34)
 
     answer: asyncio.Task[Any] | None = None
-    answers_ms, starts_ms, at_ms = 0, 0, 0
     rng = np.random.default_rng(case.phase_ms)
     line = rng.normal(0, 32768 * 10 ** (FLOOR_DBFS / 20), 4 * LASTS_MS * 8)
     asked = clip(case.voice if case.voice != "-" else TUNED_ON[0], ASKS)
     line[ASKS_AT_MS * 8 : ASKS_AT_MS * 8 + len(asked)] += asked
-    while answer is None or at_ms < answers_ms + LASTS_MS:
+    answers_ms = (ASKS_AT_MS + len(asked) // 8 + THINKS_MS) // 20 * 20
+    starts_ms = answers_ms + AT_MS + case.phase_ms
+    line[starts_ms * 8 : starts_ms * 8 + len(case.pcm)] += case.pcm
+    for at_ms in range(0, answers_ms + LASTS_MS, 20):
         await asyncio.sleep(began + (at_ms + 20) / 1000 - loop.time())
-        if answer is not None and not starts_ms:
-            starts_ms = answers_ms + AT_MS + case.phase_ms
-            line[starts_ms * 8 : starts_ms * 8 + len(case.pcm)] += case.pcm
+        if at_ms == answers_ms:
+            answer = loop.create_task(speaker.say(1, clauses()))
         frame = line[at_ms * 8 : at_ms * 8 + 160]
         if case.echo:
             frame = frame + came_back(ear, began + at_ms / 1000)
         ulaw = mulaw.encode(np.clip(frame, -32768, 32767).astype(np.int16))
         loop.call_later(ONE_WAY_MS / 1000, listener.feed, ulaw, at_ms)
-        at_ms += 20
     await asyncio.sleep(0.5)
     await speaker.cut()
+    assert answer is not None
     await answer
     await listener.close()
     await ear.close()
@@ -393,7 +390,7 @@ def audible_ms(pcm: sounds.Pcm) -> float:
 def right(outcome: Outcome) -> bool:
     """Whether the bot did what a person would have done."""
     if outcome.kind in {"interruption", "answer"}:
-        return not outcome.went_on and outcome.verdicts[-1:] == ("interruption",)
+        return not outcome.went_on and (outcome.turns > 0 or outcome.verdicts[-1:] == ("interruption",))
     return outcome.went_on and outcome.turns == 0
 
 

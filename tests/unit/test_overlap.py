@@ -64,7 +64,8 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (said("my order"), "interruption"),
         (said("my order", 0.4), None),
         (said("how long", None), None),
-        (finished("how long", None), "backchannel"),
+        (finished("how long", None), None),
+        (finished("how long", None, silence_ms=256), "backchannel"),
         (said("how long does it", None, voiced_ms=720), "interruption"),
         (said("my order", 0.4, voiced_ms=720), "interruption"),
         (finished("delivery", 0.85), "interruption"),
@@ -76,7 +77,7 @@ def finished(words: str | None, confidence: float | None = 0.9, **known: object)
         (finished("um", 0.9), "backchannel"),
         (finished("um", 0.9, again=True), "interruption"),
         (finished("six", 0.3, again=True), "interruption"),  # they were not heeded a moment ago
-        (finished("six", None, again=True), "backchannel"),
+        (finished("six", None, again=True, silence_ms=256), "backchannel"),
         (finished("uh huh", 0.3, again=True), "backchannel"),
         # no words
         (finished("", 0.0), "noise"),

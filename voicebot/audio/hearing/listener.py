@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,7 @@ class _Overlap:
     own_ms: int = 0
     own_dbfs: float = -100.0
     verdict: Verdict | None = None
+    vouched: bool = True
 
     @property
     def undecided(self) -> bool:
@@ -411,6 +412,8 @@ class Listener:
 
     def _decided(self, current: _Current, over: _Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
         over.verdict = verdict
+        words = current.turn.words
+        over.vouched = words is None or words.confidence is not None
         after_ms = now_ms - over.since_ms
         log.info("overlap_ended", verdict=verdict, why=why, after_ms=after_ms, voiced_ms=over.voiced_ms)
         self._emit(OverlapEnded(self._now_ms(), verdict, after_ms, why))
@@ -498,9 +501,10 @@ class Listener:
         over = current.overlap
         if over is None or not over.passed:
             return False
-        return not overlap.takes_the_turn(
-            self._overlap_facts(current, over, current.last_voiced_ms, transcript)
-        )
+        facts = self._overlap_facts(current, over, current.last_voiced_ms, transcript)
+        if not over.vouched:  # PocketSphinx is sure of every short sound once it is over
+            facts = replace(facts, confidence=None)
+        return not overlap.takes_the_turn(facts)
 
     def _event_of(self, current: _Current, transcript: Transcript | None, ended_ms: int) -> HearingEvent:
         now_ms = self._now_ms()

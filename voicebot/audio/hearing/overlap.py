@@ -22,7 +22,8 @@ class OverlapRules:
 
     Attributes:
         limit: the caller is never left in silence for longer than this without a decision.
-        pause: silence after which what was said is taken for complete.
+        pause: silence after which what was said is taken for complete; ``pause_unvouched`` the same for words
+            whose engine does not say how sure it is.
         click: voiced sound up to this length without words is a click, a knock, a cough.
         click_silence: silence behind it after which that is decided.
         murmur: sound up to this length whose words nobody believes is a backchannel.
@@ -38,6 +39,7 @@ class OverlapRules:
 
     limit: int = 1100
     pause: int = 96
+    pause_unvouched: int = 256
     click: int = 160
     click_silence: int = 160
     murmur: int = 640
@@ -196,7 +198,7 @@ def _by_words(facts: OverlapFacts, words: list[str], rules: OverlapRules) -> Ove
         return OverlapDecision("interruption", "long")
     if complete and content and _believed(facts, rules.believed if len(content) > 1 else rules.alone):
         return OverlapDecision("interruption", "words")
-    if complete:
+    if complete and (facts.confidence is not None or facts.silence_ms >= rules.pause_unvouched):
         if facts.question_open or facts.voiced_ms > rules.murmur or _insists(facts):
             return OverlapDecision("interruption", "doubted_words")
         return OverlapDecision("backchannel", "murmur")
