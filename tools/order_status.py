@@ -40,7 +40,7 @@ class OrderStatus(Outcome):
     paid_with: str | None = None
 
 
-@tool(effect=Effect.READ, cost=Cost.PURE, timeout_s=1.5, resource="shop.orders")
+@tool(effect=Effect.READ, cost=Cost.PURE, timeout_s=1.5, resource="shop.orders", scope="orders:read")
 async def order_status(
     context: ToolContext, customer: VerifiedCustomer, request: OrderStatusRequest
 ) -> OrderStatus:

@@ -1,5 +1,7 @@
--- What the server may ask the shop. One named query each: `-- name: NAME` and then the statement, with
--- %(parameters)s. Read only.
+-- What the server may ask the shop. One named query each: `-- name: NAME`, the scope that a tool needs for it,
+-- the shape of a row (`?` may be null), and then the statement, with %(parameters)s. What changes something says
+-- so (`-- changes: ...`); its statements run in order on one transaction, and the last one gives the rows.
+-- A query without a scope is the server's own: no tool may ask it.
 
 -- name: identity_by_order_number
 -- The identity gate's look-up: customer_id, then one column per factor that must match.
@@ -8,6 +10,7 @@ FROM shop.orders
 WHERE number = %(order_number)s;
 
 -- name: order_by_number
+-- scope: orders:read
 -- One order of one customer, with its parcel, its payment and its items.
 SELECT o.number, o.status, o.placed_on, o.total_cents,
        s.carrier, s.shipped_on, s.due_on, s.delivered_on,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
@@ -16,7 +18,7 @@ from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
 from voicebot.dialogue.actions.tool import Cost, Effect, Outcome, ToolContext, ToolError, tool
 from voicebot.dialogue.connectors.connector import ConnectorError
 from voicebot.dialogue.connectors.postgres import PostgresConnector
-from voicebot.dialogue.connectors.queries import QueriesError, read_queries
+from voicebot.dialogue.connectors.queries import QueriesError, Query, read_queries
 from voicebot.safety.identity import Factor, Gate, GateProgress, GateRules, IdentityRecord, VerifiedCustomer
 
 
@@ -41,7 +43,7 @@ def database(shop_database: Database) -> Database:
 
 @pytest_asyncio.fixture
 async def context(database: Database) -> ToolContext:
-    return ToolContext(records=PostgresConnector(database, DEPLOYMENT.queries))
+    return ToolContext(records=PostgresConnector(database, DEPLOYMENT.queries), now=datetime.now(UTC))
 
 
 async def read(registry: ToolRegistry, context: ToolContext, who: VerifiedCustomer | None, **arguments: Any):
@@ -114,7 +116,8 @@ def registry(body: Any, *, effect: Effect = Effect.READ, timeout_s: float = 0.05
         """Does what the test says."""
         return await body()
 
-    return ToolRegistry([tool(effect=effect, cost=Cost.PURE, timeout_s=timeout_s, resource="x")(made)])
+    declared = tool(effect=Effect.READ, cost=Cost.PURE, timeout_s=timeout_s, resource="x")(made)
+    return ToolRegistry([replace(declared, effect=effect)])
 
 
 async def test_a_tool_that_is_late_crashes_or_lies_is_a_result_with_an_error(context: ToolContext) -> None:
@@ -188,7 +191,8 @@ def test_a_tool_declares_what_it_is() -> None:
 async def test_the_connector_reads_and_cannot_write(database: Database, context: ToolContext) -> None:
     """A query that writes is refused by the transaction itself; an unknown one by name."""
     connector = PostgresConnector(
-        database, {"sneaky": "WITH d AS (DELETE FROM shop.orders RETURNING 1) SELECT * FROM d"}
+        database,
+        {"sneaky": Query("sneaky", ("WITH d AS (DELETE FROM shop.orders RETURNING 1) SELECT * FROM d",))},
     )
     with pytest.raises(ConnectorError, match="sneaky"):
         await connector.rows("sneaky")

@@ -23,8 +23,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from voicebot.dialogue.actions.registry import ToolRegistry
-from voicebot.dialogue.actions.tool import Effect, ToolError
-from voicebot.dialogue.connectors.queries import QueriesError, read_queries
+from voicebot.dialogue.actions.tool import ToolError
+from voicebot.dialogue.connectors.queries import QueriesError, Query, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
 from voicebot.dialogue.generation.prices import Models, ModelsError
 from voicebot.dialogue.intents import STEERING, IntentCatalog
@@ -68,7 +68,7 @@ class Deployment:
     phrases: Phrases
     articles: tuple[Article, ...]
     tools: ToolRegistry
-    queries: dict[str, str]
+    queries: dict[str, Query]
     classifier: IntentClassifier
     prompts: Prompts
     clearances: Clearances
@@ -176,7 +176,7 @@ class Deployment:
             self.policy.table,
             intents=known,
             tools=self.tools.names,
-            writes=[name for name in self.tools.names if self.tools.get(name).effect is not Effect.READ],
+            writes=[name for name in self.tools.names if self.tools.get(name).writes],
             categories={name: category.intents for name, category in self.intents.categories.items()},
             cases=read_cases(self.folder / "business" / "policy_tests.yaml"),
         )

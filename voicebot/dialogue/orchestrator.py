@@ -391,6 +391,9 @@ class Orchestrator:
             conversation_id=conversation_id,
             turn=turn,
             transaction_id=transaction_id,
+            now=self._now(),
+            zone=self._zone,
+            exposed=self._deployment.policy.exposed,
             allowed=allowed,
             patience_s=self._patience_s if snapshot.channel in _SPOKEN else None,
         )

@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -62,6 +63,7 @@ class PlanReads:
     """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``.
 
     ``allowed``: what may be read by now. ``patience_s``: how long a tool is waited for; None: to its end.
+    ``exposed``: the tools that an intent's row names. ``now``, ``zone``: the time where the business is.
     """
 
     def __init__(
@@ -76,9 +78,15 @@ class PlanReads:
         conversation_id: str,
         turn: int,
         transaction_id: str,
+        now: datetime,
+        zone: ZoneInfo,
+        exposed: Callable[[str], Collection[str]],
         allowed: Allowed = Allowed.ALL,
         patience_s: float | None = PATIENCE_S,
     ) -> None:
+        self._now = now
+        self._zone = zone
+        self._exposed = exposed
         self._database = database
         self._connector = connector
         self._tools = tools
@@ -211,14 +219,14 @@ class PlanReads:
         Once a plan, however often its commit is tried: what it changed is outside of our transaction.
         """
         if name not in self._done:
-            self._done[name] = await self._stateful(name, arguments, self._due[name][0])
+            self._done[name] = await self._stateful(name, arguments, *self._due[name])
         return self._done[name]
 
     async def _stateful(
-        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None
+        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
     ) -> ActOutcome:
         try:
-            read, _ = await self._read(name, arguments, customer)
+            read, _ = await self._read(name, arguments, customer, purpose)
         except ToolRefused as error:
             return ActOutcome("refused", {"outcome": str(error)})
         if read.result is None:
@@ -250,17 +258,18 @@ class PlanReads:
         tool = self._tools.get(name)
         if tool.needs_identity:
             await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
-        return await self._read(name, arguments, customer)
+        return await self._read(name, arguments, customer, purpose)
 
     async def _read(
-        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None
+        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
     ) -> tuple[ToolRead, Outcome | None]:
         return await self._tools.read(
             name,
             arguments,
-            context=ToolContext(records=self._connector),
+            context=ToolContext(records=self._connector, now=self._now, zone=self._zone),
             customer=customer,
             conversation_id=self._id,
+            exposed=self._exposed(purpose),
         )
 
     async def _log(self, resource: str, fields: Sequence[str], purpose: str) -> None:

@@ -7,9 +7,20 @@
         outcome: Literal["shipped", "not_found"]
         due_on: date | None = None
 
-    @tool(effect=Effect.READ, cost=Cost.PURE, timeout_s=2.0, resource="shop.orders")
+    @tool(effect=Effect.READ, cost=Cost.PURE, timeout_s=2.0, resource="shop.orders", scope="orders:read")
     async def order_status(context: ToolContext, customer: VerifiedCustomer, request: Request) -> Result:
         '''Where a customer's order is.'''
+
+One that changes something says in advance what it would do (`terms`, reads only), and does exactly that::
+
+    async def terms(context: ToolContext, customer: VerifiedCustomer, request: Request) -> Result:
+        '''What cancelling would mean: nothing is changed here.'''
+
+    @tool(effect=Effect.WRITE, cost=Cost.STATEFUL, timeout_s=3.0,
+          resource="shop.orders", scope="orders:write", terms=terms, done=("cancelled",), reads_back=("order_number", "amount"), limits=("refund_amount",),
+          hints={"too_late": "start_return"})
+    async def cancel_order(context: ToolContext, customer: VerifiedCustomer, request: Request) -> Result:
+        '''Cancels an order that has not been sent.'''
 
 The docstring is the tool's definition. A function that takes a ``VerifiedCustomer`` cannot be
 called without one: only the identity gate makes them.
@@ -19,14 +30,20 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+from zoneinfo import ZoneInfo
 
 from voicebot.core.conversation import Strict
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.safety.identity import VerifiedCustomer
+
+_UTC = ZoneInfo("UTC")
 
 
 class ToolError(Exception):
@@ -38,7 +55,9 @@ class Effect(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    """It changes something, and another act can change it back."""
     IRREVERSIBLE = "irreversible"
+    """Nothing takes it back: money is sent, a text message is out."""
 
 
 class Cost(StrEnum):
@@ -55,11 +74,39 @@ class Outcome(Strict):
     outcome: str
 
 
+class Office(Protocol):
+    """What our own house does for a writing tool, on the act's transaction: so it happens with it or not."""
+
+    async def text(self, to: str, words: str) -> str:
+        """Puts a text message into the queue of what is sent; returns its id. ``to``: E.164."""
+        ...
+
+    async def promise(
+        self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
+    ) -> tuple[str, bool]:
+        """A person does something by a time: its id, and whether this conversation had the promise already."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the system of record."""
+    """What a tool may use.
+
+    ``now`` is aware; ``zone`` is the business's. ``key`` is the act's idempotency key, ``terms`` what was
+    read back and agreed to, ``office`` our own house: only while a change is being made, None in reads.
+    """
 
     records: Connector
+    now: datetime
+    zone: ZoneInfo = _UTC
+    key: str | None = None
+    terms: Outcome | None = field(default=None, repr=False)
+    office: Office | None = None
+
+    @property
+    def today(self) -> date:
+        """The day it is where the business is."""
+        return self.now.astimezone(self.zone).date()
 
 
 ToolFunction = Callable[..., Awaitable[Outcome]]
@@ -80,11 +127,49 @@ class Tool:
     request: type[Strict]
     result: type[Outcome]
     function: ToolFunction
+    scopes: frozenset[str] = frozenset()
+    """The scopes of the queries it may use; a write includes reading the same."""
+    terms: ToolFunction | None = None
+    """Reads what the change would do. Every writing tool has one."""
+    done: frozenset[str] = frozenset()
+    """Outcomes that mean the change was made; all others left everything as it was."""
+    reads_back: tuple[str, ...] = ()
+    """Fields (of the result, else of the request) that the caller must have heard before a yes counts."""
+    limits: tuple[str, ...] = ()
+    """Names of the policy's limits that a change counts against."""
+    hints: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By outcome: the intent that helps on, which the bot offers next; ``person`` for a colleague."""
+    home: Literal["records", "house"] = "records"
+    """Where its change happens: in the system of record, or in our own house (`Office`), always local."""
     source: str = ""
     """The file it was loaded from."""
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.effect is not Effect.READ
 
-def tool(*, effect: Effect, cost: Cost, timeout_s: float, resource: str) -> Callable[[ToolFunction], Tool]:
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The cases of its result; () when they are not a Literal."""
+        annotation = self.result.model_fields["outcome"].annotation
+        return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+
+
+def tool(
+    *,
+    effect: Effect,
+    cost: Cost,
+    timeout_s: float,
+    resource: str,
+    scope: str = "",
+    terms: ToolFunction | None = None,
+    done: tuple[str, ...] = (),
+    reads_back: tuple[str, ...] = (),
+    limits: tuple[str, ...] = (),
+    hints: Mapping[str, str] | None = None,
+    home: Literal["records", "house"] = "records",
+) -> Callable[[ToolFunction], Tool]:
     """Declares the function below it as a tool of the same name.
 
     Args:
@@ -92,9 +177,17 @@ def tool(*, effect: Effect, cost: Cost, timeout_s: float, resource: str) -> Call
         cost: when a plan may run it.
         timeout_s: seconds until a call is given up.
         resource: what it touches, for the access log.
+        scope: scopes of the queries that it may use, with a space between two.
+        terms: what a change would do, without doing it; same parameters and result.
+        done: the outcomes that mean the change was made.
+        reads_back: what the caller must have heard before a yes counts.
+        limits: the policy's limits that a change counts against; one of money needs a field ``amount``.
+        hints: by outcome, the intent to offer next, or ``person``.
+        home: where a change happens.
 
     Raises:
-        ToolError: no docstring, a parameter or result of another kind, or an open model.
+        ToolError: no docstring, a parameter or result of another kind, an open model, or a write that does
+            not say who may ask for it, what it would do, when it was done and what is read back.
     """
 
     def declare(function: ToolFunction) -> Tool:
@@ -107,7 +200,7 @@ def tool(*, effect: Effect, cost: Cost, timeout_s: float, resource: str) -> Call
         if not 0 < timeout_s <= 30:
             raise ToolError(f"tool {name}: timeout_s must lie in 0..30, not {timeout_s}")
         needs_identity, request, result = _signature(name, function)
-        return Tool(
+        declared = Tool(
             name=name,
             description=description,
             effect=effect,
@@ -118,9 +211,65 @@ def tool(*, effect: Effect, cost: Cost, timeout_s: float, resource: str) -> Call
             request=request,
             result=result,
             function=function,
+            scopes=_with_reads(scope.split()),
+            terms=terms,
+            done=frozenset(done),
+            reads_back=reads_back,
+            limits=limits,
+            hints=MappingProxyType(dict(hints or {})),
+            home=home,
         )
+        (_check_write if declared.writes else _check_read)(declared)
+        return declared
 
     return declare
+
+
+def _with_reads(scopes: list[str]) -> frozenset[str]:
+    return frozenset(scopes) | {f"{one.removesuffix(':write')}:read" for one in scopes}
+
+
+def _check_read(declared: Tool) -> None:
+    said = declared.terms or declared.done or declared.reads_back or declared.limits
+    if said or declared.home != "records":
+        raise ToolError(
+            f"tool {declared.name}: terms, done, reads_back, limits and home are for what changes something"
+        )
+    if any(scope.endswith(":write") for scope in declared.scopes):
+        raise ToolError(f"tool {declared.name}: a read with a scope to write")
+    _check_hints(declared)
+
+
+def _check_write(declared: Tool) -> None:
+    name = declared.name
+    if not declared.needs_identity:
+        raise ToolError(f"tool {name}: it changes something, so it takes a VerifiedCustomer")
+    if declared.cost is not Cost.STATEFUL:
+        raise ToolError(f"tool {name}: it changes something, so its cost is stateful: no plan may run it")
+    if not declared.reads_back:
+        raise ToolError(f"tool {name}: say in `reads_back` what the caller must hear before a yes counts")
+    if declared.terms is None:
+        raise ToolError(f"tool {name}: give `terms`, a function that reads what the change would do")
+    if _signature(f"{name}: its terms", declared.terms) != (True, declared.request, declared.result):
+        raise ToolError(f"tool {name}: its terms take and give what the tool does")
+    strange = sorted(declared.done - set(declared.outcomes))
+    if not declared.done or strange:
+        raise ToolError(f"tool {name}: `done` names the outcomes that mean it was done ({strange} are none)")
+    known = {*declared.result.model_fields, *declared.request.model_fields}
+    if unknown := sorted(set(declared.reads_back) - known):
+        raise ToolError(f"tool {name}: `reads_back` names {unknown}, which neither request nor result has")
+    amount = declared.result.model_fields.get("amount")
+    if amount is not None and Decimal not in (amount.annotation, *typing.get_args(amount.annotation)):
+        raise ToolError(f"tool {name}: `amount` is money: a Decimal")
+    if declared.home == "house" and declared.effect is Effect.READ:
+        raise ToolError(f"tool {name}: a house is for changes")
+    _check_hints(declared)
+
+
+def _check_hints(declared: Tool) -> None:
+    strange = sorted(set(declared.hints) - set(declared.outcomes))
+    if strange:
+        raise ToolError(f"tool {declared.name}: `hints` names {strange}, which are no outcomes of it")
 
 
 def _signature(name: str, function: ToolFunction) -> tuple[bool, type[Strict], type[Outcome]]:

@@ -28,6 +28,13 @@ class Policy:
         """The intent's row, None when the table does not name it."""
         return self.table.intents.get(intent)
 
+    def exposed(self, intent: str) -> frozenset[str]:
+        """The tools that the intent's row names, its act among them: no other may be asked for it."""
+        rule = self.table.intents.get(intent)
+        if rule is None:
+            return frozenset()
+        return frozenset((*rule.reading_tools, *((rule.act,) if rule.act else ())))
+
     def row(self, intent: str) -> Row:
         """The intent's row with everything that bears on it.
 

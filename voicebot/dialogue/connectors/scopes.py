@@ -1,0 +1,58 @@
+"""A connector as one tool may use it: the queries of the scopes that the tool declared, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voicebot.core.store.database import Transaction
+from voicebot.dialogue.connectors.connector import Connector, ConnectorError, NoWriteHere
+from voicebot.dialogue.connectors.queries import Query
+
+
+class OutOfScope(ConnectorError):
+    """A tool asked for a query that lies outside of the scopes it declared."""
+
+
+def scoped(connector: Connector, scopes: frozenset[str]) -> Connector:
+    """The connector, narrowed to the queries with one of these scopes."""
+    return _Scoped(connector, scopes)
+
+
+class _Scoped:
+    def __init__(self, connector: Connector, scopes: frozenset[str]) -> None:
+        self._connector = connector
+        self._scopes = scopes
+
+    @property
+    def local(self) -> bool:
+        return self._connector.local
+
+    @property
+    def queries(self) -> Mapping[str, Query]:
+        return {name: query for name, query in self._connector.queries.items() if query.scope in self._scopes}
+
+    async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        self._allow(query)
+        return await self._connector.rows(query, **parameters)
+
+    async def change(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        self._allow(query)
+        return await self._connector.change(query, **parameters)
+
+    def within(self, tx: Transaction) -> Connector:
+        raise NoWriteHere("a tool's records are bound before it runs")
+
+    def keyed(self, key: str) -> Connector:
+        raise NoWriteHere("a tool's records are bound before it runs")
+
+    def recalling(self, key: str) -> Connector:
+        raise NoWriteHere("a tool's records are bound before it runs")
+
+    async def outcome_of(self, key: str) -> list[dict[str, Any]] | None:
+        raise NoWriteHere("what came of an act is asked by whoever does acts, not by a tool")
+
+    def _allow(self, name: str) -> None:
+        query = self._connector.queries.get(name)
+        if query is not None and query.scope not in self._scopes:
+            raise OutOfScope(f"query {name!r} needs the scope {query.scope or 'of the server'}: declare it")
