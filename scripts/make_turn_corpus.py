@@ -6,7 +6,8 @@ Synthetic callers (flite, eSpeak NG) say shop sentences, answers, dates, names a
 pauses of 200 to 1500 ms inside and between clauses, fillers, six levels of noise, band and mu-law. Each
 turn's label is where it ends and where its pauses lie; its facts are what a call would know at every pause:
 the words so far from Whisper (`models/demo-whisper`) and smart-turn's verdicts. Voices and sentence patterns
-are parted into those to fit on and those held out: no fitted turn has a held-out voice or pattern.
+are parted into those to fit on and those held out: no fitted turn has a held-out voice or pattern, but for
+bare numbers, dates and names, which have no words of their own.
 
 Writes `DIR/facts.jsonl`, one turn a line, and no sound. It takes about 0.5 s of one core a turn, most of it
 smart-turn's; an interrupted run goes on where it was. `--data` adds numbers by people, put together from

@@ -74,7 +74,6 @@ START = EndpointRules(
         Completeness.LEANING: 1.3,
         Completeness.RUNNING: 1.6,
         Completeness.OPEN: 2.0,
-        Completeness.ONE_MISSING: 2.0,
         Completeness.MISSING: 2.5,
     },
     longest=2000,

@@ -65,10 +65,8 @@ class Completeness(StrEnum):
     """Digits or letters are being read out, nobody knows how many."""
     OPEN = "open"
     """The last word wants another: "and", "my", "the number is", "um"."""
-    ONE_MISSING = "one_missing"
-    """One digit fewer than was asked for: unsaid, or said and not recognised."""
     MISSING = "missing"
-    """Two or more digits fewer."""
+    """Fewer digits than were asked for."""
 
 
 _TOKEN = re.compile(r"[a-z']+|\d+")
@@ -119,7 +117,7 @@ def _counted(text: str, length: int) -> Completeness | None:
         return Completeness.COUNTED
     if count > length:
         return Completeness.OVER
-    return Completeness.ONE_MISSING if count == length - 1 else Completeness.MISSING
+    return Completeness.MISSING
 
 
 def _general(tokens: Sequence[str]) -> Completeness:

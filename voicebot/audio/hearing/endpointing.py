@@ -32,7 +32,6 @@ def _worth() -> Mapping[Completeness, float]:
         Completeness.LEANING: 3.25,
         Completeness.RUNNING: 0.86,
         Completeness.OPEN: 3.61,
-        Completeness.ONE_MISSING: 1.75,
         Completeness.MISSING: 2.5,
     }
 
@@ -52,8 +51,7 @@ class EndpointRules:
         shortest: bound from below, whatever the witnesses say: the pauses that synthetic voices make at
             commas reach 290 ms (107 recorded lines).
         longest: bound from above, but for missing digits.
-        digits_open: at least this while digits are missing: callers pause between groups. Only where one is
-            missing and it sounds finished, less will do: rather misheard than unsaid.
+        digits_open: at least this while digits are missing: callers pause between groups.
         likely_below: a turn whose wait in all is at most this probably ends here.
         verdict_deadline: how long after asking a verdict is waited for (clock, not silence).
         longest_turn: ms from the start after which a turn is ended in any case.
@@ -151,9 +149,7 @@ def _needed(words: Completeness | None, sound: int | None, rules: EndpointRules)
     if words is not None:
         factor *= rules.worth[words]
     needed = round(min(max(rules.silence_alone * factor, rules.shortest), rules.longest))
-    if words is Completeness.MISSING or (words is Completeness.ONE_MISSING and sound != 0):
-        return max(needed, rules.digits_open)
-    return needed
+    return max(needed, rules.digits_open) if words is Completeness.MISSING else needed
 
 
 def _bin(complete: float | None, rules: EndpointRules) -> int | None:
