@@ -17,6 +17,8 @@ from scripts.bench.turn_score import Event
 
 DRAWS = 2000
 NOT_SPEECH = ("backchannel", "noise")
+OTHERWISE = "otherwise"
+"""What the answer to words that nobody understood is called."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,21 @@ def rate_interval(hits: int, of: int) -> tuple[float, float]:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
+def content_ms(event: Event) -> float | None:
+    """To the answer that was asked for. "I did not understand" is none: voicebot asks no model for that."""
+    return None if event.answer == OTHERWISE else event.content_ms
+
+
 def turn_figures(events: Sequence[Event]) -> dict[str, Any]:
     """Latencies to the first content audio, beside everything that would flatter them."""
-    content = [e.content_ms for e in events if e.content_ms is not None]
+    content = [ms for e in events if (ms := content_ms(e)) is not None]
     return {
         "turns": len(events),
         "p50": report.quantile(content, 0.5),
         "p95": report.quantile(content, 0.95),
         "cut_offs": sum(e.cut_off for e in events),
         "answered_otherwise": sum(
-            e.content_ms is None and e.sound_ms is not None and not e.cut_off for e in events
+            content_ms(e) is None and e.sound_ms is not None and not e.cut_off for e in events
         ),
         "unanswered": sum(e.content_ms is None and e.sound_ms is None and not e.cut_off for e in events),
         "first_sound_p50": report.quantile([e.sound_ms for e in events if e.sound_ms is not None], 0.5),

@@ -12,6 +12,7 @@ from scripts.bench.turn_figures import (
     Ratio,
     Scored,
     by_arm,
+    content_ms,
     interruption_figures,
     keyed,
     noise_figures,
@@ -119,13 +120,10 @@ def _group(scored: Sequence[Scored], wanted: Callable[[Scored], bool], name: str
     arms = by_arm(scored, wanted)
     figures: dict[str, Any] = {arm: turn_figures([s.event for s in some]) for arm, some in arms.items()}
     # Real digits are answered with a question: there, any sound counts.
-    value = _sound if name == "digits" else _content
+    value = _sound if name == "digits" else content_ms
     figures["ratio"] = _ratios(arms, value)
+    figures["voices"] = sorted({one.voice for some in arms.values() for one in some})
     return figures
-
-
-def _content(event: Event) -> float | None:
-    return event.content_ms
 
 
 def _sound(event: Event) -> float | None:
@@ -184,7 +182,7 @@ def caption(result: Mapping[str, Any]) -> str:
     run = result["run"]
     shares = ", ".join(f"{voice} {share:.0%}" for voice, share in result["voices"].items())
     parts = [
-        f"Callers, with the share of their lines that smart-turn calls finished at the end: {shares}.",
+        f"Share of each voice's lines that smart-turn calls finished at the end: {shares or '–'}.",
         f"Weights {run.get('model')}" + (f", timed as {run['size']}" if run.get("size") else "") + ",",
         f"{run.get('calls_at_once')} call(s) at once to the bot whose turn it is;",
         "calls: " + ", ".join(f"{arm} {count}" for arm, count in result["calls"].items()) + ";",
@@ -221,9 +219,10 @@ def thrown_away(result: Mapping[str, Any]) -> str:
 
 
 def _turn_rows(group: Mapping[str, Any], title: str, *, real: bool) -> list[list[str]]:
-    arms = {arm: figures for arm, figures in group.items() if arm != "ratio"}
-    if not any(figures["turns"] for figures in arms.values()):
+    arms = {arm: figures for arm, figures in group.items() if arm in COLUMNS}
+    if not arms:
         return []
+    title = f"{title} ({', '.join(group['voices'])})"
     what = "first_sound_" if real else ""
     table = [
         _row(f"{title}: end of words to {'any' if real else 'content'} audio, p50", arms,
@@ -242,7 +241,7 @@ def _turn_rows(group: Mapping[str, Any], title: str, *, real: bool) -> list[list
 def _overlap_rows(
     interruptions: Mapping[str, Any], noises: Mapping[str, Mapping[str, Any]]
 ) -> list[list[str]]:
-    arms = {arm: figures for arm, figures in interruptions.items() if arm != "ratio"}
+    arms = {arm: figures for arm, figures in interruptions.items() if arm in COLUMNS}
     if not arms:
         return []
     ratio = interruptions["ratio"]

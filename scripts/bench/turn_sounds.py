@@ -16,6 +16,7 @@ import numpy as np
 
 from scripts.bench import turn_lines
 from scripts.bench.servers import ROOT, BenchError
+from scripts.bench.turn_figures import OTHERWISE
 from voicebot.audio import mulaw
 from voicebot.audio.engines.smart_turn import SmartTurnEngine
 from voicebot.proof.simulation.matching import KnownSound
@@ -56,7 +57,7 @@ def answer_sounds() -> dict[str, KnownSound]:
     if done.returncode:
         raise BenchError(f"the answers cannot be spoken: {done.stderr.decode()[-500:]}")
     spoken = [base64.b64decode(one) for one in json.loads(done.stdout)]
-    names = [*texts[:-1], "otherwise"]
+    names = [*texts[:-1], OTHERWISE]
     # through mu-law, as both bots send it
     return {
         name: KnownSound.of(mulaw.decode(mulaw.encode(np.frombuffer(pcm, "<i2").astype(np.int16))))

@@ -1,7 +1,7 @@
 """Turn-taking as the caller hears it: voicebot, voicebot without speculation, and a stock Pipecat phone bot.
 
-    .venv/bin/python -m scripts.bench.turns --turns 200 --calls-at-once 2 --out FILE.jsonl
-                    [--rounds N] [--parts turns,paused,overlaps] [--arms voicebot,no-speculation,stock]
+    .venv/bin/python -m scripts.bench.turns --rounds 5 --calls-at-once 2 --out FILE.jsonl
+                    [--turns N] [--parts turns,paused,overlaps] [--arms voicebot,no-speculation,stock]
                     [--data DIR] [--size tiny|base|small] [--report] [--docs] [--json]
 
 All bots run on this machine at once, and take turns: the same callers say the same lines to each. They have

@@ -91,11 +91,12 @@ def test_cut_off_and_unanswered_turns_stand_beside_the_latency_and_not_in_it() -
             event(answer="a", content_ms=600.0, sound_ms=300.0),
             event(cut_off=True),
             event(sound_ms=200.0),
+            event(answer="otherwise", content_ms=100.0, sound_ms=100.0),
             event(),
         ]
     )
-    assert (figures["turns"], figures["p50"], figures["cut_offs"]) == (5, 500.0, 1)
-    assert (figures["answered_otherwise"], figures["unanswered"]) == (1, 1)
+    assert (figures["turns"], figures["p50"], figures["cut_offs"]) == (6, 500.0, 1)
+    assert (figures["answered_otherwise"], figures["unanswered"]) == (2, 1)
 
 
 def test_interruptions_that_met_silence_are_not_counted_as_yielded() -> None:
