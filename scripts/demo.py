@@ -79,6 +79,13 @@ def interrupted(facts: Facts) -> bool:
     return bool(cut) and bool(silenced)
 
 
+def went_on(facts: Facts) -> bool:
+    """The caller murmured into an answer: the bot went on, and it was no turn."""
+    murmured = any(step.murmured for step in facts.report.result.steps)
+    answers = facts.decided("opening_hours", "answer")
+    return murmured and any(turn["heard"] and turn["heard"]["complete"] for turn in answers)
+
+
 def told_the_return_policy(facts: Facts) -> bool:
     """From an article, which is cited."""
     turns = facts.decided("return_policy", "answer")
@@ -96,6 +103,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("opening hours from an article", told_opening_hours),
     ("order status after verification", verified_and_told_the_order),
     ("an answer interrupted in the middle", interrupted),
+    ('an answer that went on over "uh huh"', went_on),
     ("return policy from an article, asked in another voice", told_the_return_policy),
     ("put through to a person", put_through),
 )
