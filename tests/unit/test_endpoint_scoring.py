@@ -1,4 +1,4 @@
-"""The score of an end-of-turn rule: every pause played through, cut-offs and delays counted from the truth."""
+"""The score of an end-of-turn rule: every pause is played, cut-offs and delays counted from the truth."""
 
 from __future__ import annotations
 
