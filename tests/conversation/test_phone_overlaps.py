@@ -367,6 +367,30 @@ async def test_words_that_come_after_the_bot_went_on_take_the_turn(tmp_path: Pat
 
 
 @virtual
+async def test_words_that_come_late_and_cannot_be_used_do_not_stop_the_bot(tmp_path: Path) -> None:
+    """Near miss: "hang on" of a cough, and the recogniser itself does not believe it."""
+
+    class Doubtful(FakeEars):
+        async def open(self, call: str, expects: Expects, on_partial: Callable[[Transcript], None]) -> Any:
+            recognition = await super().open(call, expects, on_partial)
+            decode = recognition._decode
+
+            async def doubted(*, final: bool) -> Transcript:
+                return replace(await decode(final=final), confidence=0.15, avg_logprob=-2.5)
+
+            recognition._decode = doubted  # type: ignore[method-assign]
+            return recognition
+
+    async with a_call(tmp_path, ears=Doubtful(["hang on"], decode_s=0.9)) as caller:
+        await caller.is_quiet(400)
+        await caller.speaks(300)
+        await caller.is_quiet(4500)
+        assert caller.verdicts == ["backchannel"]
+        assert caller.dialogue.turns == []
+        assert caller.dialogue.spoken == [Heard(text=ANSWER, complete=True)]
+
+
+@virtual
 async def test_two_backchannels_are_two_pauses(tmp_path: Path) -> None:
     async with a_call(tmp_path, "uh huh", "okay") as caller:
         for _ in range(2):

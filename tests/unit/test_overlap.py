@@ -136,6 +136,9 @@ def test_nobody_is_left_in_silence_without_a_decision(facts: OverlapFacts) -> No
         (finished("stop", 0.5), True),  # its word came after the bot had gone on
         (finished("stop", 0.05), False),
         (finished("how long", None), False),
+        (finished("how long", 0.9, vouched=False), False),  # PocketSphinx of a cough
+        (finished("hang on", 0.3, vouched=False), False),
+        (finished("hang on", 0.6, vouched=False), True),
         (finished("uh huh"), False),
         (finished("uh huh", question_open=True), True),
         (finished("where is my parcel", 0.7), True),

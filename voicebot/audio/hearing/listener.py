@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -408,6 +408,7 @@ class Listener:
             bot_done=over.bot_done,
             under_way=over.under_way,
             again=over.began_ms - self._murmured_ms <= AGAIN_MS,
+            vouched=over.vouched,
         )
 
     def _decided(self, current: _Current, over: _Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
@@ -482,11 +483,12 @@ class Listener:
             await asyncio.wait([previous])  # turns are told in the order they were spoken
         if self._closed:
             return
-        if self._passes(current, transcript):
+        event = None if self._passes(current, transcript) else self._event_of(current, transcript, ended_ms)
+        passed = current.overlap is not None and current.overlap.passed
+        if event is None or (passed and not isinstance(event, TurnEnded)):
             if current.turn.offered:
                 self._emit(EagerVoid(self._now_ms()))
             return
-        event = self._event_of(current, transcript, ended_ms)
         if not isinstance(event, NothingSaid):
             self._silence.heard()
         if isinstance(event, TurnEnded) and current.overlap is None:
@@ -502,8 +504,6 @@ class Listener:
         if over is None or not over.passed:
             return False
         facts = self._overlap_facts(current, over, current.last_voiced_ms, transcript)
-        if not over.vouched:  # PocketSphinx is sure of every short sound once it is over
-            facts = replace(facts, confidence=None)
         return not overlap.takes_the_turn(facts)
 
     def _event_of(self, current: _Current, transcript: Transcript | None, ended_ms: int) -> HearingEvent:

@@ -75,6 +75,8 @@ class OverlapFacts:
         bot_done: the bot had said all it wanted to say, but for its last word at the most.
         under_way: the caller had been speaking before the bot began.
         again: they said something just before, which was not believed and gone on over.
+        vouched: the engine said how sure it was while they spoke. One that does not is too sure of every
+            short sound once it is over.
     """
 
     since_ms: int
@@ -89,6 +91,7 @@ class OverlapFacts:
     bot_done: bool = False
     under_way: bool = False
     again: bool = False
+    vouched: bool = True
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,11 @@ def takes_the_turn(facts: OverlapFacts, rules: OverlapRules = DEFAULT_RULES) -> 
     if not words_of(text):
         return False
     if commands(text):
-        return _heeded(facts, rules, complete=True) and not _faint(facts, rules)
+        sure = _heeded(facts, rules, complete=True) if facts.vouched else _believed(facts, rules.believed)
+        return sure and not _faint(facts, rules)
     if acknowledges(text):
         return facts.question_open
-    if _faint(facts, rules):
+    if _faint(facts, rules) or not facts.vouched:
         return False
     content = _content(text)
     return bool(content) and _believed(facts, rules.believed if len(content) > 1 else rules.alone)
