@@ -18,6 +18,7 @@ import pytest
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.workers.runner import WorkerRunner
+from prometheus_client import REGISTRY
 from sound_fakes import QUIET, TONE, Ear, FakeEars, FakeJudge, FakeSpeech, ToneVoice
 from virtual_time import virtual
 
@@ -35,7 +36,9 @@ from voicebot.core.conversation import (
     Clause,
     Decision,
     Heard,
+    HearingFailure,
     LateResult,
+    NotHeard,
     Route,
     ToolRead,
     TurnInput,
@@ -96,6 +99,9 @@ class Dialogue:
         if isinstance(given, LateResult):
             return Turn(len(self.inputs), ((0.0, "It is on its way."),))
         await asyncio.sleep(self.plan_s)
+        if isinstance(given, NotHeard):
+            row = f"not_heard/{given.reason}/keypad"
+            return Turn(len(self.inputs), self.clauses, ANSWERED.model_copy(update={"policy_row": row}))
         decision = ANSWERED
         if self.late_s is not None:
             decision = ANSWERED.model_copy(update={"tools": (TOOL,)})
@@ -395,6 +401,23 @@ async def test_a_number_that_is_not_finished_is_not_waited_out_in_silence(tmp_pa
     async with a_call(tmp_path, Dialogue(plan_s=2.5), ears=judge_unsure) as scene:
         await asyncio.sleep(12)
         assert max(scene.gaps(3.0)) < LONGEST_S, scene.gaps(3.0)
+
+
+@virtual
+async def test_what_was_tried_after_a_failure_is_counted(tmp_path: Path) -> None:
+    """By reason and rung; the failure itself by reason, as ever."""
+
+    def counted() -> tuple[float, float]:
+        rung = REGISTRY.get_sample_value(
+            "voicebot_not_heard_rungs_total", {"reason": "empty", "rung": "keypad"}
+        )
+        return rung or 0.0, REGISTRY.get_sample_value("voicebot_not_heard_total", {"reason": "empty"}) or 0.0
+
+    before = counted()
+    async with a_call(tmp_path, Dialogue(), ears=FakeEars([""])) as scene:
+        await asyncio.sleep(8)
+        assert scene.dialogue.inputs[-1] == NotHeard(reason=HearingFailure.EMPTY, confidence=0.9)
+    assert counted() == (before[0] + 1, before[1] + 1)
 
 
 @virtual
