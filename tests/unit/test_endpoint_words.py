@@ -46,6 +46,7 @@ NAME = Expects(kind="name")
         ("my number is", C.OPEN),
         ("my order number", C.OPEN),
         ("it's", C.OPEN),
+        ("I think it’s", C.OPEN),
         ("the one that i ordered was", C.OPEN),
         # fillers, and time asked for
         ("um", C.OPEN),

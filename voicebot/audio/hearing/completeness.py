@@ -60,7 +60,7 @@ class Completeness(StrEnum):
     NOTHING = "nothing"
     """Sound in which no words were recognised."""
     LEANING = "leaning"
-    """The last word usually has something behind it ("I want", "my order"), or half an answer is there."""
+    """The last word usually has something behind it ("I want"), or half an answer is there ("the third")."""
     RUNNING = "running"
     """Digits or letters are being read out, nobody knows how many."""
     OPEN = "open"
@@ -86,7 +86,7 @@ _NOT_READ_OUT = re.compile(
 
 def completeness(words: str, expects: Expects) -> Completeness:
     """The class of ``words`` as an answer to ``expects``."""
-    text = words.lower()
+    text = words.lower().replace("’", "'")
     tokens = _TOKEN.findall(text)
     if not tokens:
         return Completeness.NOTHING
