@@ -20,7 +20,7 @@ from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.tool import Outcome, Tool, ToolContext, ToolError, ToolFunction
 from voicebot.dialogue.connectors.connector import ConnectorError, OutcomeUnknown
-from voicebot.dialogue.connectors.scopes import scoped
+from voicebot.dialogue.connectors.scopes import Scoped
 from voicebot.safety.identity import VerifiedCustomer
 
 log = structlog.get_logger(__name__)
@@ -191,19 +191,26 @@ class ToolRegistry:
             OutcomeUnknown: nobody knows whether it was made.
             DatabaseDown: our own database does not answer.
         """
-        tool = prepared.tool
-        if not tool.writes or context.key is None:
+        tool, key = prepared.tool, context.key
+        if not tool.writes or key is None:
             raise ToolRefused(f"tool {tool.name!r}: a change needs a writing tool and a key")
         if prepared.terms is None:
             raise ToolRefused(f"tool {tool.name!r}: a change is made on terms that were read before")
         here = tool.home == "house" or context.records.local
         # Cancelling a statement hangs up on our own database; there each statement has its own limit.
-        outcome, error, _ = await self._run(
-            prepared, tool.function, context, customer, conversation_id, timed=not here
-        )
+        records = Scoped(context.records, tool.scopes)
+        context = replace(context, records=records)
+        try:
+            outcome, error, _ = await self._run(
+                prepared, tool.function, context, customer, conversation_id, timed=not here
+            )
+        except ConnectorError as failed:
+            if records.sent and not here:  # the change went through, what was read after it did not
+                raise OutcomeUnknown(key, str(failed)) from failed
+            raise
         if outcome is None:
-            if not here:  # it may have got as far as its change
-                raise OutcomeUnknown(context.key, error or "no result")
+            if records.sent and not here:
+                raise OutcomeUnknown(key, error or "no result")
             raise ConnectorError(f"tool {tool.name!r}: {error or 'no result'}")
         if outcome.outcome in tool.done and (departs := prepared.departs(outcome)):
             raise Departs(tool.name, departs)
@@ -223,7 +230,8 @@ class ToolRegistry:
         tool = prepared.tool
         if tool.needs_identity and not isinstance(customer, VerifiedCustomer):
             raise ToolRefused(f"tool {tool.name!r} needs a verified customer")
-        context = replace(context, records=scoped(context.records, tool.scopes))
+        if not isinstance(context.records, Scoped):
+            context = replace(context, records=Scoped(context.records, tool.scopes))
         request = prepared.request
         parts = (context, customer, request) if tool.needs_identity else (context, request)
         started = time.perf_counter()

@@ -16,9 +16,18 @@ One that changes something says in advance what it would do (`terms`, reads only
     async def terms(context: ToolContext, customer: VerifiedCustomer, request: Request) -> Result:
         '''What cancelling would mean: nothing is changed here.'''
 
-    @tool(effect=Effect.WRITE, cost=Cost.STATEFUL, timeout_s=3.0,
-          resource="shop.orders", scope="orders:write", terms=terms, done=("cancelled",), reads_back=("order_number", "amount"), limits=("refund_amount",),
-          hints={"too_late": "start_return"})
+    @tool(
+        effect=Effect.WRITE,
+        cost=Cost.STATEFUL,
+        timeout_s=3.0,
+        resource="shop.orders",
+        scope="orders:write",
+        terms=terms,
+        done=("cancelled",),
+        reads_back=("order_number", "amount"),
+        limits=("refund_amount",),
+        hints={"too_late": "start_return"},
+    )
     async def cancel_order(context: ToolContext, customer: VerifiedCustomer, request: Request) -> Result:
         '''Cancels an order that has not been sent.'''
 
@@ -84,7 +93,7 @@ class Office(Protocol):
     async def promise(
         self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
     ) -> tuple[str, bool]:
-        """A person does something by a time: its id, and whether this conversation had the promise already."""
+        """A person does something by a time: its id, and whether it was promised before."""
         ...
 
 

@@ -112,7 +112,8 @@ def read_query(name: str, body: str) -> Query:
     changes, scope = head.get("changes", ""), head.get("scope", "")
     if not statements:
         raise ValueError("is empty")
-    if not changes and (len(statements) > 1 or not statements[0].lower().startswith(("select", "with"))):
+    select = next(iter(statements)).lower().startswith(("select", "with"))
+    if not changes and (len(statements) > 1 or not select):
         raise ValueError("must be one SELECT, or say what it changes: `-- changes: ...`")
     if scope and not _SCOPE.match(scope):
         raise ValueError(f"has the scope {scope!r}: write it as `orders:read` or `orders:write`")

@@ -1,0 +1,49 @@
+"""What our own house does for a change, on the change's transaction: messages and promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from voicebot.core.store import follow_ups, text_messages
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+
+
+class OwnOffice:
+    """The house of one act. Not for use after its transaction."""
+
+    def __init__(self, tx: Transaction, keys: KeyRing, *, conversation_id: str, turn: int, key: str) -> None:
+        self._tx = tx
+        self._keys = keys
+        self._conversation_id = conversation_id
+        self._turn = turn
+        self._key = key
+
+    async def text(self, to: str, words: str) -> str:
+        """Queues one text message of this act; twice is once."""
+        return await text_messages.order(
+            self._tx, self._keys, conversation_id=self._conversation_id, key=self._key, to=to, words=words
+        )
+
+    async def promise(
+        self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
+    ) -> tuple[str, bool]:
+        """A call back by ``due_at``; a conversation that has an open one for the intent keeps that."""
+        for row in await follow_ups.list(self._tx, status="open", conversation_id=self._conversation_id):
+            if row["intent"] == intent:
+                return row["id"], True
+        follow_up = await follow_ups.save(
+            self._tx,
+            self._keys,
+            conversation_id=self._conversation_id,
+            turn=self._turn,
+            kind="callback",
+            intent=intent,
+            owner=owner,
+            urgency="normal",
+            due_at=due_at,
+            details=dict(details),
+        )
+        return follow_up, False
