@@ -46,7 +46,10 @@ WORD_MS = 300
 MESSAGE_MS = 110
 """The ear keeps a message once it has played: the last sound may be this old."""
 YES_NO = Expects(kind="yes_no")
-SOFT = encode((decode(TONE) * 0.1).astype("<i2"))
+ROOM = encode((decode(TONE) * 0.07).astype("<i2"))
+"""23 dB below the caller, -38 dBFS."""
+DULL = encode((decode(TONE) * 0.125).astype("<i2"))
+"""18 dB below the caller, -33 dBFS."""
 
 
 class Session(Ear):
@@ -501,10 +504,42 @@ async def test_an_answer_after_a_backchannel_can_be_interrupted_and_begun_anew(t
         await caller.is_quiet(400)
         await caller.speaks(300)
         await caller.is_quiet(4000)
+        caller.press("#")
+        await caller.is_quiet(4500)
+        assert caller.dialogue.spoken == [Heard(text=ANSWER, complete=True)] * 2
+        caller.dialogue.spoken.pop()
+        caller.dialogue.turns.clear()
         await caller.speaks(900)
         await caller.is_quiet(5000)
         assert [turn.text for turn in caller.dialogue.turns] == ["where is my parcel"]
         assert caller.dialogue.spoken == [Heard(text=ANSWER, complete=True)] * 2
+
+
+@virtual
+async def test_a_television_far_below_the_callers_voice_is_no_onset(tmp_path: Path) -> None:
+    """Near miss: before the caller has spoken, nobody knows how loud they are."""
+    async with a_call(tmp_path, "", "where is my parcel") as caller:
+        await caller.is_quiet(400)
+        await caller.frames(ROOM, 300)
+        await caller.is_quiet(3500)
+        assert caller.verdicts == ["noise"]
+        await caller.speaks(900)
+        await caller.is_quiet(1500)
+        assert len(caller.dialogue.turns) == 1
+        await caller.frames(ROOM, 600)
+        assert caller.pauses == 1
+
+
+@virtual
+async def test_a_lasting_noise_pauses_the_bot_once_and_the_caller_is_heard_over_it(tmp_path: Path) -> None:
+    async with a_call(tmp_path, "", "stop it") as caller:
+        for _ in range(3):
+            await caller.frames(DULL, 560)
+            await caller.is_quiet(300)
+        assert caller.verdicts == ["noise"]
+        await caller.speaks(400)
+        await caller.is_quiet(300)
+        assert caller.verdicts == ["noise", "interruption"]
 
 
 @virtual

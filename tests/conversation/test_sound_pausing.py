@@ -215,6 +215,42 @@ async def test_old_marks_that_come_back_late_do_not_count_for_what_is_sent_again
 
 
 @virtual
+async def test_after_a_short_pause_it_goes_on_at_once() -> None:
+    """What was ahead of the ear was dropped: nothing has to be waited for."""
+    async with on_line() as call:
+        answer = call.say(*ANSWER)
+        await asyncio.sleep(1.01)
+        await call.speaker.pause()
+        await asyncio.sleep(0.05)
+        left_ms = (call.speaker.sounds_until_s - call.loop.time()) * 1000
+        assert left_ms == pytest.approx(WHOLE_MS - goes_on_at(980), abs=20), (
+            "the line is not about to fall silent"
+        )
+        sent = len(call.ear.log)
+        call.speaker.resume()
+        await answer
+        assert call.ear.log[sent][0] == pytest.approx(call.began + 1.06, abs=0.001)
+
+
+@virtual
+async def test_when_the_first_mark_tells_the_round_trip_the_times_are_told_again() -> None:
+    async with on_line(delay_s=0.1) as call:
+        await call.say(*ANSWER)
+        told: dict[int, int] = {}
+        at = 0
+        for ulaw, at_ms in call.sent:
+            assert at_ms is not None
+            if not ulaw:
+                told = {known_ms: length for known_ms, length in told.items() if known_ms < at_ms}
+            else:
+                told[at_ms] = len(ulaw)
+            at += len(ulaw)
+        heard = [round((at_s + 0.1 - call.began) * 1000) for at_s, _ in call.ear.heard]
+        assert list(told) == pytest.approx(heard, abs=2)
+        assert at > WHOLE_MS * 8, "some of it twice"
+
+
+@virtual
 async def test_a_pause_in_the_last_word_says_it_again() -> None:
     async with on_line() as call:
         answer = call.say("one two three")
