@@ -28,6 +28,7 @@ from scripts.bench import (
     fresh,
     lines,
     memory,
+    overlap,
     plan,
     policy,
     report,
@@ -88,6 +89,8 @@ BENCHES = {
     "call": Bench(lambda o: call.measure(o.rounds, progress=True), call.HEAD, call.rows),
     "eager": Bench(lambda _: eager.measure(2, stt=DEMO_WHISPER), eager.HEAD, eager.rows),
     "eager-sphinx": Bench(lambda _: eager.measure(2), eager.HEAD, eager.rows),
+    "overlap": Bench(lambda _: overlap.measure(), overlap.HEAD, overlap.rows),
+    "overlap-sphinx": Bench(lambda _: overlap.measure("sphinx"), overlap.HEAD, overlap.rows),
     "eager-written": Bench(lambda _: eager.measure(2, model=True), eager.HEAD, eager.rows),
     "memory": Bench(lambda o: memory.measure(o.weighings, {"voicebot", "stock"}), memory.HEAD, memory.rows),
     "lines": Bench(
