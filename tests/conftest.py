@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from voicebot.core.store import embedded
+from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
@@ -82,8 +83,8 @@ def fresh_database_url(postgres: EmbeddedPostgres, database_url: str) -> Iterato
 
 @pytest_asyncio.fixture
 async def database(fresh_database_url: str) -> AsyncIterator[Database]:
-    """An open `Database` on `fresh_database_url`."""
-    opened = await Database.open(fresh_database_url)
+    """An open `Database` on `fresh_database_url`; its audit is chained."""
+    opened = await Database.open(fresh_database_url, at_commit=Linker(KeyRing(MASTER_KEY)))
     yield opened
     await opened.close()
 

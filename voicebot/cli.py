@@ -16,6 +16,7 @@ from rich.console import Console
 
 from voicebot.core.settings import Settings, SettingsError, load_settings
 from voicebot.core.telemetry import configure_logging
+from voicebot.runtime.commands.audit import commands as audit_commands
 from voicebot.runtime.commands.eval import commands as eval_commands
 from voicebot.runtime.commands.kb import commands as kb_commands
 
@@ -28,6 +29,7 @@ models = typer.Typer(help="Speech models: which there are, pull, check.", no_arg
 app.add_typer(db, name="db")
 app.add_typer(twilio, name="twilio")
 app.add_typer(models, name="models")
+app.add_typer(audit_commands, name="audit")
 app.add_typer(eval_commands, name="eval")
 app.add_typer(kb_commands, name="kb")
 
@@ -223,9 +225,29 @@ def db_migrate() -> None:
     """Bring the database to the schema that this version needs."""
     from voicebot.core.store.migrate import migrate
 
-    with _database_url(load_settings()) as url:
+    settings = load_settings()
+    with _database_url(settings) as url:
         applied = migrate(url)
+        asyncio.run(_adopt(url, settings))
     out.print("applied: " + ", ".join(applied) if applied else "nothing to do", markup=False)
+
+
+async def _adopt(url: str, settings: Settings) -> None:
+    """Rows that are older than the audit's chain are sealed as they are."""
+    from voicebot.core.store.chain.adopting import adopt
+    from voicebot.core.store.chain.linking import Linker
+    from voicebot.core.store.database import Database
+    from voicebot.core.store.keys import KeyRing
+
+    keys = KeyRing.from_settings(settings)
+    linker = Linker(keys)
+    database = await Database.open(url, max_size=1, timeout_s=60, at_commit=linker)
+    try:
+        async with database.transaction() as tx:
+            await keys.verify(tx)
+        await adopt(database, linker)
+    finally:
+        await database.close()
 
 
 @db.command("status")
@@ -258,15 +280,19 @@ def on(by: Annotated[str, typer.Option(help="who, for the audit")] = "operator")
 
 
 def _switch(*, on: bool, by: str) -> None:
+    from voicebot.core.store.chain.linking import Linker
     from voicebot.core.store.database import Database
+    from voicebot.core.store.keys import KeyRing
     from voicebot.core.store.switches import set_switch
 
     settings = load_settings()
 
     async def turn(url: str) -> None:
-        database = await Database.open(url, max_size=1)
+        keys = KeyRing.from_settings(settings)
+        database = await Database.open(url, max_size=1, at_commit=Linker(keys))
         try:
             async with database.transaction() as tx:
+                await keys.verify(tx)
                 await set_switch(tx, "bot", on, by)
         finally:
             await database.close()

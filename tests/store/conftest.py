@@ -10,8 +10,10 @@ import pytest
 import pytest_asyncio
 from dialogue_kit import DEPLOYMENT
 
+from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
+from voicebot.core.store.keys import KeyRing
 
 SHOP_TEMPLATE = "voicebot_shop_template"
 
@@ -39,7 +41,7 @@ async def shop_database(postgres: EmbeddedPostgres, shop_template: str) -> Async
         assert row is not None
         name = row[0]
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {shop_template} STRATEGY FILE_COPY".encode())
-        opened = await Database.open(_url(postgres.url, name))
+        opened = await Database.open(_url(postgres.url, name), at_commit=Linker(KeyRing(bytes(range(32)))))
         yield opened
         await opened.close()
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

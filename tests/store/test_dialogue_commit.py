@@ -270,7 +270,7 @@ async def test_nothing_personal_is_stored_in_the_clear(talk: Talk) -> None:
     await talk.turn("a person please")
     found: list[str] = []
     async with talk.database.transaction() as tx:
-        for table in ("conversations", "turns", "events", "audit", "access_log", "handoffs"):
+        for table in ("conversations", "turns", "events", "audit", "access_log", "audit_outbox", "handoffs"):
             cursor = await tx.execute(f"SELECT row_to_json(t)::text AS j FROM {table} t".encode())  # noqa: S608
             found += [row["j"] for row in await cursor.fetchall()]
     # Sealed columns print as hexadecimal, in which any five digits may turn up by chance: their bytes count.

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
     max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
 
+    audit_days: int = Field(2555, ge=1, description="days that the audit of acts and refusals is kept")
+    access_log_days: int = Field(365, ge=1, description="days that the log of reads is kept")
+
     chat: str = Field("off", description="off | open: customers' text chat under /chat")
     chat_origins: str = Field("", description="https://shop.example, ...: pages of others that may use /chat")
     chat_idle_s: float = Field(1800.0, ge=60, description="seconds of silence after which a chat is over")

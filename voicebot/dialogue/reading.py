@@ -290,7 +290,4 @@ class PlanReads:
 
 async def mark_used(tx: Transaction, *, conversation_id: str, turn: int, actor: str) -> None:
     """In the commit: what the plan read was not thrown away."""
-    await tx.execute(
-        "UPDATE access_log SET discarded = false WHERE conversation_id = %s AND turn = %s AND actor = %s",
-        (conversation_id, turn, actor),
-    )
+    await audit.used(tx, conversation_id=conversation_id, turn=turn, actor=actor)

@@ -29,6 +29,7 @@ from voicebot.console.api import Console, api_router
 from voicebot.console.health import health_router
 from voicebot.core.bus import Bus
 from voicebot.core.settings import Settings
+from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
@@ -40,6 +41,7 @@ from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.state import new_state
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
+from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.lag import watch_loop_lag
@@ -84,9 +86,12 @@ class NodeApp:
 
     async def _build(self, app: FastAPI, stack: AsyncExitStack) -> None:
         settings, boot = self._settings, self._boot
-        self._database = database = await Database.open(boot.database_url)
-        stack.push_async_callback(database.close)
         keys = KeyRing.from_settings(settings)
+        linker = Linker(keys)
+        self._database = database = await Database.open(boot.database_url, at_commit=linker)
+        stack.push_async_callback(database.close)
+        keeping = AuditKeeping(database, linker, settings, boot.node_id)
+        stack.push_async_callback(keeping.end)
         async with database.transaction() as tx:
             await keys.verify(tx)
         bus = Bus()
@@ -173,6 +178,9 @@ class NodeApp:
             services.keep_leases,
             chat.sweep,
             overdue.run,
+            keeping.later.run,
+            keeping.anchoring,
+            keeping.pruning,
             lambda: watch_neglect(database),
             dialogue.memory.sweep,
             lambda: watch_crowding(transcriber, self.state),

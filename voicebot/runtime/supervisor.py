@@ -23,6 +23,8 @@ import structlog
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.hosts import EngineHosts
 from voicebot.core.settings import Settings
+from voicebot.core.store.chain.adopting import adopt
+from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from voicebot.core.store.keys import KeyRing
@@ -282,12 +284,18 @@ class Supervisor:
                 await process.wait()
 
 
+_ADOPT_S = 30.0
+"""Once in a database's life, rows that are older than the audit's chain are sealed."""
+
+
 async def _verify(keys: KeyRing, database_url: str) -> None:
     """Before anything else starts: that this database was written with this master key."""
-    database = await Database.open(database_url, max_size=1)
+    linker = Linker(keys)
+    database = await Database.open(database_url, max_size=1, timeout_s=_ADOPT_S, at_commit=linker)
     try:
         async with database.transaction() as tx:
             await keys.verify(tx)
+        await adopt(database, linker)
     finally:
         await database.close()
 

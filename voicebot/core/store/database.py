@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
@@ -51,6 +52,30 @@ class DatabaseDown(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A row that has to be chained before its transaction commits: its tier, its ``seq``, its shard."""
+
+    tier: int
+    record: int
+    shard: str
+
+
+AtCommit = Callable[[Transaction, Sequence[Due]], Awaitable[None]]
+"""Runs as the last thing of a transaction in which something is due; if it fails, nothing is committed."""
+
+
+def due_at_commit(tx: Transaction) -> list[Due]:
+    """What is due before ``tx`` commits; append to it.
+
+    Raises:
+        TypeError: not a transaction of `Database`, which would commit without doing what is due.
+    """
+    if not isinstance(tx, _Connection):
+        raise TypeError("audit rows are written in a transaction of voicebot's Database only")
+    return tx.due
+
+
 class _NoAnswer(psycopg.OperationalError):
     """The server is there and silent."""
 
@@ -59,6 +84,7 @@ class _Connection(AsyncConnection[DictRow]):
     """A connection whose every wait ends."""
 
     deadline_s: float = 2.0
+    due: list[Due]
 
     async def wait(self, gen: PQGen[_RV], interval: float = 0.1, timeout: float | None = None) -> _RV:
         """Waits for ``gen`` up to `deadline_s`, then hangs up.
@@ -86,17 +112,26 @@ class Database:
         name: of this process's life, also Postgres' ``application_name``; whose events are whose.
     """
 
-    def __init__(self, url: str, *, max_size: int, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, max_size: int, timeout_s: float, at_commit: AtCommit | None = None
+    ) -> None:
         self.url = url
         self.timeout_s = timeout_s
         self.name = f"voicebot-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle: list[_Connection] = []
         self._slots = asyncio.Semaphore(max_size)
         self._closed = False
+        self._at_commit = at_commit
 
     @classmethod
     async def open(
-        cls, url: str, *, min_size: int = 1, max_size: int = 8, timeout_s: float = 2.0
+        cls,
+        url: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 8,
+        timeout_s: float = 2.0,
+        at_commit: AtCommit | None = None,
     ) -> Database:
         """Connects ``min_size`` times.
 
@@ -105,11 +140,13 @@ class Database:
             min_size: connections made now; 0 opens without Postgres.
             max_size: most transactions at a time; more wait up to ``timeout_s``.
             timeout_s: seconds.
+            at_commit: chains audit rows (`chain.linking.Linker`). Without it they stay outside the chain,
+                and ``voicebot audit verify`` calls them inserted: only for what never writes any.
 
         Raises:
             DatabaseDown: Postgres does not answer.
         """
-        database = cls(url, max_size=max_size, timeout_s=timeout_s)
+        database = cls(url, max_size=max_size, timeout_s=timeout_s, at_commit=at_commit)
         try:
             async with asyncio.timeout(timeout_s):
                 for _ in range(min_size):
@@ -134,6 +171,8 @@ class Database:
         try:
             try:
                 yield connection
+                if connection.due and self._at_commit is not None:
+                    await self._at_commit(connection, tuple(connection.due))
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -168,7 +207,9 @@ class Database:
         try:
             async with asyncio.timeout(self.timeout_s):
                 slot = await self._slots.acquire()
-                return await self._idle_or_new()
+                connection = await self._idle_or_new()
+                connection.due = []
+                return connection
         except TimeoutError as error:
             if slot:
                 self._slots.release()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import json
@@ -117,6 +118,7 @@ class KeyRing:
         self.key_id = _prf(master, "key id")[:8].hex()
         self._wrapping = AESGCM(_prf(master, "wrap subject keys"))
         self._index_key = _prf(master, "index")
+        self._wrapping_for = functools.cache(functools.partial(_wrapping, master))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> KeyRing:
@@ -195,6 +197,19 @@ class KeyRing:
             raise SealBroken(f"the key of subject {subject_id} was altered") from error
         return Cipher(key, subject_id)
 
+    def wrap_key(self, purpose: str, key_id: str, key: bytes) -> bytes:
+        """``key`` (the house's, no subject's) for storage: only `unwrap_key` of the same names opens it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._wrapping_for(purpose).encrypt(nonce, key, key_id.encode())
+
+    def unwrap_key(self, purpose: str, key_id: str, wrapped: bytes) -> bytes:
+        """What `wrap_key` wrapped. Raises `SealBroken`: altered, or wrapped under another master key."""
+        try:
+            nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
+            return self._wrapping_for(purpose).decrypt(nonce, sealed, key_id.encode())
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(f"key {key_id} was altered, or is of another master key") from error
+
     def index(self, purpose: str, value: str) -> bytes:
         """32 bytes to look ``value`` up by without storing it: HMAC-SHA256 under the master key."""
         return hmac.digest(self._index_key, f"{purpose}\0{value}".encode(), "sha256")
@@ -247,6 +262,10 @@ def _generate(path: Path) -> bool:
             f"{path} cannot be written: {error.strerror}; set VOICEBOT_MASTER_KEY or VOICEBOT_DATA_DIR"
         ) from error
     return True
+
+
+def _wrapping(master: bytes, purpose: str) -> AESGCM:
+    return AESGCM(_prf(master, f"wrap {purpose}"))
 
 
 def _prf(master: bytes, purpose: str) -> bytes:
