@@ -285,7 +285,7 @@ def summary(result: Mapping[str, Any]) -> str:
     parts = []
     for event in result["events"]:
         if event["role"] in {"interruption", "backchannel", "noise"}:
-            outcome = "killed" if event["over"] and not event["finished"] else "went on"
+            outcome = "went on" if event["finished"] else "stopped"
             silence = event["silence_ms"]
             parts.append(f"{event['role']} {outcome if event['over'] else 'missed'} {silence or 0:.0f}")
         elif event["cut_off"]:
