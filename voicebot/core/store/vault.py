@@ -1,0 +1,68 @@
+"""The vault: the values behind a conversation's tokens, each sealed, under a key of their own purpose.
+
+A value is written with the turn that first said it, and never changed. Whoever holds the conversation's other
+data cannot open it: the key is derived from the subject's for this purpose alone, and goes with it when the
+subject is erased; the rows go with the conversation. Read by the dialogue's door only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import Cipher, KeyRing
+
+
+async def save(
+    tx: Transaction, keys: KeyRing, conversation_id: str, *, turn: int, values: Mapping[str, str]
+) -> None:
+    """Writes new values. A token that is there already keeps its value.
+
+    Raises:
+        LookupError: there is no such conversation.
+        SubjectErased: its key was deleted.
+    """
+    if not values:
+        return
+    cipher = await _cipher(tx, keys, conversation_id)
+    for token, value in values.items():
+        await tx.execute(
+            "INSERT INTO vault (conversation_id, token, turn, sealed_value) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (conversation_id, token) DO NOTHING",
+            (conversation_id, token, turn, cipher.seal(value.encode(), _at(conversation_id, token))),
+        )
+
+
+async def values(tx: Transaction, keys: KeyRing, conversation_id: str) -> dict[str, str]:
+    """Every value of a conversation by its token, in the order they were said.
+
+    Raises:
+        SubjectErased: the conversation's key was deleted.
+        SealBroken: a value was altered or moved.
+    """
+    cursor = await tx.execute(
+        "SELECT token, sealed_value FROM vault WHERE conversation_id = %s ORDER BY created_at, token",
+        (conversation_id,),
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        return {}
+    cipher = await _cipher(tx, keys, conversation_id)
+    return {
+        row["token"]: cipher.open(row["sealed_value"], _at(conversation_id, row["token"])).decode()
+        for row in rows
+    }
+
+
+async def _cipher(tx: Transaction, keys: KeyRing, conversation_id: str) -> Cipher:
+    row = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    if row is None:
+        raise LookupError(f"no conversation {conversation_id}")
+    subject = await keys.cipher(tx, row["subject_id"])
+    return Cipher(subject.derive("vault"), row["subject_id"])
+
+
+def _at(conversation_id: str, token: str) -> str:
+    return f"vault:{conversation_id}:{token}"
