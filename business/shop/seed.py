@@ -133,6 +133,7 @@ def seed(cursor: Cursor, *, today: date, customers: int = CUSTOMERS) -> int:
             _order(cursor, rng, today, number, customer, post_code, rng.choice(STATUSES), items)
             orders += 1
     _preferences(cursor, customers)
+    _more(cursor, today)
     return orders
 
 
@@ -148,6 +149,41 @@ def _preferences(cursor: Cursor, customers: int) -> None:
         cursor.execute(
             "UPDATE shop.customers SET region = %s, consent_memory = %s, consent_training = %s WHERE id = %s",
             (region, remembers, rng.random() < 0.3, f"cu_{nth + 1:05d}"),
+        )
+
+
+def _more(cursor: Cursor, today: date) -> None:
+    """What stands beside the orders: stock, memberships, where parcels were seen, what was made to measure."""
+    for nth, (item, price) in enumerate(ITEMS):
+        cursor.execute(
+            "INSERT INTO shop.stock VALUES (%s, %s, %s)", (item, price, 0 if nth % 8 == 7 else 5 + nth)
+        )
+    cursor.execute(
+        "INSERT INTO shop.memberships (customer_id, price_cents, since, renews_on)"
+        " SELECT id, 4900, created_on, (created_on + make_interval(years => 1 + extract(year FROM"
+        " age(%(today)s::date, created_on))::integer))::date FROM shop.customers WHERE tier = 'plus'",
+        {"today": today},
+    )
+    cursor.execute(
+        "UPDATE shop.order_items i SET custom = true FROM shop.orders o WHERE o.number = i.order_number"
+        " AND i.item = 'linen curtains' AND o.number NOT IN (SELECT unnest(%s::text[]))",
+        ([order.number for order in DEMO_ORDERS],),
+    )
+    cursor.execute(
+        "INSERT INTO shop.scans SELECT order_number, shipped_on + time '18:30', 'the warehouse', 'picked_up'"
+        " FROM shop.shipments WHERE shipped_on IS NOT NULL"
+    )
+    cursor.execute(
+        "INSERT INTO shop.scans SELECT s.order_number, s.shipped_on + time '23:10', c.city, 'sorted'"
+        " FROM shop.shipments s JOIN shop.orders o ON o.number = s.order_number"
+        " JOIN shop.customers c ON c.id = o.customer_id WHERE s.shipped_on IS NOT NULL"
+    )
+    for status, event in (("out_for_delivery", "out_for_delivery"), ("delivered", "delivered")):
+        cursor.execute(
+            "INSERT INTO shop.scans SELECT s.order_number, coalesce(s.delivered_on, s.due_on) + time '14:05',"
+            " c.city, %s FROM shop.shipments s JOIN shop.orders o ON o.number = s.order_number"
+            " JOIN shop.customers c ON c.id = o.customer_id WHERE o.status = %s AND s.shipped_on IS NOT NULL",
+            (event, status),
         )
 
 
@@ -180,7 +216,8 @@ def _order(
         )
     refunded = today - timedelta(days=1) if status in {"cancelled", "returned"} else None
     cursor.execute(
-        "INSERT INTO shop.payments VALUES (%s, %s, %s, %s, %s)",
+        "INSERT INTO shop.payments (order_number, method, amount_cents, paid_on, refunded_on)"
+        " VALUES (%s, %s, %s, %s, %s)",
         (number, rng.choice(METHODS), total, placed, refunded),
     )
     if status == "returned":

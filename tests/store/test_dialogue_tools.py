@@ -211,9 +211,15 @@ def test_queries_are_named_single_selects(tmp_path) -> None:
         path.write_text(text)
         with pytest.raises(QueriesError, match=says):
             read_queries(path)
-    assert set(read_queries(ROOT / "business/shop/queries.sql")) == {
-        "customer_profile",
-        "identity_by_order_number",
-        "open_orders",
-        "order_by_number",
-    }
+    for text, says in (
+        ("-- name: a\n-- changes: x\nSELECT 1;", "scope"),
+        ("-- name: a\n-- scope: everything\nSELECT 1;", "orders:read"),
+        ("-- name: a\n-- row: n number\nSELECT 1;", "column"),
+        ("-- name: a\nSELECT 1;\nSELECT 2;", "one SELECT"),
+    ):
+        path.write_text(text)
+        with pytest.raises(QueriesError, match=says):
+            read_queries(path)
+    assert {"customer_profile", "identity_by_order_number", "cancel_order"} <= set(
+        read_queries(ROOT / "business/shop/queries.sql")
+    )

@@ -1,0 +1,141 @@
+"""Reaching the customer: a link by text message, a call back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from voicebot.core.conversation import Strict
+from voicebot.dialogue.actions.tool import Cost, Effect, Outcome, ToolContext, tool
+from voicebot.dialogue.flow.due import CLOSES, OPENS
+from voicebot.safety.identity import VerifiedCustomer
+
+SITE = "https://hearthandhome.example"
+TEXTS = {
+    "tracking": f"Hearth and Home: follow your parcel here: {SITE}/track/{{order}}",
+    "return_label": f"Hearth and Home: your return label: {SITE}/returns/{{order}}/label",
+    "payment": f"Hearth and Home: pay safely here: {SITE}/pay/{{order}}. We ask for no card details by text.",
+}
+FURTHEST_DAYS = 14
+_SATURDAY = 5
+
+
+class LinkRequest(Strict):
+    """Which link, for which order."""
+
+    order_number: str = Field(pattern=r"^[0-9]{6}$")
+    link: Literal["tracking", "return_label", "payment"]
+
+
+class Link(Outcome):
+    """``number_ends`` are the last four digits of the number on record: it goes nowhere else."""
+
+    outcome: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
+        "sent", "no_number", "not_found"
+    ]
+    number_ends: str | None = None
+
+
+class CallbackRequest(Strict):
+    """When, in the business's time (a time without a zone), and what about (an intent)."""
+
+    at: datetime
+    about: str = Field(pattern=r"^[a-z][a-z_]{0,39}$")
+
+
+class Callback(Outcome):
+    """``at`` is the business's time; ``number_ends`` the last four digits of the number on record."""
+
+    outcome: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
+        "booked", "already", "past", "closed", "too_far", "no_number"
+    ]
+    at: datetime | None = None
+    number_ends: str | None = None
+
+
+async def link_terms(context: ToolContext, customer: VerifiedCustomer, request: LinkRequest) -> Link:
+    """Whether the order is the customer's, and where the message would go."""
+    order = await context.records.rows(
+        "order_by_number", order_number=request.order_number, customer_id=customer.customer_id
+    )
+    if not order:
+        return Link(outcome="not_found")
+    phone = await _phone(context, customer)
+    return Link(outcome="sent", number_ends=phone[-4:]) if phone else Link(outcome="no_number")
+
+
+@tool(
+    effect=Effect.IRREVERSIBLE,
+    cost=Cost.STATEFUL,
+    timeout_s=3.0,
+    resource="text_messages",
+    scope="orders:read customers:read",
+    terms=link_terms,
+    done=("sent",),
+    reads_back=("link", "number_ends"),
+    limits=("texts_a_day",),
+    hints={"no_number": "person", "not_found": "person"},
+    home="house",
+)
+async def send_link(context: ToolContext, customer: VerifiedCustomer, request: LinkRequest) -> Link:
+    """Sends a link for an order by text message, to the number on record."""
+    found = await link_terms(context, customer, request)
+    phone = await _phone(context, customer)
+    if found.outcome == "sent" and context.office is not None and phone is not None:
+        await context.office.text(phone, TEXTS[request.link].format(order=request.order_number))
+    return found
+
+
+async def callback_terms(
+    context: ToolContext, customer: VerifiedCustomer, request: CallbackRequest
+) -> Callback:
+    """Whether somebody works then."""
+    now = context.now.astimezone(context.zone).replace(tzinfo=None)
+    at = request.at.replace(tzinfo=None)
+    if at <= now:
+        return Callback(outcome="past")
+    if at > now + timedelta(days=FURTHEST_DAYS):
+        return Callback(outcome="too_far")
+    if at.weekday() >= _SATURDAY or not OPENS <= at.hour < CLOSES:
+        return Callback(outcome="closed")
+    phone = await _phone(context, customer)
+    return (
+        Callback(outcome="booked", at=at, number_ends=phone[-4:]) if phone else Callback(outcome="no_number")
+    )
+
+
+@tool(
+    effect=Effect.WRITE,
+    cost=Cost.STATEFUL,
+    timeout_s=3.0,
+    resource="follow_ups",
+    scope="customers:read",
+    terms=callback_terms,
+    done=("booked",),
+    reads_back=("at",),
+    limits=("changes_a_day",),
+    hints={"no_number": "person"},
+    home="house",
+)
+async def book_callback(
+    context: ToolContext, customer: VerifiedCustomer, request: CallbackRequest
+) -> Callback:
+    """Has a colleague call the verified customer at a time, at the number on record."""
+    found = await callback_terms(context, customer, request)
+    phone = await _phone(context, customer)
+    if found.outcome != "booked" or found.at is None or context.office is None:
+        return found
+    _, standing = await context.office.promise(
+        intent=request.about,
+        owner="service team",
+        due_at=found.at.replace(tzinfo=context.zone),
+        details={"contact": phone, "customer": customer.customer_id},
+    )
+    return found.model_copy(update={"outcome": "already"}) if standing else found
+
+
+async def _phone(context: ToolContext, customer: VerifiedCustomer) -> str | None:
+    rows = await context.records.rows("phone_of_customer", customer_id=customer.customer_id)
+    return rows[0]["phone"] if rows else None
