@@ -36,6 +36,7 @@ from voicebot.audio.hearing.events import (
     Unheard,
 )
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
+from voicebot.audio.hearing.foreground import Foreground
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
 from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
 from voicebot.audio.hearing.silence import SilenceTimer
@@ -77,21 +78,6 @@ OVER_OWN_DB = 6.0
 
 AGAIN_MS = 1500
 """Words that follow so soon on words that were not believed are the caller's second try."""
-
-FAINT_DB = 20.0
-FAINT_DBFS = -36.0
-"""Over the bot, what is so far below the loudest window of the caller's last turn, and below this level,
-makes no onset: a television in the room."""
-
-NOISE_MARGIN_DB = 3.0
-NOISE_KNOWN_MS = 8000
-LASTING_MS = 480
-"""A sound over the bot that lasted so long and was not the caller's raises what counts as an onset to this
-much above its loudest, for so long: a television would pause every sentence."""
-
-BELOW_CALLER_DB = 8.0
-USUAL_DBFS = -20.0
-"""But never so far that a caller of their usual level (before the first turn: of this) would not be heard."""
 
 
 @dataclass
@@ -190,10 +176,7 @@ class Listener:
         self._bot_asks = False
         self._bot_done = bot_done
         self._echo = EchoEstimate()
-        self._noise_dbfs = -100.0
-        self._noise_until_ms = 0
-        self._caller_dbfs: float | None = None
-        self._faint_dbfs = -100.0
+        self._foreground = Foreground()
         self._murmured_ms = -AGAIN_MS
         self._expects: Expects = FREE
         self._current: _Current | None = None
@@ -289,8 +272,8 @@ class Listener:
         heard = 0.0 if own else probability
         if own:
             window = np.zeros_like(window)  # the recogniser is not to read our own words
-        floor = max(self._faint_dbfs, self._noise_dbfs if at_ms < self._noise_until_ms else -100.0)
-        over_bot = self._bot_speaks and self._over_bot.push(heard, level, at_ms, floor)
+        floor_dbfs = self._foreground.floor_dbfs(at_ms)
+        over_bot = self._bot_speaks and self._over_bot.push(heard, level, at_ms, floor_dbfs)
         onset = self._onset.push(heard, level, at_ms)
         if self._current is not None:
             self._go_on(self._current, window, heard, level, own=own)
@@ -394,7 +377,6 @@ class Listener:
         self, current: _Current, over: _Overlap, now_ms: int, words: Transcript | None
     ) -> OverlapFacts:
         silence_ms = now_ms - current.last_voiced_ms
-        usual = self._caller_dbfs
         return OverlapFacts(
             since_ms=now_ms - over.since_ms,
             voiced_ms=over.voiced_ms,
@@ -402,7 +384,7 @@ class Listener:
             words=None if words is None else words.text,
             words_current=current.turn.facts(silence_ms, now_ms - over.began_ms).words_current,
             confidence=None if words is None else words.confidence,
-            below_caller_db=0.0 if usual is None else max(0.0, usual - over.loudest_dbfs),
+            below_caller_db=self._foreground.below_caller_db(over.loudest_dbfs),
             echo=over.own_share,
             question_open=self._bot_asks or current.turn.expects.kind == "yes_no",
             bot_done=over.bot_done,
@@ -422,10 +404,8 @@ class Listener:
             return
         if why == "murmur":
             self._murmured_ms = self._heard_to_ms
-        if verdict == "noise" and over.voiced_ms >= LASTING_MS:
-            usual = USUAL_DBFS if self._caller_dbfs is None else self._caller_dbfs
-            self._noise_dbfs = min(over.loudest_dbfs + NOISE_MARGIN_DB, usual - BELOW_CALLER_DB)
-            self._noise_until_ms = self._heard_to_ms + NOISE_KNOWN_MS
+        if verdict == "noise":
+            self._foreground.noise(over.loudest_dbfs, over.voiced_ms, self._heard_to_ms)
         self._over_bot.reset()
         self._end(current, why, now_ms - current.last_voiced_ms)
 
@@ -492,8 +472,7 @@ class Listener:
         if not isinstance(event, NothingSaid):
             self._silence.heard()
         if isinstance(event, TurnEnded) and current.overlap is None:
-            self._caller_dbfs = current.loudest_dbfs
-            self._faint_dbfs = min(current.loudest_dbfs - FAINT_DB, FAINT_DBFS)
+            self._foreground.turn(current.loudest_dbfs)
         self._emit(event)
         if isinstance(event, NothingSaid) and current.turn.offered:
             self._emit(EagerVoid(event.at_ms))
