@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sound_fakes import QUIET, TONE, FakeEars, FakeJudge, ToneVoice
 from virtual_time import virtual
 
+from voicebot.audio.hearing.endpointing import DEFAULT_RULES
 from voicebot.audio.hearing.events import EagerTurn, EagerVoid, HearingEvent, TurnEnded
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.turn import EAGER_MS, OFFERS
@@ -111,6 +112,38 @@ async def test_one_decode_serves_the_offer_and_the_endpointing() -> None:
         (recognition,) = line.ears.opened
         assert recognition.peeks == 1
         assert len(line.offers()) == 1
+
+
+@virtual
+async def test_a_pause_whose_words_mean_nothing_lasts_longer() -> None:
+    """The dialogue says so of the words that were offered; of other words it is not believed."""
+    ended: dict[str, int] = {}
+    for told in ("", "other words", WORDS):
+        async with on_line(WORDS) as line:
+            await line.speaks(1000)
+            await line.is_quiet(200)
+            line.listener.understood(told, False)
+            await line.is_quiet(1500)
+            (turn,) = line.all(TurnEnded)
+            assert isinstance(turn, TurnEnded)
+            ended[told] = turn.timings.turn_ended_ms or 0
+    assert ended[""] == ended["other words"] < 1600
+    assert 1000 + DEFAULT_RULES.not_understood <= ended[WORDS] <= 1000 + DEFAULT_RULES.not_understood + 100
+
+
+@virtual
+async def test_what_was_not_understood_before_counts_no_more_once_they_go_on() -> None:
+    async with on_line(WORDS) as line:
+        await line.speaks(1000)
+        await line.is_quiet(200)
+        line.listener.understood(WORDS, False)
+        await line.is_quiet(400)
+        assert line.all(TurnEnded) == []
+        await line.speaks(1000)
+        await line.is_quiet(600)
+        (turn,) = line.all(TurnEnded)
+        assert isinstance(turn, TurnEnded)
+        assert 2600 < (turn.timings.turn_ended_ms or 0) < 3200
 
 
 @virtual

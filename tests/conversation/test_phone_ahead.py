@@ -68,6 +68,7 @@ class Plan:
     transaction_id: str = "tx_1"
     decision: Decision = DECIDED
     silent: bool = True
+    understood: bool = True
 
     def of(self, given: TurnInput) -> Plan:
         return replace(self, input=given, early=True)
@@ -94,7 +95,7 @@ class Dialogue:
         self.verdicts.append(await self.eager.offer(conversation_id, words, likely=likely))
         return self.verdicts[-1]
 
-    async def first_clause(self, conversation_id: str, on_planned: Callable[[], None]) -> Clause | None:
+    async def first_clause(self, conversation_id: str, on_planned: Callable[..., None]) -> Clause | None:
         return await self.eager.first_clause(conversation_id, on_planned)
 
     async def withdraw(self, conversation_id: str) -> None:
@@ -110,7 +111,7 @@ class Dialogue:
         await asyncio.sleep(PLANNING_S)
         answer = Said(OPEN if "open" in words else DELIVERY)
         stream = UtteranceStream("cv", (answer,), shop_phrases(), GroundedResponder())
-        return Plan(given, None if self.acts else stream)
+        return Plan(given, None if self.acts else stream, understood="sunday" not in words)
 
     async def commit(self, plan: Plan) -> Plan:
         if self.database_down:
@@ -271,6 +272,16 @@ async def test_sound_that_is_being_made_when_the_turn_ends_is_taken_as_it_comes(
         await scene.eager(HOURS, for_s=PLANNING_S + FIRST_SOUND_S / 2)
         assert await scene.ends(Utterance(text=HOURS)) == pytest.approx(FIRST_SOUND_S / 2, abs=0.02)
         assert scene.speech.said == [OPEN]
+
+
+@virtual
+async def test_hearing_is_told_what_the_dialogue_makes_of_the_words(tmp_path: Path) -> None:
+    async with a_call(tmp_path) as scene:
+        told: list[tuple[str, bool]] = []
+        scene.call.listener.understood = lambda text, made: told.append((text, made))  # type: ignore[method-assign]
+        await scene.eager("and on sunday")
+        await scene.eager("and on monday are you open")
+        assert told == [("and on sunday", False), ("and on monday are you open", True)]
 
 
 @virtual

@@ -148,6 +148,22 @@ def test_digits_on_their_way_are_counted_before_a_number_ends() -> None:
     assert decide(replace(waiting, expects=FREE)).over
 
 
+def test_words_that_mean_nothing_to_the_dialogue_are_waited_for() -> None:
+    """ "And on Sunday" sounds finished and is a phrase; but nobody knows yet what it wants."""
+    half = heard("and on sunday", 0.95)
+    assert wait(half) == wait(replace(half, understood=True)) < 600
+    assert wait(replace(half, understood=False)) == R.not_understood > 600
+    assert decide(replace(half, understood=False)).why.endswith("not understood")
+    assert not decide(replace(half, understood=False)).likely
+
+
+@pytest.mark.parametrize(
+    "answer", [heard("yes", 0.95, YES_NO), heard("one two three four five six", 0.95, SIX)]
+)
+def test_an_answer_is_whole_whatever_the_dialogue_makes_of_it(answer: EndpointFacts) -> None:
+    assert wait(replace(answer, understood=False)) == wait(answer)
+
+
 def test_an_endless_turn_is_ended() -> None:
     assert decide(replace(BASE, turn_ms=R.longest_turn)).over
 
@@ -191,6 +207,7 @@ facts_strategy = st.builds(
     verdict_due=st.just(False),
     words_due=st.just(False),
     expects=st.sampled_from([FREE, SIX, YES_NO, DATE, NAME]),
+    understood=st.none() | st.booleans(),
 )
 
 

@@ -101,7 +101,7 @@ class EagerPlans:
         return verdict
 
     async def first_clause(
-        self, conversation_id: str, on_planned: Callable[[], None] = lambda: None
+        self, conversation_id: str, on_planned: Callable[[Plan], None] = lambda _: None
     ) -> Clause | None:
         """What the early plan at hand would say first, once that stands. It stays with the plan.
 
@@ -115,7 +115,9 @@ class EagerPlans:
         stream = one.stream
         if self._at_hand.get(conversation_id) is not one:
             return None
-        on_planned()
+        if one.work.cancelled() or one.work.exception() is not None:
+            return None
+        on_planned(one.work.result())
         if stream is None:
             return None
         if one.likely:

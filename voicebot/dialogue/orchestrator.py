@@ -255,7 +255,7 @@ class Orchestrator:
         return await self._eager.offer(conversation_id, words_so_far, likely=likely)
 
     async def first_clause(
-        self, conversation_id: str, on_planned: Callable[[], None] = lambda: None
+        self, conversation_id: str, on_planned: Callable[[Plan], None] = lambda _: None
     ) -> Clause | None:
         """What the early plan at hand will say first, once that is known, so that its sound can be made.
 

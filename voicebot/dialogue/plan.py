@@ -12,7 +12,7 @@ from voicebot.dialogue.flow.speech import Line, Part, Said, question_of, text_of
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.reading import PlanReads
-from voicebot.dialogue.state import ConversationState, OpenTurn, Owed
+from voicebot.dialogue.state import AskedKind, ConversationState, OpenTurn, Owed
 
 _OPEN = frozenset({Action.CLARIFY, Action.ABSTAIN, Action.DRAFT, Action.PROPOSE})
 """Actions that leave open what the caller wants."""
@@ -63,6 +63,13 @@ class Plan:
     def said(self) -> str | None:
         """All words, when they are known already."""
         return None if self.draft.deed is not None else self.worded.said
+
+    @property
+    def understood(self) -> bool:
+        """Whether anything was made of the words: not nothing, and no guess that is asked about first."""
+        asked = self.draft.asked
+        guessed = asked is not None and asked.kind is AskedKind.CONFIRM
+        return not guessed and self.next_state.not_understood == 0
 
     @property
     def next_state(self) -> ConversationState:

@@ -52,6 +52,9 @@ class EndpointRules:
             commas reach 290 ms (107 recorded lines).
         longest: bound from above, but for missing digits.
         digits_open: at least this while digits are missing: callers pause between groups.
+        not_understood: at least this while the dialogue, which plans ahead, makes nothing of the words and
+            they do not answer a question: half a sentence means nothing yet. By hand: longer than the pauses
+            of 600 ms inside sentences that the bench makes; who is asked again anyway loses half a second.
         likely_below: a turn whose wait in all is at most this probably ends here.
         verdict_deadline: how long after asking a verdict is waited for (clock, not silence).
         longest_turn: ms from the start after which a turn is ended in any case.
@@ -69,6 +72,7 @@ class EndpointRules:
     shortest: int = 280
     longest: int = 1530
     digits_open: int = 1750
+    not_understood: int = 960
     likely_below: int = 480
     verdict_deadline: int = 400
     longest_turn: int = 30_000
@@ -90,6 +94,7 @@ class EndpointFacts:
         verdict_due: a verdict was asked for and its deadline has not passed.
         words_due: words for this pause were asked for and their deadline has not passed.
         expects: what was just asked.
+        understood: whether the dialogue, planning ahead, made something of these very words; None: not known.
     """
 
     silence_ms: int
@@ -100,6 +105,7 @@ class EndpointFacts:
     verdict_due: bool = False
     words_due: bool = False
     expects: Expects = FREE
+    understood: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,9 @@ def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> Endpoi
     words = completeness(facts.words or "", facts.expects) if known else None
     sound = _bin(facts.complete, rules)
     needed = _needed(words, sound, rules)
+    reason = _why(words, sound)
+    if facts.understood is False and words not in _ANSWERS and needed < rules.not_understood:
+        needed, reason = rules.not_understood, f"{reason}, not understood"
     likely = needed <= rules.likely_below
     if words is None and facts.words_due and facts.expects.kind == "digits":
         # Digits come in groups, so sound alone does not end them while they are being counted.
@@ -134,7 +143,10 @@ def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> Endpoi
     if facts.verdict_due and facts.complete is None:
         # The witness is on its way: do not end before it spoke, but do not promise more either.
         needed = max(needed, facts.silence_ms + 1)
-    return EndpointDecision(max(0, needed - facts.silence_ms), _why(words, sound), likely)
+    return EndpointDecision(max(0, needed - facts.silence_ms), reason, likely)
+
+
+_ANSWERS = frozenset({Completeness.ANSWERED, Completeness.COUNTED, Completeness.AGREED})
 
 
 def silence_needed(

@@ -22,6 +22,7 @@ from voicebot.audio.hearing import bargein, overlap
 from voicebot.audio.hearing.echo import EchoEstimate
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, decide
 from voicebot.audio.hearing.events import (
+    BOT_STOPPED,
     CallerFinished,
     CallerSilent,
     EagerTurn,
@@ -226,7 +227,7 @@ class Listener:
                 current.overlap = None
             return
         if current is not None and current.overlap is not None and current.overlap.undecided:
-            self._decided(current, current.overlap, "interruption", "bot_stopped", self._heard_to_ms)
+            self._decided(current, current.overlap, "interruption", BOT_STOPPED, self._heard_to_ms)
         self._rest()
 
     def bot_asks(self, open_question: bool) -> None:
@@ -241,6 +242,11 @@ class Listener:
             self._echo.sent(decode(ulaw), at_ms)
         else:
             self._echo.dropped(at_ms)
+
+    def understood(self, text: str, made_something: bool) -> None:
+        """Whether the dialogue, planning ahead, made something of the words that ``EagerTurn`` told."""
+        if self._current is not None and not self._closed:
+            self._current.turn.understood(text, made_something)
 
     def caller_active(self) -> None:
         """The caller did something other than speak (a key): the silence counts anew."""

@@ -96,6 +96,7 @@ class HearingTurn:
         self._offered_segment = -1
         self._offered_likely = False
         self._judge_down = False
+        self._understood: bool | None = None
         self._recognition: Recognition | None = None
         self._opening = self._spawn(self._open())
 
@@ -132,6 +133,7 @@ class HearingTurn:
         offered = self.offered
         self._segment += 1
         self._verdict = None
+        self._understood = None
         self._asked_at = None
         self._asked_silence = 0
         return offered
@@ -159,7 +161,13 @@ class HearingTurn:
             verdict_due=verdict_due,
             words_due=words_due,
             expects=self.expects,
+            understood=self._understood,
         )
+
+    def understood(self, text: str, made_something: bool) -> None:
+        """Whether the dialogue made something of the words offered; of others it says nothing."""
+        if self.offered and self._words is not None and self._words.text.strip() == text:
+            self._understood = made_something
 
     @property
     def offered(self) -> bool:

@@ -99,7 +99,7 @@ class Ahead:
         if verdict is not Verdict.SAME:
             self._moments = {"eager_ms": at_ms}
         await self._stop_holding()
-        self._holding = asyncio.ensure_future(self._hold())
+        self._holding = asyncio.ensure_future(self._hold(words.text))
 
     async def _void(self) -> None:
         await self._stop_holding()
@@ -111,8 +111,8 @@ class Ahead:
         await self._stop_holding()
         await self._call.speaker.let_go()
 
-    async def _hold(self) -> None:
-        clause = await self._dialogue.first_clause(self._id, lambda: self._note("eager_planned_ms"))
+    async def _hold(self, text: str) -> None:
+        clause = await self._dialogue.first_clause(self._id, lambda plan: self._planned(text, plan))
         if clause is not None:
             await self._call.speaker.hold(clause, lambda: self._note("held_ms"))
 
@@ -125,6 +125,10 @@ class Ahead:
         error = None if holding.cancelled() else holding.exception()
         if error is not None:
             log.error("ahead.failed", conversation=self._id, error=type(error).__name__)
+
+    def _planned(self, text: str, plan: Plan) -> None:
+        self._note("eager_planned_ms")
+        self._call.listener.understood(text, plan.understood)
 
     def _note(self, moment: str) -> None:
         self._moments.setdefault(moment, self._call.now_ms())
