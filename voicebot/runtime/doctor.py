@@ -16,7 +16,11 @@ from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.models.errors import ModelsError
 from voicebot.audio.engines.types import EngineUnavailable
 from voicebot.core.settings import PREFIX, Settings
+from voicebot.core.store.chain.anchors import anchors_path
+from voicebot.core.store.chain.verifying import verify
+from voicebot.core.store.database import DatabaseDown
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from voicebot.core.store.keys import KeyRing, KeysError
 from voicebot.core.store.migrate import SchemaMismatch, expected_version, found_version
 from voicebot.dialogue.deployment import Deployment, DeploymentError
 from voicebot.runtime.models import better, store_of
@@ -119,14 +123,38 @@ def _models(settings: Settings) -> list[Finding]:
 def _database(settings: Settings) -> list[Finding]:
     try:
         if settings.database_url is not None:
-            return [_schema(settings.database_url.get_secret_value(), "DATABASE_URL")]
+            return _stored(settings, settings.database_url.get_secret_value(), "DATABASE_URL")
         postgres = EmbeddedPostgres.attach(settings.data_dir)
         try:
-            return [_schema(postgres.url, f"embedded, in {postgres.data_dir}")]
+            return _stored(settings, postgres.url, f"embedded, in {postgres.data_dir}")
         finally:
             postgres.stop()
     except EmbeddedPostgresError as error:
         return [Finding("database", ok=False, found=str(error))]
+
+
+def _stored(settings: Settings, url: str, where: str) -> list[Finding]:
+    schema = _schema(url, where)
+    return [schema, _audit(settings, url)] if schema.ok and found_version(url) else [schema]
+
+
+def _audit(settings: Settings, url: str) -> Finding:
+    """Only the heads and the last anchor: a whole walk takes its time."""
+    own = anchors_path(settings.data_dir)
+    if settings.master_key is None and not (settings.data_dir / "master.key").exists():
+        return Finding("audit", ok=None, found="no master key: its seals cannot be checked")
+    try:
+        keys = KeyRing.from_settings(settings)
+        verdict = verify(url, keys, anchors=[own] if own.exists() else [], quick=True)
+    except (KeysError, DatabaseDown, OSError) as error:
+        return Finding("audit", ok=None, found=str(error))
+    if not verdict.ok:
+        return Finding("audit", ok=False, found=str(verdict.bad[0]), mend="run `voicebot audit verify`")
+    anchored = f"{verdict.anchors} anchored heads held" if verdict.anchors else "not anchored yet"
+    notes = "".join(f"; {note}" for note in verdict.notes)
+    return Finding(
+        "audit", ok=True, found=f"the heads of {len(verdict.links)} shards hold, {anchored}{notes}"
+    )
 
 
 def _schema(url: str, where: str) -> Finding:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from voicebot.core.settings import Settings, load_settings
+from voicebot.core.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from voicebot.core.store.chain.linking import Linker
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="The audit: verify its chain, export it, keep it.", no_args_is_help=True)
 out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def verify_command(
     from voicebot.core.store.chain.verifying import verify
     from voicebot.core.store.keys import KeyRing
 
-    settings = load_settings()
+    settings = _settings()
     own = anchors_path(settings.data_dir)
     files = anchors or ([own] if own.exists() else [])
     if missing := [path for path in files if not path.is_file()]:
@@ -60,7 +61,7 @@ def export_command() -> None:
     """Every chained row with its link as JSON lines, checkable without the key up to the seals."""
     from voicebot.core.store.chain.exporting import export
 
-    with _database_url(load_settings()) as url:
+    with _database_url(_settings()) as url:
         for line in export(url):
             typer.echo(json.dumps(line, separators=(",", ":")))
 
@@ -70,7 +71,7 @@ def anchor_command() -> None:
     """Write the heads into the file of anchors now."""
     from voicebot.runtime.audit_keeping import AuditKeeping
 
-    settings = load_settings()
+    settings = _settings()
 
     async def now(database: Database, linker: Linker) -> str | None:
         return await AuditKeeping(database, linker, settings, "cli").anchor()
@@ -90,7 +91,7 @@ def rotate_command(by: Annotated[str, typer.Option(help="who, for the audit")] =
             await audit.record(tx, action="audit.key_rotated", actor=by, facts={"key": key.id})
         return key.id
 
-    out.print(f"sealing with {_run(load_settings(), rotate)} from now on", markup=False)
+    out.print(f"sealing with {_run(_settings(), rotate)} from now on", markup=False)
 
 
 @commands.command("prune")
@@ -98,7 +99,7 @@ def prune_command() -> None:
     """Delete now what is older than VOICEBOT_AUDIT_DAYS and VOICEBOT_ACCESS_LOG_DAYS, and sign for it."""
     from voicebot.runtime.audit_keeping import AuditKeeping
 
-    settings = load_settings()
+    settings = _settings()
 
     async def now(database: Database, linker: Linker) -> int:
         return await AuditKeeping(database, linker, settings, "cli").prune()
@@ -144,15 +145,39 @@ def _run(settings: Settings, do: Callable[[Database, Linker], Awaitable[T]]) -> 
         return asyncio.run(run(url))
 
 
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise _said(error) from error
+
+
 @contextmanager
 def _database_url(settings: Settings) -> Generator[str]:
-    from voicebot.core.store.embedded import EmbeddedPostgres
+    """The database, started for the time of the command if need be; errors that a person can mend, said."""
+    from voicebot.core.store.chain.pruning import ChainBroken
+    from voicebot.core.store.database import DatabaseDown
+    from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+    from voicebot.core.store.keys import KeysError
+    from voicebot.core.store.migrate import SchemaMismatch, expected_version, found_version
 
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
-        return
-    postgres = EmbeddedPostgres.attach(settings.data_dir)
+    postgres = None
     try:
-        yield postgres.url
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            postgres = EmbeddedPostgres.attach(settings.data_dir)
+            url = postgres.url
+        if (found := found_version(url)) != expected_version():
+            raise SchemaMismatch(found, expected_version())
+        yield url
+    except (KeysError, DatabaseDown, EmbeddedPostgresError, SchemaMismatch, ChainBroken, OSError) as error:
+        raise _said(error) from error
     finally:
-        postgres.stop()
+        if postgres is not None:
+            postgres.stop()
+
+
+def _said(error: Exception) -> typer.Exit:
+    err.print(f"voicebot: {error}", style="red", markup=False)
+    return typer.Exit(2)

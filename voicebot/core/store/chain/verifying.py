@@ -21,7 +21,7 @@ from voicebot.core.store.chain.form import ACTIONS, TIERS, Tier, genesis_of, old
 from voicebot.core.store.chain.sealing import Proofs
 from voicebot.core.store.chain.walking import Bad, Link, Walk, Wrong
 from voicebot.core.store.database import DatabaseDown
-from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.keys import KeyRing, WrongMasterKey
 
 _FETCH = 2_000
 
@@ -88,12 +88,19 @@ def verify(url: str, keys: KeyRing, *, anchors: Sequence[Path] = (), quick: bool
 
     Raises:
         DatabaseDown: it cannot be reached.
+        WrongMasterKey: it says itself that it was written with another one.
         OSError: an anchor file cannot be read.
     """
     try:
         with psycopg.Connection[DictRow].connect(
             url, row_factory=dict_row, application_name="voicebot-audit"
         ) as connection:
+            written = connection.execute("SELECT key_id FROM key_check").fetchone()
+            if written is not None and written["key_id"] != keys.key_id:
+                raise WrongMasterKey(
+                    f"the database was written with master key {written['key_id']}, this is {keys.key_id}: "
+                    "no seal can be checked. Set VOICEBOT_MASTER_KEY to the key it was written with"
+                )
             proofs = Proofs.of(keys, connection.execute("SELECT * FROM audit_keys").fetchall())
             files = [read_anchors(path, proofs) for path in anchors]
             connection.rollback()
