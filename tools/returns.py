@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from voicebot.dialogue.connectors.connector import ConnectorError
 from voicebot.safety.identity import VerifiedCustomer
 
 Item = Annotated[str, Field(min_length=1, max_length=60)]
-_SMALL = frozenset("a an the my that this one of from order just only please and it".split())
+_SMALL = re.compile(r"^(?:an?|the|my|that|this|one|of|from|order|just|only|please|and|it)$")
 
 
 class ReturnRequest(Strict):
@@ -212,7 +213,7 @@ def meant(words: str, names: list[str]) -> list[str]:
     >>> meant("the lamp", ["wool rug", "floor lamp"]), meant("a lamp", ["desk lamp", "floor lamp"])
     (['floor lamp'], ['desk lamp', 'floor lamp'])
     """
-    said = Counter(_stem(word) for word in words.lower().split()) - Counter(_SMALL)
+    said = Counter(_stem(word) for word in words.lower().split() if not _SMALL.match(word))
     scores = {name: sum((said & Counter(_stem(word) for word in name.split())).values()) for name in names}
     best = max(scores.values(), default=0)
     return [name for name, score in scores.items() if score == best] if best else []

@@ -153,7 +153,7 @@ def _preferences(cursor: Cursor, customers: int) -> None:
 
 
 def _more(cursor: Cursor, today: date) -> None:
-    """What stands beside the orders: stock, memberships, where parcels were seen, what was made to measure."""
+    """What stands beside the orders: stock, memberships, where parcels were seen, what is made to measure."""
     for nth, (item, price) in enumerate(ITEMS):
         cursor.execute(
             "INSERT INTO shop.stock VALUES (%s, %s, %s)", (item, price, 0 if nth % 8 == 7 else 5 + nth)

@@ -176,7 +176,9 @@ class Deployment:
             self.policy.table,
             intents=known,
             tools=self.tools.names,
-            writes=[name for name in self.tools.names if self.tools.get(name).writes],
+            writes=self.tools.writes,
+            limits=self.tools.limits,
+            amounts=self.tools.amounts,
             categories={name: category.intents for name, category in self.intents.categories.items()},
             cases=read_cases(self.folder / "business" / "policy_tests.yaml"),
         )

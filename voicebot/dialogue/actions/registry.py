@@ -62,6 +62,26 @@ class ToolRegistry:
         """Names of all tools."""
         return frozenset(self._tools)
 
+    @property
+    def writes(self) -> frozenset[str]:
+        """Names of the tools that change something."""
+        return frozenset(name for name, tool in self._tools.items() if tool.writes)
+
+    @property
+    def limits(self) -> dict[str, tuple[str, ...]]:
+        """By tool that changes something, the limits that it counts against."""
+        return {name: self._tools[name].limits for name in sorted(self.writes)}
+
+    @property
+    def amounts(self) -> frozenset[str]:
+        """Tools that say how much money a change is about."""
+        return frozenset(name for name in self.writes if "amount" in self._tools[name].result.model_fields)
+
+    def missing(self, name: str, slots: Mapping[str, Any]) -> tuple[str, ...]:
+        """Fields that a tool needs and that are not among the slots: what is still to be asked for."""
+        fields = self.get(name).request.model_fields
+        return tuple(field for field, info in fields.items() if info.is_required() and field not in slots)
+
     def get(self, name: str) -> Tool:
         """A tool by name.
 

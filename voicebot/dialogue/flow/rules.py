@@ -26,7 +26,7 @@ class Rules:
         """The probability from which an intent counts as certain."""
         rule = self._policy.rule(intent)
         table = self._policy.table
-        return table.thresholds.sure if rule is None else table.limits(rule).sure
+        return table.thresholds.sure if rule is None else table.confidences(rule).sure
 
     def decide(
         self, state: ConversationState, setting: Setting, intent: str, confidences: Confidences

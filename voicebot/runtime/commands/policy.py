@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from voicebot.dialogue.actions.registry import ToolRegistry
-from voicebot.dialogue.actions.tool import Effect
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE
 from voicebot.safety.policy import (
@@ -134,7 +133,9 @@ def examine_policy(deployment: Path) -> PolicyReport:
         Beside(
             intents=frozenset(catalog.intents) | {OUT_OF_SCOPE},
             tools=tools.names,
-            writes=frozenset(name for name in tools.names if tools.get(name).effect is not Effect.READ),
+            writes=tools.writes,
+            limits=tools.limits,
+            amounts=tools.amounts,
             categories={name: one.intents for name, one in catalog.categories.items()},
         ),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from voicebot.safety.policy.cases import PolicyCases, run_cases
 from voicebot.safety.policy.laws import check_laws
+from voicebot.safety.policy.limits import OTHERS
 from voicebot.safety.policy.policy import Policy
 from voicebot.safety.policy.problems import Problem, Problems, meant, refuse
 from voicebot.safety.policy.proof import Proof, prove
@@ -20,6 +21,8 @@ class Beside:
     """What a deployment has besides its policy. None: not known, so not compared.
 
     ``writes``: tools that change something. ``categories``: intents by category. ``cases``: policy tests.
+    ``limits``: by tool that changes something, the limits that it counts against. ``amounts``: the tools that
+    say how much money a change is about.
     """
 
     intents: frozenset[str] | None = None
@@ -27,6 +30,8 @@ class Beside:
     writes: frozenset[str] | None = None
     categories: Mapping[str, Iterable[str]] | None = None
     cases: PolicyCases | None = None
+    limits: Mapping[str, tuple[str, ...]] | None = None
+    amounts: frozenset[str] = frozenset()
 
 
 def check_policy(
@@ -37,6 +42,8 @@ def check_policy(
     writes: Iterable[str] | None = None,
     categories: Mapping[str, Iterable[str]] | None = None,
     cases: PolicyCases | None = None,
+    limits: Mapping[str, tuple[str, ...]] | None = None,
+    amounts: Iterable[str] = (),
 ) -> Proof:
     """Proves the table and compares it with what the deployment has.
 
@@ -47,6 +54,8 @@ def check_policy(
         writes: those of them that change something; None when that is not known.
         categories: the intents of each category; None when there are none.
         cases: the policy tests; no ruling may be freer than they say.
+        limits: by tool that changes something, the limits that it counts against; None: not known.
+        amounts: the tools that say how much money a change is about.
 
     Returns:
         What was gone through.
@@ -63,6 +72,8 @@ def check_policy(
             None if writes is None else frozenset(writes),
             categories,
             cases,
+            limits,
+            frozenset(amounts),
         ),
     )
     refuse(FILE, problems)
@@ -106,6 +117,8 @@ def _names(table: PolicyTable, beside: Beside, problems: Problems) -> None:
             if rule.act is not None and rule.act not in beside.writes:
                 problems.add(row, f"`act: {rule.act}` changes nothing: name it as `tool`")
     _categories(table, beside, problems)
+    if beside.limits is not None:
+        _limits(table, beside.limits, beside.amounts, problems)
     for kind, rows in (("overrides", table.overrides), ("grants", table.grants)):
         for name, one in rows.items():
             row = f"{kind}.{name}"
@@ -137,6 +150,34 @@ def _categories(table: PolicyTable, beside: Beside, problems: Problems) -> None:
                 f"intents.{name}",
                 f"unknown category `{rule.category}`; {meant(rule.category, beside.categories)}",
             )
+
+
+def _limits(
+    table: PolicyTable, limits: Mapping[str, tuple[str, ...]], amounts: frozenset[str], problems: Problems
+) -> None:
+    """Every limit that a tool names is there and can be counted, and nothing is granted without one."""
+    for tool, names in limits.items():
+        for name in names:
+            limit = table.limits.get(name)
+            if limit is None:
+                problems.add(
+                    f"limits.{name}", f"tool `{tool}` counts against it; {meant(name, table.limits)}"
+                )
+            elif limit.measure == "amount" and tool not in amounts:
+                problems.add(f"limits.{name}", f"tool `{tool}` does not say an `amount` to count")
+    used = {name for names in limits.values() for name in names}
+    for name, limit in table.limits.items():
+        _known(f"limits.{name}", "segment", set(limit.most) - {OTHERS}, table.segments, problems)
+        if name not in used:
+            problems.add(f"limits.{name}", "no tool counts against it")
+    for name, grant in table.grants.items():
+        for intent in grant.intents if grant.may is not None else ():
+            rule = table.intents.get(intent)
+            if rule is not None and rule.act is not None and not limits.get(rule.act):
+                problems.add(
+                    f"grants.{name}",
+                    f"`{rule.act}` counts against no limit: nothing unlimited is granted",
+                )
 
 
 def _known(row: str, kind: str, names: Iterable[str], known: Iterable[str], problems: Problems) -> None:

@@ -156,7 +156,7 @@ def _override(table: PolicyTable, name: str, override: Override, problems: Probl
     """An override that changes nothing is a mistake: it only looks like a restriction."""
     row = f"overrides.{name}"
     covered = [
-        (rule, table.limits(rule))
+        (rule, table.confidences(rule))
         for intent, rule in table.intents.items()
         if table.covers(override, intent, rule) and rule.reads is not Reads.NOTHING
     ]
@@ -207,7 +207,7 @@ def _grant(table: PolicyTable, name: str, grant: Grant, problems: Problems) -> N
         if grant.may is not None and rule.act is None:
             problems.add(row, f"`may: {grant.may}`: intents.{intent} names no `act`")
         floor = FLOORS[rule.tier]
-        limits = table.limits(rule)
+        limits = table.confidences(rule)
         for what in ("sure", "grounding", "answer"):
             value, least = getattr(grant, what), getattr(floor, what)
             if value is not None and value < least:

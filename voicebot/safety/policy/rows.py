@@ -147,8 +147,8 @@ class IntentRule(Strict):
 
     @model_validator(mode="after")
     def _tools(self) -> Self:
-        if (self.reads is Reads.TOOL) != (self.tool is not None):
-            raise ValueError("`tool` is named exactly when `reads` is tool")
+        if (self.reads is Reads.TOOL) != (self.tool is not None or self.act is not None):
+            raise ValueError("`tool` is named exactly when `reads` is tool (an `act` does as well)")
         if (self.tools or self.act) and self.reads is not Reads.TOOL:
             raise ValueError("`tools` and `act` need `reads: tool`")
         if self.reads is Reads.TOOL and self.tier > 0 and not self.identity:

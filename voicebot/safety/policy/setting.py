@@ -61,7 +61,7 @@ def row_of(table: PolicyTable, intent: str, rule: IntentRule) -> Row:
         intent=intent,
         rule=rule,
         tier=tier,
-        limits=table.limits(rule),
+        limits=table.confidences(rule),
         overrides=tuple((n, one) for n, one in table.overrides.items() if table.covers(one, intent, rule)),
         grants=tuple((n, one) for n, one in table.grants.items() if intent in one.intents),
         owner=rule.owner or tier.owner,

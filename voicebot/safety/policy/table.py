@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from voicebot.core.conversation import Action, Strict
 from voicebot.safety.identity import GateRules
 from voicebot.safety.policy.circumstances import Grant, Override
+from voicebot.safety.policy.limits import Limit
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
 from voicebot.safety.policy.rows import IntentRule, Name, Records, Score, TierRow
 
@@ -74,6 +75,8 @@ class PolicyTable(Strict):
     intents: dict[str, IntentRule]
     overrides: dict[Name, Override] = Field(default_factory=dict[Name, Override])
     grants: dict[Name, Grant] = Field(default_factory=dict[Name, Grant])
+    limits: dict[Name, Limit] = Field(default_factory=dict[Name, Limit])
+    """What changes may add up to before a person must look."""
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
@@ -90,7 +93,7 @@ class PolicyTable(Strict):
         """Eight hexadecimal digits of the table's content: two tables never share them."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
 
-    def limits(self, rule: IntentRule) -> Limits:
+    def confidences(self, rule: IntentRule) -> Limits:
         """The confidences that a row needs: its own, else its tier's where they are higher."""
         base, own = self.thresholds, self.tiers[rule.tier].at_least
         sure = rule.sure if rule.sure is not None else max(base.sure, own.sure or 0)
