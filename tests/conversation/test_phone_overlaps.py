@@ -30,6 +30,7 @@ from voicebot.audio.hearing.overlap import DEFAULT_RULES
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.mulaw import decode, encode
 from voicebot.audio.recording.writer import Recorder
+from voicebot.audio.speaking import emergency
 from voicebot.audio.speaking.ledger import WORD_MARGIN_MS
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
@@ -77,6 +78,7 @@ class Dialogue(FrameProcessor):
         self._answer = answer
         self.turns: list[Any] = []
         self.spoken: list[Heard] = []
+        self.over = False
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -84,6 +86,8 @@ class Dialogue(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerTurnFrame):
             self.turns.append(frame.input)
+            if self.over:
+                return
             await self.push_frame(StopSpeakingFrame(cause="turn"))
             await self.may_answer.wait()
             self._call.answers()
@@ -208,6 +212,7 @@ async def a_call(
     running = asyncio.create_task(runner.run())
     while not dialogue.turns:
         await asyncio.sleep(0.001)
+    call.queue_frames = worker.queue_frames
     caller = Caller(call, session, dialogue)
     dialogue.turns.clear()
     await caller.is_quiet(quiet_ms)
@@ -427,6 +432,19 @@ async def test_keys_stop_the_bot_at_once_also_during_a_pause(tmp_path: Path) -> 
         assert len(caller.dialogue.spoken) == 1
         assert not caller.dialogue.spoken[0].complete
         assert caller.verdicts == ["interruption"], "each pause has its end"
+
+
+@virtual
+async def test_a_call_that_is_handed_over_during_a_pause_says_so(tmp_path: Path) -> None:
+    """The pause ends with the answer; what is said next is not cut with it."""
+    async with a_call(tmp_path, "uh huh") as caller:
+        await caller.is_quiet(400)
+        await caller.speaks(160)
+        caller.dialogue.over = True
+        await caller.call.hand_over("test")
+        await caller.is_quiet(6000)
+        assert emergency.line("handing_over").ulaw in b"".join(ulaw for _, ulaw in caller.session.heard)
+        assert caller.call.over.result().kind == "handoff"
 
 
 @virtual

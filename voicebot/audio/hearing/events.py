@@ -15,6 +15,9 @@ class SpeechStarted:
     at_ms: int
 
 
+BOT_STOPPED = "bot_stopped"
+
+
 @dataclass(frozen=True)
 class OverlapStarted:
     """A sound of the caller over the bot since ``at_ms``: silence it now, and keep what it had to say.
@@ -29,7 +32,8 @@ class OverlapStarted:
 class OverlapEnded:
     """What the sound was. ``interruption``: the turn is the caller's; else the bot goes on, no turn is told.
 
-    ``decided_after_ms`` since the bot was silenced; ``why`` names the rule.
+    ``decided_after_ms`` since the bot was silenced; ``why`` names the rule (``BOT_STOPPED``: its answer was
+    over meanwhile, by a key or a hand-over).
     """
 
     at_ms: int

@@ -9,6 +9,7 @@ from pipecat.frames.frames import Frame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.audio.hearing.events import (
+    BOT_STOPPED,
     CallerFinished,
     CallerSilent,
     EagerTurn,
@@ -135,7 +136,9 @@ class PhoneListening(FrameProcessor):
     async def _overlap_ended(self, event: OverlapEnded) -> None:
         metrics.overlaps.labels(event.verdict).inc()
         metrics.overlap_decided_s.observe(event.decided_after_ms / 1000)
-        if event.verdict == "interruption":
+        if event.why == BOT_STOPPED:
+            pass  # what is being said by now is something else
+        elif event.verdict == "interruption":
             await self.push_frame(StopSpeakingFrame(cause="barge_in"))
         else:
             await self.push_frame(CallerVoiceFrame(speaking=False))
