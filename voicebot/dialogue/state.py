@@ -23,8 +23,9 @@ from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.monitor.course import Course
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.safety.identity import GateProgress
+from voicebot.safety.pii.masking import Carry
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HISTORY = 6
 """Exchanges kept for generation."""
 
@@ -48,6 +49,8 @@ class AskedKind(StrEnum):
     """Whether the bot shall do something."""
     CONTACT = "contact"
     """The number at which the caller can be reached."""
+    SLOT = "slot"
+    """A value that an act needs."""
 
 
 class Option(Strict):
@@ -76,7 +79,8 @@ class Asked(Strict):
     """A question put to the caller.
 
     ``factor`` for FACTOR; ``want`` for CONFIRM, WAITING and CONTACT, and for PERSON when a person was
-    offered because this want could not be answered; ``options`` for CHOICE; ``proposal`` for PROPOSAL.
+    offered because this want could not be answered; ``options`` for CHOICE; ``proposal`` or ``proposes`` (the
+    id of a stored proposal, `voicebot.core.store.proposals`) for PROPOSAL; ``slot`` for SLOT.
     """
 
     kind: AskedKind
@@ -84,6 +88,26 @@ class Asked(Strict):
     want: Want | None = None
     options: tuple[Option, ...] = ()
     proposal: Proposal | None = None
+    proposes: str | None = None
+    slot: str | None = None
+
+
+class Filling(Strict):
+    """An act whose values are being asked for, one by one. ``values``: as they will be given to its tool."""
+
+    want: Want
+    tool: str
+    values: dict[str, Any] = Field(default_factory=dict[str, Any])
+    asked: tuple[str, ...] = ()
+    """Names of the values that were asked for, once for each time."""
+
+
+class Acting(Strict):
+    """An act on a remote system whose outcome is not known yet: the turn that did it waits for it."""
+
+    key: str
+    want: Want
+    tool: str
 
 
 class Pending(Strict):
@@ -105,6 +129,8 @@ class HeldWords(Strict):
     turn: int
     tier: int = 0
     due_at: datetime | None = None
+    proposes: str | None = None
+    """What waits is an act, not words: the id of its proposal."""
 
 
 class CustomerFacts(Strict):
@@ -151,7 +177,7 @@ class OpenTurn(Strict):
 class ConversationState(Strict):
     """The state of one conversation."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     greeted: bool = False
     topic: Want | None = None
     """What is being worked on and not answered yet."""
@@ -184,6 +210,8 @@ class ConversationState(Strict):
     held: tuple[HeldWords, ...] = ()
     promised: tuple[str, ...] = ()
     """Intents for which something was promised."""
+    filling: Filling | None = None
+    acting: tuple[Acting, ...] = ()
     customer: CustomerFacts | None = None
     """After the gate only."""
     answered: Want | None = None
@@ -194,6 +222,8 @@ class ConversationState(Strict):
     """The conversation goes in circles, or the caller's mood falls."""
     course: Course = Course()
     """How it has gone over the last turns."""
+    carry: Carry | None = None
+    """Digits at the end of the last utterance that may go on in the next: the token that holds them."""
 
 
 def new_state() -> dict[str, Any]:
@@ -233,5 +263,10 @@ def _from_1(stored: dict[str, Any]) -> dict[str, Any]:
     return {**stored, "schema_version": 2}
 
 
-UPGRADES: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(stored: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 holds tokens where digits stood: the next commit puts them there, and the digits in the vault."""
+    return {**stored, "schema_version": 3}
+
+
+UPGRADES: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """One step per version that was ever stored: from it to the next."""

@@ -2,7 +2,8 @@
 
 A local act is intended and settled in the turn's own transaction, so that it stands exactly when
 the turn does. One on a remote system is intended there, called with the key, and settled by its
-outcome in a transaction of its own.
+outcome in a transaction of its own; whoever is at work on it has claimed it, for a time, so that after a crash
+any node can take it up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, Literal
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 
-Settled = Literal["done", "refused", "failed"]
+Settled = Literal["done", "refused", "failed", "unknown"]
+"""``unknown``: a remote system did not tell, and a person looks; it may become known later."""
 
 
 class UnknownAct(LookupError):
@@ -29,9 +31,11 @@ class Act:
     conversation_id: str
     turn: int
     act: str
-    status: Literal["intended", "done", "refused", "failed"]
+    status: Literal["intended", "done", "refused", "failed", "unknown"]
     arguments: dict[str, Any]
     outcome: dict[str, Any] | None
+    proposal: str | None = None
+    remote: bool = False
 
 
 def key_of(conversation_id: str, turn: int, act: str) -> str:
@@ -40,9 +44,27 @@ def key_of(conversation_id: str, turn: int, act: str) -> str:
 
 
 async def intend(
-    tx: Transaction, keys: KeyRing, *, conversation_id: str, turn: int, act: str, arguments: dict[str, Any]
+    tx: Transaction,
+    keys: KeyRing,
+    *,
+    conversation_id: str,
+    turn: int,
+    act: str,
+    arguments: dict[str, Any],
+    proposal: str | None = None,
+    claim_s: float | None = None,
 ) -> Act:
     """Writes that an act is going to be done; twice gives the first, settled or not.
+
+    Args:
+        tx: the turn's transaction.
+        keys: seals the arguments.
+        conversation_id: ``cv_...``.
+        turn: the turn that does it.
+        act: its name.
+        arguments: plain values.
+        proposal: what it was agreed to by; a proposal leads to one act.
+        claim_s: it is on a remote system, and the caller of this is at work on it for that long.
 
     Raises:
         LookupError: there is no such conversation.
@@ -55,9 +77,19 @@ async def intend(
         raise LookupError(f"no conversation {conversation_id}")
     cipher = await keys.cipher(tx, subject["subject_id"])
     await tx.execute(
-        "INSERT INTO acts (key, conversation_id, turn, act, status, sealed_arguments)"
-        " VALUES (%s, %s, %s, %s, 'intended', %s) ON CONFLICT (key) DO NOTHING",
-        (key, conversation_id, turn, act, cipher.seal_json(arguments, f"act:{key}:arguments")),
+        "INSERT INTO acts (key, conversation_id, turn, act, status, sealed_arguments, proposal, remote,"
+        " claimed_until) VALUES (%s, %s, %s, %s, 'intended', %s, %s, %s,"
+        " clock_timestamp() + make_interval(secs => %s)) ON CONFLICT (key) DO NOTHING",
+        (
+            key,
+            conversation_id,
+            turn,
+            act,
+            cipher.seal_json(arguments, f"act:{key}:arguments"),
+            proposal,
+            claim_s is not None,
+            claim_s,
+        ),
     )
     return await get(tx, keys, key)
 
@@ -65,7 +97,7 @@ async def intend(
 async def settle(
     tx: Transaction, keys: KeyRing, key: str, *, status: Settled, outcome: dict[str, Any]
 ) -> bool:
-    """Writes what came of an act. The first outcome stays: False if there was one.
+    """Writes what came of an act. The first known outcome stays: False if there was one.
 
     Raises:
         UnknownAct: nobody intended it.
@@ -74,10 +106,38 @@ async def settle(
     cipher = await keys.cipher(tx, await _subject(tx, act.conversation_id))
     cursor = await tx.execute(
         "UPDATE acts SET status = %s, sealed_outcome = %s, settled_at = clock_timestamp()"
-        " WHERE key = %s AND status = 'intended'",
-        (status, cipher.seal_json(outcome, f"act:{key}:outcome"), key),
+        " WHERE key = %s AND (status = 'intended' OR (status = 'unknown' AND %s <> 'unknown'))",
+        (status, cipher.seal_json(outcome, f"act:{key}:outcome"), key, status),
     )
     return cursor.rowcount == 1
+
+
+async def claim(tx: Transaction, key: str, *, for_s: float) -> bool:
+    """Takes up a remote act on which nobody is at work. False: somebody is, or it is settled."""
+    cursor = await tx.execute(
+        "UPDATE acts SET claimed_until = clock_timestamp() + make_interval(secs => %s)"
+        " WHERE key = %s AND remote AND status IN ('intended', 'unknown')"
+        " AND claimed_until <= clock_timestamp()",
+        (for_s, key),
+    )
+    return cursor.rowcount == 1
+
+
+async def left(tx: Transaction, *, limit: int = 20) -> builtins.list[str]:
+    """Keys of remote acts on which nobody is at work, though what came of them is not known; oldest first.
+
+    Those that are unknown for a day are left to the person who looks.
+    """
+    cursor = await tx.execute(
+        "SELECT a.key FROM acts a JOIN conversations c ON c.id = a.conversation_id"
+        " JOIN subjects s ON s.id = c.subject_id"
+        " WHERE a.remote AND a.status IN ('intended', 'unknown') AND a.claimed_until <= clock_timestamp()"
+        " AND s.wrapped_key IS NOT NULL"
+        " AND (a.status = 'intended' OR a.created_at > clock_timestamp() - interval '1 day')"
+        " ORDER BY a.claimed_until LIMIT %s",
+        (limit,),
+    )
+    return [row["key"] for row in await cursor.fetchall()]
 
 
 async def get(tx: Transaction, keys: KeyRing, key: str) -> Act:
@@ -115,6 +175,8 @@ async def _rows(tx: Transaction, keys: KeyRing, column: str, value: str) -> buil
                 status=row["status"],
                 arguments=cipher.open_json(row["sealed_arguments"], f"act:{row['key']}:arguments"),
                 outcome=None if sealed is None else cipher.open_json(sealed, f"act:{row['key']}:outcome"),
+                proposal=row["proposal"],
+                remote=row["remote"],
             )
         )
     return found

@@ -18,8 +18,11 @@ from voicebot.core.conversation import (
     ToolRead,
     Versions,
 )
+from voicebot.core.store.proposals import Consent, Proposed
+from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.state import Asked, ConversationState
+from voicebot.safety.identity import VerifiedCustomer
 
 After = Literal["continue", "hang_up", "hand_over"]
 Gap = Literal["no_grounding", "weak_grounding", "ambiguous", "out_of_scope"]
@@ -35,25 +38,49 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class ActOutcome:
-    """What came of a deed: ``done``, ``refused`` (a rule said no) or ``failed``, with its plain values."""
+    """What came of a deed: ``done``, ``refused`` (a rule said no) or ``failed``, with its plain values.
 
-    status: Literal["done", "refused", "failed"]
+    ``unknown``: it was sent to a remote system and may have been made; a person looks.
+    """
+
+    status: Literal["done", "refused", "failed", "unknown"]
     result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What the caller agreed to with this turn: the call, on the terms that were read back, for whom, and how."""
+
+    proposed: Proposed = field(repr=False)
+    prepared: Prepared = field(repr=False)
+    customer: VerifiedCustomer = field(repr=False)
+    segment: str | None
+    by: Consent
+
+
+@dataclass(frozen=True, slots=True)
+class Proposing:
+    """A proposal that a turn makes. ``waits``: for a person's approval, before it is read back."""
+
+    proposed: Proposed = field(repr=False)
+    waits: bool = False
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What a turn does when it is committed, and what it says then.
 
-    ``kind`` is ``act`` (a local write, in the commit's transaction) or ``read`` (a tool whose reading
-    changes something, such as a counted try). ``then`` makes the turn from the outcome and is pure:
-    nothing an acting turn says can stand before its act.
+    ``kind`` is ``act`` (a local write, in the commit's transaction), ``read`` (a tool whose reading
+    changes something, such as a counted try) or ``change`` (a writing tool, with what was ``agreed`` to).
+    ``then`` makes the turn from the outcome and is pure: nothing an acting turn says can stand before its act.
     """
 
-    kind: Literal["act", "read"]
+    kind: Literal["act", "read", "change"]
     name: str
     arguments: dict[str, Any] = field(repr=False)
     then: Callable[[ActOutcome], Draft] = field(repr=False)
+    agreed: Agreed | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +126,9 @@ class Draft:
     approval: Approval | None = None
     decides: tuple[str, str, str] | None = None
     """A draft that this turn settles: (id, verdict, by whom)."""
+    proposing: Proposing | None = None
+    closes: tuple[Literal["declined", "voided"], str] | None = None
+    """What becomes of a proposal that this turn leaves behind, and why; else it is voided by another turn."""
     gap: Gap | None = None
     """Why nothing could be answered, to be counted at commit."""
     question: str = ""

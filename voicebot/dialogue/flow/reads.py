@@ -13,7 +13,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
-from voicebot.dialogue.actions.tool import Outcome
+from voicebot.core.store.proposals import Standing
+from voicebot.dialogue.actions.prepared import Prepared
+from voicebot.dialogue.actions.tool import Outcome, Tool
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.memory.memory import Known
 from voicebot.dialogue.memory.recall import Recall
@@ -89,6 +91,21 @@ class Reads(Protocol):
         """
         ...
 
+    async def terms(
+        self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer, purpose: str
+    ) -> tuple[ToolRead, Prepared | Outcome | None]:
+        """What a change would do, with those of the slots that it names; nothing is changed.
+
+        Returns:
+            The read, and: the change on its terms, ready to be proposed; or the outcome that says why it cannot
+            be made; or None if that cannot be told now.
+
+        Raises:
+            NotNow: the words are not final.
+            ToolRefused: the intent may not use it, or the slots do not fit: names the fields.
+        """
+        ...
+
     def waits_for_commit(self, name: str) -> bool:
         """Whether a tool's reading changes something, so that it runs with the commit."""
         ...
@@ -105,4 +122,15 @@ class Reads(Protocol):
 
     def task_of(self, read: ToolRead) -> str:
         """The name under which the result of a slow tool will come."""
+        ...
+
+    def declared(self, name: str) -> Tool | None:
+        """A tool as it is declared; None: there is none of that name."""
+        ...
+
+    async def proposal(self, proposal_id: str) -> tuple[Standing, Prepared | None] | None:
+        """A proposal as it stands, and its call; without one, if its tool is no longer what it was.
+
+        None: there is no such proposal.
+        """
         ...

@@ -1,0 +1,230 @@
+"""What was proposed to a caller, from the read-back to the yes. Sealed; status and times are in the clear.
+
+A proposal is open until it was consented to, declined or voided; only one is open in a conversation. All
+times are the database's, so no node's clock can make one last longer.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import KeyRing
+
+LASTS_S = 120
+"""How long a read-back may be answered with a yes; after that the facts are read anew."""
+
+Status = Literal[
+    "waiting", "open", "consented", "done", "refused", "failed", "unknown", "declined", "voided"
+]
+"""``waiting``: for a person's approval."""
+Settled = Literal["done", "refused", "failed", "unknown"]
+Consent = Literal["words", "key"]
+
+
+class UnknownProposal(LookupError):
+    """There is no such proposal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """One change that was proposed. ``canonical``: its arguments, see `Prepared.canonical`.
+
+    ``essentials``: the values that were read back, as they were said, in their order.
+    """
+
+    id: str
+    intent: str
+    tool: str
+    digest: str
+    policy_version: str
+    canonical: str = field(repr=False)
+    customer_id: str = field(repr=False)
+    essentials: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A proposal as it stands now. ``turn``: the turn that asked for a yes last.
+
+    ``heard``: the caller heard its last essential value. ``expired``: by the database's clock.
+    """
+
+    proposed: Proposed
+    conversation_id: str
+    turn: int
+    status: Status
+    heard: bool
+    expired: bool
+    approved_by: str | None
+    reason: str | None
+
+
+def id_of(conversation_id: str, turn: int) -> str:
+    """The id of what a turn proposes: known before it is stored."""
+    return f"pr_{hashlib.sha256(f'proposal:{conversation_id}:{turn}'.encode()).hexdigest()[:32]}"
+
+
+async def save(
+    tx: Transaction,
+    keys: KeyRing,
+    proposed: Proposed,
+    *,
+    conversation_id: str,
+    turn: int,
+    waits: bool = False,
+    approved_by: str | None = None,
+) -> None:
+    """Stores a proposal; the one before it must have been settled or voided. Twice is once.
+
+    Args:
+        tx: the turn's transaction.
+        keys: seals it.
+        proposed: what it is.
+        conversation_id: ``cv_...``.
+        turn: the turn that reads it back.
+        waits: a person has to approve it before it is read back.
+        approved_by: the person who did.
+    """
+    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    sealed = {
+        "canonical": proposed.canonical,
+        "customer_id": proposed.customer_id,
+        "essentials": list(proposed.essentials),
+    }
+    await tx.execute(
+        "INSERT INTO proposals (id, conversation_id, turn, intent, tool, digest, policy_version, status,"
+        " sealed, approved_by, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " clock_timestamp() + make_interval(secs => %s)) ON CONFLICT (id) DO NOTHING",
+        (
+            proposed.id,
+            conversation_id,
+            turn,
+            proposed.intent,
+            proposed.tool,
+            proposed.digest,
+            proposed.policy_version,
+            "waiting" if waits else "open",
+            cipher.seal_json(sealed, f"proposal:{proposed.id}"),
+            approved_by,
+            LASTS_S,
+        ),
+    )
+
+
+async def get(tx: Transaction, keys: KeyRing, proposal_id: str, *, lock: bool = False) -> Standing:
+    """One proposal as it stands.
+
+    Raises:
+        UnknownProposal: there is none.
+    """
+    cursor = await tx.execute(
+        "SELECT p.*, p.expires_at <= clock_timestamp() AS expired, c.subject_id FROM proposals p"
+        " JOIN conversations c ON c.id = p.conversation_id WHERE p.id = %s"
+        + (" FOR UPDATE OF p" if lock else ""),
+        (proposal_id,),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise UnknownProposal(f"no proposal {proposal_id}")
+    cipher = await keys.cipher(tx, row["subject_id"])
+    sealed: dict[str, Any] = cipher.open_json(row["sealed"], f"proposal:{proposal_id}")
+    proposed = Proposed(
+        id=row["id"],
+        intent=row["intent"],
+        tool=row["tool"],
+        digest=row["digest"],
+        policy_version=row["policy_version"],
+        canonical=sealed["canonical"],
+        customer_id=sealed["customer_id"],
+        essentials=tuple(sealed["essentials"]),
+    )
+    return Standing(
+        proposed=proposed,
+        conversation_id=row["conversation_id"],
+        turn=row["turn"],
+        status=row["status"],
+        heard=row["heard_at"] is not None,
+        expired=row["expired"],
+        approved_by=row["approved_by"],
+        reason=row["reason"],
+    )
+
+
+async def of(tx: Transaction, conversation_id: str) -> builtins.list[dict[str, Any]]:
+    """A conversation's proposals without anything personal, oldest first."""
+    cursor = await tx.execute(
+        "SELECT id, turn, intent, tool, digest, policy_version, status, reason, approved_by, heard_at,"
+        " expires_at, consent, consented_at, created_at FROM proposals WHERE conversation_id = %s"
+        " ORDER BY created_at, id",
+        (conversation_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def heard(tx: Transaction, proposal_id: str) -> None:
+    """The caller heard the last essential value of the read-back. The first time counts."""
+    await tx.execute(
+        "UPDATE proposals SET heard_at = coalesce(heard_at, clock_timestamp())"
+        " WHERE id = %s AND status = 'open'",
+        (proposal_id,),
+    )
+
+
+async def asked_again(tx: Transaction, proposal_id: str, *, turn: int) -> None:
+    """A later turn asks for the same yes: the one after that may give it."""
+    await tx.execute(
+        "UPDATE proposals SET turn = %s WHERE id = %s AND status = 'open'", (turn, proposal_id)
+    )
+
+
+async def close_open(
+    tx: Transaction,
+    conversation_id: str,
+    *,
+    keep: str | None,
+    status: Literal["declined", "voided"] = "voided",
+    reason: str,
+) -> bool:
+    """Whatever else than ``keep`` is still open or waiting in the conversation can be agreed to no more."""
+    cursor = await tx.execute(
+        "UPDATE proposals SET status = %s, reason = %s WHERE conversation_id = %s"
+        " AND status IN ('open', 'waiting') AND id IS DISTINCT FROM %s",
+        (status, reason, conversation_id, keep),
+    )
+    return cursor.rowcount > 0
+
+
+async def consent(
+    tx: Transaction, proposal_id: str, *, digest: str, policy_version: str, turn: int, by: Consent
+) -> bool:
+    """Takes the yes of ``turn``, once. False if it counts for nothing: another digest or policy, not heard,
+    expired, not asked for by the turn before, or not open (any more).
+    """
+    cursor = await tx.execute(
+        "UPDATE proposals SET status = 'consented', consent = %s, consented_at = clock_timestamp()"
+        " WHERE id = %s AND status = 'open' AND digest = %s AND policy_version = %s AND turn = %s"
+        " AND heard_at IS NOT NULL AND expires_at > clock_timestamp()",
+        (by, proposal_id, digest, policy_version, turn - 1),
+    )
+    return cursor.rowcount == 1
+
+
+async def settle(tx: Transaction, proposal_id: str, status: Settled) -> None:
+    """What came of the act that was agreed to; what is known does not become unknown again."""
+    await tx.execute(
+        "UPDATE proposals SET status = %s WHERE id = %s AND status IN ('consented', 'unknown')",
+        (status, proposal_id),
+    )
+
+
+async def _subject(tx: Transaction, conversation_id: str) -> str:
+    row = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    if row is None:
+        raise LookupError(f"no conversation {conversation_id}")
+    return row["subject_id"]
