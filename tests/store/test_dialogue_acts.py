@@ -14,7 +14,7 @@ import pytest_asyncio
 from dialogue_kit import Talk, node, with_policy
 
 from voicebot.core.conversation import Action, Channel, Keys, Utterance
-from voicebot.core.store import acts, follow_ups
+from voicebot.core.store import acts, follow_ups, vault
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
@@ -188,7 +188,9 @@ async def test_a_number_nobody_knows_is_asked_for_once(database: Database, keys:
     assert "call you back by Monday at noon" in words
     await talk.turn("yes")
     (promise,) = await promises(talk)
-    assert promise["details"]["contact"] == "2025550123"
+    assert promise["details"]["contact"] == "[phone number 1]"
+    async with database.transaction() as tx:
+        assert (await vault.values(tx, keys, talk.id))["[phone number 1]"] == "2025550123"
 
 
 async def test_a_number_may_be_keyed(database: Database, keys: KeyRing) -> None:
@@ -224,7 +226,7 @@ async def test_a_route_goes_to_a_person_with_a_form(database: Database, keys: Ke
     payload = handoff["payload"]
     assert payload["specialist"] == "orders desk"
     assert payload["form"]["intent"] == "cancel_order"
-    assert payload["form"]["order_number_as_said"] == "427103"
+    assert payload["form"]["order_number_as_said"] == "[order number 1]"
     assert payload["form"]["verified"] is False
 
 

@@ -66,7 +66,7 @@ def test_there_is_a_step_from_every_version_that_was_ever_stored() -> None:
     assert all(UPGRADES[version](VERSION_1)["schema_version"] == version + 1 for version in UPGRADES)
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 3}, {"schema_version": 0}, {"mood": "good"}])
+@pytest.mark.parametrize("change", [{"schema_version": 4}, {"schema_version": 0}, {"mood": "good"}])
 def test_what_cannot_be_brought_up_is_refused(change: dict[str, object]) -> None:
     """A newer server's state, one of no version, or one with a field nobody knows."""
     with pytest.raises(UnknownState):

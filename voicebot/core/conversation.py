@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 
 class Strict(BaseModel):
@@ -64,6 +64,30 @@ class Utterance(Strict):
     compression_ratio: float | None = None
     started_ms: int | None = None
     last_voiced_ms: int | None = None
+    _raw: Utterance | None = PrivateAttr(default=None)
+    _earlier: str | None = PrivateAttr(default=None)
+
+    @property
+    def raw(self) -> Utterance:
+        """The words as they were said: for the identity gate, in memory only; never dumped or shown."""
+        return self._raw or self
+
+    def masked(
+        self, text: str, alternatives: tuple[str, ...] = (), earlier: str | None = None
+    ) -> Utterance:
+        """The same turn with tokens in place of what is personal; `raw` keeps the words.
+
+        ``earlier``: raw words of the turn before, if they may belong to this one.
+        """
+        copy = self.model_copy(update={"text": text, "alternatives": alternatives})
+        copy._raw, copy._earlier = self.raw, earlier
+        return copy
+
+    def behind(self, before: str) -> Utterance:
+        """These words behind those of the turn before, which were masked."""
+        copy = self.model_copy(update={"text": f"{before} {self.text}", "alternatives": ()})
+        copy._raw = Utterance(text=f"{self._earlier or before} {self.raw.text}")
+        return copy
 
 
 class Keys(Strict):
@@ -71,6 +95,18 @@ class Keys(Strict):
 
     kind: Literal["keys"] = "keys"
     digits: str = Field(pattern=r"^[0-9*#]+$")
+    _raw: str | None = PrivateAttr(default=None)
+
+    @property
+    def raw(self) -> str:
+        """The keys as they were pressed: for the identity gate, in memory only; never dumped or shown."""
+        return self._raw or self.digits
+
+    def masked(self) -> Keys:
+        """The same keys as stars."""
+        copy = self.model_copy(update={"digits": "*" * len(self.digits)})
+        copy._raw = self.raw
+        return copy
 
 
 class Silence(Strict):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from voicebot.core.conversation import Channel, Decision, Event, ToolRead
-from voicebot.core.store import audit, drafts, outbox
+from voicebot.core.store import audit, drafts, outbox, remasking, vault
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -121,7 +121,7 @@ class Committing:
             shape, _ = self._shape(plan, written, (*_decisions(turns), written.decision))
             if shape is not None:
                 request = replace(request, similar=tuple(await similar.find(tx, shape)))
-            handoff = await self._handoffs.store(tx, request)
+            handoff = await self._handoffs.store(tx, _masked(request, plan))
             state = worded.state.model_copy(update={"handoff": handoff})
             written = replace(written, worded=replace(worded, state=state), handoff=handoff)
         await self._store(tx, plan, written)
@@ -154,7 +154,8 @@ class Committing:
     async def _do(self, tx: Transaction, plan: Plan, deed: Deed) -> ActOutcome:
         if deed.kind == "read":
             return await plan.reads.stateful(deed.name, deed.arguments)
-        return await self._acts.perform(tx, plan.snapshot, plan.turn, deed.name, deed.arguments)
+        arguments = plan.masks.hide(deed.arguments)
+        return await self._acts.perform(tx, plan.snapshot, plan.turn, deed.name, arguments)
 
     async def _already(self, tx: Transaction, plan: Plan, current: Snapshot) -> Written:
         """The turn is there: fine if this very plan wrote it, else the plan is stale."""
@@ -174,18 +175,22 @@ class Committing:
         return Written(draft, worded, draft.decision(plan.versions), handoff, again=True)
 
     async def _store(self, tx: Transaction, plan: Plan, written: Written) -> None:
-        draft = written.draft
-        await self._conversations.advance(
-            tx, plan.snapshot, turn=plan.turn, state=states.dump(written.worded.state)
-        )
+        draft, masks = written.draft, plan.masks
+        state = masks.state(states.dump(written.worded.state))
+        await self._conversations.advance(tx, plan.snapshot, turn=plan.turn, state=state)
+        await vault.save(tx, self._keys, plan.conversation_id, turn=plan.turn, values=masks.fresh)
+        if masks.joined is not None:
+            await remasking.again(
+                tx, self._keys, plan.conversation_id, since=masks.since, before=plan.turn, hide=masks.hide
+            )
         await self._conversations.save_turn(
             tx,
             plan.conversation_id,
             turn=plan.turn,
             transaction_id=plan.transaction_id,
-            input=plan.input.model_dump(mode="json"),
-            decision=written.decision.model_dump(mode="json"),
-            spoken=written.worded.said,
+            input=masks.stored(plan.input),
+            decision=masks.hide(written.decision.model_dump(mode="json")),
+            spoken=masks.hide(written.worded.said),
         )
         if plan.reads.personal:
             await mark_used(tx, conversation_id=plan.conversation_id, turn=plan.turn, actor=plan.reads.actor)
@@ -197,7 +202,7 @@ class Committing:
                 turn=plan.turn,
                 intent=draft.intent,
                 due_at=self._now() + timedelta(seconds=draft.approval.within_s),
-                words={"question": draft.approval.question, "words": draft.approval.words},
+                words=masks.hide({"question": draft.approval.question, "words": draft.approval.words}),
             )
         if draft.gap is not None:
             await gaps.log(
@@ -216,7 +221,7 @@ class Committing:
                 customer,
                 snapshot=plan.snapshot,
                 turn=plan.turn,
-                decision=written.decision,
+                decision=_hidden(written.decision, plan),
                 remembers=draft.remembers,
                 slots=draft.gave,
                 offered=draft.offered,
@@ -261,17 +266,17 @@ class Committing:
                 "draft.requested",
                 {
                     "draft": draft.approval.draft,
-                    "question": draft.approval.question,
-                    "words": draft.approval.words,
+                    "question": plan.masks.hide(draft.approval.question),
+                    "words": plan.masks.hide(draft.approval.words),
                     "within_s": draft.approval.within_s,
                 },
                 plan.transaction_id,
             )
             await self._audit(tx, plan, "draft.requested", {"draft": draft.approval.draft})
         data = {
-            "input": plan.input.model_dump(mode="json"),
-            "decision": decision.model_dump(mode="json"),
-            "said": written.worded.said,
+            "input": plan.masks.stored(plan.input),
+            "decision": plan.masks.hide(decision.model_dump(mode="json")),
+            "said": plan.masks.hide(written.worded.said),
             "after": draft.after,
         }
         await self.event(tx, plan.snapshot, plan.turn, "turn.committed", data, plan.transaction_id)
@@ -281,6 +286,7 @@ class Committing:
             await self._audit(tx, plan, "handoff.requested", facts)
 
     async def _fact(self, tx: Transaction, plan: Plan, kind: str, data: dict[str, Any]) -> None:
+        data = plan.masks.hide(data)
         await self.event(tx, plan.snapshot, plan.turn, kind, data, plan.transaction_id)
         if kind in AUDITED:
             await self._audit(tx, plan, kind, data)
@@ -323,6 +329,22 @@ def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
         error=None if outcome.status == "done" else str(outcome.result.get("outcome", outcome.status)),
     )
     return replace(draft, tools=(*draft.tools, done), deed=None)
+
+
+def _masked(request: HandoverRequest, plan: Plan) -> HandoverRequest:
+    """What leaves for a person holds tokens."""
+    masks = plan.masks
+    return replace(
+        request,
+        state=states.load(masks.state(states.dump(request.state))),
+        decision=None if request.decision is None else _hidden(request.decision, plan),
+        said=masks.hide(request.said),
+        form=masks.hide(request.form),
+    )
+
+
+def _hidden(decision: Decision, plan: Plan) -> Decision:
+    return Decision.model_validate_json(json.dumps(plan.masks.hide(decision.model_dump(mode="json"))))
 
 
 def _decisions(turns: Sequence[dict[str, Any]]) -> tuple[Decision, ...]:

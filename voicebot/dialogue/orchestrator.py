@@ -40,9 +40,11 @@ from voicebot.core.conversation import (
     TurnInput,
     TurnTimings,
     Urgency,
+    Utterance,
     Versions,
 )
 from voicebot.core.settings import Settings
+from voicebot.core.store import vault
 from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -52,6 +54,7 @@ from voicebot.dialogue.committing import Committing, Written
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.connectors.postgres import PostgresConnector
 from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.door import Veil, enter, open_question, shapes_of
 from voicebot.dialogue.eager import EagerPlans
 from voicebot.dialogue.flow.planner import Planner
 from voicebot.dialogue.flow.reads import Allowed
@@ -73,6 +76,7 @@ from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
 from voicebot.safety.identity import Gate
+from voicebot.safety.pii.masking import Masker
 
 __all__ = ["Committed", "Orchestrator", "Plan", "StalePlan"]
 
@@ -154,6 +158,9 @@ class Orchestrator:
             is_topic=intents.is_content,
             now=now,
         )
+        self._keys = keys
+        self._shapes = shapes_of(policy.table.identity, _known(deployment))
+        self._veils: dict[str, Veil] = {}
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -181,7 +188,7 @@ class Orchestrator:
         self._eager = EagerPlans(
             self._plan_early,
             self.discard,
-            lambda given: tuple(want.intent for want in monitor.read(given).wants),
+            lambda given: tuple(want.intent for want in monitor.read(self._as_read(given)).wants),
             busy=busy,
         )
 
@@ -317,6 +324,10 @@ class Orchestrator:
             stream.start()
         self._wait_for(plan, written)
         self._spoken[plan.conversation_id, plan.turn] = stream
+        self._veils.pop(plan.conversation_id, None)
+        self._veils[plan.conversation_id] = Veil.of(plan.masks, written.worded.state)
+        if len(self._veils) > _UNHEARD:
+            del self._veils[next(iter(self._veils))]
         if len(self._spoken) > _UNHEARD:  # of calls that broke off before anybody said what was heard
             del self._spoken[next(iter(self._spoken))]
         return Committed(
@@ -349,6 +360,7 @@ class Orchestrator:
             DatabaseDown: Postgres does not answer.
         """
         stream = self._spoken.get((conversation_id, turn))
+        heard = heard.model_copy(update={"text": await self._veil(conversation_id, heard)})
         writing = [report.model_dump(mode="json") for report in stream.reports] if stream else []
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
@@ -372,17 +384,46 @@ class Orchestrator:
         if after is not before:
             await self._eager.drop(conversation_id, Fate.STALE)
 
+    async def _veil(self, conversation_id: str, heard: Heard) -> str:
+        """What was heard, with the values that were read back masked; cut short or not."""
+        if not heard.text:
+            return heard.text
+        async with self._database.transaction() as tx:
+            values = await vault.values(tx, self._keys, conversation_id)
+        return Masker(self._shapes, values).hide_cut(heard.text)
+
+    def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
+        """Words of a conversation as whoever watches it live may see them.
+
+        ``so_far``: the caller goes on speaking, so that digits at the end may become a number.
+        """
+        veil = self._veils.get(conversation_id) or Veil(self._shapes)
+        return veil.partial(text) if so_far else veil.bot(text)
+
     async def _plan_early(self, conversation_id: str, turn_input: TurnInput, likely: bool) -> Plan:
         return await self._plan(conversation_id, turn_input, Allowed.METERED if likely else Allowed.PURE)
 
     async def _plan(self, conversation_id: str, turn_input: TurnInput, allowed: Allowed) -> Plan:
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id)
+            values = await vault.values(tx, self._keys, conversation_id)
         began_s = time.monotonic()
-        state = states.load(snapshot.state)
         turn, transaction_id = snapshot.turn + 1, f"tx_{secrets.token_hex(16)}"
+        entered = enter(
+            turn_input,
+            snapshot.state,
+            values,
+            self._gate.rules,
+            self._shapes,
+            asked=open_question(states.load(snapshot.state)),
+            turn=turn,
+            today=self._now().astimezone(self._zone).date(),
+        )
+        turn_input = entered.given
+        state = states.load(entered.stored).model_copy(update={"carry": entered.carry})
         reads = PlanReads(
             database=self._database,
+            keys=self._keys,
             connector=self._connector,
             tools=self._deployment.tools,
             rules=self._deployment.policy.table.identity,
@@ -426,8 +467,13 @@ class Orchestrator:
             phrases=phrases,
             reads=reads,
             stream=stream,
+            masks=entered.masks,
             took_ms=_ms_since(began_s),
         )
+
+    def _as_read(self, given: Utterance) -> Utterance:
+        """Words as the monitor may read them, without any state."""
+        return given.masked(Masker(self._shapes).mask(given.text, learn=False).text)
 
     def _scene(self, snapshot: Snapshot, turn: int) -> Scene:
         return Scene(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from voicebot.core.conversation import Action, Decision, Keys, TurnInput, Utterance, Versions
 from voicebot.core.store.conversations import Snapshot
+from voicebot.dialogue.door import Masks
 from voicebot.dialogue.flow.draft import After, Draft
 from voicebot.dialogue.flow.speech import Line, Part, Said, question_of, text_of, text_of_all
 from voicebot.dialogue.generation.utterance import UtteranceStream
@@ -54,6 +55,8 @@ class Plan:
     phrases: Phrases = field(repr=False)
     reads: PlanReads = field(repr=False)
     stream: UtteranceStream | None = field(repr=False)
+    masks: Masks = field(repr=False)
+    """What stands in memory with its values is stored with tokens."""
     early: bool = False
     """Made before the turn had ended."""
     took_ms: float = 0.0
@@ -78,6 +81,7 @@ class Plan:
 
     def of(self, given: TurnInput) -> Plan:
         """The same plan for the final form of the words it was made early from."""
+        given = self.masks.given(given)
         worded = word(self.draft, self.phrases, self.turn, given)
         return replace(self, input=given, worded=worded, early=True)
 

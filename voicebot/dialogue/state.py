@@ -264,7 +264,7 @@ def _from_1(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(stored: dict[str, Any]) -> dict[str, Any]:
-    """Version 3 holds tokens where digits stood: the next commit puts them there, and the digits in the vault."""
+    """Version 3 holds tokens where digits stood: the next commit puts them there."""
     return {**stored, "schema_version": 3}
 
 

@@ -160,7 +160,8 @@ class Gate:
         one sentence are taken together.
         """
         if isinstance(given, Keys):
-            return self._keyed(progress, given.digits.rstrip("#"), asked)
+            return self._keyed(progress, given.raw.rstrip("#"), asked)
+        given = given.raw
         updated = dict(progress.given)
         open_factors = [f for f in self._ordered(asked) if not self._of(progress, f).candidates]
         taken = self._spoken(given, open_factors, asked) or self._mended(progress, given, asked)
@@ -174,13 +175,13 @@ class Gate:
     def holds_digits(self, given: Utterance | Keys) -> bool:
         """Whether the input could be meant for a factor: enough digits, spoken or keyed."""
         if isinstance(given, Keys):
-            return len(given.digits) >= 3
-        return count_digits(given.text) >= 3
+            return len(given.raw) >= 3
+        return count_digits(given.raw.text) >= 3
 
     def fits(self, given: Utterance, name: str) -> bool:
         """Whether the words hold exactly as many digits as the factor has."""
         factor = next(one for one in self.rules.factors if one.name == name)
-        return bool(read_digits(given.text, factor.digits, given.alternatives))
+        return bool(read_digits(given.raw.text, factor.digits, given.raw.alternatives))
 
     def next(self, progress: GateProgress) -> Step:
         """What to do now."""

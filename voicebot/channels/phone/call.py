@@ -266,7 +266,8 @@ class PhoneCall:
                     self.listener.expect(self._asks)
                 if self._asks.kind == "yes_no" and (self._clauses > 1 or "?" in event.text):
                     self.listener.bot_asks(True)
-                self.publish("bot.clause", {"turn": event.turn, "text": event.text})
+                words = self.kit.dialogue.veil(self.conversation_id, event.text)
+                self.publish("bot.clause", {"turn": event.turn, "text": words})
             case SpeechFailed():
                 self.speech_failed = True
                 metrics.engine_down.labels("tts").inc()

@@ -20,6 +20,7 @@ class LiveTranscript(FrameProcessor):
         """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, PartialWordsFrame):
-            self._call.publish("caller.partial", {"text": frame.text})
+            words = self._call.kit.dialogue.veil(self._call.conversation_id, frame.text, so_far=True)
+            self._call.publish("caller.partial", {"text": words})
             return
         await self.push_frame(frame, direction)

@@ -35,7 +35,7 @@ class CallBacks:
     ) -> Draft | None:
         """The offer, or the one that stands with another time; None if no call is asked for."""
         wish = wished_time(given.text)
-        numbers = read_digits(given.text, PHONE_DIGITS, given.alternatives, limit=1)
+        numbers = read_digits(given.raw.text, PHONE_DIGITS, given.raw.alternatives, limit=1)
         pending = _offered(state)
         if pending is not None and wish is not None and not numbers:
             other = _ASKS.match(given.text.strip()) or f"not {wish}" in given.text.lower()

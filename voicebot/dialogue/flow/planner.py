@@ -157,7 +157,7 @@ class Planner:
         setting = replace(setting, scores=reading.scores)
         # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
         at_gate = asked_factor(state) is not None or offered_beside(state) is not None
-        waits = at_gate and count_digits(given.text) > 0
+        waits = at_gate and count_digits(given.raw.text) > 0
         course = state.course if waits else state.course.heard(reading, given.text)
         seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"
@@ -174,7 +174,7 @@ class Planner:
         """These words and those whose answer was talked over, if they make sense only together."""
         if cut_off is None:
             return given
-        joined = given.model_copy(update={"text": f"{cut_off} {given.text}", "alternatives": ()})
+        joined = given.behind(cut_off)
         factor = asked_factor(state)
         gate, monitor = self._flows.gate, self._flows.monitor
         if factor is not None:

@@ -93,7 +93,7 @@ class CallerTurn:
 
     async def keys(self, given: Keys) -> Draft:
         """Keypad digits."""
-        digits = given.digits.rstrip("#")
+        digits = given.raw.rstrip("#")
         if digits == PERSON_KEY:
             return self._f.steering.person(self._state, "person", "keys/0", trigger="key_zero")
         self._state = self._state.model_copy(update={"not_heard": 0, "not_understood": 0})
@@ -276,7 +276,7 @@ class CallerTurn:
         if asked is None or asked.kind is AskedKind.OPEN:
             return None
         if asked.kind is AskedKind.CONTACT:
-            numbers = read_digits(given.text, PHONE_DIGITS, given.alternatives, limit=1)
+            numbers = read_digits(given.raw.text, PHONE_DIGITS, given.raw.alternatives, limit=1)
             if numbers:
                 return self._contact(asked, numbers[0])
             if self._f.gate.holds_digits(given) and asked.want is not None:

@@ -26,6 +26,7 @@ MAX_WORDS = 24
 FORGOTTEN_AFTER_DAYS = 90
 """A digest that is not seen again for so long is deleted by the next ingest; every start is one."""
 FORGET: LiteralString = "DELETE FROM gap_words WHERE last_at < now() - make_interval(days => %s)"
+_TOKEN = re.compile(r"\[[a-z][a-z ]* \d+\]")
 _MARKED = re.compile(r"[@\d/_]")
 _CUE = re.compile(
     r"\b(my name is|my name's|this is|i am called|i'm called|name of|mister|missis|mrs|mr|ms|miss|dr|doctor)"
@@ -59,7 +60,8 @@ def masked(question: str) -> tuple[str, ...]:
     >>> masked("My name is Ann Lee, do you sell boat insurance to 44 Oak Road?")
     ('boat', 'insurance', 'sell')
     """
-    plain = " ".join(word for word in question[:MAX_CHARS].split() if not _MARKED.search(word))
+    question = _TOKEN.sub(" ", question[:MAX_CHARS])
+    plain = " ".join(word for word in question.split() if not _MARKED.search(word))
     text = _CAPITAL.sub(" ", " ".join(_CUE.sub(" ", plain).split()))
     words = (word for word in words_of(text) if word != NUMBER and word not in CHATTER and len(word) > 2)
     return tuple(sorted(list(dict.fromkeys(words))[:MAX_WORDS]))

@@ -20,6 +20,8 @@ MAX_READ = 720
 """Letters of these words that are looked at: 120 words of speech have fewer, and gibberish costs no more."""
 MAX_LETTERS = 24
 _APOSTROPHE = re.compile(r"[’`´]")
+_TOKEN = re.compile(r"\[[a-z][a-z ]* \d+\]")
+"""What stands for a number, a name or an address that was masked: it counts as a number."""
 _NOT_WORD = re.compile(r"[^a-z0-9' ]+")
 _CONTRACTIONS = (
     (re.compile(r"\b(what|where|when|who|how|that|it|there|here|he|she)'s\b"), r"\1 is"),
@@ -40,7 +42,7 @@ _DIGIT_WORDS = DIGIT_WORDS | {"hundred"}
 def words_of(text: str) -> list[str]:
     """The normalised words: lower case, contractions opened, fillers dropped, runs of numbers as ``#``."""
     plain = _APOSTROPHE.sub("'", text[:MAX_CHARS].lower())
-    plain = _NOT_WORD.sub(" ", plain)
+    plain = _NOT_WORD.sub(" ", _TOKEN.sub(" 0 ", plain))
     for pattern, replacement in _CONTRACTIONS:
         plain = pattern.sub(replacement, plain)
     words = [word for word in plain.replace("'", " ").split() if word not in _FILLERS]

@@ -1,7 +1,7 @@
 """Which of a caller's words are personal, and of what kind. Pure.
 
 Decided by length, check digits, the words around and what was just asked; an amount, a measure, a price, a
-time of day and a year are none. Presence decides, not truth: a card number with one digit misheard is found too.
+time of day and a year are none. Presence decides, not truth: a number with one digit misheard is found too.
 """
 
 from __future__ import annotations

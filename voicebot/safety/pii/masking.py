@@ -26,7 +26,7 @@ from voicebot.safety.pii import cues
 from voicebot.safety.pii.checksums import luhn
 from voicebot.safety.pii.finding import NOTHING, Expected, Found, Run, Shapes, find, kind_of, runs, unfinished
 from voicebot.safety.pii.spoken_form import Asked, normalise
-from voicebot.safety.pii.words import Kind, Written, listed
+from voicebot.safety.pii.words import Kind, Written
 
 TOKEN = re.compile(r"\[(?:" + "|".join(map(re.escape, cues.KINDS)) + r"|[a-z][a-z ]*) [1-9]\d*\]")
 _NUMERIC = re.compile(
@@ -83,7 +83,7 @@ class Masker:
         turn: int = 0,
         today: date | None = None,
     ) -> None:
-        self._shapes = shapes
+        self.shapes = shapes
         self._values = dict(held or {})
         self._tokens = {_key(value): token for token, value in self._values.items()}
         self._carry = carry if carry is not None and turn - carry.since <= _CARRY_TURNS else None
@@ -106,7 +106,7 @@ class Masker:
         spared = [match.span() for match in TOKEN.finditer(text)]
         blank = TOKEN.sub(lambda match: "," * len(match.group()), text) if spared else text
         tokens = normalise(blank, asked=_asked(expected))
-        found = list(find(tokens, expected=expected, shapes=self._shapes, today=self._today))
+        found = list(find(tokens, expected=expected, shapes=self.shapes, today=self._today))
         found += self._known(tokens, found)
         joined: tuple[str, str] | None = None
         carry: Carry | None = None
@@ -146,6 +146,26 @@ class Masker:
                 return [self.hide(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
             case _:
                 return value
+
+    def hide_cut(self, text: str) -> str:
+        """`hide` for words that may end in the middle of a value: its beginning is hidden too."""
+        hidden = self.hide(text)
+        tokens = normalise(TOKEN.sub(lambda match: "," * len(match.group()), hidden))
+        here = runs(tokens)
+        if not here or here[-1].last < len(tokens) - 2 or len(here[-1].digits) < 2:
+            return hidden
+        last = here[-1]
+        token = next((t for t, value in self._values.items() if value.startswith(last.digits)), None)
+        return hidden if token is None else f"{hidden[: last.start]}{token}{hidden[last.end :]}"
+
+    def open_end(self, text: str) -> str:
+        """Masked words that are not finished: digits at their end are masked before they are a number."""
+        tokens = normalise(TOKEN.sub(lambda match: "," * len(match.group()), text))
+        run = unfinished(tokens, ())
+        if run is None:
+            return text
+        kind = self._carry.kind if self._carry is not None and self._carry.kind else cues.NUMBER
+        return f"{text[: run.start]}{self.token(kind, run.digits, learn=False)}{text[run.end :]}"
 
     def resolve(self, value: Any, say: Any = None) -> Any:
         """Plain JSON values with every token of ours replaced by its value.
@@ -245,9 +265,7 @@ class Masker:
         whole = Run(
             digits, first.first, first.last, first.start, first.end, len(digits), frozenset({Kind.DIGITS})
         )
-        kind = kind_of(
-            whole, tokens, expected=expected if len(digits) <= 12 else NOTHING, shapes=self._shapes
-        )
+        kind = kind_of(whole, tokens, expected=expected if len(digits) <= 12 else NOTHING, shapes=self.shapes)
         kind = carry.kind if carry.kind not in {None, cues.NUMBER} and kind != cues.CARD else kind
         if kind is None:
             return None, found
@@ -259,7 +277,7 @@ class Masker:
         """Whether nothing can follow."""
         if kind == cues.CARD:
             return len(value) >= 15 and luhn(value)
-        return len(value) >= self._shapes.digits.get(kind, _WHOLE.get(kind, _LONGEST))
+        return len(value) >= self.shapes.digits.get(kind, _WHOLE.get(kind, _LONGEST))
 
     def _next_carry(self, tokens: tuple[Written, ...], found: list[Found]) -> Carry | None:
         run = unfinished(tokens, found)
