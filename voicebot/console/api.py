@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Event
-from voicebot.core.store import acts, audit, drafts, follow_ups, handoffs, outbox
+from voicebot.core.store import acts, audit, drafts, follow_ups, handoffs, outbox, text_messages, tool_calls
 from voicebot.core.store.conversations import Conversations, Snapshot, UnknownConversation
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.follow import follow
@@ -64,6 +64,10 @@ class ConversationDetail(ConversationRow):
     """What was done besides speaking: key, act, status, arguments, outcome."""
     follow_ups: list[dict[str, Any]]
     """What was promised: owner, due time, details."""
+    tool_calls: list[dict[str, Any]]
+    """Every call of a tool, also a rejected one or one of a discarded plan: inputs, outputs, time."""
+    text_messages: list[dict[str, Any]]
+    """Text messages that were ordered, without number and words."""
     drafts: list[dict[str, Any]]
     """Words that had, or have, to be approved."""
 
@@ -106,6 +110,8 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
             turns = await console.conversations.turns(tx, conversation_id)
             events = await outbox.events_of(tx, console.keys, conversation_id)
             done = await acts.of(tx, console.keys, conversation_id)
+            calls = await tool_calls.of(tx, console.keys, conversation_id)
+            texts = await text_messages.of(tx, conversation_id)
             promised = [
                 await follow_ups.get(tx, console.keys, row["id"])
                 for row in await follow_ups.list(tx, conversation_id=conversation_id)
@@ -134,6 +140,8 @@ def api_router(console: Console, guard: Callable[[Request], None]) -> APIRouter:
             turns=turns,
             events=[event_dict(event) for event in events],
             acts=[asdict(act) for act in done],
+            tool_calls=calls,
+            text_messages=texts,
             follow_ups=promised,
             drafts=held,
         )

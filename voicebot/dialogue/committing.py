@@ -153,7 +153,9 @@ class Committing:
 
     async def _do(self, tx: Transaction, plan: Plan, deed: Deed) -> ActOutcome:
         if deed.kind == "read":
-            return await plan.reads.stateful(deed.name, deed.arguments)
+            outcome = await plan.reads.stateful(deed.name, deed.arguments)
+            await plan.reads.note(tx, deed.name)
+            return outcome
         arguments = plan.masks.hide(deed.arguments)
         return await self._acts.perform(tx, plan.snapshot, plan.turn, deed.name, arguments)
 

@@ -16,10 +16,12 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from voicebot.core.conversation import LateResult, ToolRead
-from voicebot.core.store import audit
+from voicebot.core.store import audit, proposals, tool_calls
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
-from voicebot.dialogue.actions.tool import Cost, Outcome, ToolContext
+from voicebot.dialogue.actions.tool import Cost, Outcome, Tool, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.flow.draft import ActOutcome
 from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
@@ -70,6 +72,7 @@ class PlanReads:
         self,
         *,
         database: Database,
+        keys: KeyRing,
         connector: Connector,
         tools: ToolRegistry,
         rules: GateRules,
@@ -88,6 +91,7 @@ class PlanReads:
         self._zone = zone
         self._exposed = exposed
         self._database = database
+        self._keys = keys
         self._connector = connector
         self._tools = tools
         self._rules = rules
@@ -95,11 +99,13 @@ class PlanReads:
         self._memory = memory
         self._id = conversation_id
         self._turn = turn
+        self._transaction_id = transaction_id
         self._allowed = allowed
         self._patience_s = patience_s
         self._due: dict[str, tuple[VerifiedCustomer | None, str]] = {}
         self._announced: set[str] = set()
         self._done: dict[str, ActOutcome] = {}
+        self._calls: dict[str, tool_calls.Call] = {}
         self.actor = f"bot:{transaction_id}"
         self.personal = 0
         """How many reads of personal data were logged."""
@@ -184,11 +190,47 @@ class PlanReads:
         except ToolRefused as error:
             return ToolRead(tool=name, arguments=arguments, error=str(error)), None
 
+    async def terms(
+        self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer, purpose: str
+    ) -> tuple[ToolRead, Prepared | Outcome | None]:
+        """What a change would do; see `Reads.terms`."""
+        if self._allowed < Allowed.ALL:
+            raise NotNow("a change is proposed on final words only")
+        arguments = self._arguments(name, slots)
+        try:
+            prepared = self._tools.check(name, arguments, exposed=self._exposed(purpose))
+        except ToolRefused as error:
+            await self._note(self._tools.rejected(name, arguments, error))
+            raise
+        tool = prepared.tool
+        await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
+        read, terms = await self._tools.terms(
+            prepared, context=self._context(), customer=customer, conversation_id=self._id
+        )
+        await self._note(_call_of(read))
+        return read, terms
+
     def task_of(self, read: ToolRead) -> str:
         """The name under which the result of a slow tool will come."""
         return next(
             slow.task for slow in self.slow if slow.tool == read.tool and slow.arguments == read.arguments
         )
+
+    def declared(self, name: str) -> Tool | None:
+        """A tool as it is declared; None: there is none of that name."""
+        return self._tools.get(name) if name in self._tools.names else None
+
+    async def proposal(self, proposal_id: str) -> tuple[proposals.Standing, Prepared | None] | None:
+        """A proposal as it stands, and its call."""
+        try:
+            async with self._database.transaction() as tx:
+                standing = await proposals.get(tx, self._keys, proposal_id)
+        except proposals.UnknownProposal:
+            return None
+        try:
+            return standing, self._tools.restore(standing.proposed.tool, standing.proposed.canonical)
+        except ToolRefused:
+            return standing, None
 
     def waits_for_commit(self, name: str) -> bool:
         """Whether a tool's reading changes something."""
@@ -222,13 +264,20 @@ class PlanReads:
             self._done[name] = await self._stateful(name, arguments, *self._due[name])
         return self._done[name]
 
+    async def note(self, tx: Transaction, name: str) -> None:
+        """Writes the row of a tool that `stateful` ran, in the commit's own transaction."""
+        if name in self._calls:
+            await self._write(tx, self._calls[name])
+
     async def _stateful(
         self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
     ) -> ActOutcome:
         try:
             read, _ = await self._read(name, arguments, customer, purpose)
         except ToolRefused as error:
+            self._calls[name] = self._tools.rejected(name, arguments, error)
             return ActOutcome("refused", {"outcome": str(error)})
+        self._calls[name] = _call_of(read)
         if read.result is None:
             return ActOutcome("failed", {"outcome": read.error or "no result"})
         return ActOutcome("done", read.result)
@@ -258,7 +307,13 @@ class PlanReads:
         tool = self._tools.get(name)
         if tool.needs_identity:
             await self._log(tool.resource, sorted(tool.result.model_fields), purpose)
-        return await self._read(name, arguments, customer, purpose)
+        try:
+            read, outcome = await self._read(name, arguments, customer, purpose)
+        except ToolRefused as error:
+            await self._note(self._tools.rejected(name, arguments, error))
+            raise
+        await self._note(_call_of(read))
+        return read, outcome
 
     async def _read(
         self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
@@ -266,10 +321,28 @@ class PlanReads:
         return await self._tools.read(
             name,
             arguments,
-            context=ToolContext(records=self._connector, now=self._now, zone=self._zone),
+            context=self._context(),
             customer=customer,
             conversation_id=self._id,
             exposed=self._exposed(purpose),
+        )
+
+    def _context(self) -> ToolContext:
+        return ToolContext(records=self._connector, now=self._now, zone=self._zone)
+
+    async def _note(self, call: tool_calls.Call) -> None:
+        """Its row, in a transaction of its own: the call happened, whatever becomes of the plan."""
+        async with self._database.transaction() as tx:
+            await self._write(tx, call)
+
+    async def _write(self, tx: Transaction, call: tool_calls.Call) -> None:
+        await tool_calls.write(
+            tx,
+            self._keys,
+            call,
+            conversation_id=self._id,
+            turn=self._turn,
+            transaction_id=self._transaction_id,
         )
 
     async def _log(self, resource: str, fields: Sequence[str], purpose: str) -> None:
@@ -286,6 +359,19 @@ class PlanReads:
                 turn=self._turn,
                 discarded=True,
             )
+
+
+def _call_of(read: ToolRead) -> tool_calls.Call:
+    """The row of a read that was run. A change's terms are a read, too."""
+    return tool_calls.Call(
+        tool=read.tool,
+        effect="read",
+        status="failed" if read.result is None else "answered",
+        inputs=read.arguments,
+        outputs=read.result,
+        reason=None if read.result is not None else read.error,
+        duration_ms=read.duration_ms or 0.0,
+    )
 
 
 async def mark_used(tx: Transaction, *, conversation_id: str, turn: int, actor: str) -> None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from voicebot.core.conversation import Strict, ToolRead
 from voicebot.core.store.database import DatabaseDown
+from voicebot.core.store.tool_calls import Call
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.tool import Outcome, Tool, ToolContext, ToolError, ToolFunction
 from voicebot.dialogue.connectors.connector import ConnectorError, OutcomeUnknown
@@ -126,6 +127,18 @@ class ToolRegistry:
         except (ValidationError, ValueError, KeyError, TypeError):
             raise ToolRefused(f"tool {name!r}: its models changed since this was proposed") from None
         return Prepared(tool, request, made)
+
+    def rejected(self, name: str, arguments: Mapping[str, Any], why: ToolRefused) -> Call:
+        """The row of a call that was never run. Whoever made the name up may have put anything into it."""
+        tool = self._tools.get(name)
+        text = json.dumps(dict(arguments), default=str)
+        return Call(
+            tool="?" if tool is None else name,
+            effect="none" if tool is None else tool.effect.value,
+            status="rejected",
+            inputs=dict(arguments) if len(text) <= MAX_ARGUMENTS_CHARS else {"chars": len(text)},
+            reason="no such tool" if tool is None else str(why),
+        )
 
     async def read(
         self,

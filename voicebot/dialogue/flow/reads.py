@@ -97,8 +97,8 @@ class Reads(Protocol):
         """What a change would do, with those of the slots that it names; nothing is changed.
 
         Returns:
-            The read, and: the change on its terms, ready to be proposed; or the outcome that says why it cannot
-            be made; or None if that cannot be told now.
+            The read, and: the change on its terms, ready to be proposed; or the outcome that says why it
+            cannot be made; or None if that cannot be told now.
 
         Raises:
             NotNow: the words are not final.
