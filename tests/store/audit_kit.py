@@ -42,7 +42,8 @@ class Chain:
     async def anchor(self, node: str = "node-0") -> str | None:
         """The heads as they are now, into the file."""
         async with self.database.transaction() as tx:
-            rows = await (await tx.execute("SELECT shard, seq, hash FROM audit_heads")).fetchall()
+            cursor = await tx.execute("SELECT shard, seq, hash FROM audit_heads WHERE seq > 0")
+            rows = await cursor.fetchall()
             heads: Heads = {row["shard"]: (row["seq"], bytes(row["hash"])) for row in rows}
             chain: Any = await (await tx.execute("SELECT chain_id FROM audit_chain")).fetchone()
             key = await self.linker.seals.active(tx)

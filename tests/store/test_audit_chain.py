@@ -298,11 +298,11 @@ async def test_the_command_names_the_first_bad_row_and_exits_1(
     looked = await asyncio.to_thread(run.invoke, app, ["doctor", "--json"])
     findings = {one["what"]: one for one in json.loads(looked.output)["findings"]}
     assert findings["audit"]["ok"] is True
-    chain.sql("UPDATE audit_heads SET seq = 9")
+    chain.sql("UPDATE audit_heads SET seq = 9 WHERE shard = %s", SHARD)
     looked = await asyncio.to_thread(run.invoke, app, ["doctor", "--json"])
     findings = {one["what"]: one for one in json.loads(looked.output)["findings"]}
     assert (findings["audit"]["ok"], findings["audit"]["mend"]) == (False, "run `voicebot audit verify`")
-    chain.sql("UPDATE audit_heads SET seq = 3")
+    chain.sql("UPDATE audit_heads SET seq = 3 WHERE shard = %s", SHARD)
     chain.sql("UPDATE audit SET facts = '{}' WHERE seq = 2")
     code, said = await asyncio.to_thread(verify, "--json", "--anchors", str(chain.file))
     first = json.loads(said)["first"]

@@ -53,7 +53,7 @@ class Linker:
         return await cursor.fetchall()
 
     async def _begin(self, tx: Transaction, shards: Iterable[str]) -> None:
-        """Heads of shards that nobody has written to yet."""
+        """Heads that are missing: the migration makes all, a database that was emptied has none."""
         row = await (await tx.execute("SELECT chain_id FROM audit_chain")).fetchone()
         if row is None:
             raise LookupError("audit_chain is empty: this database was tampered with; restore a backup")

@@ -202,7 +202,8 @@ class _Verifying:
                 return bad
             if shard[0] == "1" and link.columns is not None and link.columns[1] == "audit.adopted":
                 self._adopted = {"facts": link.columns[4]}
-        self._verdict.links[shard] = count
+        if count:
+            self._verdict.links[shard] = count
         return self._end(shard, tier, walk.seq, walk.hash, anchored)
 
     def _bad_prune(self, prune: dict[str, Any]) -> Bad | None:
@@ -330,7 +331,7 @@ class _Verifying:
         row = self._connection.execute(cast("LiteralString", statement), (old, tier.number)).fetchone()
         if row is None or not row["n"]:
             return
-        if row["old"] and self._adopted is None and old_shard(tier.number) not in self._heads:
+        if row["old"] and self._adopted is None and not self._written(old_shard(tier.number)):
             note = f"{row['n']} rows of {tier.table} are older than the chain and not sealed yet"
             self._verdict.notes.append(f"{note}: run `voicebot db migrate`, or start the server")
             return
@@ -338,9 +339,13 @@ class _Verifying:
         why = f"a row that was written past the chain{more}"
         self._verdict.bad.append(Bad(Wrong.INSERTED, why, None, None, tier.table, row["first"]))
 
+    def _written(self, shard: str) -> bool:
+        head = self._heads.get(shard)
+        return head is not None and head["seq"] > 0
+
     def _adoption(self) -> None:
         """Old rows are taken in once: what was, is written in the chain itself."""
-        shards = [old_shard(tier) for tier in TIERS if old_shard(tier) in self._heads]
+        shards = [old_shard(tier) for tier in TIERS if self._written(old_shard(tier))]
         if shards and self._adopted is None and not any(one.shard[0] == "1" for one in self._verdict.pruned):
             bad_tiers = {one.shard[0] for one in self._verdict.bad if one.shard}
             if "1" not in bad_tiers:
