@@ -22,7 +22,7 @@ from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.tool import Outcome, Tool, ToolContext, ToolError, ToolFunction
 from voicebot.dialogue.connectors.connector import ConnectorError, OutcomeUnknown
 from voicebot.dialogue.connectors.scopes import Scoped
-from voicebot.safety.identity import VerifiedCustomer
+from voicebot.safety.identity import VerifiedCustomer, genuine
 
 log = structlog.get_logger(__name__)
 
@@ -245,8 +245,18 @@ class ToolRegistry:
             if records.sent and not here:
                 raise OutcomeUnknown(key, error or "no result")
             raise ConnectorError(f"tool {tool.name!r}: {error or 'no result'}")
-        if outcome.outcome in tool.done and (departs := prepared.departs(outcome)):
+        if outcome.outcome not in tool.done:
+            return outcome
+        if departs := prepared.departs(outcome):
             raise Departs(tool.name, departs)
+        if tool.proof is not None and not here:
+            try:
+                async with asyncio.timeout(tool.timeout_s):
+                    stands = await tool.proof(context, customer, prepared.request)
+            except (ConnectorError, TimeoutError) as failed:
+                raise OutcomeUnknown(key, f"it cannot be read whether it stands: {failed}") from failed
+            if not stands:
+                raise Departs(tool.name, ("outcome",))
         return outcome
 
     async def _run(
@@ -261,7 +271,7 @@ class ToolRegistry:
     ) -> tuple[Outcome | None, str | None, float]:
         """Runs one function of a tool: its outcome or what went wrong, and the time in ms."""
         tool = prepared.tool
-        if tool.needs_identity and not isinstance(customer, VerifiedCustomer):
+        if tool.needs_identity and not genuine(customer):
             raise ToolRefused(f"tool {tool.name!r} needs a verified customer")
         if not isinstance(context.records, Scoped):
             context = replace(context, records=Scoped(context.records, tool.scopes))

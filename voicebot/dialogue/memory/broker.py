@@ -30,7 +30,7 @@ from voicebot.dialogue.memory.clearances import Clearances
 from voicebot.dialogue.memory.customers import Customers
 from voicebot.dialogue.memory.features import Feature, Layer, Purpose, Role
 from voicebot.dialogue.memory.profile import Consents, Profile, read_open_orders, read_profile
-from voicebot.safety.identity import VerifiedCustomer
+from voicebot.safety.identity import VerifiedCustomer, genuine
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ class FeatureBroker:
             TypeError: the subject did not come from the gate.
             DatabaseDown: our own database does not answer; nothing was read.
         """
-        if not isinstance(subject, VerifiedCustomer):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        if not genuine(subject):
             raise TypeError("features are handed out about a VerifiedCustomer only")
         cleared: dict[Feature, Purpose] = {}
         refused: dict[Feature, str] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from voicebot.core.store import audit
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import Cipher, KeyRing
-from voicebot.safety.identity import VerifiedCustomer
+from voicebot.safety.identity import VerifiedCustomer, genuine
 
 _INDEX = "customer"
 
@@ -151,7 +151,7 @@ class Customers:
         return Customer(row["id"], row["subject_id"], cipher)
 
     def _hash(self, verified: VerifiedCustomer) -> bytes:
-        if not isinstance(verified, VerifiedCustomer):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        if not genuine(verified):
             raise TypeError(
                 "only a VerifiedCustomer leads to what is kept: see voicebot.safety.identity.Gate"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voicebot.safety.identity import VerifiedCustomer
+from voicebot.safety.identity import VerifiedCustomer, genuine
 
 _SEAL = object()
 
@@ -31,7 +31,7 @@ class Segment:
         Raises:
             TypeError: there is no verified customer.
         """
-        if not isinstance(customer, VerifiedCustomer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not genuine(customer):
             raise TypeError("a segment is read for a VerifiedCustomer only: pass the caller through the gate")
         return cls(_SEAL, name)
 
