@@ -37,6 +37,11 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Cance
     )
 
 
+async def stands(context: ToolContext, customer: VerifiedCustomer, request: CancelRequest) -> bool:
+    """Whether it is cancelled now."""
+    return (await terms(context, customer, request)).outcome == "already"
+
+
 @tool(
     effect=Effect.IRREVERSIBLE,
     cost=Cost.STATEFUL,
@@ -44,6 +49,7 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Cance
     resource="shop.orders",
     scope="orders:write",
     terms=terms,
+    proof=stands,
     done=("cancelled",),
     reads_back=("order_number", "amount"),
     limits=("refund_amount", "changes_a_day"),

@@ -45,6 +45,11 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Addre
     return _read(rows)
 
 
+async def stands(context: ToolContext, customer: VerifiedCustomer, request: AddressRequest) -> bool:
+    """Whether the order goes there now."""
+    return (await terms(context, customer, request)).outcome == "same"
+
+
 @tool(
     effect=Effect.WRITE,
     cost=Cost.STATEFUL,
@@ -52,6 +57,7 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Addre
     resource="shop.orders",
     scope="orders:write",
     terms=terms,
+    proof=stands,
     done=("changed",),
     reads_back=("order_number", "street", "city", "post_code"),
     limits=("redirected_value", "changes_a_day"),

@@ -59,7 +59,14 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Deliv
     done=("booked",),
     reads_back=("order_number", "day", "part"),
     limits=("changes_a_day",),
-    hints={"too_late": "order_status", "not_found": "person"},
+    hints={
+        "full": "ask:day",
+        "too_soon": "ask:day",
+        "too_far": "ask:day",
+        "no_sundays": "ask:day",
+        "too_late": "order_status",
+        "not_found": "person",
+    },
 )
 async def book_delivery(
     context: ToolContext, customer: VerifiedCustomer, request: DeliveryRequest

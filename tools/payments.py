@@ -86,6 +86,11 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Refun
     )
 
 
+async def stands(context: ToolContext, customer: VerifiedCustomer, request: RefundRequest) -> bool:
+    """Whether the money was sent now."""
+    return (await terms(context, customer, request)).outcome == "already"
+
+
 @tool(
     effect=Effect.IRREVERSIBLE,
     cost=Cost.STATEFUL,
@@ -93,6 +98,7 @@ async def terms(context: ToolContext, customer: VerifiedCustomer, request: Refun
     resource="shop.refunds",
     scope="payments:write",
     terms=terms,
+    proof=stands,
     done=("refunded",),
     reads_back=("order_number", "amount"),
     limits=("refund_amount", "refunds_by_all", "changes_a_day"),

@@ -103,6 +103,14 @@ async def return_terms(context: ToolContext, customer: VerifiedCustomer, request
     return _return(chosen)
 
 
+async def return_stands(context: ToolContext, customer: VerifiedCustomer, request: ReturnRequest) -> bool:
+    """Whether all that was agreed to is on its way back now."""
+    agreed = context.terms
+    assert isinstance(agreed, Return)
+    rows = await _lines(context, customer, request.order_number)
+    return all(row["outcome"] == "already" for row in rows if row["line"] in agreed.lines)
+
+
 @tool(
     effect=Effect.WRITE,
     cost=Cost.STATEFUL,
@@ -110,10 +118,13 @@ async def return_terms(context: ToolContext, customer: VerifiedCustomer, request
     resource="shop.returns",
     scope="returns:write",
     terms=return_terms,
+    proof=return_stands,
     done=("started",),
     reads_back=("order_number", "items", "amount"),
     limits=("return_value", "changes_a_day"),
     hints={
+        "which_item": "ask:items",
+        "no_such_item": "ask:items",
         "not_delivered": "cancel_order",
         "too_late": "warranty_claim",
         "custom": "return_policy",
@@ -139,6 +150,14 @@ async def start_return(context: ToolContext, customer: VerifiedCustomer, request
         return Return(outcome=stopped["outcome"], items=agreed.items)
     done = _return([{**row, "item": ""} for row in rows])
     return done.model_copy(update={"items": agreed.items})
+
+
+async def exchange_stands(context: ToolContext, customer: VerifiedCustomer, request: ExchangeRequest) -> bool:
+    """Whether the item is on its way back now."""
+    agreed = context.terms
+    assert isinstance(agreed, Exchange)
+    rows = await _lines(context, customer, request.order_number)
+    return all(row["outcome"] == "already" for row in rows if row["line"] in agreed.lines)
 
 
 async def exchange_terms(
@@ -176,10 +195,14 @@ async def exchange_terms(
     resource="shop.exchanges",
     scope="returns:write stock:read",
     terms=exchange_terms,
+    proof=exchange_stands,
     done=("exchanged", "exchanged_cheaper"),
     reads_back=("order_number", "items", "to_item", "amount"),
     limits=("refund_amount", "changes_a_day"),
     hints={
+        "which_item": "ask:item",
+        "no_such_item": "ask:item",
+        "not_sold": "ask:to_item",
         "dearer": "person",
         "out_of_stock": "start_return",
         "not_delivered": "change_order",

@@ -4,6 +4,7 @@
 -- A query without a scope is the server's own: no tool may ask it.
 
 -- name: identity_by_order_number
+-- row: customer_id text, post_code text
 -- The identity gate's look-up: customer_id, then one column per factor that must match.
 SELECT customer_id, post_code
 FROM shop.orders
@@ -11,6 +12,7 @@ WHERE number = %(order_number)s;
 
 -- name: order_by_number
 -- scope: orders:read
+-- row: number text, status text, placed_on date, total_cents integer, carrier text?, shipped_on date?, due_on date?, delivered_on date?, paid_with text?, refunded_on date?, return_received_on date?, items text[]?
 -- One order of one customer, with its parcel, its payment and its items.
 SELECT o.number, o.status, o.placed_on, o.total_cents,
        s.carrier, s.shipped_on, s.due_on, s.delivered_on,
@@ -24,6 +26,7 @@ LEFT JOIN shop.returns r ON r.order_number = o.number
 WHERE o.number = %(order_number)s AND o.customer_id = %(customer_id)s;
 
 -- name: customer_profile
+-- row: preferred_name text, language text, region text?, segment text, consent_memory boolean, consent_training boolean
 -- The customer behind the gate: how to address him, which rules are his, what he has agreed to.
 SELECT coalesce(preferred_name, first_name) AS preferred_name, language, region, tier AS segment,
        consent_memory, consent_training
@@ -31,6 +34,7 @@ FROM shop.customers
 WHERE id = %(customer_id)s;
 
 -- name: open_orders
+-- row: number text, status text
 -- Orders of a customer that are not finished, newest first.
 SELECT number, status
 FROM shop.orders

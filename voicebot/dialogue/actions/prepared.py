@@ -54,6 +54,18 @@ class Prepared:
         return heard
 
     @property
+    def values(self) -> dict[str, Any]:
+        """Everything that can be said of the call, by name: what the records say, else what was asked for."""
+        said: dict[str, Any] = {name: getattr(self.request, name) for name in type(self.request).model_fields}
+        if self.terms is not None:
+            said |= {
+                name: value
+                for name in type(self.terms).model_fields
+                if (value := getattr(self.terms, name)) is not None
+            }
+        return said
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The request as plain values."""
         return self.request.model_dump(mode="json")

@@ -140,6 +140,8 @@ class Tool:
     """The scopes of the queries it may use; a write includes reading the same."""
     terms: ToolFunction | None = None
     """Reads what the change would do. Every writing tool has one."""
+    proof: Callable[..., Awaitable[bool]] | None = None
+    """Reads, after a change that a remote system says it made, whether it stands."""
     done: frozenset[str] = frozenset()
     """Outcomes that mean the change was made; all others left everything as it was."""
     reads_back: tuple[str, ...] = ()
@@ -173,6 +175,7 @@ def tool(
     resource: str,
     scope: str = "",
     terms: ToolFunction | None = None,
+    proof: Callable[..., Awaitable[bool]] | None = None,
     done: tuple[str, ...] = (),
     reads_back: tuple[str, ...] = (),
     limits: tuple[str, ...] = (),
@@ -188,6 +191,7 @@ def tool(
         resource: what it touches, for the access log.
         scope: scopes of the queries that it may use, with a space between two.
         terms: what a change would do, without doing it; same parameters and result.
+        proof: whether the change stands, read afterwards where the records are not our own; same parameters.
         done: the outcomes that mean the change was made.
         reads_back: what the caller must have heard before a yes counts.
         limits: the policy's limits that a change counts against; one of money needs a field ``amount``.
@@ -222,6 +226,7 @@ def tool(
             function=function,
             scopes=_with_reads(scope.split()),
             terms=terms,
+            proof=proof,
             done=frozenset(done),
             reads_back=reads_back,
             limits=limits,
@@ -239,10 +244,10 @@ def _with_reads(scopes: list[str]) -> frozenset[str]:
 
 
 def _check_read(declared: Tool) -> None:
-    said = declared.terms or declared.done or declared.reads_back or declared.limits
+    said = declared.terms or declared.proof or declared.done or declared.reads_back or declared.limits
     if said or declared.home != "records":
         raise ToolError(
-            f"tool {declared.name}: terms, done, reads_back, limits and home are for what changes something"
+            f"tool {declared.name}: terms, proof, done, reads_back, limits, home are for changes"
         )
     if any(scope.endswith(":write") for scope in declared.scopes):
         raise ToolError(f"tool {declared.name}: a read with a scope to write")
