@@ -60,6 +60,7 @@ PULL_MS = 2.0
 
 
 START = EndpointRules(
+    held=0,  # laid over the fit afterwards, else it would take the time back elsewhere
     silence_alone=800,
     sounds=((0.9, 0.5), (0.5, 0.6), (0.2, 0.8), (0.05, 1.0), (0.0, 1.2)),
     worth={

@@ -64,6 +64,12 @@ NAME = Expects(kind="name")
         ("can you tell me", C.LEANING),
         ("i think", C.LEANING),
         ("how long", C.LEANING),
+        ("so what time do you", C.LEANING),
+        ("when does the shop", C.LEANING),
+        ("how much will my delivery", C.LEANING),
+        ("do you", C.LEANING),
+        ("when does the shop open", C.WHOLE),
+        ("what time do you open", C.WHOLE),
         ("i would like", C.LEANING),
         # too little to tell
         ("yes", C.OPENING),

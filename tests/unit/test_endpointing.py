@@ -32,6 +32,7 @@ PLAIN = EndpointRules(
     shortest=250,
     longest=1500,
     digits_open=1800,
+    held=0,
 )
 """Round numbers, so that the arithmetic can be read here."""
 
@@ -148,8 +149,14 @@ def test_digits_on_their_way_are_counted_before_a_number_ends() -> None:
     assert decide(replace(waiting, expects=FREE)).over
 
 
+def test_what_sounds_unfinished_is_held_but_for_an_answer() -> None:
+    whole = heard("where is my order", 0.19)
+    assert wait(whole) == R.held > wait(replace(whole, complete=0.2))
+    assert wait(heard("one two three four five six", 0.19, SIX)) == R.shortest
+
+
 def test_words_that_mean_nothing_to_the_dialogue_are_waited_for() -> None:
-    """ "And on Sunday" sounds finished and is a phrase; but nobody knows yet what it wants."""
+    """After "and on Sunday" it sounds finished; but nobody knows yet what it wants."""
     half = heard("and on sunday", 0.95)
     assert wait(half) == wait(replace(half, understood=True)) < 600
     assert wait(replace(half, understood=False)) == R.not_understood > 600

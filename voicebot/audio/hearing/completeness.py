@@ -26,6 +26,7 @@ from voicebot.audio.hearing.sentence_words import (
     FILLERS,
     GIVES,
     HELD,
+    HELPING,
     LEANS,
     LONG_NUMBER,
     MONTHS,
@@ -142,6 +143,8 @@ def _general(tokens: Sequence[str]) -> Completeness:
         return Completeness.LEANING
     if ENDS.search(text):
         return Completeness.WHOLE
+    if _lacks_verb(tokens):
+        return Completeness.LEANING
     if last in LEANS and not (len(tokens) > 1 and tokens[-2] in DETERMINERS):
         return Completeness.LEANING
     if all(t in OPENINGS for t in tokens):
@@ -149,6 +152,13 @@ def _general(tokens: Sequence[str]) -> Completeness:
     if len(tokens) >= 4 and (tokens[0] in ASKING or tokens[0] in AUXILIARY or _has_verb(tokens)):
         return Completeness.WHOLE
     return Completeness.UNCLEAR
+
+
+def _lacks_verb(tokens: Sequence[str]) -> bool:
+    """A question whose verb is still to come: "what time do you", "when does the shop"."""
+    if len(tokens) >= 2 and tokens[-2] in HELPING and tokens[-1] in SUBJECTS:
+        return len(tokens) == 2 or tokens[-3] not in AFFIRMS
+    return len(tokens) >= 3 and tokens[-3] in HELPING and tokens[-2] in DETERMINERS
 
 
 def _copula(tokens: Sequence[str]) -> Completeness:

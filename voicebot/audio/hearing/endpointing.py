@@ -52,6 +52,9 @@ class EndpointRules:
             commas reach 290 ms (107 recorded lines).
         longest: bound from above, but for missing digits.
         digits_open: at least this while digits are missing: callers pause between groups.
+        held: at least this while smart-turn says less than ``held_below`` and the words answer no question.
+            By hand, like how far smart-turn is believed at all (``scripts/turn_corpus/fitting.py``): the
+            pauses of synthetic voices carry little of what it hears in people.
         not_understood: at least this while the dialogue, which plans ahead, makes nothing of the words and
             they do not answer a question: half a sentence means nothing yet. By hand: longer than the pauses
             of 600 ms inside sentences that the bench makes; who is asked again anyway loses half a second.
@@ -72,6 +75,8 @@ class EndpointRules:
     shortest: int = 280
     longest: int = 1530
     digits_open: int = 1750
+    held: int = 640
+    held_below: float = 0.2
     not_understood: int = 960
     likely_below: int = 480
     verdict_deadline: int = 400
@@ -146,7 +151,7 @@ def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> Endpoi
     return EndpointDecision(max(0, needed - facts.silence_ms), reason, likely)
 
 
-_ANSWERS = frozenset({Completeness.ANSWERED, Completeness.COUNTED, Completeness.AGREED})
+_ANSWERS = frozenset({Completeness.ANSWERED, Completeness.COUNTED, Completeness.AGREED, Completeness.OVER})
 
 
 def silence_needed(
@@ -161,6 +166,8 @@ def _needed(words: Completeness | None, sound: int | None, rules: EndpointRules)
     if words is not None:
         factor *= rules.worth[words]
     needed = round(min(max(rules.silence_alone * factor, rules.shortest), rules.longest))
+    if sound is not None and words not in _ANSWERS and rules.sounds[sound][0] < rules.held_below:
+        needed = max(needed, rules.held)
     return max(needed, rules.digits_open) if words is Completeness.MISSING else needed
 
 

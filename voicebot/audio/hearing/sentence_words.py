@@ -78,4 +78,5 @@ thirteenth fourteenth
     fifteenth sixteenth seventeenth eighteenth nineteenth twentieth thirtieth""")
 ORDINAL = re.compile(r"^\d+(st|nd|rd|th)$")
 
+HELPING = _set("do does did can could will would should")
 DETERMINERS = _set("a an the my your our this that his her their no another")
