@@ -29,6 +29,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
+from voicebot.dialogue.connectors.choice import ConnectionUnusable, started
 from voicebot.dialogue.deployment import Deployment
 from voicebot.runtime.boot import EngineTargets, NodeBoot
 from voicebot.runtime.engines import engine_hosts
@@ -122,6 +123,11 @@ class Supervisor:
             database_url = self._database(stack)
             await _verify(keys, database_url)
             await deployment.prepare(database_url, self._settings.embedding)
+            shop = started(deployment.connection, deployment.folder / "business" / "shop", database_url)
+            try:
+                await asyncio.to_thread(stack.enter_context, shop)
+            except ConnectionUnusable as error:
+                raise ServeError(str(error)) from error
             hosts = await self._engines(stack)
             targets = EngineTargets(
                 stt=hosts.targets.stt,

@@ -144,6 +144,10 @@ class HttpConnector:
             raise OutcomeUnknown(self._key, why)
         raise ConnectorError(f"the system of record cannot be reached: {why}")
 
+    async def close(self) -> None:
+        """Ends its connections."""
+        await self._client.aclose()
+
     def within(self, tx: Transaction) -> HttpConnector:
         """Never: these records are elsewhere."""
         raise NoWriteHere("these records are not in our database: use `keyed`")
