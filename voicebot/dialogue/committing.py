@@ -13,13 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from voicebot.core.conversation import Channel, Decision, Event, ToolRead
-from voicebot.core.store import audit, drafts, outbox, remasking, vault
+from voicebot.core.store import audit, drafts, outbox, proposals, remasking, vault
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
+from voicebot.dialogue.actions.changes import Act
 from voicebot.dialogue.actions.local import LocalActs
-from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft
+from voicebot.dialogue.doing import Doing
+from voicebot.dialogue.flow.draft import ActOutcome, Agreed, Deed, Draft, Fact, Left
+from voicebot.dialogue.flow.speech import text_of
+from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.knowledge import gaps, similar
 from voicebot.dialogue.memory.memory import Memory
@@ -33,9 +37,13 @@ AUDITED = frozenset(
         "identity.verified",
         "identity.not_matched",
         "identity.refused",
+        "identity.code_sent",
         "act.done",
         "act.refused",
         "act.failed",
+        "act.unknown",
+        "act.intended",
+        "act.proposed",
         "draft.requested",
         "draft.decided",
     }
@@ -53,6 +61,8 @@ class Written:
     handoff: str | None
     again: bool = False
     """This plan had been committed before: nothing was written now."""
+    acting: str | None = None
+    """The key of its act, which is made elsewhere now: `Committing.carry_out`, then `arrive`."""
 
 
 class Committing:
@@ -62,8 +72,10 @@ class Committing:
         keys: seals what people said.
         handoffs: stores handoffs in the turn's transaction.
         acts: does what a turn does.
+        doing: makes the changes that callers agree to.
         memory: keeps what a verified customer's conversation was about.
         gate: says who is verified.
+        gatekeeping: counts what was tried.
         policy_version: of the deployment, for handoffs.
         known_words: words of the deployment's own examples, which are nobody's name.
         is_topic: whether an intent is a question of its own.
@@ -75,8 +87,10 @@ class Committing:
         keys: KeyRing,
         handoffs: HandoverDesk,
         acts: LocalActs,
+        doing: Doing,
         memory: Memory,
         gate: Gate,
+        gatekeeping: Gatekeeping,
         policy_version: str,
         known_words: frozenset[str] = frozenset(),
         is_topic: Callable[[str], bool] = lambda intent: True,
@@ -86,10 +100,12 @@ class Committing:
         self._now = now
         self._memory = memory
         self._gate = gate
+        self._gatekeeping = gatekeeping
         self._known_words = known_words
         self._keys = keys
         self._handoffs = handoffs
         self._acts = acts
+        self._doing = doing
         self._policy_version = policy_version
         self._conversations = Conversations(keys)
 
@@ -109,26 +125,113 @@ class Committing:
             raise ConversationEnded(
                 f"chat {plan.conversation_id} ended before turn {plan.turn} was committed"
             )
+        plan = await self._tried(tx, plan)
         draft, worded = plan.draft, plan.worded
+        await self._leave(tx, plan)
         if draft.deed is not None:  # speaks only from the outcome
             outcome = await self._do(tx, plan, draft.deed)
+            if outcome is None:
+                return await self._depart(tx, plan)
             draft = _like(plan.draft, after_deed(draft.deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
-        written = Written(draft, worded, draft.decision(plan.versions), None)
-        if draft.after == "hand_over":
-            turns = tuple(await self._conversations.turns(tx, plan.conversation_id))
-            request = self._handover(plan, written, turns)
-            shape, _ = self._shape(plan, written, (*_decisions(turns), written.decision))
-            if shape is not None:
-                request = replace(request, similar=tuple(await similar.find(tx, shape)))
-            handoff = await self._handoffs.store(tx, _masked(request, plan))
-            state = worded.state.model_copy(update={"handoff": handoff})
-            written = replace(written, worded=replace(worded, state=state), handoff=handoff)
+        written = await self._with_handoff(
+            tx, plan, Written(draft, worded, draft.decision(plan.versions), None)
+        )
         await self._store(tx, plan, written)
         await self._tell(tx, plan, written)
         if written.handoff is not None and current.status != "ended":  # who hung up now can be called back
             await self._conversations.set_status(tx, plan.conversation_id, "handoff")
         return written
+
+    async def carry_out(self, plan: Plan) -> ActOutcome:
+        """Makes the change of a turn whose `Written.acting` is set. No transaction is open; see `Doing`."""
+        agreed = _agreed(plan)
+        return await self._doing.carry_out(agreed.prepared, self._act(plan, agreed))
+
+    async def arrive(self, tx: Transaction, plan: Plan, outcome: ActOutcome) -> Written:
+        """What came of it: the act, its audit, the turn's words and the state that they leave."""
+        current = await self._conversations.load(tx, plan.conversation_id, lock=True)
+        agreed = _agreed(plan)
+        act = self._act(plan, agreed)
+        outcome = await self._doing.settle(tx, agreed.prepared, act, outcome, intent=plan.draft.intent)
+        deed = plan.draft.deed
+        assert deed is not None
+        draft = _like(plan.draft, after_deed(deed, outcome))
+        worded = word(draft, plan.phrases, plan.turn, plan.input)
+        written = await self._with_handoff(
+            tx, plan, Written(draft, worded, draft.decision(plan.versions), None)
+        )
+        state = plan.masks.state(states.dump(written.worded.state))
+        if current.version != plan.snapshot.version + 1:  # it went on meanwhile: told with what comes next
+            state = _told_later(current.state, act.key, f"act_{deed.name}", written, plan)
+        await self._conversations.advance(tx, current, turn=current.turn, state=state)
+        await self._conversations.finish_turn(
+            tx,
+            plan.conversation_id,
+            turn=plan.turn,
+            decision=plan.masks.hide(written.decision.model_dump(mode="json")),
+            spoken=plan.masks.hide(written.worded.said),
+        )
+        await self._tell(tx, plan, written, kind="turn.acted")
+        if written.handoff is not None and current.status != "ended":
+            await self._conversations.set_status(tx, plan.conversation_id, "handoff")
+        return written
+
+    async def _depart(self, tx: Transaction, plan: Plan) -> Written:
+        """The turn of a change that is being made elsewhere: it stands, and has no words yet."""
+        agreed = _agreed(plan)
+        tool = agreed.prepared.tool.name
+        key = self._act(plan, agreed).key
+        facts = (Fact("act.intended", {"act": tool, "proposal": agreed.proposed.id, "consent": agreed.by}),)
+        waits = ToolRead(tool=tool, arguments=agreed.prepared.arguments)
+        draft = replace(plan.draft, deed=None, facts=facts, tools=(*plan.draft.tools, waits))
+        worded = Worded((), None, draft.state)
+        written = Written(draft, worded, draft.decision(plan.versions), None, acting=key)
+        await self._store(tx, plan, written)
+        await self._tell(tx, plan, written)
+        return written
+
+    async def _tried(self, tx: Transaction, plan: Plan) -> Plan:
+        """The plan once its try at the gate counted; another turn if that came out otherwise."""
+        trial = plan.draft.trial
+        if trial is None:
+            return plan
+        outcome = await self._gatekeeping.perform(tx, plan.snapshot, plan.turn, trial)
+        return _after_trial(plan, outcome)
+
+    async def _leave(self, tx: Transaction, plan: Plan) -> None:
+        """What becomes of a read-back that was open: asked for again, agreed to by this turn, or void."""
+        draft = plan.draft
+        agreed = draft.deed.agreed if draft.deed is not None else None
+        asked = draft.asked.proposes if draft.asked is not None else None
+        keep = agreed.proposed.id if agreed is not None else asked
+        left = draft.leaves or Left("voided", "another turn came between")
+        await proposals.close_open(
+            tx, plan.conversation_id, keep=keep, status=left.status, reason=left.reason
+        )
+        if draft.approves is not None:
+            proposal, agent = draft.approves
+            if not await proposals.approve(tx, proposal, by=agent, turn=plan.turn):
+                raise StaleState(f"proposal {proposal} waits no more")
+        elif agreed is None and asked is not None and draft.proposal is None:
+            again = proposals.read_again if draft.reads_again else proposals.asked_again
+            await again(tx, asked, turn=plan.turn)
+        for held in states.load(plan.snapshot.state).held:
+            if held.proposes is not None and all(one.draft != held.draft for one in draft.state.held):
+                await proposals.drop(tx, held.proposes, reason="nobody approved it")
+
+    async def _with_handoff(self, tx: Transaction, plan: Plan, written: Written) -> Written:
+        """With the payload for the person who takes over, if one does."""
+        if written.draft.after != "hand_over":
+            return written
+        turns = tuple(await self._conversations.turns(tx, plan.conversation_id))
+        request = self._handover(plan, written, turns)
+        shape, _ = self._shape(plan, written, (*_decisions(turns), written.decision))
+        if shape is not None:
+            request = replace(request, similar=tuple(await similar.find(tx, shape)))
+        handoff = await self._handoffs.store(tx, _masked(request, plan))
+        state = written.worded.state.model_copy(update={"handoff": handoff})
+        return replace(written, worded=replace(written.worded, state=state), handoff=handoff)
 
     async def event(
         self,
@@ -151,7 +254,18 @@ class Committing:
         )
         await outbox.append(tx, self._keys, snapshot.subject_id, event)
 
-    async def _do(self, tx: Transaction, plan: Plan, deed: Deed) -> ActOutcome:
+    def _act(self, plan: Plan, agreed: Agreed) -> Act:
+        return self._doing.act(
+            agreed,
+            conversation_id=plan.conversation_id,
+            turn=plan.turn,
+            transaction_id=plan.transaction_id,
+        )
+
+    async def _do(self, tx: Transaction, plan: Plan, deed: Deed) -> ActOutcome | None:
+        """None: it is intended, and made elsewhere once this transaction stands."""
+        if deed.agreed is not None:
+            return await self._doing.begin(tx, deed.agreed, self._act(plan, deed.agreed))
         if deed.kind == "read":
             outcome = await plan.reads.stateful(deed.name, deed.arguments)
             await plan.reads.note(tx, deed.name)
@@ -164,10 +278,21 @@ class Committing:
         row = await self._conversations.turn(tx, plan.conversation_id, plan.turn)
         if row is None or row["transaction_id"] != plan.transaction_id:
             raise StaleState(f"turn {plan.turn} of {plan.conversation_id} was committed by another plan")
+        tried = await self._gatekeeping.already(tx, plan.conversation_id, plan.turn)
+        plan = plan if tried is None else _after_trial(plan, tried)
         draft, worded = plan.draft, plan.worded
         deed = draft.deed
         if deed is not None:
-            if deed.kind == "act":
+            if deed.agreed is not None:
+                key = self._act(plan, deed.agreed).key
+                known = await self._doing.stored(tx, key)
+                if known is None:
+                    stands = replace(draft, deed=None)
+                    worded = Worded((), None, draft.state)
+                    decision = stands.decision(plan.versions)
+                    return Written(stands, worded, decision, None, again=True, acting=key)
+                outcome = known
+            elif deed.kind == "act":
                 outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
             else:  # this very plan has done it, and knows
                 outcome = await plan.reads.stateful(deed.name, deed.arguments)
@@ -205,6 +330,15 @@ class Committing:
                 intent=draft.intent,
                 due_at=self._now() + timedelta(seconds=draft.approval.within_s),
                 words=masks.hide({"question": draft.approval.question, "words": draft.approval.words}),
+            )
+        if draft.proposal is not None:
+            await proposals.save(
+                tx,
+                self._keys,
+                draft.proposal.proposed,
+                conversation_id=plan.conversation_id,
+                turn=plan.turn,
+                waits=draft.proposal.waits,
             )
         if draft.gap is not None:
             await gaps.log(
@@ -255,7 +389,9 @@ class Committing:
             is_topic=self._is_topic,
         )
 
-    async def _tell(self, tx: Transaction, plan: Plan, written: Written) -> None:
+    async def _tell(
+        self, tx: Transaction, plan: Plan, written: Written, kind: str = "turn.committed"
+    ) -> None:
         """Events and tier-1 audit of a turn."""
         draft, decision = written.draft, written.decision
         for fact in draft.facts:
@@ -281,7 +417,7 @@ class Committing:
             "said": plan.masks.hide(written.worded.said),
             "after": draft.after,
         }
-        await self.event(tx, plan.snapshot, plan.turn, "turn.committed", data, plan.transaction_id)
+        await self.event(tx, plan.snapshot, plan.turn, kind, data, plan.transaction_id)
         if written.handoff is not None:
             facts = {"handoff": written.handoff, "trigger": decision.trigger, "urgency": draft.urgency}
             await self.event(tx, plan.snapshot, plan.turn, "handoff.requested", facts, plan.transaction_id)
@@ -321,6 +457,15 @@ class Committing:
         )
 
 
+def _after_trial(plan: Plan, outcome: str) -> Plan:
+    """The plan as it stands, or the turn for what came of its try instead."""
+    trial = plan.draft.trial
+    if trial is None or outcome == trial.expected:
+        return plan
+    draft = _like(plan.draft, trial.then(outcome))
+    return replace(plan, draft=draft, worded=word(draft, plan.phrases, plan.turn, plan.input))
+
+
 def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
     """The turn once its deed was done; the deed stands among its tools."""
     draft = deed.then(outcome)
@@ -331,6 +476,23 @@ def after_deed(deed: Deed, outcome: ActOutcome) -> Draft:
         error=None if outcome.status == "done" else str(outcome.result.get("outcome", outcome.status)),
     )
     return replace(draft, tools=(*draft.tools, done), deed=None)
+
+
+def _agreed(plan: Plan) -> Agreed:
+    deed = plan.draft.deed
+    assert deed is not None
+    assert deed.agreed is not None  # only a change is made elsewhere
+    return deed.agreed
+
+
+def _told_later(stored: dict[str, Any], key: str, owed: str, written: Written, plan: Plan) -> dict[str, Any]:
+    """The state of a conversation that went on before the outcome was known: it owes the words."""
+    state = states.load(stored)
+    acting = tuple(one for one in state.acting if one.key != key)
+    words = next((text_of(part, plan.phrases) for part in written.draft.parts), None)
+    told = (states.Owed(key=owed, text=words),) if words else ()
+    changed = state.model_copy(update={"acting": acting, "owed": (*state.owed, *told)})
+    return plan.masks.state(states.dump(changed))
 
 
 def _masked(request: HandoverRequest, plan: Plan) -> HandoverRequest:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.actions.tool import ToolError
+from voicebot.dialogue.connectors.choice import Connection, ConnectionUnusable, read_connection
 from voicebot.dialogue.connectors.queries import QueriesError, Query, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
 from voicebot.dialogue.generation.prices import Models, ModelsError
@@ -45,6 +46,7 @@ M = TypeVar("M", bound=BaseModel)
 _UNUSABLE = (
     ArticleError,
     ClearanceError,
+    ConnectionUnusable,
     ModelError,
     ModelsError,
     PolicyError,
@@ -69,6 +71,8 @@ class Deployment:
     articles: tuple[Article, ...]
     tools: ToolRegistry
     queries: dict[str, Query]
+    connection: Connection
+    """Where the shop's records are."""
     classifier: IntentClassifier
     prompts: Prompts
     clearances: Clearances
@@ -97,6 +101,7 @@ class Deployment:
                 articles=read_articles(business / "knowledge"),
                 tools=ToolRegistry.load(folder / "tools"),
                 queries=read_queries(business / "shop" / "queries.sql"),
+                connection=read_connection(business / "shop" / "connector.yaml"),
                 classifier=IntentClassifier.load(folder / "models"),
                 prompts=Prompts.read(business / "prompts"),
                 clearances=Clearances.read(
@@ -204,6 +209,7 @@ class Deployment:
                 )
         self._check_identity()
         self._check_results()
+        self._check_acts()
 
     def _check_identity(self) -> None:
         factors = self.policy.table.identity.factors
@@ -236,6 +242,34 @@ class Deployment:
         strange = sorted(set(self.phrases.results) - set(expected))
         if strange:
             raise DeploymentError(f"phrases.yaml: results {strange} belong to no tool outcome")
+
+    def _check_acts(self) -> None:
+        """Every change that an intent may lead to can be asked for, read back and agreed to."""
+        first = self.policy.table.identity.factors[0].name
+        acts = sorted({rule.act for rule in self.policy.table.intents.values() if rule.act is not None})
+        for tool in map(self.tools.get, acts):
+            key = f"propose.{tool.name}"
+            if not self.phrases.has(key):
+                raise DeploymentError(f"phrases.yaml: spoken.{key} is missing")
+            known = {*tool.request.model_fields, *tool.result.model_fields}
+            for line in self.phrases.wordings(key):
+                if missing := sorted(set(tool.reads_back) - slots_of(line)):
+                    raise DeploymentError(f"phrases.yaml: spoken.{key} reads {missing} not back: {line!r}")
+                if strange := sorted(slots_of(line) - known):
+                    raise DeploymentError(f"phrases.yaml: spoken.{key} uses {strange}, no value of its tool")
+            for name, one in tool.request.model_fields.items():
+                asked = self.phrases.has(f"slot.{tool.name}.{name}") or self.phrases.has(f"slot.{name}")
+                if one.is_required() and name != first and not asked:
+                    raise DeploymentError(f"phrases.yaml: spoken.slot.{tool.name}.{name} is missing")
+            for outcome, hint in tool.hints.items():
+                value = hint.removeprefix("ask:")
+                fine = (
+                    value in tool.request.model_fields
+                    if value != hint
+                    else hint in {"person", *self.policy.table.intents}
+                )
+                if not fine:
+                    raise DeploymentError(f"tool {tool.name}: hint {hint!r} of {outcome} names nothing")
 
 
 def _read(path: Path, model: type[M]) -> M:

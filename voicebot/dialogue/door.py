@@ -22,15 +22,17 @@ from voicebot.dialogue.flow.promising import PHONE_NUMBER
 from voicebot.dialogue.flow.questions import PHONE_DIGITS
 from voicebot.dialogue.generation.spoken import spoken
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
-from voicebot.safety.identity import GateRules
+from voicebot.safety.identity import FactorKind, GateRules
 from voicebot.safety.pii import cues
 from voicebot.safety.pii.finding import NOTHING, Expected, Shapes
 from voicebot.safety.pii.masking import TOKEN, Carry, Masker
 
-OPENED = ("gate", "slots", "asked", "open_turns", "last_said", "owed", "held", "pending")
+OPENED = ("gate", "slots", "asked", "open_turns", "last_said", "owed", "held", "pending", "filling")
 """Fields of the state in which values stand while a turn is planned; the others keep their tokens."""
 _WORDS = frozenset({"text", "last_said", "words", "question"})
 _KEYED_FROM = 3
+_OF_SHAPE = frozenset({FactorKind.DIGITS, FactorKind.POST_CODE})
+"""Factors that are known by their length alone."""
 _SLOT_KINDS = {PHONE_NUMBER: cues.PHONE}
 
 
@@ -41,7 +43,8 @@ def kind_of_factor(name: str) -> str:
 
 def shapes_of(rules: GateRules, ordinary: frozenset[str] = frozenset()) -> Shapes:
     """The deployment's numbers, as its gate asks for them."""
-    return Shapes({kind_of_factor(one.name): one.digits for one in rules.factors}, ordinary)
+    digits = {kind_of_factor(one.name): one.digits for one in rules.factors if one.kind in _OF_SHAPE}
+    return Shapes(digits, ordinary)
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ def expects(asked: Asked | None, rules: GateRules) -> Expected:
     if asked is None:
         return NOTHING
     if asked.factor is not None:
-        digits = next((one.digits for one in rules.factors if one.name == asked.factor), None)
+        digits = next((one.keys or None for one in rules.factors if one.name == asked.factor), None)
         return Expected(kind_of_factor(asked.factor), digits)
     if asked.kind is AskedKind.CONTACT:
         return Expected(cues.PHONE, PHONE_DIGITS)

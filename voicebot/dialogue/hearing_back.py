@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from voicebot.core.conversation import Heard
 from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.monitor.features import words_of
@@ -11,6 +13,7 @@ QUESTION_SHARE = 0.5
 """A question counts as asked once this share of its words was heard: people answer early."""
 
 
+_WORD = re.compile(r"[a-z0-9']+")
 BARELY = 2
 """An answer of which no more words were heard was talked over, not listened to."""
 
@@ -32,6 +35,8 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
     asked = open_turn.asked if _question_heard(open_turn, words, heard) else state.asked
     if open_turn.asked is not None and open_turn.asked.proposal is not None:
         asked = _read_back(open_turn.asked, open_turn.asked.proposal, words, heard)
+    if open_turn.asked is not None and open_turn.asked.proposes is not None:
+        asked = open_turn.asked  # it stands; whether a yes counts says its row
     return state.model_copy(
         update={
             "open_turns": tuple(one for one in state.open_turns if one.turn != turn),
@@ -44,6 +49,20 @@ def settle(state: ConversationState, turn: int, heard: Heard) -> ConversationSta
             "history": (*state.history, Exchange(caller=open_turn.caller, bot=heard.text))[-HISTORY:],
         }
     )
+
+
+def read_back_by(state: ConversationState, turn: int) -> str | None:
+    """The stored proposal that a turn which is still open asks about."""
+    found = next((one for one in state.open_turns if one.turn == turn), None)
+    return None if found is None or found.asked is None else found.asked.proposes
+
+
+def essentials_heard(heard: Heard, essentials: tuple[str, ...]) -> bool:
+    """Whether the caller heard every value that was read back to him, each whole, to its last word."""
+    if heard.complete:
+        return True
+    words = _WORD.findall(heard.text.lower())
+    return all(_contains(words, _WORD.findall(one.lower()), slack=0) for one in essentials)
 
 
 def _read_back(asked: Asked, proposal: Proposal, words: list[str], heard: Heard) -> Asked:

@@ -44,16 +44,19 @@ from voicebot.core.conversation import (
     Versions,
 )
 from voicebot.core.settings import Settings
-from voicebot.core.store import vault
+from voicebot.core.store import proposals, vault
 from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
-from voicebot.core.store.database import Database
+from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
+from voicebot.dialogue.actions.changes import Changes
 from voicebot.dialogue.actions.local import LOCAL_ACTS, LocalActs, Perform
 from voicebot.dialogue.committing import Committing, Written
+from voicebot.dialogue.connectors.choice import connect
 from voicebot.dialogue.connectors.connector import Connector
-from voicebot.dialogue.connectors.postgres import PostgresConnector
+from voicebot.dialogue.connectors.http import HttpConnector
 from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.doing import Doing
 from voicebot.dialogue.door import Veil, enter, open_question, shapes_of
 from voicebot.dialogue.eager import EagerPlans
 from voicebot.dialogue.flow.planner import Planner
@@ -63,8 +66,9 @@ from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import make_writers
 from voicebot.dialogue.generation.writers import Writers
+from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.handover import HandoverDesk
-from voicebot.dialogue.hearing_back import settle
+from voicebot.dialogue.hearing_back import essentials_heard, read_back_by, settle
 from voicebot.dialogue.inbox import Inbox
 from voicebot.dialogue.knowledge.retriever import Retriever
 from voicebot.dialogue.memory.memory import Memory
@@ -82,6 +86,8 @@ __all__ = ["Committed", "Orchestrator", "Plan", "StalePlan"]
 
 log = structlog.get_logger(__name__)
 
+WRITES_END_S = 10.0
+"""How long writes that were begun are waited for when a node ends."""
 _UNHEARD = 1024
 """Turns whose closing is waited for, to store with it how their words were written."""
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
@@ -105,6 +111,7 @@ class Orchestrator:
         busy: the node has no time for plans that may be thrown away.
         degraded: hearing, speaking or a system of record is not well.
         patience_s: how long a plan for a speaking channel waits for a tool.
+        texting: text messages can be sent, so that codes may be.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Orchestrator:
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
         patience_s: float = PATIENCE_S,
+        texting: bool = False,
     ) -> None:
         self._database = database
         self._deployment = deployment
@@ -137,6 +145,8 @@ class Orchestrator:
         policy, intents = deployment.policy, deployment.intents
         self._zone = ZoneInfo(deployment.phrases.time_zone)
         self._gate = Gate(policy.table.identity)
+        self._gatekeeping = Gatekeeping(keys, policy.table.identity)
+        self._texting = texting
         self.memory = Memory(
             database,
             keys,
@@ -147,12 +157,16 @@ class Orchestrator:
             now=now,
         )
         local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
+        changes = Changes(deployment.tools, connector, keys, limits=policy.table.limits, zone=self._zone)
+        self._doing = Doing(keys, changes, now=lambda: now().astimezone(self._zone))
         self._committing = Committing(
             keys,
             handoffs,
             local,
+            self._doing,
             self.memory,
             self._gate,
+            self._gatekeeping,
             policy.version,
             known_words=_known(deployment),
             is_topic=intents.is_content,
@@ -164,6 +178,7 @@ class Orchestrator:
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[Committed]] = set()
         self.inbox = Inbox()
         """What comes for the conversations that this process holds."""
         monitor = Monitor(
@@ -206,7 +221,7 @@ class Orchestrator:
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
     ) -> Orchestrator:
-        """An orchestrator as the settings say: the writer of ``VOICEBOT_LLM``, the shop in our database.
+        """An orchestrator as settings and deployment say: writer, embedding, the shop's connector.
 
         Raises:
             SettingsError: the language model cannot be used as configured.
@@ -215,7 +230,7 @@ class Orchestrator:
             database=database,
             keys=keys,
             deployment=deployment,
-            connector=PostgresConnector(database, deployment.queries),
+            connector=connect(deployment.connection, database, deployment.queries),
             generator=make_writers(settings, deployment.prompts, deployment.models, deployment.phrases),
             retriever=deployment.retriever(settings.embedding),
             handoffs=handoffs,
@@ -223,11 +238,14 @@ class Orchestrator:
             now=now,
             busy=busy,
             degraded=degraded,
+            texting=settings.twilio_account_sid is not None and settings.twilio_auth_token is not None,
         )
 
     async def close(self) -> None:
         """Ends everything that is still at work: early plans, slow tools, streams of words."""
         await self._eager.close()
+        if self._writes:  # those that do not end in time are found by the recovery of another node
+            await asyncio.wait(self._writes, timeout=WRITES_END_S)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -237,6 +255,8 @@ class Orchestrator:
         self._streams.clear()
         self._spoken.clear()
         await self._writers.close()
+        if isinstance(self._connector, HttpConnector):
+            await self._connector.close()
 
     async def plan(self, conversation_id: str, turn_input: TurnInput) -> Plan:
         """The turn that an input causes. Reads only; what it reads of people is logged.
@@ -298,11 +318,29 @@ class Orchestrator:
     async def commit(self, plan: Plan) -> Committed:
         """Makes a plan true: state, turn, act, events, audit and handoff in one transaction. Twice is once.
 
+        A plan that acts is committed to its end, whatever becomes of whoever called this: nobody takes a
+        write back by speaking or by hanging up.
+
         Raises:
             StalePlan: another turn, another node or another media session came first; the plan is discarded.
             ConversationEnded: the chat is over.
             DatabaseDown: nothing is certain; commit the same plan again, or fail to a person.
         """
+        if plan.draft.deed is None:
+            return await self._commit(plan)
+        work = asyncio.ensure_future(self._commit(plan))
+        self._writes.add(work)
+        work.add_done_callback(self._written)
+        return await asyncio.shield(work)
+
+    def _written(self, work: asyncio.Task[Committed]) -> None:
+        """A write has ended. Its error is told to who waits for it; else it stands in the log."""
+        self._writes.discard(work)
+        error = None if work.cancelled() else work.exception()
+        if error is not None:
+            log.info("write.not_committed", error=type(error).__name__)
+
+    async def _commit(self, plan: Plan) -> Committed:
         with structlog.contextvars.bound_contextvars(
             conversation=plan.conversation_id, turn=plan.turn, transaction=plan.transaction_id
         ):
@@ -314,11 +352,19 @@ class Orchestrator:
             except StaleState as error:
                 await self.discard(plan)
                 raise StalePlan(str(error)) from error
-            if not written.again:
+            again = written.again
+            if written.acting is not None:  # on a remote system: nothing is said before the outcome
+                outcome = await self._committing.carry_out(plan)
+                async with self._database.transaction() as tx:
+                    written = await self._committing.arrive(tx, plan, outcome)
+            if not again:
                 _tell(plan, written, plan.took_ms + _ms_since(began_s))
         self._poke()
         await self._eager.drop(plan.conversation_id, Fate.STALE)
         stream = plan.stream
+        if stream is not None and plan.draft.trial is not None and written.draft is not plan.draft:
+            await stream.cancel()  # what was tried came out otherwise
+            stream = None
         if stream is None:  # words of an act begin after it
             stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases)
             stream.start()
@@ -360,12 +406,16 @@ class Orchestrator:
             DatabaseDown: Postgres does not answer.
         """
         stream = self._spoken.get((conversation_id, turn))
+        as_heard = heard
         heard = heard.model_copy(update={"text": await self._veil(conversation_id, heard)})
         writing = [report.model_dump(mode="json") for report in stream.reports] if stream else []
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
             before = states.load(snapshot.state)
             after = settle(before, turn, heard)
+            read_back = read_back_by(before, turn)
+            if read_back is not None:
+                await self._read_back(tx, read_back, as_heard)
             if after is not before:
                 await self._conversations.advance(tx, snapshot, turn=snapshot.turn, state=states.dump(after))
             await self._conversations.close_turn(
@@ -383,6 +433,12 @@ class Orchestrator:
         self._poke()
         if after is not before:
             await self._eager.drop(conversation_id, Fate.STALE)
+
+    async def _read_back(self, tx: Transaction, proposal_id: str, heard: Heard) -> None:
+        """A yes counts once the last essential value of what was proposed was heard."""
+        standing = await proposals.get(tx, self._keys, proposal_id)
+        if essentials_heard(heard, standing.proposed.essentials):
+            await proposals.heard(tx, proposal_id)
 
     async def _veil(self, conversation_id: str, heard: Heard) -> str:
         """What was heard, with the values that were read back masked; cut short or not."""
@@ -429,6 +485,9 @@ class Orchestrator:
             rules=self._deployment.policy.table.identity,
             retriever=self._retriever,
             memory=self.memory,
+            gatekeeping=self._gatekeeping,
+            caller=snapshot.caller,
+            texting=self._texting,
             conversation_id=conversation_id,
             turn=turn,
             transaction_id=transaction_id,

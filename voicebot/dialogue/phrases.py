@@ -31,6 +31,20 @@ REQUIRED = frozenset(
         "recovery.question",
         "filler",
         "fallback",
+        "act.again",
+        "act.anew",
+        "act.changed",
+        "act.changed_since",
+        "act.disagrees",
+        "act.earlier",
+        "act.hint",
+        "act.hold",
+        "act.over_limit",
+        "act.unavailable",
+        "act.unclear",
+        "act.unknown",
+        "act.value_again",
+        "act.value_missing",
         "ask.more",
         "ask.what",
         "ask.confirm",
@@ -136,6 +150,10 @@ class Phrases(Strict):
     spoken: dict[str, str | tuple[str, ...]]
     results: dict[str, str] = Field(default_factory=dict[str, str])
     menu: dict[str, str] = Field(default_factory=dict[str, str])
+    choices: dict[str, dict[str, tuple[str, ...]]] = Field(
+        default_factory=dict[str, dict[str, tuple[str, ...]]]
+    )
+    """For a value of an act with a few cases (``tool.field``): the words by which callers mean each."""
     channels: dict[Channel, dict[str, str | tuple[str, ...]]] = Field(
         default_factory=dict[Channel, dict[str, str | tuple[str, ...]]]
     )
@@ -184,6 +202,10 @@ class Phrases(Strict):
         lines = self._lines(key)
         line = lines[min(nth, len(lines) - 1)]
         return _fill(line, slots)
+
+    def wordings(self, key: str) -> tuple[str, ...]:
+        """All wordings of a line, with their slots."""
+        return self._lines(key)
 
     def variants(self, key: str) -> int:
         """How many wordings a line has."""

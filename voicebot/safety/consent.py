@@ -27,9 +27,13 @@ class Consent(StrEnum):
     UNCLEAR = "unclear"
 
 
-_AGREES = frozenset(
-    """yes yeah yep yup yea sure okay ok alright absolutely definitely certainly correct exactly fine confirmed
-    please agreed perfect great indeed""".split()
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_AGREES = _words(
+    "yes yeah yep yup yea sure okay ok alright absolutely definitely certainly correct exactly fine "
+    "confirmed please agreed perfect great indeed "
 )
 """Any one of these alone is a yes."""
 _AGREES_IN = (
@@ -40,26 +44,28 @@ _AGREES_IN = (
     "i agree", "i confirm", "i do", "let us do it", "let us do that", "be my guest", "i am sure",
 )  # fmt: skip
 """Phrases that are a yes, as `_plain` writes them."""
-_POLITE = frozenset(
-    """please thanks thank you very much so kindly now then just right away um uh er erm ah oh ma'am sir for me
-    that it this would be good great nice lovely and the my your i want""".split()
+_POLITE = _words(
+    "please thanks thank you very much so kindly now then just right away um uh er erm ah oh ma'am "
+    "sir for me that it this would be good great nice lovely and the my your i want "
 )
 """Words that may stand around a yes and change nothing in it."""
-_REFUSES = frozenset("no nope nah never".split())
+_REFUSES = frozenset(("no nope nah never ").split())
 _REFUSES_IN = (
     "do not", "not now", "not today", "never mind", "nevermind", "forget it", "forget that", "leave it",
-    "leave that", "rather not", "would not", "no way", "not really", "i changed my mind", "keep it", "keep the order",
-    "stop that", "stop it", "please stop", "absolutely not", "definitely not", "certainly not", "of course not",
+    "leave that", "rather not", "would not", "no way", "not really", "i changed my mind", "keep it",
+    "keep the order", "stop that", "stop it", "please stop", "absolutely not", "definitely not",
+    "certainly not", "of course not",
 )  # fmt: skip
-_AROUND_NO = frozenset(
-    """no nope nah never thanks thank you please um uh er oh sorry i do not it that this want to really actually
-    mind forget leave rather would now today way not so just the order changed my keep stop dont okay
-    alright well nevermind""".split()
+_AROUND_NO = _words(
+    "no nope nah never thanks thank you please um uh er oh sorry i do not it that this want to really "
+    "actually mind forget leave rather would now today way not so just the order changed my keep stop "
+    "dont okay alright well nevermind "
 )
-_UNSURE = frozenset(
-    """but if unless except only instead maybe perhaps guess suppose think hope wait hold hang moment second minute
-    what why when how which who where whether depends although though however actually hm hmm mm mhm sort kind
-    possibly probably almost later tomorrow else other another different change also plus or""".split()
+_UNSURE = _words(
+    "but if unless except only instead maybe perhaps guess suppose think hope wait hold hang moment "
+    "second minute what why when how which who where whether depends although though however actually "
+    "hm hmm mm mhm sort kind possibly probably almost later tomorrow else other another different "
+    "change also plus or "
 )
 """Any of these makes a yes unclear, unless it names the deed."""
 _OPENED = (

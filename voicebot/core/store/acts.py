@@ -2,8 +2,8 @@
 
 A local act is intended and settled in the turn's own transaction, so that it stands exactly when
 the turn does. One on a remote system is intended there, called with the key, and settled by its
-outcome in a transaction of its own; whoever is at work on it has claimed it, for a time, so that after a crash
-any node can take it up.
+outcome in a transaction of its own; whoever is at work on it has claimed it, for a time, so that
+after a crash any node can take it up.
 """
 
 from __future__ import annotations

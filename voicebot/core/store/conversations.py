@@ -268,6 +268,34 @@ class Conversations:
         )
         return cursor.rowcount == 1
 
+    async def finish_turn(
+        self,
+        tx: Transaction,
+        conversation_id: str,
+        *,
+        turn: int,
+        decision: dict[str, Any],
+        spoken: str | None,
+    ) -> None:
+        """Writes what a turn came to that was saved before its act on a remote system was known.
+
+        Raises:
+            UnknownConversation: there is no such turn.
+        """
+        cipher = await self._cipher(tx, conversation_id)
+        cursor = await tx.execute(
+            "UPDATE turns SET sealed_decision = %s, sealed_spoken = %s"
+            " WHERE conversation_id = %s AND turn = %s",
+            (
+                cipher.seal_json(decision, _at("decision", conversation_id, turn)),
+                _seal_text(cipher, spoken, _at("spoken", conversation_id, turn)),
+                conversation_id,
+                turn,
+            ),
+        )
+        if cursor.rowcount != 1:
+            raise UnknownConversation(f"conversation {conversation_id} has no turn {turn}")
+
     async def close_turn(
         self,
         tx: Transaction,

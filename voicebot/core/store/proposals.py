@@ -17,9 +17,7 @@ from voicebot.core.store.keys import KeyRing
 LASTS_S = 120
 """How long a read-back may be answered with a yes; after that the facts are read anew."""
 
-Status = Literal[
-    "waiting", "open", "consented", "done", "refused", "failed", "unknown", "declined", "voided"
-]
+Status = Literal["waiting", "open", "consented", "done", "refused", "failed", "unknown", "declined", "voided"]
 """``waiting``: for a person's approval."""
 Settled = Literal["done", "refused", "failed", "unknown"]
 Consent = Literal["words", "key"]
@@ -76,7 +74,6 @@ async def save(
     conversation_id: str,
     turn: int,
     waits: bool = False,
-    approved_by: str | None = None,
 ) -> None:
     """Stores a proposal; the one before it must have been settled or voided. Twice is once.
 
@@ -87,7 +84,6 @@ async def save(
         conversation_id: ``cv_...``.
         turn: the turn that reads it back.
         waits: a person has to approve it before it is read back.
-        approved_by: the person who did.
     """
     cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
     sealed = {
@@ -97,7 +93,7 @@ async def save(
     }
     await tx.execute(
         "INSERT INTO proposals (id, conversation_id, turn, intent, tool, digest, policy_version, status,"
-        " sealed, approved_by, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " sealed, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s,"
         " clock_timestamp() + make_interval(secs => %s)) ON CONFLICT (id) DO NOTHING",
         (
             proposed.id,
@@ -109,13 +105,12 @@ async def save(
             proposed.policy_version,
             "waiting" if waits else "open",
             cipher.seal_json(sealed, f"proposal:{proposed.id}"),
-            approved_by,
             LASTS_S,
         ),
     )
 
 
-async def get(tx: Transaction, keys: KeyRing, proposal_id: str, *, lock: bool = False) -> Standing:
+async def get(tx: Transaction, keys: KeyRing, proposal_id: str) -> Standing:
     """One proposal as it stands.
 
     Raises:
@@ -123,8 +118,7 @@ async def get(tx: Transaction, keys: KeyRing, proposal_id: str, *, lock: bool = 
     """
     cursor = await tx.execute(
         "SELECT p.*, p.expires_at <= clock_timestamp() AS expired, c.subject_id FROM proposals p"
-        " JOIN conversations c ON c.id = p.conversation_id WHERE p.id = %s"
-        + (" FOR UPDATE OF p" if lock else ""),
+        " JOIN conversations c ON c.id = p.conversation_id WHERE p.id = %s",
         (proposal_id,),
     )
     row = await cursor.fetchone()
@@ -176,9 +170,7 @@ async def heard(tx: Transaction, proposal_id: str) -> None:
 
 async def asked_again(tx: Transaction, proposal_id: str, *, turn: int) -> None:
     """A later turn asks for the same yes: the one after that may give it."""
-    await tx.execute(
-        "UPDATE proposals SET turn = %s WHERE id = %s AND status = 'open'", (turn, proposal_id)
-    )
+    await tx.execute("UPDATE proposals SET turn = %s WHERE id = %s AND status = 'open'", (turn, proposal_id))
 
 
 async def close_open(
@@ -189,13 +181,43 @@ async def close_open(
     status: Literal["declined", "voided"] = "voided",
     reason: str,
 ) -> bool:
-    """Whatever else than ``keep`` is still open or waiting in the conversation can be agreed to no more."""
+    """Whatever else than ``keep`` is still open in the conversation can be agreed to no more.
+
+    What waits for a person's approval has not been asked yet, and goes on waiting.
+    """
     cursor = await tx.execute(
         "UPDATE proposals SET status = %s, reason = %s WHERE conversation_id = %s"
-        " AND status IN ('open', 'waiting') AND id IS DISTINCT FROM %s",
+        " AND status = 'open' AND id IS DISTINCT FROM %s",
         (status, reason, conversation_id, keep),
     )
     return cursor.rowcount > 0
+
+
+async def approve(tx: Transaction, proposal_id: str, *, by: str, turn: int) -> bool:
+    """A person approved what waits, and ``turn`` reads it back. False: it does not wait (any more)."""
+    cursor = await tx.execute(
+        "UPDATE proposals SET status = 'open', approved_by = %s, turn = %s,"
+        " expires_at = clock_timestamp() + make_interval(secs => %s) WHERE id = %s AND status = 'waiting'",
+        (by, turn, LASTS_S, proposal_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def drop(tx: Transaction, proposal_id: str, *, reason: str) -> None:
+    """What waits for a person will not be approved."""
+    await tx.execute(
+        "UPDATE proposals SET status = 'voided', reason = %s WHERE id = %s AND status = 'waiting'",
+        (reason, proposal_id),
+    )
+
+
+async def read_again(tx: Transaction, proposal_id: str, *, turn: int) -> None:
+    """The same proposal is read back again by ``turn``, and may be answered for as long as the first time."""
+    await tx.execute(
+        "UPDATE proposals SET turn = %s, expires_at = clock_timestamp() + make_interval(secs => %s)"
+        " WHERE id = %s AND status = 'open'",
+        (turn, LASTS_S, proposal_id),
+    )
 
 
 async def consent(

@@ -10,6 +10,7 @@ from voicebot.dialogue.flow.abstaining import Abstaining
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.promising import Promising
+from voicebot.dialogue.flow.proposing import Proposing
 from voicebot.dialogue.flow.questions import YES_NO, Question
 from voicebot.dialogue.flow.reads import Found
 from voicebot.dialogue.flow.routing import Routing
@@ -49,6 +50,7 @@ class Answers:
         holding: Holding,
         routing: Routing,
         writers: Writers,
+        proposing: Proposing,
     ) -> None:
         self._rules = rules
         self._gate = gate
@@ -59,6 +61,7 @@ class Answers:
         self._holding = holding
         self._routing = routing
         self._writers = writers
+        self._proposing = proposing
 
     async def from_articles(
         self,
@@ -164,6 +167,12 @@ class Answers:
             state, question = self._next(state, recall)
             draft = self._steering.say(state, "identity", "identity/passed", parts, question, facts=facts)
             return replace(draft, tells=tells, offered=_offered(recall))
+        if rule.act is not None:
+            # The last conversation is not brought up before a change.
+            before: tuple[Part, ...] = (Line("identity.passed"),) if facts else ()
+            return await self._proposing.take(
+                state, want, rule, setting, reference=digits, before=before, facts=facts
+            )
         tool, reads = rule.tool, setting.reads
         slots = {**state.slots, self._gate.rules.factors[0].name: digits or customer.reference}
         if reads.waits_for_commit(tool):

@@ -21,6 +21,7 @@ from voicebot.core.conversation import (
 from voicebot.core.store.proposals import Consent, Proposed
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.flow.speech import Part
+from voicebot.dialogue.flow.trial import Trial
 from voicebot.dialogue.state import Asked, ConversationState
 from voicebot.safety.identity import VerifiedCustomer
 
@@ -49,7 +50,7 @@ class ActOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What the caller agreed to with this turn: the call, on the terms that were read back, for whom, and how."""
+    """What the caller agreed to with this turn: the call on the terms that were read back, for whom, how."""
 
     proposed: Proposed = field(repr=False)
     prepared: Prepared = field(repr=False)
@@ -59,12 +60,19 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposing:
+class NewProposal:
     """A proposal that a turn makes. ``waits``: for a person's approval, before it is read back."""
 
     proposed: Proposed = field(repr=False)
     waits: bool = False
-    approved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What becomes of a proposal that a turn leaves behind, and why; else it is voided by another turn."""
+
+    status: Literal["declined", "voided"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Deed:
 
     ``kind`` is ``act`` (a local write, in the commit's transaction), ``read`` (a tool whose reading
     changes something, such as a counted try) or ``change`` (a writing tool, with what was ``agreed`` to).
-    ``then`` makes the turn from the outcome and is pure: nothing an acting turn says can stand before its act.
+    ``then`` makes the turn from the outcome and is pure: nothing an acting turn says can stand before its
+    act.
     """
 
     kind: Literal["act", "read", "change"]
@@ -126,9 +135,14 @@ class Draft:
     approval: Approval | None = None
     decides: tuple[str, str, str] | None = None
     """A draft that this turn settles: (id, verdict, by whom)."""
-    proposing: Proposing | None = None
-    closes: tuple[Literal["declined", "voided"], str] | None = None
-    """What becomes of a proposal that this turn leaves behind, and why; else it is voided by another turn."""
+    proposal: NewProposal | None = None
+    reads_again: bool = False
+    """The proposal that is asked about is read back again, whole."""
+    approves: tuple[str, str] | None = None
+    """A proposal that waited and is read back now: (id, by whom it was approved)."""
+    leaves: Left | None = None
+    trial: Trial | None = None
+    """What is tried at the identity gate; the turn stands if that comes out as planned."""
     gap: Gap | None = None
     """Why nothing could be answered, to be counted at commit."""
     question: str = ""

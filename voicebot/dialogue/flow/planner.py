@@ -31,6 +31,7 @@ from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
 from voicebot.dialogue.flow.leaning import Leaning
 from voicebot.dialogue.flow.promising import Promising
+from voicebot.dialogue.flow.proposing import Proposing
 from voicebot.dialogue.flow.reads import Reads
 from voicebot.dialogue.flow.reasons import Reasons
 from voicebot.dialogue.flow.routing import Routing
@@ -76,6 +77,7 @@ class Planner:
         self._phrases = phrases
         self._holding = Holding(steering)
         self._straining = Straining(steering, phrases, intents)
+        self._proposing = Proposing(rules, gate, steering, phrases, intents, self._holding, routing)
         answers = Answers(
             rules,
             gate,
@@ -86,8 +88,9 @@ class Planner:
             self._holding,
             routing,
             writers,
+            self._proposing,
         )
-        verifying = Verifying(rules, gate, steering, answers)
+        verifying = Verifying(rules, gate, steering, answers, phrases)
         self._late = LateResults(answers)
         self._flows = Flows(
             monitor=monitor,
@@ -100,6 +103,7 @@ class Planner:
             wanting=Wanting(rules, gate, intents, steering, answers, verifying, promising, routing),
             abstaining=abstaining,
             promising=promising,
+            proposing=self._proposing,
             answers=answers,
             unheard=Unheard(steering, phrases, intents, gate, policy.table.ladder),
             reasons=Reasons(rules, gate, steering, intents),
@@ -144,6 +148,10 @@ class Planner:
                 return await self._utterance(state, given, setting, cut_off)
             case LateResult():
                 return self._late.take(state, given, setting)
+            case AgentDecision() if any(
+                one.draft == given.draft and one.proposes is not None for one in state.held
+            ):
+                return await self._proposing.decided(state, given, setting)
             case AgentDecision():
                 return self._holding.decided(state, given, setting)
             case Timer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicebot.core.conversation import FREE, Expects
@@ -9,7 +10,7 @@ from voicebot.dialogue.flow.speech import Line, Part
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
-from voicebot.safety.identity import Ask, Gate
+from voicebot.safety.identity import Ask, AskHow, FactorKind, Gate
 
 YES_NO = Expects(kind="yes_no")
 PHONE_DIGITS = 10
@@ -41,8 +42,21 @@ def factor_question(step: Ask, heard: tuple[str, str] | None = None) -> Question
     return Question(
         tuple(parts),
         Asked(kind=AskedKind.FACTOR, factor=factor.name),
-        Expects(kind="digits", length=factor.digits),
+        _expected(step),
     )
+
+
+def _expected(step: Ask) -> Expects:
+    factor = step.factor
+    if factor.numeric or (step.how is AskHow.KEYPAD and factor.keys):
+        return Expects(kind="digits", length=factor.keys)
+    match factor.kind:
+        case FactorKind.NAME:
+            return Expects(kind="name")
+        case FactorKind.DATE:
+            return Expects(kind="date")
+        case _:
+            return FREE
 
 
 def person_question(want: Want | None = None) -> Question:
@@ -53,7 +67,7 @@ def person_question(want: Want | None = None) -> Question:
 def next_question(state: ConversationState, gate: Gate, intents: IntentCatalog) -> Question:
     """What follows an answer: the topic that is still open, a want that was put off, or "anything else?"."""
     if state.topic is not None:
-        step = gate.next(state.gate)
+        step = gate.due(state.gate, state.topic.intent)
         if isinstance(step, Ask):
             question = factor_question(step)
             return Question((Line("ask.continue"), *question.parts), question.asked, question.expects)
@@ -75,7 +89,7 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
         return open_question()
     match asked.kind:
         case AskedKind.FACTOR:
-            step = gate.next(state.gate)
+            step = gate.due(state.gate, state.topic.intent if state.topic else None)
             if isinstance(step, Ask):
                 return factor_question(step)
             return open_question()
@@ -91,6 +105,12 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
             return Question((Line("ask.more", state.asked_more, question=True),), asked)
         case AskedKind.CHOICE if asked.options:
             return choice_question(asked)
+        case AskedKind.PROPOSAL if asked.proposes is not None:
+            # The values were read back; who has not heard them hears them again before a yes counts.
+            return Question((Line("act.again", question=True),), asked, YES_NO)
+        case AskedKind.SLOT if asked.slot is not None and state.filling is not None:
+            line = Line("act.value_again", question=True)
+            return Question((line,), asked)
         case AskedKind.PROPOSAL if asked.proposal is not None and asked.proposal.essentials:
             line = Line("promise.confirm", slots={"when": asked.proposal.essentials[0]}, question=True)
             return Question((line,), asked, YES_NO)
@@ -99,6 +119,13 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
             return Question((line,), asked, Expects(kind="digits", length=PHONE_DIGITS))
         case _:
             return open_question()
+
+
+def slot_question(tool: str, name: str, nth: int, has: Callable[[str], bool]) -> Question:
+    """Asks for a value that an act needs: in the words for that tool, else for any."""
+    own = f"slot.{tool}.{name}"
+    line = Line(own if has(own) else f"slot.{name}", nth, question=True)
+    return Question((line,), Asked(kind=AskedKind.SLOT, slot=name))
 
 
 def choice_question(asked: Asked) -> Question:

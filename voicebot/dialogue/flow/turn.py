@@ -15,6 +15,7 @@ from voicebot.dialogue.flow.calling_back import beside_the_call, wants_call_back
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.leaning import Leaning, builds_on
 from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
+from voicebot.dialogue.flow.proposing import Given, Proposing
 from voicebot.dialogue.flow.questions import Question, open_question, person_question
 from voicebot.dialogue.flow.reasons import Reasons
 from voicebot.dialogue.flow.rules import Rules
@@ -44,6 +45,8 @@ PERSON_AT_GATE = 0.30
 _SHORT = 4
 _PLAIN = frozenset({"yes", "no", "thanks", "goodbye", "repeat"})
 _PLAINLY = 0.9
+_WAYS_OUT = frozenset({"goodbye", "repeat", "wait"})
+"""Said to a question about a change, these are what they always are."""
 PERSON_KEY = "0"
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 YES_KEY, NO_KEY = "1", "2"
@@ -66,6 +69,7 @@ class Flows:
     wanting: Wanting
     abstaining: Abstaining
     promising: Promising
+    proposing: Proposing
     answers: Answers
     reasons: Reasons
     bare: Bare
@@ -107,6 +111,18 @@ class CallerTurn:
         asked = self._state.asked
         if asked is not None and asked.kind is AskedKind.CONTACT and len(digits) == PHONE_DIGITS:
             return self._contact(asked, digits)
+        if asked is not None and asked.proposes is not None and digits in {YES_KEY, NO_KEY}:
+            by_key = Given(key=digits == YES_KEY)
+            answered = await self._f.proposing.answered(self._state, asked, by_key, self._setting)
+            if answered is not None:
+                return answered
+        if asked is not None and asked.slot is not None and self._state.filling is not None:
+            keyed = Utterance(text=digits)
+            filled = await self._f.proposing.value(
+                self._state, self._state.filling, asked.slot, keyed, self._setting
+            )
+            if filled is not None:
+                return filled
         if asked is not None and len(asked.options) > 1 and digits in {YES_KEY, NO_KEY}:
             option = asked.options[int(digits) - 1]
             return await self._want(option.want, article=option.article)
@@ -116,7 +132,7 @@ class CallerTurn:
         if chosen_intent is not None:
             means = self._f.intents.means(chosen_intent)
             return await self._want(Want(intent=chosen_intent, confidence=1.0, text=means))
-        if any(len(digits) == f.digits for f in self._f.gate.rules.factors) and not verified(self._state):
+        if len(digits) in self._f.gate.opening_keys and not verified(self._state):
             rules = self._f.rules.table.intents
             intent = next((name for name, rule in rules.items() if rule.identity), None)
             if intent is not None:
@@ -166,10 +182,10 @@ class CallerTurn:
         if factor is None and (beside := offered_beside(self._state)) and self._f.gate.holds_digits(given):
             return await self._f.verifying.take(self._state, given, beside, self._setting)
         if factor is not None:
-            if not self._f.gate.holds_digits(given) and _likely_person(reading):
+            if not self._f.gate.holds_digits(given, factor) and _likely_person(reading):
                 return self._on_request(want)
             return await self._while_verifying(given, want, sure, factor)
-        answered = await self._to_question(given, want, sure)
+        answered = await self._to_change(given, want, sure) or await self._to_question(given, want, sure)
         if answered is not None:
             return answered
         if self._state.answered is not None and wants_more(given.text):
@@ -213,7 +229,10 @@ class CallerTurn:
             answer = yes_or_no_abroad(given.text)
             if answer is not None:
                 return await self._answered(answer)
-        at_gate = asked_factor(self._state) is not None and self._f.gate.holds_digits(given)
+        factor = asked_factor(self._state)
+        at_gate = factor is not None and (
+            self._f.gate.holds_digits(given, factor) or self._f.gate.is_name(factor)
+        )
         if at_gate or not (foreign(given.text) or asks_for_language(given.text)):
             return None
         return self._f.steering.other_language(self._state)
@@ -270,6 +289,31 @@ class CallerTurn:
             return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
         return None
 
+    async def _to_change(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
+        """The words as an answer to a read-back, or as a value that a change needs; None if they are none."""
+        asked = self._state.asked
+        if asked is None:
+            return None
+        content = sure and self._f.intents.is_content(want.intent)
+        if asked.proposes is not None and asked.want is not None:
+            other = content or (sure and want.intent in _WAYS_OUT)
+            spoken = Given(utterance=given)
+            draft = await self._f.proposing.answered(self._state, asked, spoken, self._setting, other=other)
+            if draft is None and content and want.intent != asked.want.intent:
+                self._keep((asked.want.model_copy(update={"confidence": 1.0}),))
+            return draft
+        filling = self._state.filling
+        if asked.slot is None or filling is None:
+            return None
+        plainly = content and want.intent != filling.want.intent and want.confidence >= _PLAINLY
+        if plainly or (sure and want.intent in _WAYS_OUT):
+            return None
+        if sure and want.intent == "no" and yes_or_no(given.text) is False:
+            self._state = self._state.model_copy(update={"filling": None})
+            state, question = self._f.steering.and_next(self._state)
+            return self._f.steering.say(state, "no", "value/no", (Line("say.dropped"),), question)
+        return await self._f.proposing.value(self._state, filling, asked.slot, given, self._setting)
+
     async def _to_question(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
         """The words as an answer to the question that is open; None if they are none."""
         asked = self._state.asked
@@ -304,7 +348,8 @@ class CallerTurn:
 
     async def _while_verifying(self, given: Utterance, want: Want, sure: bool, factor: str) -> Draft:
         """An utterance while the gate waits for a factor: digits, or something else in between."""
-        if self._f.gate.holds_digits(given) or not sure or _only_numbers(given.text):
+        answers = self._f.gate.holds_digits(given, factor) or self._f.verifying.sidesteps(given, factor)
+        if answers or not sure or _only_numbers(given.text):
             return await self._f.verifying.take(self._state, given, factor, self._setting)
         topic = self._state.topic
         first = self._f.gate.rules.factors[0].name
@@ -343,6 +388,11 @@ class CallerTurn:
         if kind is AskedKind.WAITING and want is not None:
             others = tuple(one for one in self._state.waiting if one.intent != want.intent)
             self._state = self._state.model_copy(update={"waiting": others})
+        if asked is not None and asked.proposes is not None:  # a sign or a foreign word is no clear yes
+            unclear = Given(utterance=Utterance(text=""))
+            draft = await self._f.proposing.answered(self._state, asked, unclear, self._setting)
+            if draft is not None:
+                return draft
         if asked is not None and asked.proposal is not None:
             if answer:
                 return self._f.promising.accepted(self._state, asked.proposal, self._setting)

@@ -72,7 +72,7 @@ def kind_of(asked: Asked | None) -> Kind:
             return Kind.YES_NO
         case AskedKind.CHOICE:
             return Kind.CHOICE if len(asked.options) > 1 else Kind.YES_NO
-        case AskedKind.OPEN | AskedKind.MORE:
+        case AskedKind.OPEN | AskedKind.MORE | AskedKind.SLOT:
             return Kind.OPEN
 
 
@@ -195,7 +195,7 @@ class Unheard:
             state = state.model_copy(
                 update={"gate": self._gate.hear(state.gate, Utterance(text=""), asked=factor)}
             )
-            open_step = self._gate.next(state.gate)
+            open_step = self._gate.due(state.gate, state.topic.intent if state.topic else None)
             due = open_step if isinstance(open_step, Ask) else None
             step = step if due is not None else Rung.PERSON
         intent = state.topic.intent if factor is not None and state.topic is not None else "not_heard"

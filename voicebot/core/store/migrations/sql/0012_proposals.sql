@@ -25,7 +25,7 @@ CREATE TABLE proposals (
 );
 CREATE INDEX proposals_by_conversation ON proposals (conversation_id, created_at);
 -- One at a time: a new one voids the one before it.
-CREATE UNIQUE INDEX proposals_open ON proposals (conversation_id) WHERE status IN ('waiting', 'open');
+CREATE UNIQUE INDEX proposals_open ON proposals (conversation_id) WHERE status = 'open';
 
 -- Acts on remote systems: who is at work on one until when, and those of which nobody could learn what came.
 ALTER TABLE acts

@@ -1,0 +1,741 @@
+"""Changes: proposed on terms that were read, read back from what is stored, agreed to, done, then spoken of.
+
+A yes counts if it is the caller's own, given to this proposal, after the last essential value of the
+read-back was heard, in time, while everything still is as it was read back. Anything else voids it: then it
+is proposed anew with the facts as they are. No model's words play a part here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voicebot.core.conversation import (
+    Action,
+    AgentDecision,
+    Confidences,
+    Route,
+    ToolRead,
+    Utterance,
+)
+from voicebot.core.store import acts as act_rows
+from voicebot.core.store import proposals
+from voicebot.core.store.proposals import Proposed, Standing
+from voicebot.dialogue.actions.prepared import Prepared
+from voicebot.dialogue.actions.registry import ToolRefused
+from voicebot.dialogue.actions.tool import Outcome, Tool
+from voicebot.dialogue.flow import slots
+from voicebot.dialogue.flow.draft import ActOutcome, Agreed, Deed, Draft, Fact, Left, NewProposal
+from voicebot.dialogue.flow.holding import Holding
+from voicebot.dialogue.flow.questions import YES_NO, Question, person_question, slot_question
+from voicebot.dialogue.flow.routing import Routing
+from voicebot.dialogue.flow.rules import Rules, owner_of
+from voicebot.dialogue.flow.setting import Setting
+from voicebot.dialogue.flow.speech import Line, Part, Said
+from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.generation.spoken import spoken
+from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.monitor.monitor import Want
+from voicebot.dialogue.phrases import Phrases
+from voicebot.dialogue.state import Acting, Asked, AskedKind, ConversationState, Filling
+from voicebot.safety.consent import Consent, consent
+from voicebot.safety.identity import Gate, VerifiedCustomer
+from voicebot.safety.policy import IntentRule
+
+MOST_UNCLEAR = 2
+"""So often an unclear answer is asked again; then a person is offered."""
+MOST_ASKED = 3
+"""So often a value is asked for; then a person is offered."""
+PERSON = "person"
+"""A tool's hint: a colleague can help."""
+ASK = "ask:"
+"""A tool's hint: which value to ask for again (``ask:items``)."""
+_TO_A_PERSON = frozenset({"over_limit", "unavailable", "disagrees"})
+"""General outcomes after which a person deals with it."""
+_GRANTED = frozenset({Action.PROPOSE, Action.ACT})
+
+
+@dataclass(frozen=True)
+class Given:
+    """The caller's answer to a read-back: words, or a key that says yes or no."""
+
+    utterance: Utterance | None = None
+    key: bool | None = None
+
+
+class Proposing:
+    """Drafts the turns around a change. Stateless."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        gate: Gate,
+        steering: Steering,
+        phrases: Phrases,
+        intents: IntentCatalog,
+        holding: Holding,
+        routing: Routing,
+    ) -> None:
+        self._rules = rules
+        self._gate = gate
+        self._steering = steering
+        self._phrases = phrases
+        self._intents = intents
+        self._holding = holding
+        self._routing = routing
+
+    # --- towards a proposal -----------------------------------------------------------
+
+    async def take(
+        self,
+        state: ConversationState,
+        want: Want,
+        rule: IntentRule,
+        setting: Setting,
+        *,
+        reference: str | None = None,
+        before: tuple[Part, ...] = (),
+        facts: tuple[Fact, ...] = (),
+    ) -> Draft:
+        """The next step of a change that the verified caller wants: a value, or the read-back.
+
+        Args:
+            state: as it stands.
+            want: what is wanted.
+            rule: its row, which names the act.
+            setting: the turn.
+            reference: another order than the one that was verified with.
+            before: what is said first.
+            facts: what happened at the gate.
+        """
+        customer = self._gate.customer(state.gate)
+        tool = setting.reads.declared(rule.act or "")
+        assert customer is not None  # behind the gate
+        assert tool is not None  # the policy was checked at boot
+        filling = state.filling
+        if filling is None or filling.tool != tool.name:
+            filling = Filling(want=want, tool=tool.name, values=self._named(tool, want))
+        first = self._gate.rules.factors[0].name
+        values = {first: customer.reference, **filling.values, **({first: reference} if reference else {})}
+        filling = filling.model_copy(update={"values": values})
+        state = state.model_copy(update={"filling": filling, "topic": None})
+        open_value = self._next_value(tool, filling)
+        if open_value is not None:
+            return self._ask(state, filling, tool, open_value, setting, before=before, facts=facts)
+        try:
+            read, terms = await setting.reads.terms(tool.name, values, customer=customer, purpose=want.intent)
+        except ToolRefused as error:
+            return self._failed(state, want, f"{tool.name}: {error}", facts)
+        if terms is None:
+            return replace(self._failed(state, want, read.error or "no result", facts), tools=(read,))
+        if isinstance(terms, Outcome):
+            return self._impossible(state, want, tool, terms, read, setting, before=before, facts=facts)
+        return self._read_back(state, want, terms, customer, setting, read=read, before=before, facts=facts)
+
+    async def value(
+        self, state: ConversationState, filling: Filling, name: str, given: Utterance, setting: Setting
+    ) -> Draft | None:
+        """What the caller says when he is asked for a value; None if that is none."""
+        tool = setting.reads.declared(filling.tool)
+        rule = self._rules.rule(filling.want.intent)
+        if tool is None or rule is None or name not in tool.request.model_fields:
+            return None
+        value = slots.value_of(
+            tool.request,
+            name,
+            given.raw,
+            self._phrases.choices.get(f"{tool.name}.{name}", {}),
+            setting.scene.now.date(),
+        )
+        if value is None:
+            if name not in slots.unfit(tool.request, filling.values):  # it may be left open
+                return await self.take(state, filling.want, rule, setting)
+            return self._ask(state, filling, tool, name, setting)
+        known = filling.model_copy(update={"values": {**filling.values, name: value}})
+        state = state.model_copy(update={"filling": known})
+        return await self.take(state, filling.want, rule, setting)
+
+    def _named(self, tool: Tool, want: Want) -> dict[str, Any]:
+        """Values of a few that the caller has named with his want ("it arrived broken")."""
+        found: dict[str, Any] = {}
+        for name in tool.request.model_fields:
+            choices = self._phrases.choices.get(f"{tool.name}.{name}")
+            if choices and (value := slots.chosen(want.text, choices)) is not None:
+                found[name] = value
+        return found
+
+    def _next_value(self, tool: Tool, filling: Filling) -> str | None:
+        """The value to ask for: one that is needed, or one with a question of its own, once."""
+        needed = slots.unfit(tool.request, filling.values)
+        for name in tool.request.model_fields:
+            if name in needed:
+                return name
+            own = self._phrases.has(f"slot.{tool.name}.{name}")
+            if own and name not in filling.values and name not in filling.asked:
+                return name
+        return None
+
+    def _ask(
+        self,
+        state: ConversationState,
+        filling: Filling,
+        tool: Tool,
+        name: str,
+        setting: Setting,
+        *,
+        before: tuple[Part, ...] = (),
+        facts: tuple[Fact, ...] = (),
+        tools: tuple[ToolRead, ...] = (),
+    ) -> Draft:
+        times = filling.asked.count(name)
+        want = filling.want
+        if times >= MOST_ASKED:
+            state = state.model_copy(update={"filling": None})
+            draft = self._steering.say(
+                state,
+                want.intent,
+                f"{want.intent}/value/{name}/enough",
+                (*before, Line("act.value_missing")),
+                person_question(want),
+            )
+            return replace(draft, facts=facts, tools=tools, tier=2)
+        filling = filling.model_copy(update={"asked": (*filling.asked, name)})
+        question = slot_question(tool.name, name, times, self._phrases.has)
+        expects = slots.expects(tool.request.model_fields[name])
+        question = replace(question, expects=expects)
+        draft = self._steering.say(
+            state.model_copy(update={"filling": filling}),
+            want.intent,
+            f"{want.intent}/value/{name}",
+            before,
+            question,
+            action=Action.CLARIFY,
+            reasons=(f"{tool.name} needs {name}",),
+            confidences=_sure(want),
+        )
+        return replace(draft, facts=facts, tools=tools, tier=2)
+
+    def _impossible(
+        self,
+        state: ConversationState,
+        want: Want,
+        tool: Tool,
+        outcome: Outcome,
+        read: ToolRead,
+        setting: Setting,
+        *,
+        before: tuple[Part, ...] = (),
+        facts: tuple[Fact, ...] = (),
+        leaves: Left | None = None,
+    ) -> Draft:
+        """The records say that it cannot be done: said from them, with what helps instead."""
+        said = Said(self._result(tool, outcome))
+        hint = tool.hints.get(outcome.outcome, "")
+        filling = state.filling
+        if hint.startswith(ASK) and filling is not None:
+            name = hint.removeprefix(ASK)
+            values = {key: value for key, value in filling.values.items() if key != name}
+            filling = filling.model_copy(update={"values": values})
+            state = state.model_copy(update={"filling": filling})
+            times = filling.asked.count(name)
+            if times < MOST_ASKED:
+                asked = filling.model_copy(update={"asked": (*filling.asked, name)})
+                question = Question(
+                    (replace(said, question=True),),
+                    Asked(kind=AskedKind.SLOT, slot=name, want=want),
+                    slots.expects(tool.request.model_fields[name]),
+                )
+                draft = self._steering.say(
+                    state.model_copy(update={"filling": asked}),
+                    want.intent,
+                    f"{want.intent}/value/{name}",
+                    before,
+                    question,
+                    action=Action.CLARIFY,
+                    reasons=(f"{tool.name}: {outcome.outcome}",),
+                    confidences=_sure(want),
+                )
+                return replace(draft, facts=facts, tools=(read,), tier=2, leaves=leaves)
+        state = _finished(state, want)
+        state, question = self._onward(state, want, hint)
+        draft = self._steering.say(
+            state,
+            want.intent,
+            f"{want.intent}/not_possible/{outcome.outcome}",
+            (*before, said),
+            question,
+            reasons=(f"{tool.name}: {outcome.outcome}",),
+            confidences=_sure(want),
+        )
+        return replace(draft, route=Route.GROUNDED, facts=facts, tools=(read,), tier=2, leaves=leaves)
+
+    def _read_back(
+        self,
+        state: ConversationState,
+        want: Want,
+        prepared: Prepared,
+        customer: VerifiedCustomer,
+        setting: Setting,
+        *,
+        read: ToolRead | None = None,
+        before: tuple[Part, ...] = (),
+        facts: tuple[Fact, ...] = (),
+        leaves: Left | None = None,
+    ) -> Draft:
+        """The proposal, or, without a grant, a person's approval of it first."""
+        scene = setting.scene
+        ruling = self._rules.decide(state, setting, want.intent, _sure(want))
+        proposed = Proposed(
+            id=proposals.id_of(scene.conversation_id, scene.turn),
+            intent=want.intent,
+            tool=prepared.tool.name,
+            digest=prepared.digest(customer_id=customer.customer_id, policy_version=self._rules.version),
+            policy_version=self._rules.version,
+            canonical=prepared.canonical,
+            customer_id=customer.customer_id,
+            essentials=essentials(prepared),
+        )
+        tools = (read,) if read is not None else ()
+        if ruling.action in _GRANTED:
+            asked = Asked(kind=AskedKind.PROPOSAL, want=want, proposes=proposed.id)
+            draft = self._steering.say(
+                state,
+                want.intent,
+                ruling.row,
+                before,
+                Question((self._words(prepared),), asked, YES_NO),
+                action=Action.PROPOSE,
+                reasons=ruling.reasons,
+                confidences=_sure(want),
+            )
+            return replace(
+                draft,
+                tier=ruling.tier,
+                facts=(*facts, _proposed(proposed)),
+                tools=tools,
+                proposal=NewProposal(proposed),
+                owner=owner_of(ruling),
+                leaves=leaves,
+            )
+        if ruling.action is not Action.DRAFT:
+            rule = self._rules.rule(want.intent)
+            assert rule is not None
+            return replace(self._routing.escalate(state, want, rule, ruling, setting), facts=facts)
+        words = self._words(prepared).text
+        held = self._holding.hold(
+            state.model_copy(update={"filling": None}),
+            want,
+            words,
+            setting,
+            ruling,
+            confidences=_sure(want),
+        )
+        waiting = tuple(
+            one.model_copy(update={"proposes": proposed.id}) if one.turn == scene.turn else one
+            for one in held.state.held
+        )
+        return replace(
+            held,
+            state=held.state.model_copy(update={"held": waiting}),
+            parts=(*before, Line("act.hold")),
+            facts=(*facts, _proposed(proposed)),
+            tools=tools,
+            proposal=NewProposal(proposed, waits=True),
+            leaves=leaves,
+        )
+
+    # --- the answer to it -------------------------------------------------------------
+
+    async def answered(
+        self, state: ConversationState, asked: Asked, given: Given, setting: Setting, *, other: bool = False
+    ) -> Draft | None:
+        """What the caller answered to a read-back. None: it is something else, which is dealt with as such.
+
+        Args:
+            state: as it stands.
+            asked: the question, with the proposal's id.
+            given: the answer.
+            setting: the turn.
+            other: the words are certainly another wish.
+        """
+        assert asked.proposes is not None
+        assert asked.want is not None
+        want = asked.want
+        found = await setting.reads.proposal(asked.proposes)
+        if given.key is not None:
+            verdict = Consent.YES if given.key else Consent.NO
+        else:
+            assert given.utterance is not None
+            tool = None if found is None else found[0].proposed.tool
+            deed = frozenset((tool or "").split("_")) - {"item"}
+            words = given.utterance
+            verdict = consent(words.raw.text, words.raw.alternatives, deed=deed)
+        match verdict:
+            case Consent.NO:
+                return self._declined(state, want)
+            case Consent.YES:
+                return await self._agreed(state, want, asked, found, given, setting)
+            case Consent.UNCLEAR:
+                return await self._unclear(state, want, asked, found, given, setting, other=other)
+
+    def _declined(self, state: ConversationState, want: Want) -> Draft:
+        state, question = self._steering.and_next(_finished(state, want))
+        draft = self._steering.say(state, "no", "proposal/no", (Line("say.dropped"),), question)
+        return replace(draft, leaves=Left("declined", "the caller said no"))
+
+    async def _unclear(
+        self,
+        state: ConversationState,
+        want: Want,
+        asked: Asked,
+        found: tuple[Standing, Prepared | None] | None,
+        given: Given,
+        setting: Setting,
+        *,
+        other: bool,
+    ) -> Draft | None:
+        """Neither a yes nor a no: new facts are proposed anew, another wish is taken up, else asked again."""
+        assert given.utterance is not None
+        rule = self._rules.rule(want.intent)
+        number = self._another_reference(given.utterance)
+        if number is not None and rule is not None and rule.act is not None:
+            draft = await self.take(state, want, rule, setting, reference=number)
+            return replace(draft, leaves=Left("voided", "new arguments"))
+        if other:
+            return None
+        key = f"consent:{asked.proposes}"
+        times = state.clarified.count(key)
+        if times >= MOST_UNCLEAR or found is None or found[1] is None:
+            state = _finished(state, want)
+            draft = self._steering.say(
+                state,
+                want.intent,
+                "proposal/unclear/enough",
+                (Line("act.unclear", times),),
+                person_question(want),
+            )
+            return replace(draft, leaves=Left("voided", "no clear answer"), tier=2)
+        state = state.model_copy(update={"clarified": (*state.clarified, key)})
+        draft = self._again(state, want, asked, found[1], (Line("act.unclear", times),), "unclear")
+        return replace(draft, reasons=("neither a clear yes nor a clear no",))
+
+    def _again(
+        self,
+        state: ConversationState,
+        want: Want,
+        asked: Asked,
+        prepared: Prepared,
+        before: tuple[Part, ...],
+        row: str,
+    ) -> Draft:
+        """The same read-back once more, in short, with all its values."""
+        draft = self._steering.say(
+            state,
+            want.intent,
+            f"proposal/{row}",
+            before,
+            Question((self._words(prepared, 1),), asked, YES_NO),
+            action=Action.PROPOSE,
+        )
+        return replace(draft, reads_again=True, tier=2)
+
+    async def _agreed(
+        self,
+        state: ConversationState,
+        want: Want,
+        asked: Asked,
+        found: tuple[Standing, Prepared | None] | None,
+        given: Given,
+        setting: Setting,
+    ) -> Draft:
+        """The caller said yes: the act, if the yes counts; else what was missing, in short."""
+        customer = self._gate.customer(state.gate)
+        rule = self._rules.rule(want.intent)
+        if found is None or customer is None or rule is None:
+            state = _finished(state, want)
+            return self._failed(state, want, "nothing to agree to", ())
+        standing, prepared = found
+        stale = self._stale(standing, prepared, customer, setting)
+        if stale is not None or prepared is None:
+            draft = await self.take(
+                _emptied(state, want, prepared), want, rule, setting, before=(Line("act.anew"),)
+            )
+            return replace(draft, leaves=Left("voided", stale or "its tool changed"))
+        if not standing.heard:
+            draft = self._again(state, want, asked, prepared, (), "unheard")
+            return replace(draft, reasons=("yes came before the read-back was heard",))
+        ruling = self._rules.decide(state, setting, want.intent, _sure(want))
+        if ruling.action not in _GRANTED and standing.approved_by is None:
+            draft = await self.take(_emptied(state, want, prepared), want, rule, setting)
+            return replace(draft, leaves=Left("voided", "no grant (any more)"))
+        try:
+            read, terms = await setting.reads.terms(
+                prepared.tool.name, prepared.arguments, customer=customer, purpose=want.intent
+            )
+        except ToolRefused as error:
+            return self._failed(state, want, str(error), ())
+        if terms is None:
+            draft = self._failed(state, want, read.error or "no result", ())
+            return replace(draft, tools=(read,), leaves=Left("voided", "the records do not answer"))
+        changed = Left("voided", "the records changed")
+        if isinstance(terms, Outcome):
+            return self._impossible(state, want, prepared.tool, terms, read, setting, leaves=changed)
+        if terms.canonical != prepared.canonical:
+            return self._read_back(
+                _emptied(state, want, prepared),
+                want,
+                terms,
+                customer,
+                setting,
+                read=read,
+                before=(Line("act.changed_since"),),
+                leaves=changed,
+            )
+        return self._acting(state, want, standing, prepared, customer, given, setting, read, ruling.tier)
+
+    def _stale(
+        self, standing: Standing, prepared: Prepared | None, customer: VerifiedCustomer, setting: Setting
+    ) -> str | None:
+        """Why a yes to it counts for nothing (any more); None: it counts."""
+        proposed = standing.proposed
+        if prepared is None:
+            return "its tool changed"
+        if standing.status != "open":
+            return f"it is {standing.status}"
+        if standing.expired:
+            return "expired"
+        if standing.turn != setting.scene.turn - 1:
+            return "another turn came between"
+        if proposed.policy_version != self._rules.version:
+            return "the policy changed"
+        if proposed.customer_id != customer.customer_id:
+            return "another customer"
+        digest = prepared.digest(customer_id=customer.customer_id, policy_version=self._rules.version)
+        return None if digest == proposed.digest else "another digest"
+
+    # --- the act, and after it --------------------------------------------------------
+
+    def _acting(
+        self,
+        state: ConversationState,
+        want: Want,
+        standing: Standing,
+        prepared: Prepared,
+        customer: VerifiedCustomer,
+        given: Given,
+        setting: Setting,
+        read: ToolRead,
+        tier: int,
+    ) -> Draft:
+        state = _finished(state.model_copy(update={"asked": None}), want)
+        tool = prepared.tool
+        by = "the caller said yes to the read-back" if given.key is None else "key 1 after the read-back"
+        reasons = (by,) if standing.approved_by is None else (by, f"approved by {standing.approved_by}")
+        key = act_rows.key_of(setting.scene.conversation_id, setting.scene.turn, tool.name)
+        base = Draft(
+            state=state.model_copy(
+                update={"acting": (*state.acting, Acting(key=key, want=want, tool=tool.name))}
+            ),
+            intent=want.intent,
+            action=Action.ACT,
+            route=Route.FIXED,
+            row="proposal/yes",
+            tier=tier,
+            parts=(),
+            reasons=reasons,
+            confidences=_sure(want),
+            tools=(read,),
+        )
+        agreed = Agreed(
+            proposed=standing.proposed,
+            prepared=prepared,
+            customer=customer,
+            segment=state.customer.segment if state.customer is not None else None,
+            by="words" if given.key is None else "key",
+        )
+        reads = setting.reads
+
+        def spoken_of(outcome: ActOutcome) -> Draft:
+            typed = reads.outcome(tool.name, outcome.result)
+            return self._done(replace(base, state=state), want, tool, agreed, outcome, typed)
+
+        return replace(base, deed=Deed("change", tool.name, prepared.arguments, spoken_of, agreed))
+
+    def _done(
+        self,
+        base: Draft,
+        want: Want,
+        tool: Tool,
+        agreed: Agreed,
+        outcome: ActOutcome,
+        typed: Outcome | None,
+    ) -> Draft:
+        """What came of it, in words that stand for that outcome and no other."""
+        named = str(outcome.result.get("outcome", outcome.status))
+        facts = (
+            Fact(
+                f"act.{outcome.status}",
+                {
+                    "act": tool.name,
+                    "outcome": named,
+                    "proposal": agreed.proposed.id,
+                    "digest": agreed.proposed.digest,
+                    "consent": agreed.by,
+                    **({"limit": outcome.result["limit"]} if "limit" in outcome.result else {}),
+                },
+            ),
+        )
+        row = f"{base.row}/{named}"
+        owed = f"act_{tool.name}"
+        if outcome.status == "unknown" or named == "disagrees":
+            draft = self._steering.say(
+                base.state, base.intent, row, (Line("act.unknown", owed=owed),), self._after(base.state)
+            )
+            return replace(draft, action=Action.FOLLOW_UP, tier=base.tier, tools=base.tools, facts=facts)
+        if named in _TO_A_PERSON:
+            draft = self._steering.person(
+                base.state,
+                base.intent,
+                row,
+                trigger="act_limit" if named == "over_limit" else "act_failed",
+                before=(Line(f"act.{named}", owed=owed),),
+                tier=base.tier,
+                reasons=(*base.reasons, f"{tool.name}: {named}"),
+            )
+            return replace(draft, facts=facts, tools=base.tools)
+        if named == "changed" and outcome.status == "refused" and "changed" not in tool.outcomes:
+            said: Part = Line("act.changed", owed=owed)
+            ask = Line("ask.waiting", slots={"means": self._intents.means(want.intent)}, question=True)
+            question = Question((ask,), Asked(kind=AskedKind.WAITING, want=want), YES_NO)
+            state = base.state
+        else:
+            assert typed is not None
+            said = Said(self._result(tool, typed), owed=owed)
+            state, question = self._onward(base.state, want, tool.hints.get(typed.outcome, ""))
+        return replace(
+            base,
+            state=state,
+            row=row,
+            route=Route.GROUNDED,
+            parts=(said, *question.parts),
+            expects=question.expects,
+            asked=question.asked,
+            facts=facts,
+            tells=(f"{tool.name}.{named}",),
+        )
+
+    def _after(self, state: ConversationState) -> Question:
+        return self._steering.and_next(state)[1]
+
+    def _onward(self, state: ConversationState, want: Want, hint: str) -> tuple[ConversationState, Question]:
+        """What follows: what helps instead, as its tool says, or what is asked otherwise."""
+        if hint == PERSON:
+            return state, person_question(want)
+        if hint and not hint.startswith(ASK) and self._rules.rule(hint) is not None:
+            means = self._intents.means(hint)
+            line = Line("act.hint", slots={"means": means}, question=True)
+            helps = Want(intent=hint, confidence=1.0, text=means)
+            return state, Question((line,), Asked(kind=AskedKind.WAITING, want=helps), YES_NO)
+        return self._steering.and_next(state)
+
+    # --- a person's approval ----------------------------------------------------------
+
+    async def decided(self, state: ConversationState, given: AgentDecision, setting: Setting) -> Draft:
+        """A person has decided on an act: it is read back to the caller now, or dropped."""
+        held = next(one for one in state.held if one.draft == given.draft)
+        assert held.proposes is not None
+        if given.verdict != "approve":
+            # An edited text is said as it is; the act it was about is not done.
+            draft = self._holding.decided(state, given, setting)
+            return replace(draft, leaves=Left("voided", f"a person decided: {given.verdict}"))
+        state = state.model_copy(update={"held": tuple(one for one in state.held if one != held)})
+        settled = (held.draft, given.verdict, given.agent)
+        facts = (
+            Fact("draft.decided", {"draft": held.draft, "verdict": given.verdict, "agent": given.agent}),
+        )
+        want = held.want
+        customer = self._gate.customer(state.gate)
+        found = await setting.reads.proposal(held.proposes)
+        prepared = None if found is None else found[1]
+        if found is None or prepared is None or customer is None or found[0].status != "waiting":
+            draft = self._failed(state, want, "what was approved can not be done (any more)", facts)
+            return replace(draft, decides=settled)
+        read, terms = await setting.reads.terms(
+            prepared.tool.name, prepared.arguments, customer=customer, purpose=want.intent
+        )
+        same = isinstance(terms, Prepared) and terms.canonical == prepared.canonical
+        if not same or found[0].proposed.policy_version != self._rules.version:
+            draft = self._failed(state, want, "the facts changed since it was approved", facts)
+            return replace(draft, decides=settled, tools=(read,))
+        before = (Line("draft.thanks") if setting.scene.turn == held.turn + 1 else Line("draft.about"),)
+        asked = Asked(kind=AskedKind.PROPOSAL, want=want, proposes=held.proposes)
+        draft = self._again(state, want, asked, prepared, before, "approved")
+        return replace(
+            draft,
+            reads_again=False,
+            approves=(held.proposes, given.agent),
+            decides=settled,
+            facts=facts,
+            tools=(read,),
+            reasons=("approved by a person: approve",),
+        )
+
+    # --- words ------------------------------------------------------------------------
+
+    def _words(self, prepared: Prepared, nth: int = 0) -> Said:
+        """The read-back: the deployment's line for this tool, filled from what is stored."""
+        line = self._phrases.text(f"propose.{prepared.tool.name}", nth, **prepared.values)
+        return Said(line, question=True)
+
+    def _result(self, tool: Tool, outcome: Outcome) -> str:
+        fields = {name: getattr(outcome, name) for name in type(outcome).model_fields}
+        return self._phrases.result(tool.name, outcome.outcome, fields)
+
+    def _failed(self, state: ConversationState, want: Want, reason: str, facts: tuple[Fact, ...]) -> Draft:
+        draft = self._steering.person(
+            _finished(state, want),
+            want.intent,
+            f"{want.intent}/tool_failed",
+            trigger="tool_error",
+            before=(Line("tool.failed"),),
+            tier=2,
+            reasons=(reason,),
+        )
+        return replace(draft, facts=facts)
+
+    def _another_reference(self, given: Utterance) -> str | None:
+        """Another order's number among the words."""
+        factor = self._gate.rules.factors[0]
+        raw = given.raw
+        found = slots.read_digits(raw.text, factor.digits, raw.alternatives, limit=1)
+        return found[0] if found else None
+
+
+def essentials(prepared: Prepared) -> tuple[str, ...]:
+    """The values that a caller must have heard, as they are spoken."""
+    return tuple(spoken(value) for value in prepared.must_hear.values())
+
+
+def _sure(want: Want) -> Confidences:
+    """What records say is certain, as far as the caller was understood."""
+    return Confidences(classification=round(want.confidence, 4), grounding=1.0, answer=1.0)
+
+
+def _proposed(proposed: Proposed) -> Fact:
+    return Fact("act.proposed", {"act": proposed.tool, "proposal": proposed.id, "digest": proposed.digest})
+
+
+def _finished(state: ConversationState, want: Want) -> ConversationState:
+    """Nothing of this want is open any more."""
+    waiting = tuple(one for one in state.waiting if one.intent != want.intent)
+    return state.model_copy(update={"filling": None, "topic": None, "waiting": waiting})
+
+
+def _emptied(state: ConversationState, want: Want, prepared: Prepared | None) -> ConversationState:
+    """Ready to be proposed anew, with the values that were given."""
+    if prepared is None:
+        return state.model_copy(update={"filling": None})
+    values = prepared.request.model_dump(mode="json", exclude_unset=True)
+    asked = tuple(prepared.tool.request.model_fields)
+    filling = Filling(want=want, tool=prepared.tool.name, values=values, asked=asked)
+    return state.model_copy(update={"filling": filling})
