@@ -5,10 +5,12 @@
 
 -- name: identity_by_order_number
 -- row: customer_id text, post_code text
--- The identity gate's look-up: customer_id, then one column per factor that must match.
-SELECT customer_id, post_code
-FROM shop.orders
-WHERE number = %(order_number)s;
+-- The identity gate's look-up: customer_id, one column per factor that must match, and where a code is sent.
+SELECT o.customer_id, o.post_code, c.first_name || ' ' || c.last_name AS name, c.birth_date, p.card_digits, c.phone
+FROM shop.orders o
+JOIN shop.customers c ON c.id = o.customer_id
+LEFT JOIN shop.payments p ON p.order_number = o.number
+WHERE o.number = %(order_number)s;
 
 -- name: order_by_number
 -- scope: orders:read

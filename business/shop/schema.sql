@@ -68,6 +68,12 @@ CREATE TABLE IF NOT EXISTS shop.returns (
     created_on   date NOT NULL
 );
 
+-- What a caller may be asked for besides. Never read back.
+ALTER TABLE shop.customers
+    ADD COLUMN IF NOT EXISTS birth_date date;
+ALTER TABLE shop.payments
+    ADD COLUMN IF NOT EXISTS card_digits text CHECK (card_digits ~ '^[0-9]{4}$');
+
 -- Where an order goes. A post code stands in the table already; what is empty here is the customer's own address.
 ALTER TABLE shop.orders
     ADD COLUMN IF NOT EXISTS street text,

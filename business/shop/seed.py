@@ -133,6 +133,7 @@ def seed(cursor: Cursor, *, today: date, customers: int = CUSTOMERS) -> int:
             _order(cursor, rng, today, number, customer, post_code, rng.choice(STATUSES), items)
             orders += 1
     _preferences(cursor, customers)
+    _facts(cursor, customers)
     _more(cursor, today)
     return orders
 
@@ -149,6 +150,24 @@ def _preferences(cursor: Cursor, customers: int) -> None:
         cursor.execute(
             "UPDATE shop.customers SET region = %s, consent_memory = %s, consent_training = %s WHERE id = %s",
             (region, remembers, rng.random() < 0.3, f"cu_{nth + 1:05d}"),
+        )
+
+
+def _facts(cursor: Cursor, customers: int) -> None:
+    """Birthdays, and the last digits of the cards that paid; dice of their own. The first demo customer's are
+    known: born on the third of March 1985, card 4417.
+    """
+    rng = random.Random(SEED + 2)
+    for nth in range(customers):
+        born = date(1940, 1, 1) + timedelta(days=rng.randrange(24000))
+        cursor.execute(
+            "UPDATE shop.customers SET birth_date = %s WHERE id = %s",
+            (date(1985, 3, 3) if nth == 0 else born, f"cu_{nth + 1:05d}"),
+        )
+        cursor.execute(
+            "UPDATE shop.payments p SET card_digits = %s FROM shop.orders o WHERE o.number = p.order_number"
+            " AND o.customer_id = %s AND (p.method LIKE '%% card' AND p.method <> 'gift card' OR o.number = %s)",
+            ("4417" if nth == 0 else f"{rng.randrange(10000):04d}", f"cu_{nth + 1:05d}", DEMO_ORDERS[0].number),
         )
 
 

@@ -16,19 +16,21 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from voicebot.core.conversation import LateResult, ToolRead
-from voicebot.core.store import audit, proposals, tool_calls
+from voicebot.core.store import audit, one_time_codes, proposals, tool_calls
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.one_time_codes import Told
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
 from voicebot.dialogue.actions.tool import Cost, Outcome, Tool, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.flow.draft import ActOutcome
 from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
+from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.knowledge.retriever import Retriever
 from voicebot.dialogue.memory.memory import Known, Memory
 from voicebot.dialogue.memory.recall import Recall
-from voicebot.safety.identity import GateRules, IdentityRecord, VerifiedCustomer
+from voicebot.safety.identity import FactorKind, GateRules, IdentityRecord, VerifiedCustomer
 
 PATIENCE_S = 0.9
 """How long a plan on the phone waits for a tool: less than the 1.5 s after which a filler is spoken."""
@@ -78,6 +80,9 @@ class PlanReads:
         rules: GateRules,
         retriever: Retriever,
         memory: Memory,
+        gatekeeping: Gatekeeping | None = None,
+        caller: str | None = None,
+        texting: bool = False,
         conversation_id: str,
         turn: int,
         transaction_id: str,
@@ -95,6 +100,9 @@ class PlanReads:
         self._connector = connector
         self._tools = tools
         self._rules = rules
+        self._gatekeeping = gatekeeping
+        self._caller = caller
+        self.texting = texting
         self._retriever = retriever
         self._memory = memory
         self._id = conversation_id
@@ -150,7 +158,7 @@ class PlanReads:
         if self._allowed < Allowed.ALL:
             raise NotNow("the identity gate counts tries")
         reference, *others = self._rules.factors
-        names = [factor.name for factor in others]
+        names = [factor.name for factor in others if factor.kind is not FactorKind.CODE]
         await self._log("identity", ["customer_id", *names], "identity_check")
         found: list[tuple[str, IdentityRecord]] = []
         for value in references:
@@ -159,12 +167,34 @@ class PlanReads:
                 (
                     value,
                     IdentityRecord(
-                        customer_id=row["customer_id"], values={name: str(row[name]) for name in names}
+                        customer_id=row["customer_id"],
+                        values={name: _plain(row.get(name)) for name in names},
+                        number=_plain(row.get("phone")),
                     ),
                 )
                 for row in rows
             ]
         return found
+
+    async def locked(self, references: Sequence[str]) -> bool:
+        """Whether too much was tried, in any conversation: by this caller, or about the likeliest reference."""
+        if self._gatekeeping is None:
+            return False
+        async with self._database.transaction() as tx:
+            return await self._gatekeeping.locked(tx, self._caller, tuple(references))
+
+    async def code(self, candidates: Sequence[str], number: str) -> Told:
+        """What a code that was told is worth now; it counts and is used up with the commit only.
+
+        Raises:
+            NotNow: it waits for the final words.
+        """
+        if self._allowed < Allowed.ALL:
+            raise NotNow("a code is told once")
+        async with self._database.transaction() as tx:
+            return await one_time_codes.told(
+                tx, self._keys, conversation_id=self._id, number=number, candidates=candidates, use=False
+            )
 
     async def tool(
         self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
@@ -372,6 +402,10 @@ def _call_of(read: ToolRead) -> tool_calls.Call:
         reason=None if read.result is not None else read.error,
         duration_ms=read.duration_ms or 0.0,
     )
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 async def mark_used(tx: Transaction, *, conversation_id: str, turn: int, actor: str) -> None:

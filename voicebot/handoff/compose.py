@@ -50,6 +50,12 @@ def compose(request: HandoverRequest, patterns: HandoffPatterns) -> Payload:
             reference=match.reference if match else None,
             method=match.method if match else (),
             tries=request.state.gate.tries,
+            given=tuple(
+                name for name, one in request.state.gate.given.items() if one.candidates or one.before
+            ),
+            declined=request.state.gate.declined,
+            locked=request.state.gate.locked,
+            level=match.level if match else 0,
             caller=request.snapshot.caller,
         ),
         tried=_tried(decisions),

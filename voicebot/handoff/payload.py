@@ -47,6 +47,11 @@ class Identity(Strict):
     reference: str | None
     method: tuple[str, ...]
     tries: int
+    given: tuple[str, ...] = ()
+    """Which facts the caller gave at least once; never the values."""
+    declined: tuple[str, ...] = ()
+    locked: bool = False
+    level: int = 0
     caller: str | None
 
 

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
+from voicebot.core.store.one_time_codes import Told
 from voicebot.core.store.proposals import Standing
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.tool import Outcome, Tool
@@ -77,6 +78,23 @@ class Reads(Protocol):
         Raises:
             NotNow: a check counts a try, so it waits for the final words.
         """
+        ...
+
+    async def locked(self, references: Sequence[str]) -> bool:
+        """Whether too much was tried, in any conversation: by this caller, or about the likeliest reference."""
+        ...
+
+    async def code(self, candidates: Sequence[str], number: str) -> Told:
+        """What a code that was told is worth now; it counts and is used up with the commit only.
+
+        Raises:
+            NotNow: it waits for the final words.
+        """
+        ...
+
+    @property
+    def texting(self) -> bool:
+        """Whether text messages can be sent."""
         ...
 
     async def tool(

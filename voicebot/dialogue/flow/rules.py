@@ -37,6 +37,7 @@ class Rules:
         """
         scene, scores = setting.scene, setting.scores
         customer = self._gate.customer(state.gate)
+        enough = customer is not None and customer.level >= self._gate.rules.demanded(intent)
         known = state.customer if customer is not None else None
         segment = None
         if customer is not None and known is not None and known.segment is not None:
@@ -45,7 +46,7 @@ class Rules:
             PolicyFacts(
                 intent,
                 confidences,
-                verified=customer is not None,
+                verified=enough,
                 segment=segment,
                 region=known.region if known is not None else None,
                 local_time=scene.now.time(),

@@ -18,8 +18,8 @@ _POST_CODE = re.compile(r"[a-z]{1,2}\d[a-z\d]?\d[a-z]{2}|[a-z]\d[a-z]\d[a-z]\d")
 _LIKE = (frozenset("bdeptvgcz"), frozenset("mn"), frozenset("fs"), frozenset("ajk"), frozenset("iy"))
 """Letters that sound alike by name on a telephone."""
 _REFUSES = re.compile(
-    r"\b(?:i(?:'d| would) rather not|i refuse|not telling|none of your business|(?:that's|it's) private|no idea"
-    r"|i forgot|i've forgotten|prefer not|don't want to (?:give|tell|say|share)|no,? i (?:don't|won't)"
+    r"\b(?:i(?:'d| would) rather not|i refuse|not telling|none of your business|(?:that's|it's) private"
+    r"|no idea|i forgot|i've forgotten|prefer not|don't want to (?:give|tell|say|share)|no,? i (?:don't|won't)"
     r"|i (?:don't|do not|won't|will not|can't|cannot) (?:(?:want|like) to )?"
     r"(?:give|tell|say|share|remember|know|have|recall))",
     re.IGNORECASE,

@@ -105,6 +105,16 @@ class Gate:
         """Whether the words hold the fact: as many digits as it has, a whole date, a name."""
         return bool(self._read(self.rules.factor(name), given.raw))
 
+    @property
+    def opening_keys(self) -> frozenset[int]:
+        """How many keys may begin an identification that nobody asked for."""
+        first = self.rules.in_order[0].factors
+        return frozenset(self.rules.factor(name).keys for name in first) - {0}
+
+    def due(self, progress: GateProgress, intent: str | None) -> Step:
+        """What to do now, if the caller wants this."""
+        return self.next(progress, self.rules.demanded(intent))
+
     def next(self, progress: GateProgress, level: int = 1) -> Step:
         """What to do now, if ``level`` is to be proved."""
         match = progress.match
@@ -315,6 +325,8 @@ class Gate:
             return AskHow.KEYPAD
         if one.misheard:
             return AskHow.AGAIN
+        if factor.kind is FactorKind.CODE and one.before:
+            return AskHow.RETRY
         return AskHow.RETRY if progress.tries and first else AskHow.FIRST
 
     def _mended(

@@ -144,6 +144,10 @@ def _letter(found: re.Match[str]) -> str:
     return letter if word.startswith(letter) else str(found[0])
 
 
+def _letter_of(word: str) -> str:
+    return SPELLED.get(word, word)
+
+
 def _spelled(text: str) -> tuple[list[str], list[str]]:
     """Names spelled letter by letter, and the words beside them."""
     spaced = _DOUBLE.sub(r"\1 \1", text.lower())
@@ -159,5 +163,5 @@ def _spelled(text: str) -> tuple[list[str], list[str]]:
             words.append(token.text)
     letters = [str(w) for w in re.findall(r"[a-z]+", spaced) if len(w) == 1 or w in SPELLED]
     if not spelled and len(letters) >= 3:
-        spelled = ["".join(SPELLED[one] if one in SPELLED else one for one in letters)]
+        spelled = ["".join(map(_letter_of, letters))]
     return spelled, _words(" ".join(word for word in words if len(word) > 1 and word not in SPELLED))

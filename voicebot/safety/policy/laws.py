@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voicebot.core.conversation import Action, Urgency
+from voicebot.safety.identity import Factor, FactorKind, FactorSet, GateRules
+from voicebot.safety.identity.rules import SECRET
 from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.problems import Problems
-from voicebot.safety.policy.risk import FLOORS, FREEDOM, LEAST_DIGITS, MOST_TRIES, Concern
+from voicebot.safety.policy.risk import (
+    FLOORS,
+    FREEDOM,
+    LEAST_CODE,
+    LEAST_DIGITS,
+    MOST_FAILED,
+    MOST_TRIES,
+    Concern,
+)
 from voicebot.safety.policy.rows import IntentRule, Reads
 from voicebot.safety.policy.table import PolicyTable
 
@@ -90,14 +102,58 @@ def _thresholds(table: PolicyTable, problems: Problems) -> None:
 
 def _identity(table: PolicyTable, problems: Problems) -> None:
     rules = table.identity
-    digits = sum(factor.digits for factor in rules.factors)
-    if digits < LEAST_DIGITS:
-        problems.add("identity.factors", f"{digits} digits together are too few: {LEAST_DIGITS} at least")
+    known = {factor.name: factor for factor in rules.factors}
+    for factor in rules.factors:
+        if factor.kind in {FactorKind.DIGITS, FactorKind.CARD, FactorKind.CODE} and factor.digits < 3:
+            problems.add("identity.factors", f"{factor.name} needs `digits`, 3 at least")
+        if factor.kind is FactorKind.CODE and factor.digits < LEAST_CODE:
+            problems.add("identity.factors", f"{factor.name}: a code has {LEAST_CODE} digits at least")
+    for one in rules.in_order:
+        _factor_set(rules, one, known, problems)
+    if len({one.name for one in rules.in_order}) < len(rules.in_order):
+        problems.add("identity.sets", "a set stands twice")
+    if all(one.level > 1 for one in rules.in_order):
+        problems.add("identity.sets", "no set has level 1: nobody could begin")
+    highest = max(one.level for one in rules.in_order)
+    for intent, level in rules.demands.items():
+        if intent not in table.intents:
+            problems.add("identity.demands", f"there is no intent {intent}")
+        if not 1 <= level <= highest:
+            problems.add("identity.demands", f"{intent}: no set proves level {level}")
+    if rules.lockout.per_reference > MOST_FAILED:
+        problems.add(
+            "identity.lockout",
+            f"{rules.lockout.per_reference} failed tries are too many: {MOST_FAILED} at most",
+        )
     if rules.max_tries > MOST_TRIES:
         problems.add("identity.max_tries", f"{rules.max_tries} tries are too many: {MOST_TRIES} at most")
     names = [factor.name for factor in rules.factors]
     if len(set(names)) < len(names):
         problems.add("identity.factors", "a factor stands twice")
+
+
+def _factor_set(rules: GateRules, one: FactorSet, known: Mapping[str, Factor], problems: Problems) -> None:
+    """A set finds its record by the gate's reference, is hard to guess, and proves what its level says."""
+    strange = [name for name in one.factors if name not in known]
+    if strange:
+        problems.add("identity.factors", f"set {one.name} needs {strange[0]}, which is not there")
+        return
+    factors = [known[name] for name in one.factors]
+    if one.factors[0] != rules.factors[0].name or not factors[0].numeric:
+        problems.add("identity.sets", f"{one.name} must begin with the number that finds the record")
+    if len(set(one.factors)) < len(one.factors):
+        problems.add("identity.sets", f"{one.name} names a factor twice")
+    strength = sum(factor.strength for factor in factors)
+    if strength < LEAST_DIGITS:
+        problems.add(
+            "identity.factors", f"{one.name}: {strength} digits together are too few: {LEAST_DIGITS} at least"
+        )
+    if one.level >= 2 and not any(factor.kind in SECRET for factor in factors):
+        problems.add("identity.sets", f"{one.name}: level {one.level} needs a code or a card's last digits")
+    without = {factor.name for factor in factors if factor.kind is not FactorKind.CODE}
+    begun = any(set(other.factors) <= without for other in rules.in_order)
+    if len(without) < len(factors) and not begun:
+        problems.add("identity.sets", f"{one.name}: a code goes only to who has passed another set before")
 
 
 def _concerns(table: PolicyTable, problems: Problems) -> None:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from voicebot.safety.identity import Factor, GateRules
+from voicebot.safety.identity import CodeRules, Factor, FactorSet, GateRules, Lockout
 from voicebot.safety.policy.circumstances import Grant, Override, When
 from voicebot.safety.policy.problems import PolicyError, meant, refusal, refuse
 from voicebot.safety.policy.rows import AtLeast, IntentRule, Record, Records, TierRow
@@ -25,6 +25,9 @@ _MODELS: Mapping[tuple[str, ...], type] = {
     ("records",): Records,
     ("identity",): GateRules,
     ("identity", "factors", "*"): Factor,
+    ("identity", "sets", "*"): FactorSet,
+    ("identity", "lockout"): Lockout,
+    ("identity", "code"): CodeRules,
     ("tiers", "*"): TierRow,
     ("tiers", "*", "at_least"): AtLeast,
     ("intents", "*"): IntentRule,

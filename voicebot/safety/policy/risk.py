@@ -137,5 +137,11 @@ MOST_DISTRESS = 0.50
 LEAST_DIGITS = 8
 """Digits that the gate's factors have together at least: one guess in a hundred million."""
 
+LEAST_CODE = 6
+"""Digits of a one-time code: with three tries, one guess in more than three hundred thousand."""
+
+MOST_FAILED = 5
+"""Failed tries about one reference within the window, over all calls."""
+
 MOST_TRIES = 3
 """Wrong sets of facts that the gate forgives at most."""

@@ -1,0 +1,11 @@
+"""Failed tries at the identity gate; one-time codes."""
+
+from voicebot.core.store.migrations import SQL, apply
+
+revision = "0013"
+down_revision = max(path.name[:4] for path in SQL.glob("*.sql") if path.name[:4] < revision)
+
+
+def upgrade() -> None:
+    """Forward only."""
+    apply("0013_identity.sql")
