@@ -4,7 +4,7 @@
 -- A query without a scope is the server's own: no tool may ask it.
 
 -- name: identity_by_order_number
--- row: customer_id text, post_code text
+-- row: customer_id text, post_code text, name text, birth_date date?, card_digits text?, phone text
 -- The identity gate's look-up: customer_id, one column per factor that must match, and where a code is sent.
 SELECT o.customer_id, o.post_code, c.first_name || ' ' || c.last_name AS name, c.birth_date, p.card_digits, c.phone
 FROM shop.orders o
@@ -262,3 +262,20 @@ SELECT outcome, %(day)s::date AS day, %(part)s::text AS part FROM now_is;
 -- scope: customers:read
 -- row: phone text
 SELECT phone FROM shop.customers WHERE id = %(customer_id)s;
+
+-- name: customer_identifiers
+-- What points at one customer, for the output guard: orders, phones, addresses of the net, tracking numbers, full
+-- names, and a post code beside the last name. In pages of customers, in their order.
+WITH page AS (
+    SELECT * FROM shop.customers WHERE id > %(after)s ORDER BY id LIMIT %(page)s
+)
+SELECT id AS customer, 'phone' AS kind, phone AS value FROM page
+UNION ALL SELECT id, 'mail', email FROM page
+UNION ALL SELECT id, 'code', id FROM page
+UNION ALL SELECT id, 'name', first_name || ' ' || last_name FROM page
+UNION ALL SELECT id, 'place', post_code || ' ' || last_name FROM page
+UNION ALL SELECT o.customer_id, 'order', o.number FROM shop.orders o JOIN page p ON p.id = o.customer_id
+UNION ALL SELECT o.customer_id, 'place', o.post_code || ' ' || p.last_name
+    FROM shop.orders o JOIN page p ON p.id = o.customer_id WHERE o.post_code <> p.post_code
+UNION ALL SELECT o.customer_id, 'code', s.tracking
+    FROM shop.shipments s JOIN shop.orders o ON o.number = s.order_number JOIN page p ON p.id = o.customer_id;
