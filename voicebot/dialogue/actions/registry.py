@@ -329,7 +329,7 @@ def _request(tool: Tool, arguments: Mapping[str, Any]) -> Strict:
 def _longest(arguments: Mapping[str, Any]) -> str:
     """The field with most in it; a name that is none of a model's may itself be anything."""
     name = max(arguments, key=lambda name: len(str(arguments[name])))
-    return name if len(name) < 40 and name.isidentifier() else "a field"
+    return name if _is_name(name) else "a field"
 
 
 def _tools_of(path: Path) -> list[Tool]:
@@ -364,5 +364,9 @@ def _wrong(error: ValidationError | TypeError) -> str:
 
 def _place(loc: tuple[int | str, ...]) -> str:
     """A field's name. One that the model does not have was made up by somebody, and may be anything."""
-    names = [str(part) if len(str(part)) < 40 and str(part).isidentifier() else "?" for part in loc]
+    names = [str(part) if isinstance(part, int) or _is_name(part) else "?" for part in loc]
     return ".".join(names) or "?"
+
+
+def _is_name(part: str) -> bool:
+    return len(part) < 40 and part.isidentifier()

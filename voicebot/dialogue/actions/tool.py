@@ -48,6 +48,8 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel
+
 from voicebot.core.conversation import Strict
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.safety.identity import VerifiedCustomer
@@ -246,9 +248,7 @@ def _with_reads(scopes: list[str]) -> frozenset[str]:
 def _check_read(declared: Tool) -> None:
     said = declared.terms or declared.proof or declared.done or declared.reads_back or declared.limits
     if said or declared.home != "records":
-        raise ToolError(
-            f"tool {declared.name}: terms, proof, done, reads_back, limits, home are for changes"
-        )
+        raise ToolError(f"tool {declared.name}: terms, proof, done, reads_back, limits, home are for changes")
     if any(scope.endswith(":write") for scope in declared.scopes):
         raise ToolError(f"tool {declared.name}: a read with a scope to write")
     _check_hints(declared)
@@ -302,7 +302,31 @@ def _signature(name: str, function: ToolFunction) -> tuple[bool, type[Strict], t
         )
     if not _strict(result, Outcome):
         raise ToolError(f"tool {name}: the result must be a model made from Outcome")
+    for model in (kinds[-1], result):
+        if opening := _open_field(model):
+            raise ToolError(f"tool {name}: {model.__name__}.{opening} is open: anything fits into it")
     return needs_identity, kinds[-1], typing.cast("type[Outcome]", result)
+
+
+_OPEN: tuple[Any, ...] = (Any, object, dict, list, tuple, set)
+
+
+def _open_field(model: type[BaseModel]) -> str | None:
+    """The first field, however deep, into which anything fits: `Any`, a dict, a model that is not strict."""
+    for name, field_info in model.model_fields.items():
+        parts: list[Any] = [field_info.annotation]
+        while parts:
+            part = parts.pop()
+            parts += typing.get_args(part)
+            whole = typing.get_origin(part) or part
+            if part in _OPEN or whole is dict:
+                return name
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                if not _strict(part, Strict):
+                    return name
+                if inner := _open_field(part):
+                    return f"{name}.{inner}"
+    return None
 
 
 def _strict(kind: Any, base: type[Strict]) -> bool:

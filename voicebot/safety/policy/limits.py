@@ -11,7 +11,7 @@ limits:
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -62,4 +62,4 @@ class Limit(Strict):
             return 1
         if amount is None or not amount.is_finite() or amount < 0:
             raise ValueError("a limit of money needs an amount of zero or more")
-        return -int(-amount * 100 // 1)
+        return int((amount * 100).to_integral_value(rounding=ROUND_CEILING))

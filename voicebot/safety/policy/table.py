@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from voicebot.core.conversation import Action, Strict
+from voicebot.safety.guard_in.conduct import ConductRules
 from voicebot.safety.identity import GateRules
 from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.limits import Limit
@@ -75,6 +76,8 @@ class PolicyTable(Strict):
     intents: dict[str, IntentRule]
     overrides: dict[Name, Override] = Field(default_factory=dict[Name, Override])
     grants: dict[Name, Grant] = Field(default_factory=dict[Name, Grant])
+    conduct: ConductRules = ConductRules()
+    """What follows abuse and repeated attacks."""
     limits: dict[Name, Limit] = Field(default_factory=dict[Name, Limit])
     """What changes may add up to before a person must look."""
 
