@@ -358,6 +358,9 @@ def _together(tokens: Sequence[Written], before: int, at: int) -> bool:
     if len(between) > _OFTEN or any(token.text not in _BETWEEN for token in between):
         return False
     short = any(len(tokens[one].text) < 3 for one in (before, at))
+    comma = not between and tokens[at].start - tokens[before].end > 1
+    if comma and len(tokens[before].text) < 3 and tokens[before].kind is Kind.DIGITS:
+        return False
     spoken_and = any(token.text in {"and", "by", "."} for token in between)
     return not (spoken_and and short) and not any(tokens[one].kind is Kind.YEAR for one in (before, at))
 

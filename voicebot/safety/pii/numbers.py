@@ -15,6 +15,7 @@ JOINTS = frozenset({"dash", "hyphen", "space", "-", "minus", "stroke"})
 """Said between groups of digits."""
 SMALL = {**UNITS, **TEENS, **TENS}
 STARTS = frozenset({*SMALL, *ZEROS, *REPEATS})
+_SMALL_FIGURE = 2
 _TOO_LATE = 40
 """Chunks of a run; nobody says a number this long."""
 
@@ -105,6 +106,8 @@ def run(words: list[Word], at: int) -> Run | None:
         chunk, here = read
         chunks.append(chunk)
         last = here - 1
+        if len(chunks) == 1 and _ends_with_comma(words, last):
+            break
         here = _past_joints(words, here)
     return Run(tuple(chunks), first, last) if chunks else None
 
@@ -186,6 +189,12 @@ def _past_joints(words: list[Word], at: int) -> int:
     while here < len(words) and (words[here].text in FILLERS or words[here].text in JOINTS):
         here += 1
     return here if starts(words, here) else at
+
+
+def _ends_with_comma(words: list[Word], at: int) -> bool:
+    """Whether a small figure stands before a comma: "at 10, 202 555 0175" are two numbers."""
+    small = words[at].form == "figure" and len(words[at].text) <= _SMALL_FIGURE
+    return small and at + 1 < len(words) and words[at + 1].start - words[at].end > 1
 
 
 def _chunk(words: list[Word], at: int) -> tuple[Chunk, int] | None:
