@@ -224,3 +224,11 @@ def test_queries_are_named_single_selects(tmp_path) -> None:
     assert {"customer_profile", "identity_by_order_number", "cancel_order"} <= set(
         read_queries(ROOT / "business/shop/queries.sql")
     )
+
+
+def test_every_query_of_the_shop_says_what_its_rows_look_like() -> None:
+    """Else the shop could not be moved behind HTTP, where no undeclared answer is believed."""
+    queries = read_queries(ROOT / "business/shop/queries.sql")
+    assert [name for name, query in queries.items() if query.shape is None] == []
+    used = {scope for tool in map(DEPLOYMENT.tools.get, DEPLOYMENT.tools.names) for scope in tool.scopes}
+    assert {query.scope for query in queries.values()} - {""} <= used
