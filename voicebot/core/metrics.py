@@ -95,4 +95,13 @@ writing_first_token_s = Histogram(
 writing_tokens = Counter("voicebot_writing_tokens_total", "Tokens in and out", ["route", "direction"])
 writing_cost_usd = Counter("voicebot_writing_cost_dollars_total", "Cost where prices are known", ["route"])
 writing_fallbacks = Counter("voicebot_writing_fallbacks_total", "Writers given up", ["route", "failure"])
+guard_readings = Counter(
+    "voicebot_guard_readings_total",
+    "Texts from outside that the input guard read, by source, verdict and kind",
+    ["source", "verdict", "kind"],
+)
+guard_blocks = Counter(
+    "voicebot_guard_blocks_total", "Clauses that the output guard stopped before audio", ["reason"]
+)
+guard_customers = Gauge("voicebot_guard_identifiers", "Customers' identifiers that the output guard knows")
 writer_open = Gauge("voicebot_writer_open", "1 while a failing writer is left alone", ["writer"])

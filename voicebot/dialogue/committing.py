@@ -46,6 +46,8 @@ AUDITED = frozenset(
         "act.proposed",
         "draft.requested",
         "draft.decided",
+        "guard.blocked",
+        "guard.flagged",
     }
 )
 """Facts of a turn that are written into the tier-1 audit with it."""

@@ -37,6 +37,8 @@ from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
+from voicebot.safety.guard_in import InputGuard
+from voicebot.safety.guard_in.model import GuardModelError
 from voicebot.safety.policy import Policy, PolicyError, check_policy, read_cases, read_policy
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,7 @@ _UNUSABLE = (
     ArticleError,
     ClearanceError,
     ConnectionUnusable,
+    GuardModelError,
     ModelError,
     ModelsError,
     PolicyError,
@@ -77,6 +80,7 @@ class Deployment:
     prompts: Prompts
     clearances: Clearances
     models: Models
+    guard: InputGuard
     _retrievers: dict[str, Retriever] = field(default_factory=dict[str, "Retriever"], repr=False)
 
     @classmethod
@@ -108,6 +112,7 @@ class Deployment:
                     business / "clearances.yaml", intents={*intents.intents, OUT_OF_SCOPE}
                 ),
                 models=Models.read(business / "models.yaml"),
+                guard=InputGuard.load(folder / "models"),
             )
             deployment._check()
         except _UNUSABLE as error:

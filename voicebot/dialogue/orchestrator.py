@@ -24,7 +24,8 @@ import asyncio
 import secrets
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,14 +60,17 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.doing import Doing
 from voicebot.dialogue.door import Veil, enter, open_question, shapes_of
 from voicebot.dialogue.eager import EagerPlans
+from voicebot.dialogue.flow.draft import Draft, Fact
+from voicebot.dialogue.flow.guarding import FLAGGED
 from voicebot.dialogue.flow.planner import Planner
 from voicebot.dialogue.flow.reads import Allowed
 from voicebot.dialogue.flow.speech import Part
+from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.generation.request import Generator
+from voicebot.dialogue.generation.speech_guard import BLOCKED, SpeechGuard
 from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import make_writers
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.handover import HandoverDesk
 from voicebot.dialogue.hearing_back import essentials_heard, read_back_by, settle
 from voicebot.dialogue.inbox import Inbox
@@ -74,11 +78,15 @@ from voicebot.dialogue.knowledge.retriever import Retriever
 from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Monitor
+from voicebot.dialogue.other_customers import OtherCustomers
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
 from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
+from voicebot.dialogue.recovery import Recovery
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
+from voicebot.safety.guard_out.clause import LEAK_WORDS
+from voicebot.safety.guard_out.facts import shingles
 from voicebot.safety.identity import Gate
 from voicebot.safety.pii.masking import Masker
 
@@ -175,10 +183,26 @@ class Orchestrator:
         self._keys = keys
         self._shapes = shapes_of(policy.table.identity, _known(deployment))
         self._veils: dict[str, Veil] = {}
+        self.recovery = Recovery(
+            database,
+            keys,
+            deployment.tools,
+            self._doing,
+            self._gate,
+            deployment.phrases,
+            self._committing.event,
+            poke,
+        )
+        """Settles acts on remote systems that nobody finishes any more."""
         self._streams: weakref.WeakSet[UtteranceStream] = weakref.WeakSet()  # a plan may just be dropped
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[Committed]] = set()
+        self.customers = OtherCustomers(connector)
+        """Whose identifiers are never said to somebody else. `OtherCustomers.keep` fills it."""
+        self._secret = frozenset(
+            one for prompt in deployment.prompts.files for one in shingles(prompt.text, LEAK_WORDS)
+        )
         self.inbox = Inbox()
         """What comes for the conversations that this process holds."""
         monitor = Monitor(
@@ -194,6 +218,7 @@ class Orchestrator:
             phrases=deployment.phrases,
             intents=intents,
             writers=self._writers,
+            guard=deployment.guard,
         )
         self._versions = Versions(
             policy=policy.version,
@@ -366,7 +391,7 @@ class Orchestrator:
             await stream.cancel()  # what was tried came out otherwise
             stream = None
         if stream is None:  # words of an act begin after it
-            stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases)
+            stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases, SpeechGuard())
             stream.start()
         self._wait_for(plan, written)
         self._spoken[plan.conversation_id, plan.turn] = stream
@@ -409,10 +434,14 @@ class Orchestrator:
         as_heard = heard
         heard = heard.model_copy(update={"text": await self._veil(conversation_id, heard)})
         writing = [report.model_dump(mode="json") for report in stream.reports] if stream else []
+        blocked = [one for report in stream.reports for one in report.blocked] if stream else []
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
             before = states.load(snapshot.state)
             after = settle(before, turn, heard)
+            if blocked and after is not before:
+                conduct = after.conduct.model_copy(update={"blocked": after.conduct.blocked + len(blocked)})
+                after = after.model_copy(update={"conduct": conduct})
             read_back = read_back_by(before, turn)
             if read_back is not None:
                 await self._read_back(tx, read_back, as_heard)
@@ -429,6 +458,9 @@ class Orchestrator:
             if after is not before:
                 data = {"heard": heard.model_dump(mode="json"), "timings": timings.model_dump(mode="json")}
                 await self._committing.event(tx, snapshot, turn, "turn.heard", data)
+                if blocked:
+                    facts = {"reasons": blocked, "by": "writer"}
+                    await self._committing.event(tx, snapshot, turn, BLOCKED, facts)
         self._spoken.pop((conversation_id, turn), None)  # not before it is stored: it may be told again
         self._poke()
         if after is not before:
@@ -485,6 +517,7 @@ class Orchestrator:
             rules=self._deployment.policy.table.identity,
             retriever=self._retriever,
             memory=self.memory,
+            guard=self._deployment.guard,
             gatekeeping=self._gatekeeping,
             caller=snapshot.caller,
             texting=self._texting,
@@ -506,10 +539,14 @@ class Orchestrator:
                 await reads.cancel()
                 raise
         phrases = self._deployment.phrases.on(snapshot.channel)
+        if reads.flagged:
+            draft = replace(draft, facts=(*draft.facts, *_each_once(reads.flagged)))
+        guard = self._guarded(draft, entered.masks.masker.values)
+        draft = guard.checked(draft, phrases)
         worded = word(draft, phrases, turn, turn_input)
         stream: UtteranceStream | None = None
         if draft.deed is None:
-            stream = self._stream(conversation_id, worded.parts, phrases)
+            stream = self._stream(conversation_id, worded.parts, phrases, guard)
             if allowed >= Allowed.METERED:
                 stream.start()
         return Plan(
@@ -544,8 +581,20 @@ class Orchestrator:
             degraded=self._degraded(),
         )
 
-    def _stream(self, conversation_id: str, parts: tuple[Part, ...], phrases: Phrases) -> UtteranceStream:
-        stream = UtteranceStream(conversation_id, parts, phrases, self._writers)
+    def _guarded(self, draft: Draft, values: Mapping[str, str]) -> SpeechGuard:
+        """What the output guard is told of a turn: whose call it is, and what was said in it."""
+        customer = self._gate.customer(draft.state.gate)
+        return SpeechGuard(
+            index=self.customers.index,
+            secret=self._secret,
+            own=None if customer is None else customer.customer_id,
+            caller=tuple(values.values()),
+        )
+
+    def _stream(
+        self, conversation_id: str, parts: tuple[Part, ...], phrases: Phrases, guard: SpeechGuard
+    ) -> UtteranceStream:
+        stream = UtteranceStream(conversation_id, parts, phrases, self._writers, guard)
         self._streams.add(stream)
         return stream
 
@@ -585,10 +634,26 @@ def _tell(plan: Plan, written: Written, ms: float) -> None:
         row=decision.policy_row,
         ms=round(ms, 1),
     )
+    for fact in written.draft.facts:
+        if fact.type == FLAGGED:
+            told = fact.data
+            metrics.guard_readings.labels(told["source"], told["verdict"], told["kind"]).inc()
+            log.warning("guard.flagged", source=told["source"], kind=told["kind"], rules=told["rules"])
+        elif fact.type == BLOCKED:
+            for reason in fact.data["reasons"]:
+                metrics.guard_blocks.labels(reason.split(":")[0]).inc()
+            log.error("guard.blocked", reasons=fact.data["reasons"])
+    if written.draft.guarded is None and plan.input.kind == "utterance":
+        metrics.guard_readings.labels("caller", "allow", "none").inc()
     if written.handoff is not None:
         urgency = written.draft.urgency
         tell = log.warning if urgency == Urgency.CRITICAL else log.info
         tell("handoff.requested", handoff=written.handoff, trigger=decision.trigger, urgency=str(urgency))
+
+
+def _each_once(facts: list[Fact]) -> tuple[Fact, ...]:
+    """The first fact about each thing: an event of a turn has one of a kind."""
+    return tuple({str(fact.data.get("about")): fact for fact in reversed(facts)}.values())[:1]
 
 
 def _ms_since(began_s: float) -> float:

@@ -19,6 +19,10 @@ _OPEN = frozenset({Action.CLARIFY, Action.ABSTAIN, Action.DRAFT, Action.PROPOSE}
 """Actions that leave open what the caller wants."""
 
 
+SET_ASIDE = "(set aside)"
+"""In the history that a writer is shown: a caller's words that the input guard did not let pass."""
+
+
 class StalePlan(Exception):  # a verdict, not a fault
     """The conversation moved on since the plan was made: throw it away and plan again."""
 
@@ -122,7 +126,7 @@ def word(draft: Draft, phrases: Phrases, turn: int, given: TurnInput) -> Worded:
     opened = OpenTurn(
         turn=turn,
         text=said,
-        caller=words_of(given),
+        caller=SET_ASIDE if draft.guarded is not None and not draft.guarded.allowed else words_of(given),
         owes=owes,
         asked=draft.asked,
         question=question_of(parts, phrases),

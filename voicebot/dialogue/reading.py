@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -24,16 +24,23 @@ from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.registry import ToolRefused, ToolRegistry
 from voicebot.dialogue.actions.tool import Cost, Outcome, Tool, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
-from voicebot.dialogue.flow.draft import ActOutcome
+from voicebot.dialogue.flow.draft import ActOutcome, Fact
+from voicebot.dialogue.flow.guarding import flag
 from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
 from voicebot.dialogue.gatekeeping import Gatekeeping
+from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.knowledge.retriever import Retriever
 from voicebot.dialogue.memory.memory import Known, Memory
 from voicebot.dialogue.memory.recall import Recall
+from voicebot.safety.guard_in import GuardReading, InputGuard, Source
 from voicebot.safety.identity import FactorKind, GateRules, IdentityRecord, VerifiedCustomer
 
 PATIENCE_S = 0.9
 """How long a plan on the phone waits for a tool: less than the 1.5 s after which a filler is spoken."""
+
+
+REFUSED = "refused by the input guard"
+"""The error of a tool whose result gives orders."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class PlanReads:
         rules: GateRules,
         retriever: Retriever,
         memory: Memory,
+        guard: InputGuard | None = None,
         gatekeeping: Gatekeeping | None = None,
         caller: str | None = None,
         texting: bool = False,
@@ -99,6 +107,9 @@ class PlanReads:
         self._keys = keys
         self._connector = connector
         self._tools = tools
+        self._guard = guard
+        self.flagged: list[Fact] = []
+        """What of the results and articles that were read was not used."""
         self._rules = rules
         self._gatekeeping = gatekeeping
         self._caller = caller
@@ -124,7 +135,23 @@ class PlanReads:
         """What the articles hold on a question."""
         async with self._database.transaction() as tx:
             found = await self._retriever.search(tx, question, intent=intent, region=region)
-        return Found(found.passages, found.grounding, found.ambiguous)
+        passages = tuple(one for one in found.passages if self._fit(one))
+        if len(passages) == len(found.passages):
+            return Found(found.passages, found.grounding, found.ambiguous)
+        kept = tuple(one for one in found.ambiguous if one in passages)
+        return Found(passages, passages[0].grounding if passages else 0.0, kept)
+
+    def _fit(self, passage: Passage) -> bool:
+        """Whether a passage may be shown to a writer and quoted."""
+        return self._guard is None or self._pass(
+            self._guard.article(f"{passage.source.title}. {passage.body}"), passage.source.article
+        )
+
+    def _pass(self, seen: GuardReading, about: str) -> bool:
+        if seen.allowed:
+            return True
+        self.flagged.append(flag(seen, about))
+        return False
 
     async def remembered(
         self,
@@ -177,7 +204,7 @@ class PlanReads:
         return found
 
     async def locked(self, references: Sequence[str]) -> bool:
-        """Whether too much was tried, in any conversation: by this caller, or about the likeliest reference."""
+        """Whether too much was tried, in any conversation: by this caller, or about the first reference."""
         if self._gatekeeping is None:
             return False
         async with self._database.transaction() as tx:
@@ -348,7 +375,7 @@ class PlanReads:
     async def _read(
         self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
     ) -> tuple[ToolRead, Outcome | None]:
-        return await self._tools.read(
+        read, outcome = await self._tools.read(
             name,
             arguments,
             context=self._context(),
@@ -356,6 +383,12 @@ class PlanReads:
             conversation_id=self._id,
             exposed=self._exposed(purpose),
         )
+        if self._guard is None or read.result is None:
+            return read, outcome
+        for text in texts_in(read.result):
+            if not self._pass(self._guard.read(text, Source.TOOL), name):
+                return read.model_copy(update={"result": None, "error": REFUSED}), None
+        return read, outcome
 
     def _context(self) -> ToolContext:
         return ToolContext(records=self._connector, now=self._now, zone=self._zone)
@@ -406,6 +439,21 @@ def _call_of(read: ToolRead) -> tool_calls.Call:
 
 def _plain(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a result's plain values, keys left out."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for one in cast("Mapping[str, Any]", value).values():
+                yield from texts_in(one)
+        case list() | tuple():
+            for one in cast("Sequence[Any]", value):
+                yield from texts_in(one)
+        case _:
+            return
 
 
 async def mark_used(tx: Transaction, *, conversation_id: str, turn: int, actor: str) -> None:

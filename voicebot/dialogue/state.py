@@ -22,6 +22,7 @@ from voicebot.core.conversation import Strict
 from voicebot.dialogue.generation.request import Exchange
 from voicebot.dialogue.monitor.course import Course
 from voicebot.dialogue.monitor.monitor import Want
+from voicebot.safety.guard_in import Conduct
 from voicebot.safety.identity import GateProgress
 from voicebot.safety.pii.masking import Carry
 
@@ -220,6 +221,8 @@ class ConversationState(Strict):
     """The caller has sounded as if somebody could come to harm."""
     strained: bool = False
     """The conversation goes in circles, or the caller's mood falls."""
+    conduct: Conduct = Conduct()
+    """What the guards have seen of it."""
     course: Course = Course()
     """How it has gone over the last turns."""
     carry: Carry | None = None

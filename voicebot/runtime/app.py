@@ -24,6 +24,7 @@ from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.router import twilio_router
 from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.texts import TextSender
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
 from voicebot.console.health import health_router
@@ -178,11 +179,14 @@ class NodeApp:
             services.keep_leases,
             chat.sweep,
             overdue.run,
+            TextSender(database, keys, rest).run,
             keeping.later.run,
             keeping.anchoring,
             keeping.pruning,
             lambda: watch_neglect(database),
             dialogue.memory.sweep,
+            dialogue.recovery.run,
+            dialogue.customers.keep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
         ):

@@ -23,6 +23,7 @@ from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.flow.speech import Part
 from voicebot.dialogue.flow.trial import Trial
 from voicebot.dialogue.state import Asked, ConversationState
+from voicebot.safety.guard_in import GuardReading
 from voicebot.safety.identity import VerifiedCustomer
 
 After = Literal["continue", "hang_up", "hand_over"]
@@ -159,6 +160,8 @@ class Draft:
     """Recorded, but there is nothing to say."""
     category: str = ""
     scores: MonitorScores | None = None
+    guarded: GuardReading | None = None
+    """What the input guard said of the caller's words, if they were not simply allowed."""
 
     def decision(self, versions: Versions) -> Decision:
         """What is stored, compared by replay, and shown."""

@@ -27,6 +27,7 @@ from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.guarding import Guarding
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
 from voicebot.dialogue.flow.leaning import Leaning
@@ -44,12 +45,14 @@ from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.dialogue.intents import IntentCatalog
+from voicebot.dialogue.intents import DISTRESS, OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.course import Course, signals
-from voicebot.dialogue.monitor.monitor import Monitor
+from voicebot.dialogue.monitor.monitor import Monitor, Reading
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.state import ConversationState
+from voicebot.safety.guard_in import GuardReading, InputGuard, Kind, Source
+from voicebot.safety.guard_in.reading import ATTACKS
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy
 from voicebot.safety.spoken_numbers import count_digits
@@ -67,6 +70,7 @@ class Planner:
         phrases: Phrases,
         intents: IntentCatalog,
         writers: Writers,
+        guard: InputGuard,
     ) -> None:
         rules = Rules(policy, gate)
         steering = Steering(phrases, intents, policy, gate)
@@ -76,6 +80,8 @@ class Planner:
         self._steering = steering
         self._phrases = phrases
         self._holding = Holding(steering)
+        self._guard = guard
+        self._guarding = Guarding(steering, policy.table.conduct)
         self._straining = Straining(steering, phrases, intents)
         self._proposing = Proposing(rules, gate, steering, phrases, intents, self._holding, routing)
         answers = Answers(
@@ -160,9 +166,13 @@ class Planner:
     async def _utterance(
         self, state: ConversationState, given: Utterance, setting: Setting, cut_off: str | None
     ) -> Draft:
+        seen_by_guard = self._guard.read(given.text, Source.CALLER)
         given = self._with_words_before(state, given, cut_off)
         reading = self._flows.monitor.read(given)
         setting = replace(setting, scores=reading.scores)
+        guarded = self._guarded(state, seen_by_guard, reading)
+        if guarded is not None:
+            return replace(guarded, scores=reading.scores)
         # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
         at_gate = asked_factor(state) is not None or offered_beside(state) is not None
         waits = at_gate and count_digits(given.raw.text) > 0
@@ -174,7 +184,31 @@ class Planner:
         if not waits:  # a turn that builds on the answer before it leaves the circle
             seen = signals(draft.state.course)
         draft = self._straining.ease(draft, seen, reading.scores, given.text)
+        if seen_by_guard.kind is Kind.ABUSE and not self._in_distress(reading):
+            draft = self._guarding.warned(draft, seen_by_guard)
         return replace(draft, scores=reading.scores)
+
+    def _guarded(self, state: ConversationState, seen: GuardReading, reading: Reading) -> Draft | None:
+        """The whole turn, where the words are an attack, or abuse after a warning."""
+        if seen.allowed or self._in_distress(reading):
+            return None
+        if seen.kind in ATTACKS:
+            return self._guarding.deflect(state, seen)
+        if seen.kind is Kind.ABUSE:
+            return self._guarding.abused(state, seen)
+        if seen.kind is Kind.UNSUPPORTED and not self._sure_of_a_wish(reading):
+            return self._guarding.unsupported(state, seen)
+        return None
+
+    def _in_distress(self, reading: Reading) -> bool:
+        limit = self._flows.rules.table.thresholds.distress
+        sure = reading.first.confidence >= self._flows.rules.sure(DISTRESS)
+        return (reading.first.intent == DISTRESS and sure) or reading.scores.distress >= limit
+
+    def _sure_of_a_wish(self, reading: Reading) -> bool:
+        first = reading.first
+        sure = first.confidence >= self._flows.rules.sure(first.intent)
+        return first.intent == OUT_OF_SCOPE or (sure and self._flows.intents.is_content(first.intent))
 
     def _with_words_before(
         self, state: ConversationState, given: Utterance, cut_off: str | None

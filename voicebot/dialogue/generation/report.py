@@ -35,6 +35,8 @@ class WritingReport(Strict):
     estimated: bool = False
     cost_usd: float | None = 0.0
     fell_back: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    """Why clauses were stopped before they became sound: reason and kind of value, no words."""
     outcome: Outcome = "answered"
 
 

@@ -15,6 +15,7 @@ from voicebot.core.conversation import Clause
 from voicebot.dialogue.flow.speech import Part, Said, Written, clauses_of
 from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import Generator
+from voicebot.dialogue.generation.speech_guard import SpeechGuard
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.generation.writing import Writing
 from voicebot.dialogue.phrases import Phrases
@@ -30,11 +31,18 @@ class UtteranceStream:
         parts: what is said, in order.
         phrases: the deployment's lines.
         writers: write the `Written` parts; a lone generator has the quoted article behind it.
+        guard: what the output guard knows of this turn.
     """
 
     def __init__(
-        self, conversation_id: str, parts: Sequence[Part], phrases: Phrases, writers: Writers | Generator
+        self,
+        conversation_id: str,
+        parts: Sequence[Part],
+        phrases: Phrases,
+        writers: Writers | Generator,
+        guard: SpeechGuard = SpeechGuard(),  # noqa: B008  # frozen
     ) -> None:
+        self._guard = guard
         self._id = conversation_id
         self._parts = tuple(parts)
         self._phrases = phrases
@@ -119,5 +127,5 @@ class UtteranceStream:
 
     def _writing(self, at: int, part: Written) -> Writing:
         if at not in self._writings:
-            self._writings[at] = Writing(self._id, part.request, self._writers, self._phrases)
+            self._writings[at] = Writing(self._id, part.request, self._writers, self._phrases, self._guard)
         return self._writings[at]

@@ -14,6 +14,7 @@ from typing import Literal
 
 import structlog
 
+from voicebot.core import metrics
 from voicebot.core.conversation import Clause
 from voicebot.dialogue.generation import slots
 from voicebot.dialogue.generation.abstaining import next_wording
@@ -21,12 +22,13 @@ from voicebot.dialogue.generation.clauses import ClauseSplitter, split
 from voicebot.dialogue.generation.refusals import is_refusal
 from voicebot.dialogue.generation.report import Attempt, Outcome, WritingReport, conclude, observe
 from voicebot.dialogue.generation.request import Failure, GenerationFailed, GenerationRequest
+from voicebot.dialogue.generation.speech_guard import SpeechGuard
 from voicebot.dialogue.generation.spoken_text import speakable
 from voicebot.dialogue.generation.timed import TimedTokens
 from voicebot.dialogue.generation.writers import Writer, Writers
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import NO_ANSWER
-from voicebot.safety.output_guard import guard_clause
+from voicebot.safety.guard_out import Block, BlockReason, ClauseGuard
 
 log = structlog.get_logger(__name__)
 
@@ -79,11 +81,19 @@ class Writing:
         request: the answer.
         writers: who may write it.
         phrases: the deployment's lines.
+        guard: what the output guard knows of this turn.
     """
 
     def __init__(
-        self, conversation_id: str, request: GenerationRequest, writers: Writers, phrases: Phrases
+        self,
+        conversation_id: str,
+        request: GenerationRequest,
+        writers: Writers,
+        phrases: Phrases,
+        guard: SpeechGuard = SpeechGuard(),  # noqa: B008  # frozen
     ) -> None:
+        self._guard = guard
+        self._blocked: list[str] = []
         self._id = conversation_id
         self._request = request
         self._writers = writers
@@ -144,6 +154,8 @@ class Writing:
                 self._warn(writer, failed)
                 match after(self._said, failed.failure):
                     case "stop":
+                        if failed.failure is Failure.BLOCKED:  # nobody is left with half of a thought
+                            await self._line("guard.out")
                         return "answered"
                     case "repair":
                         await self._line("answer.again")
@@ -205,13 +217,14 @@ class Writing:
             _NotKnown: the articles do not answer, it says.
         """
         splitter, sentences, first = ClauseSplitter(), 0, True
+        guard = self._guard.of(self._request)
         tokens = TimedTokens(writer, attempt, self._request, self._writers, patience_s)
         async with aclosing(tokens.tokens()) as stream:
             async for token in stream:
                 for text in splitter.feed(token):
                     if writer.model:
                         _check_first(text, first=first)
-                    yield self._spoken(text)
+                    yield self._spoken(text, guard, writer)
                     first = False
                     tokens.clause_stands()
                     sentences += ended(text)
@@ -224,7 +237,7 @@ class Writing:
                 if not attempt.meter.finished:
                     raise GenerationFailed("cut off in a sentence", began=True, failure=Failure.CUT)
                 text = text.rstrip(",;: ") + "."
-            yield self._spoken(text)
+            yield self._spoken(text, guard, writer)
             return
         if self._said.half:
             raise GenerationFailed("cut off in a sentence", began=True, failure=Failure.CUT)
@@ -233,21 +246,16 @@ class Writing:
         """The built-in responder counts its sentences itself: a lead-in is none."""
         return not writer.model
 
-    def _spoken(self, text: str) -> Clause:
+    def _spoken(self, text: str, guard: ClauseGuard, writer: Writer) -> Clause:
         """A clause as it is said.
 
         Raises:
             GenerationFailed: it may not be said.
         """
-        passages = self._request.passages
-        backed = [
-            *(one.body for one in passages),
-            *(one.source.title for one in passages),
-            self._request.question,
-        ]
-        verdict = guard_clause(slots.without(text), backed)
-        if not verdict.allowed:
-            raise GenerationFailed(verdict.reason, failure=Failure.BLOCKED)
+        ruling = guard.check(slots.without(text)) if writer.model else guard.quoted(text)
+        if isinstance(ruling, Block):
+            self._stopped(ruling.reason, ruling.what)
+            raise GenerationFailed(f"output guard: {ruling.reason}", failure=Failure.BLOCKED)
         try:
             filled = slots.fill(text, self._request.results)
         except slots.UnknownSlot as error:
@@ -258,6 +266,10 @@ class Writing:
         heard = [one.bot for one in self._request.history]
         for text in split(self._phrases.text(key, next_wording(self._phrases, key, heard))):
             await self._queue.put(Clause(text=text, fixed=self._phrases.is_fixed(key)))
+
+    def _stopped(self, reason: BlockReason, what: str) -> None:
+        self._blocked.append(f"{reason}:{what}" if what else str(reason))
+        metrics.guard_blocks.labels(str(reason)).inc()
 
     def _give_up(self, writer: Writer, why: str) -> None:
         self._fell_back.append(f"{writer.route.value}:{why}")
@@ -301,6 +313,7 @@ class Writing:
             estimated=not all(one.counted for one in tried),
             cost_usd=sum(known) if len(known) == len(costs) else None,
             fell_back=tuple(self._fell_back),
+            blocked=tuple(self._blocked),
             outcome=outcome,
         )
         conclude(self._report)

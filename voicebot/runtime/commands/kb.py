@@ -50,6 +50,7 @@ def ingest_command(
             raise typer.BadParameter("--index is one of auto, exact, hnsw")
         settings = _settings(deployment)
         articles = _articles(settings)
+        _refuse_orders(settings)
         embedding = choose_embedding(settings.embedding, settings.deployment / "models")
         with _database_url(settings) as url:
             done = ingest_all(url, articles, embedding, again=True, index=index)  # pyright: ignore[reportArgumentType]  # checked above
@@ -189,6 +190,23 @@ def _settings(deployment: Path | None) -> Settings:
 
     configure_logging("kb")
     return load_settings(deployment=str(deployment) if deployment else None)
+
+
+def _refuse_orders(settings: Settings) -> None:
+    """Articles that give orders to the bot are not written.
+
+    Raises:
+        ArticleError: names each place, file and line.
+    """
+    from voicebot.dialogue.knowledge.articles import ArticleError
+    from voicebot.dialogue.knowledge.suspicious import suspicious
+    from voicebot.safety.guard_in import InputGuard
+
+    guard = InputGuard.load(settings.deployment / "models")
+    found = suspicious(settings.deployment / "business" / "knowledge", guard)
+    if found:
+        places = "\n".join(f"  {one}" for one in found)
+        raise ArticleError(f"nothing was written: reword or remove what speaks to the bot\n{places}")
 
 
 def _articles(settings: Settings) -> tuple[Article, ...]:

@@ -11,6 +11,8 @@ from voicebot.safety.guard_in.wording import plain
 
 _FEW = 3
 """Fewer words than these are never an attack by the model's word alone."""
+_REMEMBERED = 4096
+"""Passages whose reading is kept."""
 _VERDICTS = {
     Source.CALLER: Verdict.DEFLECT,
     Source.TOOL: Verdict.REFUSE,
@@ -32,6 +34,7 @@ class InputGuard:
     def __init__(self, model: GuardModel) -> None:
         self._model = model
         self.version = model.version
+        self._articles: dict[str, GuardReading] = {}
 
     @classmethod
     def load(cls, folder: Path) -> InputGuard:
@@ -41,6 +44,15 @@ class InputGuard:
             GuardModelError: it cannot be used.
         """
         return cls(GuardModel.load(folder))
+
+    def article(self, text: str) -> GuardReading:
+        """As `read`, for a passage; the same text is read once."""
+        seen = self._articles.get(text)
+        if seen is None:
+            if len(self._articles) >= _REMEMBERED:
+                self._articles.clear()
+            seen = self._articles[text] = self.read(text, Source.ARTICLE)
+        return seen
 
     def read(self, text: str, source: Source) -> GuardReading:
         """The verdict on one text. Any text: too long is cut."""

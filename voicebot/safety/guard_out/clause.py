@@ -17,14 +17,14 @@ from voicebot.safety.guard_out.customers import CustomerIndex, identifiers
 from voicebot.safety.guard_out.facts import Facts, shingles
 from voicebot.safety.guard_out.manner import claims_human, forbidden_tone, promises, speaks_of_itself
 from voicebot.safety.guard_out.tokens import is_number, runs, tokens
-from voicebot.safety.guard_out.values import values
+from voicebot.safety.guard_out.values import Fact, values
 
 _TAIL = 6
 """Words of the clauses before that are read with a clause; a row of numbers at their end is kept whole."""
 _LONGEST_TAIL = 30
 _ON_TOPIC_FROM = 6
 """A clause of fewer words with a meaning is not judged for its topic."""
-_SECRET = 7
+LEAK_WORDS = 7
 """So many words of a prompt in a row are a leak."""
 _READ_BACK = re.compile(
     r"\b(?:you (?:said|mentioned|asked|told|gave|want(?:ed)?|were asking)|i (?:heard|have|understood|got)|did you (?:say|mean)|is that|you're asking|your (?:order )?number is)\b"
@@ -86,6 +86,13 @@ class ClauseGuard:
             self._keep(joined, clause)
         return ruling
 
+    def quoted(self, clause: str) -> Ruling:
+        """The ruling on a clause out of an article: its values need their source, its wording is approved."""
+        for value in values(clause):
+            if value.kind is not Fact.STATUS and not self._facts.backs(value, read_back=True):
+                return Block(BlockReason.NO_SOURCE, what=value.kind)
+        return _PASS
+
     def customers(self, clause: str) -> Ruling:
         """Only whether it names somebody else's data: for words that are not a model's."""
         joined = f"{self._tail} {clause}".strip()
@@ -99,7 +106,7 @@ class ClauseGuard:
         if isinstance(others, Block):
             return others
         words = " ".join(word for word in tokens(joined) if word not in ".;!?")
-        if self._facts.secret and shingles(joined, _SECRET) & self._facts.secret:
+        if self._facts.secret and shingles(joined, LEAK_WORDS) & self._facts.secret:
             return Block(BlockReason.PROMPT_LEAK)
         quoted = self._facts.quotes(clause)
         if not quoted:
