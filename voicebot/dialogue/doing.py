@@ -10,7 +10,7 @@ begun is not given up because the caller speaks or hangs up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -28,9 +28,9 @@ from voicebot.dialogue.flow.due import due
 
 log = structlog.get_logger(__name__)
 
-CLAIM_S = 30.0
+CLAIM_S = 45.0
 """How long whoever began an act has for it before another node takes it up: longer than its tries."""
-RECALLS_S = (0.0, 0.3, 1.0, 2.5)
+RECALLS_S = (0.0, 0.5, 1.5)
 """Pauses before each time that the outcome of a change is read by its key, when no answer came."""
 UNKNOWN = ActOutcome("unknown", {"outcome": "unknown"})
 SERVICE = "service team"
@@ -43,7 +43,7 @@ class Doing:
     Args:
         keys: seals what is stored.
         changes: makes a change.
-        sleep: waits some seconds; tests need not.
+        sleep: waits some seconds.
         now: the time, aware, where the business is.
     """
 
@@ -51,13 +51,13 @@ class Doing:
         self,
         keys: KeyRing,
         changes: Changes,
-        sleep: Callable[[float], asyncio.Future[None]] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._keys = keys
         self._changes = changes
-        self._sleep = sleep or asyncio.sleep
-        self._now = now
+        self._sleep = sleep
+        self.now = now
 
     def act(self, agreed: Agreed, *, conversation_id: str, turn: int, transaction_id: str | None) -> Act:
         """The act of a turn; its key is the same however often it is tried."""
@@ -67,7 +67,7 @@ class Doing:
             segment=agreed.segment,
             conversation_id=conversation_id,
             turn=turn,
-            now=self._now(),
+            now=self.now(),
             transaction_id=transaction_id,
         )
 
@@ -167,7 +167,7 @@ class Doing:
                 intent=intent,
                 owner=SERVICE,
                 urgency=Urgency.HIGH.value,
-                due_at=due(self._now(), Urgency.HIGH),
+                due_at=due(self.now(), Urgency.HIGH),
                 details={"act": prepared.tool.name, "key": act.key, "outcome": outcome.result},
             )
         return outcome

@@ -306,7 +306,7 @@ class CallerTurn:
         if asked.slot is None or filling is None:
             return None
         plainly = content and want.intent != filling.want.intent and want.confidence >= _PLAINLY
-        if plainly or (sure and want.intent in _WAYS_OUT):
+        if plainly or (sure and want.intent in _WAYS_OUT and not _names_all(given.text)):
             return None
         if sure and want.intent == "no" and yes_or_no(given.text) is False:
             self._state = self._state.model_copy(update={"filling": None})
@@ -524,6 +524,11 @@ class CallerTurn:
 
     def _yes_no_asked(self) -> bool:
         return self._state.asked is not None and self._state.asked.kind in _YES_NO_QUESTIONS
+
+
+def _names_all(text: str) -> bool:
+    """Words such as "everything" end a call, and answer what shall be sent back."""
+    return bool({"all", "everything", "both", "whole"} & set(words_of(text))) and "bye" not in text.lower()
 
 
 def offered_beside(state: ConversationState) -> str | None:
