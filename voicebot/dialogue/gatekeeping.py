@@ -1,7 +1,7 @@
 """The identity gate where it counts: in the transaction of a turn's commit.
 
-A plan compares; what comes of it counts only here, under locks that all nodes share. So two calls at once cannot
-get a fourth try, a code is used once, and no code is sent by a plan that was thrown away.
+A plan compares; what comes of it counts only here, under locks that all nodes share. So two calls at once
+cannot get a fourth try, a code is used once, and no code is sent by a plan that was thrown away.
 """
 
 from __future__ import annotations

@@ -17,6 +17,13 @@ from voicebot.core.store.keys import KeyRing
 Told = Literal["right", "wrong", "expired"]
 
 
+_OPEN = (
+    "SELECT turn, digest, expires_at <= clock_timestamp() AS late FROM one_time_codes"
+    " WHERE conversation_id = %s AND closed_at IS NULL"
+)
+_CLAIM = f"{_OPEN} FOR UPDATE"
+
+
 async def make(
     tx: Transaction,
     keys: KeyRing,
@@ -33,7 +40,8 @@ async def make(
     Args:
         tx: the transaction of the turn.
         keys: for the digest.
-        conversation_id, turn: where it is made, once.
+        conversation_id: where it is made.
+        turn: by which turn; once.
         customer: keyed digest of whom it is for.
         number: where it will be sent, E.164; only a digest of it is kept.
         digits: its length.
@@ -41,7 +49,8 @@ async def make(
     """
     code = f"{secrets.randbelow(10**digits):0{digits}d}"
     await tx.execute(
-        "UPDATE one_time_codes SET closed_at = clock_timestamp() WHERE conversation_id = %s AND closed_at IS NULL",
+        "UPDATE one_time_codes SET closed_at = clock_timestamp()"
+        " WHERE conversation_id = %s AND closed_at IS NULL",
         (conversation_id,),
     )
     await tx.execute(
@@ -66,7 +75,8 @@ async def may_send(
         "SELECT count(*) FILTER (WHERE conversation_id = %(conversation)s) AS here,"
         " count(*) FILTER (WHERE conversation_id = %(conversation)s"
         "   AND sent_at > clock_timestamp() - %(pause)s::interval) AS just_now,"
-        " count(*) FILTER (WHERE customer = %(customer)s AND sent_at > clock_timestamp() - interval '1 hour') AS hour"
+        " count(*) FILTER (WHERE customer = %(customer)s"
+        "   AND sent_at > clock_timestamp() - interval '1 hour') AS hour"
         " FROM one_time_codes WHERE conversation_id = %(conversation)s OR customer = %(customer)s",
         {"conversation": conversation_id, "customer": customer, "pause": pause},
     )
@@ -87,11 +97,7 @@ async def told(
 
     ``use``: it counts: the row is locked until the transaction ends, and a right code is closed.
     """
-    cursor = await tx.execute(
-        "SELECT turn, digest, expires_at <= clock_timestamp() AS late FROM one_time_codes"
-        " WHERE conversation_id = %s AND closed_at IS NULL" + (" FOR UPDATE" if use else ""),
-        (conversation_id,),
-    )
+    cursor = await tx.execute(_CLAIM if use else _OPEN, (conversation_id,))
     row = await cursor.fetchone()
     if row is None or row["late"]:
         return "expired"
@@ -101,7 +107,8 @@ async def told(
         return "wrong"
     if use:
         await tx.execute(
-            "UPDATE one_time_codes SET closed_at = clock_timestamp() WHERE conversation_id = %s AND turn = %s",
+            "UPDATE one_time_codes SET closed_at = clock_timestamp()"
+            " WHERE conversation_id = %s AND turn = %s",
             (conversation_id, row["turn"]),
         )
     return "right"

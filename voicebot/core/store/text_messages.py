@@ -68,9 +68,13 @@ async def claim(tx: Transaction, keys: KeyRing, *, limit: int = 10) -> builtins.
 async def settle(
     tx: Transaction, message: str, *, provider_id: str | None = None, reason: str | None = None
 ) -> None:
-    """What came of a claimed one: ``provider_id`` if it was taken, else ``reason``, nothing personal."""
+    """What came of a claimed one: ``provider_id`` if it was taken, else ``reason``, nothing personal.
+
+    Its words and number are gone then: it may have held a code.
+    """
     await tx.execute(
-        "UPDATE text_messages SET status = %s, provider_id = %s, reason = %s, changed_at = clock_timestamp()"
+        "UPDATE text_messages SET status = %s, provider_id = %s, reason = %s, changed_at = clock_timestamp(),"
+        " sealed = ''"
         " WHERE id = %s AND status = 'sending'",
         ("sent" if provider_id else "failed", provider_id, reason, message),
     )

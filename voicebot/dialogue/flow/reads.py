@@ -81,7 +81,7 @@ class Reads(Protocol):
         ...
 
     async def locked(self, references: Sequence[str]) -> bool:
-        """Whether too much was tried, in any conversation: by this caller, or about the likeliest reference."""
+        """Whether too much was tried, in any conversation: by this caller, or about the first reference."""
         ...
 
     async def code(self, candidates: Sequence[str], number: str) -> Told:

@@ -170,7 +170,7 @@ class Verifying:
         facts: tuple[Fact, ...] = (),
         records: tuple[IdentityRecord, ...] = (),
     ) -> Draft:
-        """Sends a code with the commit; where none can be sent, another fact is asked for, or a person comes."""
+        """Sends a code with the commit; where none can be sent, another fact is asked for, or a person."""
         if await setting.reads.locked((step.reference,)):
             return self._locked(state)
         record = await self._record(state, step.reference, setting, records)
@@ -216,7 +216,7 @@ class Verifying:
         wrong = state.model_copy(update={"gate": self._gate.code_checked(state.gate, right=False)})
 
         def otherwise(outcome: str) -> Draft:
-            """It ran out, was used, or too much was tried elsewhere, in the moment between plan and commit."""
+            """It ran out, was used, or too much was tried elsewhere, between plan and commit."""
             if outcome == "locked":
                 return draft if draft.after == "hand_over" and told != "right" else self._locked(state, facts)
             step = self._gate.next(wrong.gate, self._level(wrong))
@@ -340,7 +340,7 @@ class Verifying:
         return _with_facts(draft, (*facts, refused))
 
     def _locked(self, state: ConversationState, facts: tuple[Fact, ...] = ()) -> Draft:
-        """Too many tries in a while, here or in other conversations: nothing is compared, a person takes over."""
+        """Too many tries in a while, here or elsewhere: nothing is compared, a person takes over."""
         state = state.model_copy(update={"gate": self._gate.lock(state.gate)})
         kept = tuple(one for one in facts if one.type == "identity.not_matched")
         return self._refused(state, Refused("locked"), kept)

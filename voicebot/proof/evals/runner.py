@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from voicebot.core.settings import Settings
+from voicebot.core.store import lockouts
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.deployment import Deployment
@@ -200,6 +201,8 @@ async def _hold(kit: _Kit, name: str, golden: Golden, conversation: Conversation
     """One conversation, turn by turn."""
     phone = conversation.phone or STRANGER
     talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
+    async with kit.database.transaction() as tx:  # a world of its own: others' failed tries lock nobody out
+        await lockouts.sweep(tx, timedelta())
     turns = await _turns(kit, talk, golden, conversation)
     return HeldConversation(name, golden, turns, conversation.known)
 
