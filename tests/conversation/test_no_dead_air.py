@@ -91,6 +91,9 @@ class Dialogue:
     inbox: Inbox = field(default_factory=Inbox)
     inputs: list[TurnInput] = field(default_factory=list)
 
+    def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
+        return text
+
     async def settle(self, conversation_id: str, given: TurnInput) -> Turn:
         self.inputs.append(given)
         if isinstance(given, CallStarted):

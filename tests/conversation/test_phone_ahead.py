@@ -91,6 +91,9 @@ class Dialogue:
         made = cast("Callable[..., Any]", self._early)
         self.eager = EagerPlans(made, cast("Any", self.discard), lambda given: ())
 
+    def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
+        return text
+
     async def offer(self, conversation_id: str, words: TurnInput, *, likely: bool = False) -> Verdict:
         self.verdicts.append(await self.eager.offer(conversation_id, words, likely=likely))
         return self.verdicts[-1]

@@ -66,6 +66,9 @@ class Dialogue:
     broken: bool = False
     discarded: int = 0
 
+    def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
+        return text
+
     async def settle(self, conversation_id: str, given: TurnInput) -> Turn:
         self.inputs.append(given.kind)
         silent = isinstance(given, Timer) and given.about == SILENT

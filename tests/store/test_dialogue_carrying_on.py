@@ -80,7 +80,7 @@ async def test_a_call_back_is_noted_with_the_time_that_was_asked_for(shop_databa
         (row,) = await follow_ups.list(tx, conversation_id=talk.id)
         kept = await follow_ups.get(tx, keys, row["id"])
     assert kept["due_at"] == datetime(2026, 11, 19, 23, 0, tzinfo=UTC)
-    assert kept["details"]["contact"] == "2025550175"
+    assert kept["details"]["contact"] == "[phone number 1]"
     assert kept["details"]["known"]["call_at_as_said"] == "tomorrow at 3"
 
 

@@ -117,7 +117,7 @@ def test_state_is_stored_and_read_back_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"schema_version": 3}, {"schema_version": None}, {"mood": "good"}, {"not_heard": "three"}]
+    "change", [{"schema_version": 4}, {"schema_version": None}, {"mood": "good"}, {"not_heard": "three"}]
 )
 def test_a_state_of_another_version_is_not_touched(change: dict) -> None:
     """Another schema version, an unknown field, a wrong type: refused by name, nothing guessed."""

@@ -33,17 +33,26 @@ _WORDS = frozenset({"text", "last_said", "words", "question"})
 _KEYED_FROM = 3
 _OF_SHAPE = frozenset({FactorKind.DIGITS, FactorKind.POST_CODE})
 """Factors that are known by their length alone."""
+_MASKED_AS = {
+    FactorKind.NAME: cues.NAME,
+    FactorKind.DATE: cues.BIRTH,
+    FactorKind.CARD: cues.CARD,
+    FactorKind.CODE: cues.CODE,
+}
 _SLOT_KINDS = {PHONE_NUMBER: cues.PHONE}
 
 
-def kind_of_factor(name: str) -> str:
+def kind_of_factor(rules: GateRules, name: str) -> str:
     """How a factor of the gate is masked: ``order_number`` is an ``order number``."""
+    for one in rules.factors:
+        if one.name == name and one.kind in _MASKED_AS:
+            return _MASKED_AS[one.kind]
     return name.replace("_", " ")
 
 
 def shapes_of(rules: GateRules, ordinary: frozenset[str] = frozenset()) -> Shapes:
     """The deployment's numbers, as its gate asks for them."""
-    digits = {kind_of_factor(one.name): one.digits for one in rules.factors if one.kind in _OF_SHAPE}
+    digits = {kind_of_factor(rules, one.name): one.digits for one in rules.factors if one.kind in _OF_SHAPE}
     return Shapes(digits, ordinary)
 
 
@@ -106,14 +115,16 @@ class Masks:
         given = {
             name: {
                 **one,
-                "candidates": [self._token(kind_of_factor(name), value) for value in one["candidates"]],
-                "before": [self._token(kind_of_factor(name), value) for value in one["before"]],
+                "candidates": [
+                    self._token(kind_of_factor(self.rules, name), value) for value in one["candidates"]
+                ],
+                "before": [self._token(kind_of_factor(self.rules, name), value) for value in one["before"]],
             }
             for name, one in gate["given"].items()
         }
         match = gate["match"]
         if match is not None:
-            kind = kind_of_factor(self.rules.factors[0].name)
+            kind = kind_of_factor(self.rules, self.rules.factors[0].name)
             match = {**match, "reference": self._token(kind, match["reference"])}
         return {**gate, "given": given, "match": match}
 
@@ -222,7 +233,7 @@ def expects(asked: Asked | None, rules: GateRules) -> Expected:
         return NOTHING
     if asked.factor is not None:
         digits = next((one.keys or None for one in rules.factors if one.name == asked.factor), None)
-        return Expected(kind_of_factor(asked.factor), digits)
+        return Expected(kind_of_factor(rules, asked.factor), digits or None)
     if asked.kind is AskedKind.CONTACT:
         return Expected(cues.PHONE, PHONE_DIGITS)
     return NOTHING
