@@ -264,6 +264,7 @@ SELECT outcome, %(day)s::date AS day, %(part)s::text AS part FROM now_is;
 SELECT phone FROM shop.customers WHERE id = %(customer_id)s;
 
 -- name: customer_identifiers
+-- row: customer text, kind text, value text?
 -- What points at one customer, for the output guard: orders, phones, addresses of the net, tracking numbers, full
 -- names, and a post code beside the last name. In pages of customers, in their order.
 WITH page AS (

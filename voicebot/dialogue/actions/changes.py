@@ -72,7 +72,7 @@ class Act:
 
 
 class Changes:
-    """Makes changes. Stateless but for the keys; one per node.
+    """Makes changes; one per node. Keeps nothing but how long those took that are not settled.
 
     Args:
         tools: what can be done.
@@ -95,6 +95,7 @@ class Changes:
         self._keys = keys
         self._limits = limits
         self._zone = zone
+        self._took_s: dict[str, float] = {}
 
     def local(self, prepared: Prepared) -> bool:
         """Whether the change is made on our own transaction: `perform`. Else `reserve`, `send`, `settle`."""
@@ -148,7 +149,8 @@ class Changes:
         made = outcome is None or outcome.status == "done" or outcome.result.get("outcome") == DISAGREES
         if not made:
             await uses.release(tx, act.key)
-        await self._note(tx, prepared, act, outcome, time.perf_counter())
+        took_s = self._took_s.pop(act.key, 0.0)
+        await self._note(tx, prepared, act, outcome, time.perf_counter() - took_s)
 
     async def _within(self, tx: Transaction, prepared: Prepared, act: Act) -> ActOutcome:
         """The change in a savepoint: what is refused, broken or other than agreed leaves nothing behind."""
@@ -177,6 +179,7 @@ class Changes:
         self, records: Connector, prepared: Prepared, act: Act, *, recall: bool = False
     ) -> ActOutcome:
         context = self._context(records, prepared, act, None)
+        began = time.perf_counter()
         try:
             done = await self._tools.write(
                 prepared, context=context, customer=act.customer, conversation_id=act.conversation_id
@@ -191,6 +194,8 @@ class Changes:
                 raise OutcomeUnknown(act.key, str(error)) from error
             log.warning("act.unavailable", tool=prepared.tool.name, key=act.key, why=str(error))
             return ActOutcome("failed", {"outcome": UNAVAILABLE})
+        finally:
+            self._took_s[act.key] = self._took_s.get(act.key, 0.0) + time.perf_counter() - began
         return _outcome(prepared, done)
 
     def _context(
