@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from sound_fakes import Ear, FakeEars, FakeJudge, FakeSpeech, ToneVoice, clauses_of
+from sound_fakes import TONE, Ear, FakeEars, FakeJudge, FakeSpeech, ToneVoice, clauses_of
 from virtual_time import virtual
 
-from voicebot.audio.mulaw import encode
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
@@ -20,7 +18,6 @@ from voicebot.core.bus import Bus
 from voicebot.core.conversation import FREE, Expects
 
 POST_CODE = Expects(kind="digits", length=5)
-LOUD = encode(np.full(160, 9000, dtype=np.int16))
 QUIET = b"\xff" * 160
 
 
@@ -64,7 +61,7 @@ def a_call(ears: FakeEars, folder: Path) -> PhoneCall:
 async def talks(call: PhoneCall, voiced: Callable[[int], bool]) -> AsyncIterator[int]:
     """The caller's frames, 20 ms at a time; ``voiced`` says which of them are speech."""
     for number in range(1000):
-        call.listener.feed(LOUD if voiced(number) else QUIET, number * 20)
+        call.listener.feed(TONE if voiced(number) else QUIET, number * 20)
         await asyncio.sleep(0.02)
         yield number
 

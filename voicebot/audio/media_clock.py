@@ -15,6 +15,10 @@ BUCKET_S = 5.0
 """Seconds per bucket; the minimum runs over the current and the previous one, so 5-10 s."""
 
 
+LEAP_MS = 1000
+"""A frame from so far ahead of the clock has a broken timestamp, unless the next one says the same."""
+
+
 class MediaClock:
     """Milliseconds on the media clock for a moment of ours. One per call; listener and speaker share it."""
 
@@ -23,10 +27,15 @@ class MediaClock:
         self._bucket_began: float | None = None
         self._current: float | None = None
         self._previous: float | None = None
+        self._leapt = False
 
     def observe(self, end_ms: float, now_s: float) -> None:
         """A frame whose last sample lies at ``end_ms`` (timestamp plus length) arrived at ``now_s``."""
         delay_ms = now_s * 1000.0 - end_ms
+        known = [d for d in (self._current, self._previous) if d is not None]
+        self._leapt = bool(known) and delay_ms < min(known) - LEAP_MS and not self._leapt
+        if self._leapt:
+            return
         if self._bucket_began is None:
             self._bucket_began = now_s
         elif now_s - self._bucket_began >= self._bucket_s:

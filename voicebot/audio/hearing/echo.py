@@ -37,6 +37,7 @@ _SURE = 0.6  # explained share that is believed at any delay
 _FADES = 0.75  # of the evidence for a delay, from window to window
 _KNOWN = 0.2  # evidence from which a delay is known
 _EMPHASIS = 0.9
+_SEAM_MS = 5  # windows of a sender whose clock is a little off follow each other all the same
 
 
 class EchoEstimate:
@@ -70,7 +71,7 @@ class EchoEstimate:
     def hears(self, window: npt.NDArray[np.int16], at_ms: int) -> None:
         """The next ``WINDOW`` samples of the caller's line, from ``at_ms`` on. Cheap: every window."""
         audio = _reduced(window)
-        if at_ms != self._heard_to:
+        if abs(at_ms - self._heard_to) > _SEAM_MS:
             self._heard[:] = 0.0
         self._heard[: -audio.size] = self._heard[audio.size :]
         self._heard[-audio.size :] = audio

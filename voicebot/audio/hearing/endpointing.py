@@ -130,10 +130,14 @@ class EndpointDecision:
         return self.wait_ms <= 0
 
 
+LONGEST_TURN = "longest_turn"
+"""Why a turn is over whose caller has not paused."""
+
+
 def decide(facts: EndpointFacts, rules: EndpointRules = DEFAULT_RULES) -> EndpointDecision:
     """Weighs the facts, in 10-20 us. Call it at every window of silence and whenever a fact changes."""
     if facts.turn_ms >= rules.longest_turn:
-        return EndpointDecision(0, "longest_turn", likely=True)
+        return EndpointDecision(0, LONGEST_TURN, likely=True)
     known = facts.words is not None and facts.words_current
     words = completeness(facts.words or "", facts.expects) if known else None
     sound = _bin(facts.complete, rules)

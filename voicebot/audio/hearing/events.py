@@ -10,9 +10,13 @@ from voicebot.core.conversation import HearingFailure, TurnTimings, Utterance
 
 @dataclass(frozen=True)
 class SpeechStarted:
-    """The caller began to make sound at ``at_ms`` (the first voiced window, not when we noticed)."""
+    """The caller began to make sound at ``at_ms`` (the first voiced window, not when we noticed).
+
+    ``goes_on``: they never stopped, their turn was ended at its longest; now it is the bot's.
+    """
 
     at_ms: int
+    goes_on: bool = False
 
 
 BOT_STOPPED = "bot_stopped"

@@ -20,7 +20,7 @@ import structlog
 from voicebot.audio.engines.types import EngineDown, Transcriber, Transcript, TurnJudge
 from voicebot.audio.hearing import bargein, overlap
 from voicebot.audio.hearing.echo import EchoEstimate
-from voicebot.audio.hearing.endpointing import DEFAULT_RULES, EndpointRules, decide
+from voicebot.audio.hearing.endpointing import DEFAULT_RULES, LONGEST_TURN, EndpointRules, decide
 from voicebot.audio.hearing.events import (
     BOT_STOPPED,
     CallerFinished,
@@ -39,9 +39,10 @@ from voicebot.audio.hearing.events import (
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
 from voicebot.audio.hearing.foreground import Foreground
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
+from voicebot.audio.hearing.offset import OffsetRemoval
 from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
 from voicebot.audio.hearing.silence import SilenceTimer
-from voicebot.audio.hearing.timeline import Timeline
+from voicebot.audio.hearing.timeline import TOLERANCE_MS, Timeline
 from voicebot.audio.hearing.turn import EAGER_MS, PAUSE_MS, HearingTurn
 from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS, VoiceActivity, level_dbfs
 from voicebot.audio.media_clock import MediaClock
@@ -76,6 +77,13 @@ down has 0.94 and more, through a filtering line 0.6-0.9, speech over such echo 
 
 OVER_OWN_DB = 6.0
 """What is louder than our own echo by more than this is not part of it."""
+
+LATE_MS = 100
+"""When our own timer is so late, no frames are missing: they wait in the socket until we have read them."""
+
+GOES_ON_MS = 300
+"""Who makes a sound again so soon after their turn was ended at its longest never stopped; and who is silent
+for so long then has."""
 
 AGAIN_MS = 1500
 """Words that follow so soon on words that were not believed are the caller's second try."""
@@ -124,6 +132,7 @@ class _Current:
     overlap: _Overlap | None = None
     line: LineFacts = NOTHING_KNOWN
     end_seen_ms: int | None = None
+    goes_on: bool = False
 
 
 class Listener:
@@ -167,6 +176,7 @@ class Listener:
         self._limits = limits
         self._noise = LineNoise()
         self._timeline = Timeline()
+        self._offset = OffsetRemoval()
         self._samples: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._samples_ms = 0.0
         self._heard_to_ms = 0
@@ -182,6 +192,8 @@ class Listener:
         self._expects: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._stall_due = 0.0
+        self._cut_off_ms: int | None = None
         self._concluding: set[asyncio.Task[None]] = set()
         self._last_conclusion: asyncio.Task[None] | None = None
         self._silence = SilenceTimer(silence_s, self._caller_silent)
@@ -198,17 +210,18 @@ class Listener:
         if not self._begun:
             self._begun = True
             self._rest()
-        audio, start_ms = self._timeline.place(ulaw, timestamp_ms)
-        if not audio:
-            return
-        if abs(self._samples_ms + self._samples.size / 8 - start_ms) > 1:
+        for audio, start_ms in self._timeline.place(ulaw, timestamp_ms):
+            self._append(audio, start_ms)
+
+    def _append(self, audio: bytes, start_ms: float) -> None:
+        if abs(self._samples_ms + self._samples.size / 8 - start_ms) > TOLERANCE_MS:
             self._samples = self._samples[:0]  # the line jumped: half a window from before is worthless
-        if not self._samples.size:
-            self._samples_ms = start_ms
+        self._samples_ms = start_ms - self._samples.size / 8
         samples = np.concatenate((self._samples, decode(audio)))
         whole = samples.size - samples.size % WINDOW
         for begin in range(0, whole, WINDOW):
-            self._window(samples[begin : begin + WINDOW], round(self._samples_ms + begin / 8))
+            window = self._offset.clean(samples[begin : begin + WINDOW])
+            self._window(window, round(self._samples_ms + begin / 8))
         self._samples = samples[whole:]
         self._samples_ms += whole / 8
 
@@ -289,8 +302,9 @@ class Listener:
                 self._noise.push(window, level, voiced=False)
             if over_bot or (onset and not self._bot_speaks):
                 self._begin(self._over_bot if over_bot else self._onset)
-        if over_bot and self._current is not None and self._current.overlap is None:
-            self._overlaps(self._current)
+        current = self._current
+        if over_bot and current is not None and current.overlap is None and not current.goes_on:
+            self._overlaps(current)
 
     def _is_our_own(self, probability: float, level: float) -> bool:
         if probability < _KEPT_VOICED or level < bargein.TURN.floor_dbfs:
@@ -319,9 +333,11 @@ class Listener:
             last_voiced_ms=self._heard_to_ms,
             voiced_ms=self._heard_to_ms - onset.start_ms,
             loudest_dbfs=onset.loudest_dbfs,
+            goes_on=self._cut_off_ms is not None and onset.start_ms - self._cut_off_ms < GOES_ON_MS,
         )
+        self._cut_off_ms = None
         self._watch_for_stall()
-        self._emit(SpeechStarted(onset.start_ms))
+        self._emit(SpeechStarted(onset.start_ms, self._current.goes_on))
 
     def _go_on(
         self,
@@ -351,6 +367,8 @@ class Listener:
                 current.overlap.loudest_dbfs = max(current.overlap.loudest_dbfs, level)
         elif current.end_seen_ms is None:
             current.end_seen_ms = self._now_ms()
+        if silence_ms >= GOES_ON_MS:
+            current.goes_on = False
         if own and current.overlap is not None:
             current.overlap.own_ms += WINDOW_MS
             current.overlap.own_dbfs = max(current.overlap.own_dbfs, level)
@@ -430,6 +448,8 @@ class Listener:
         if decision.over:
             if current.overlap is not None and current.overlap.undecided:
                 self._decided(current, current.overlap, "interruption", decision.why, now_ms)
+            if decision.why == LONGEST_TURN and silence_ms < GOES_ON_MS:
+                self._cut_off_ms = now_ms
             self._end(current, decision.why, silence_ms)
             return
         if current.overlap is not None and current.overlap.undecided:
@@ -531,10 +551,14 @@ class Listener:
             self._emit(PartialHeard(text, self._now_ms()))
 
     def _watch_for_stall(self) -> None:
+        self._stall_due = self._clock() + STALL_MS / 2000
         self._stall = asyncio.get_running_loop().call_later(STALL_MS / 2000, self._check_stall)
 
     def _check_stall(self) -> None:
+        late_ms = (self._clock() - self._stall_due) * 1000
         self._watch_for_stall()
+        if late_ms > LATE_MS:
+            return
         missing_ms = self._now_ms() - self._heard_to_ms
         if missing_ms >= STALL_MS:
             self._weigh(self._heard_to_ms + missing_ms - STALL_MS // 2)

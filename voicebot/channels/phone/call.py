@@ -230,7 +230,8 @@ class PhoneCall:
         """Whose turn it is, as far as the line must not fall silent."""
         match event:
             case SpeechStarted():
-                self.waiting.speaks()
+                if not event.goes_on:
+                    self.waiting.speaks()
             case CallerFinished():
                 self.waiting.begin(event.silence_ms / 1000)
             case NothingSaid():

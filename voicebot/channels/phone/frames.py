@@ -18,10 +18,14 @@ from voicebot.core.conversation import FREE, Clause, Expects, Heard, TurnInput, 
 
 @dataclass
 class CallerVoiceFrame(SystemFrame):
-    """Down: the caller began to speak, or what they said has become a turn (``turn``), or nothing."""
+    """Down: the caller began to speak, or what they said has become a turn (``turn``), or nothing.
+
+    ``goes_on``: they never stopped; their longest turn is over, and the bot speaks all the same.
+    """
 
     speaking: bool = False
     turn: bool = False
+    goes_on: bool = False
 
 
 @dataclass

@@ -102,7 +102,7 @@ class PhoneListening(FrameProcessor):
     async def _hearing(self, event: HearingEvent) -> None:
         match event:
             case SpeechStarted():
-                await self.push_frame(CallerVoiceFrame(speaking=True))
+                await self.push_frame(CallerVoiceFrame(speaking=True, goes_on=event.goes_on))
             case OverlapStarted():
                 await self.push_frame(PauseSpeakingFrame())
             case OverlapEnded():

@@ -29,7 +29,8 @@ the silence that proves it one take less."""
 
 
 class PhoneSpeaking(FrameProcessor):
-    """Speaks answers one after the other; a caller who is speaking is never spoken over.
+    """Speaks answers one after the other; a caller who is speaking is spoken over only
+    when they have done so for as long as a turn may last.
 
     An answer that comes while the caller makes a sound waits a little: a cough must not lose it.
 
@@ -48,7 +49,7 @@ class PhoneSpeaking(FrameProcessor):
         """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerVoiceFrame):
-            self._caller_speaks = frame.speaking
+            self._caller_speaks = frame.speaking and not frame.goes_on
             self._became_turn = frame.turn
             if frame.speaking:
                 self._voice_over.clear()
