@@ -18,8 +18,9 @@ _POST_CODE = re.compile(r"[a-z]{1,2}\d[a-z\d]?\d[a-z]{2}|[a-z]\d[a-z]\d[a-z]\d")
 _LIKE = (frozenset("bdeptvgcz"), frozenset("mn"), frozenset("fs"), frozenset("ajk"), frozenset("iy"))
 """Letters that sound alike by name on a telephone."""
 _REFUSES = re.compile(
-    r"\b(?:i(?:'d| would) rather not|i refuse|not telling|none of your business|(?:that's|it's) private"
-    r"|no idea|i forgot|i've forgotten|prefer not|don't want to (?:give|tell|say|share)|no,? i (?:don't|won't)"
+    r"\b(?:i(?:'d| would) rather not|i refuse|not telling|none of your business"
+    r"|(?:that's|it's) private|no idea|i forgot|i've forgotten|prefer not|don't want to (?:give|tell|say|share)"
+    r"|no,? i (?:don't|won't)"
     r"|i (?:don't|do not|won't|will not|can't|cannot) (?:(?:want|like) to )?"
     r"(?:give|tell|say|share|remember|know|have|recall))",
     re.IGNORECASE,
@@ -80,7 +81,8 @@ def said_dates(text: str, order: DateOrder) -> tuple[str, ...]:
     found: dict[str, None] = {}
     spread = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", text.lower())
     for token in normalise(spread, asked="date"):
-        if token.kind is Kind.DATE and _valid(token.text):
+        in_words = re.search("[a-z]", spread[token.start : token.end]) is not None  # else the order decides
+        if token.kind is Kind.DATE and in_words and _valid(token.text):
             found.setdefault(token.text)
     flat = re.sub(r"(?<=\d)\s*(?:/|\.|-|\bslash\b|\bdot\b)\s*(?=\d)", "/", spread)
     for first, second, year in re.findall(r"\b(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b", flat):
