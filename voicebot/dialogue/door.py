@@ -83,12 +83,21 @@ class Masks:
                 )
                 return given.masked(text, tuple(others))
             case Keys():
-                return given.masked() if len(given.digits.strip("#*")) >= _KEYED_FROM else given
+                digits = given.raw.strip("#*")
+                if len(digits) < _KEYED_FROM:
+                    return given
+                self.masker.token(self._kind_of_keys(digits), digits)
+                return given.masked()
             case NotHeard() if given.text:
                 masked = self.masker.mask(given.text, self.expected, learn=False)
                 return given.model_copy(update={"text": masked.text})
             case _:
                 return given
+
+    def _kind_of_keys(self, digits: str) -> str:
+        shapes = self.masker.shapes.digits
+        by_length = next((kind for kind, length in shapes.items() if length == len(digits)), cues.NUMBER)
+        return self.expected.kind or by_length
 
     def stored(self, given: TurnInput) -> dict[str, Any]:
         """The input as it is stored."""

@@ -529,6 +529,7 @@ class Orchestrator:
             exposed=self._deployment.policy.exposed,
             allowed=allowed,
             patience_s=self._patience_s if snapshot.channel in _SPOKEN else None,
+            hide=entered.masks.hide,
         )
         with structlog.contextvars.bound_contextvars(
             conversation=conversation_id, turn=turn, transaction=transaction_id

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -99,7 +99,9 @@ class PlanReads:
         exposed: Callable[[str], Collection[str]],
         allowed: Allowed = Allowed.ALL,
         patience_s: float | None = PATIENCE_S,
+        hide: Callable[[Any], Any] = lambda value: value,
     ) -> None:
+        self._hide = hide
         self._now = now
         self._zone = zone
         self._exposed = exposed
@@ -402,7 +404,7 @@ class PlanReads:
         await tool_calls.write(
             tx,
             self._keys,
-            call,
+            replace(call, inputs=self._hide(call.inputs), outputs=self._hide(call.outputs)),
             conversation_id=self._id,
             turn=self._turn,
             transaction_id=self._transaction_id,

@@ -6,6 +6,7 @@ import builtins
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from voicebot.core.store import vault
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 
@@ -37,11 +38,13 @@ async def write(
     turn: int,
     transaction_id: str | None = None,
 ) -> None:
-    """Writes a call.
+    """Writes a call, with tokens in place of what the conversation's vault holds.
 
     Raises:
         LookupError: there is no such conversation.
     """
+    held = await vault.values(tx, keys, conversation_id)
+    inputs, outputs = vault.tokens_for(held, call.inputs), vault.tokens_for(held, call.outputs)
     cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
     place = f"tool_call:{conversation_id}:{turn}"
     await tx.execute(
@@ -56,8 +59,8 @@ async def write(
             call.key,
             call.status,
             call.reason,
-            cipher.seal_json(call.inputs, f"{place}:inputs"),
-            None if call.outputs is None else cipher.seal_json(call.outputs, f"{place}:outputs"),
+            cipher.seal_json(inputs, f"{place}:inputs"),
+            None if outputs is None else cipher.seal_json(outputs, f"{place}:outputs"),
             max(0.0, call.duration_ms),
         ),
     )

@@ -8,9 +8,12 @@ subject is erased; the rows go with the conversation. Read by the dialogue's doo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import Cipher, KeyRing
+
+_HIDDEN_FROM = 4
 
 
 async def save(
@@ -52,6 +55,22 @@ async def values(tx: Transaction, keys: KeyRing, conversation_id: str) -> dict[s
         row["token"]: cipher.open(row["sealed_value"], _at(conversation_id, row["token"])).decode()
         for row in rows
     }
+
+
+def tokens_for(values: Mapping[str, str], given: Any) -> Any:
+    """Plain JSON values with tokens for strings that are, or hold, a value of four characters and more."""
+    match given:
+        case str():
+            for token, value in values.items():
+                if len(value) >= _HIDDEN_FROM and value in given:
+                    given = given.replace(value, token)
+            return given
+        case dict():
+            return {key: tokens_for(values, one) for key, one in given.items()}  # pyright: ignore[reportUnknownVariableType]
+        case list() | tuple():
+            return [tokens_for(values, one) for one in given]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return given
 
 
 async def _cipher(tx: Transaction, keys: KeyRing, conversation_id: str) -> Cipher:

@@ -9,6 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from voicebot.core.store.database import Transaction
+from voicebot.core.store.keys import Cipher, SealBroken
 from voicebot.dialogue.memory.contact import Contact
 from voicebot.dialogue.memory.customers import Customer
 
@@ -71,7 +72,7 @@ async def expire(tx: Transaction) -> int:
 
 
 async def _keep(tx: Transaction, customer: Customer, kind: Kind, name: str, value: object, days: int) -> None:
-    sealed = customer.cipher.seal_json(value, _at(customer, kind, name))
+    sealed = _cipher(customer, kind).seal_json(value, _place(customer, kind, name))
     await tx.execute(
         "INSERT INTO memories (customer_id, kind, name, purpose, sealed_value, expires_at)"
         " VALUES (%(customer)s, %(kind)s, %(name)s, %(purpose)s, %(sealed)s,"
@@ -107,7 +108,7 @@ async def _kept(
         },
     )
     return {
-        row["name"]: customer.cipher.open_json(row["sealed_value"], _at(customer, kind, row["name"]))
+        row["name"]: _opened(customer, kind, row["name"], row["sealed_value"])
         for row in await cursor.fetchall()
     }
 
@@ -121,6 +122,24 @@ def _contacts(values: dict[str, object]) -> tuple[Contact, ...]:
         except ValidationError:
             log.warning("memory.contact_of_another_version", conversation=conversation_id)
     return tuple(found)
+
+
+def _cipher(customer: Customer, kind: Kind) -> Cipher:
+    """What a customer gave of himself lies under the key of his vault, what it was about under his own."""
+    return Cipher(customer.cipher.derive("vault"), customer.id) if kind == "slot" else customer.cipher
+
+
+def _opened(customer: Customer, kind: Kind, name: str, sealed: bytes) -> object:
+    at = _at(customer, kind, name)
+    try:
+        return _cipher(customer, kind).open_json(sealed, _place(customer, kind, name))
+    except SealBroken:  # kept before slots had a vault; anything else is broken under this key too
+        return customer.cipher.open_json(sealed, at)
+
+
+def _place(customer: Customer, kind: Kind, name: str) -> str:
+    at = _at(customer, kind, name)
+    return f"vault:{at}" if kind == "slot" else at
 
 
 def _at(customer: Customer, kind: Kind, name: str) -> str:
