@@ -79,7 +79,7 @@ class Bare:
         """Whether one word is not enough for what it would lead to."""
         if rule.tier > 2 and want.confidence >= self._rules.sure(want.intent):
             return rule.concern is not None and reading.scores.sentiment > CALM
-        return rule.reads is Reads.PERSON or want.confidence < PLAIN
+        return rule.reads is Reads.PERSON or rule.act is not None or want.confidence < PLAIN
 
     def _may_be_meant(self, guess: Guess, want: Want, *, calm: bool) -> bool:
         """Whether it is named to the caller. An unsure concern is not put into the mouth of a calm one."""

@@ -104,10 +104,14 @@ class Wanting:
                 case _:
                     pass
         if rule.identity:
+            again = state.topic is not None and state.topic.intent == want.intent
+            sorry = (Line("handoff.sorry"),) if rule.apology and not again else ()
             state = state.model_copy(update={"topic": want})
             if given is not None and self._gate.holds_digits(given):
                 return await self._verifying.take(state, given, None, setting)
-            return await self._verifying.go_on(state, setting, confidences)
+            draft = await self._verifying.go_on(state, setting, confidences)
+            asks = draft.action is Action.CLARIFY
+            return replace(draft, parts=(*sorry, *draft.parts)) if asks else draft
         return await self._answers.from_articles(state, want, rule, setting, article=article)
 
     def distress(self, state: ConversationState, want: Want, setting: Setting) -> Draft:
