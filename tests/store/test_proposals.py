@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,7 +80,7 @@ async def test_no_leaves_everything_as_it_is(shop_database: Database, keys: KeyR
     assert await status_of(shop_database, NUMBER) == "processing"
 
 
-@pytest.mark.parametrize("answer", ["i guess so", "mm-hm", "yes if it's free", "what?"])
+@pytest.mark.parametrize("answer", ["i guess so", "mm-hm", "yes if it's free", "are there any fees"])
 async def test_an_unclear_answer_is_asked_again_with_all_values(
     shop_database: Database, keys: KeyRing, answer: str
 ) -> None:
@@ -185,9 +186,7 @@ async def test_records_that_change_between_plan_and_commit_take_it_back(
     """The last look is in the transaction itself: nothing is done, and that is said."""
     talk = await read_back(shop_database, keys)
     plan = await talk.plan("yes")
-    await change(
-        shop_database, "UPDATE shop.payments SET amount_cents = 500 WHERE order_number = %s", NUMBER
-    )
+    await change(shop_database, "UPDATE shop.payments SET amount_cents = 500 WHERE order_number = %s", NUMBER)
     words = await talk.words(await talk.commit(plan))
     assert "has changed in the meantime, so I haven't done it" in words
     assert await status_of(shop_database, NUMBER) == "processing"
@@ -279,7 +278,7 @@ async def test_an_early_plan_does_not_consent(shop_database: Database, keys: Key
     """The words so far are not the final ones."""
     talk = await read_back(shop_database, keys)
     yes = Utterance(text="yes")
-    assert await talk.orchestrator.offer(talk.id, yes, likely=True) in {Verdict.START, Verdict.KEEP}
+    assert await talk.orchestrator.offer(talk.id, yes, likely=True) is Verdict.START
     assert await talk.orchestrator.first_clause(talk.id) is None
     assert await done(talk) == []
     plan = await talk.orchestrator.settle(talk.id, yes)
@@ -319,8 +318,6 @@ async def test_over_a_limit_a_person_does_it(shop_database: Database, keys: KeyR
     table = DEPLOYMENT.policy.table
     tight = table.limits["refund_amount"].model_copy(update={"most": {"others": 10}})
     limits = {**table.limits, "refund_amount": tight}
-    from dataclasses import replace
-
     deployment = replace(DEPLOYMENT, policy=Policy(table.model_copy(update={"limits": limits})))
     talk = await read_back(shop_database, keys, deployment=deployment)
     words = await talk.turn("yes")
@@ -349,7 +346,7 @@ async def test_without_a_grant_a_person_approves_the_act_and_the_caller_still_ag
     talk, draft = await waiting_for_a_person(shop_database, keys)
     async with shop_database.transaction() as tx:
         row = await drafts.get(tx, keys, draft)
-    assert "12 main street" in row["words"]["words"]
+    assert "to [address 1], in springfield" in row["words"]["words"], "people see tokens"
     assert await statuses(talk) == ["waiting"]
     await talk.turn("yes")
     assert await done(talk) == [], "nobody asked the caller yet"
@@ -363,9 +360,7 @@ async def test_without_a_grant_a_person_approves_the_act_and_the_caller_still_ag
 
 
 @pytest.mark.parametrize("verdict", ["reject", "expired"])
-async def test_what_nobody_approves_is_not_done(
-    shop_database: Database, keys: KeyRing, verdict: str
-) -> None:
+async def test_what_nobody_approves_is_not_done(shop_database: Database, keys: KeyRing, verdict: str) -> None:
     """A person takes over."""
     talk, draft = await waiting_for_a_person(shop_database, keys)
     if verdict == "reject":

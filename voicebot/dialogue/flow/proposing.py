@@ -155,6 +155,11 @@ class Proposing:
         state = state.model_copy(update={"filling": known})
         return await self.take(state, filling.want, rule, setting)
 
+    def names(self, filling: Filling, name: str, given: Utterance) -> bool:
+        """Whether the words name one of the few cases that a value has: then they are meant as that."""
+        choices = self._phrases.choices.get(f"{filling.tool}.{name}")
+        return choices is not None and slots.chosen(given.raw.text, choices) is not None
+
     def _named(self, tool: Tool, want: Want) -> dict[str, Any]:
         """Values of a few that the caller has named with his want ("it arrived broken")."""
         found: dict[str, Any] = {}

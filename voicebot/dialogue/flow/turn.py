@@ -306,6 +306,7 @@ class CallerTurn:
         if asked.slot is None or filling is None:
             return None
         plainly = content and want.intent != filling.want.intent and want.confidence >= _PLAINLY
+        plainly = plainly and not self._f.proposing.names(filling, asked.slot, given)
         if plainly or (sure and want.intent in _WAYS_OUT and not _names_all(given.text)):
             return None
         if sure and want.intent == "no" and yes_or_no(given.text) is False:
@@ -534,7 +535,7 @@ def _names_all(text: str) -> bool:
 def offered_beside(state: ConversationState) -> str | None:
     """The factor that is still wanted while a person is offered: digits count for it."""
     asked = state.asked
-    if asked is not None and asked.kind is AskedKind.PERSON and not verified(state):
+    if asked is not None and asked.kind is AskedKind.PERSON and not _proved(state, asked.factor):
         return asked.factor
     return None
 
@@ -553,9 +554,14 @@ def verified(state: ConversationState) -> bool:
 def asked_factor(state: ConversationState) -> str | None:
     """The factor of the gate that was asked for last."""
     asked = state.asked
-    if asked is not None and asked.kind is AskedKind.FACTOR and not verified(state):
+    if asked is not None and asked.kind is AskedKind.FACTOR and not _proved(state, asked.factor):
         return asked.factor
     return None
+
+
+def _proved(state: ConversationState, factor: str | None) -> bool:
+    match = state.gate.match
+    return match is not None and factor in match.method
 
 
 def _likely_person(reading: Reading) -> bool:
