@@ -78,7 +78,14 @@ class Straining:
             reasons=draft.reasons,
             confidences=draft.confidences,
         )
-        return replace(person, tools=draft.tools, sources=draft.sources, facts=draft.facts, gap=draft.gap)
+        return replace(
+            person,
+            tools=draft.tools,
+            sources=draft.sources,
+            facts=draft.facts,
+            gap=draft.gap,
+            trial=draft.trial,
+        )
 
     def _offer(self, draft: Draft) -> Draft:
         """The same answer, with a person in place of its question. At the gate digits may still come."""
