@@ -25,7 +25,14 @@ from sound_fakes import QUIET, TONE, Ear, FakeEars, FakeJudge, FakeSpeech, ToneV
 from virtual_time import virtual
 
 from voicebot.audio.engines.types import Transcript
-from voicebot.audio.hearing.events import CallerSilent, HearingEvent, OverlapEnded, OverlapStarted
+from voicebot.audio.hearing.events import (
+    CallerFinished,
+    CallerSilent,
+    HearingEvent,
+    NothingSaid,
+    OverlapEnded,
+    OverlapStarted,
+)
 from voicebot.audio.hearing.overlap import DEFAULT_RULES
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.mulaw import decode, encode
@@ -47,6 +54,7 @@ WORD_MS = 300
 MESSAGE_MS = 110
 """The ear keeps a message once it has played: the last sound may be this old."""
 YES_NO = Expects(kind="yes_no")
+SIX = Expects(kind="digits", length=6)
 ROOM = encode((decode(TONE) * 0.07).astype("<i2"))
 """23 dB below the caller, -38 dBFS."""
 DULL = encode((decode(TONE) * 0.125).astype("<i2"))
@@ -172,6 +180,7 @@ async def a_call(
     silence_s: float = 60.0,
     vad: Callable[[], VoiceActivity] = ToneVoice,
     quiet_ms: int = 600,
+    judge: FakeJudge | None = None,
 ) -> AsyncIterator[Caller]:
     """A call in which the bot has just begun its answer (0.5 s of it heard); ``words`` of the caller."""
 
@@ -190,7 +199,7 @@ async def a_call(
         phrases=Phrases(),
         transcriber=ears or FakeEars(list(words), decode_s=0.05),
         speech=speech or FakeSpeech(),
-        judge=FakeJudge(),
+        judge=judge or FakeJudge(),
         vad=vad,
         phrase_cache=PhraseCache(None),
         bus=Bus(),
@@ -365,6 +374,24 @@ async def test_okay_into_the_last_word_is_a_turn(tmp_path: Path) -> None:
         await caller.is_quiet(2500)
         assert caller.verdicts == ["interruption"]
         assert [turn.text for turn in caller.dialogue.turns] == ["okay"]
+
+
+@pytest.mark.parametrize(("asked", "verdict"), [(SIX, "interruption"), (FREE, "backchannel")])
+def test_a_first_digit_into_the_last_word_of_the_question_is_its_answer(
+    tmp_path: Path, asked: Expects, verdict: str
+) -> None:
+    """The recogniser is slow; near miss: nothing was asked."""
+
+    @virtual
+    async def check() -> None:
+        async with a_call(tmp_path, ears=FakeEars(["four"], decode_s=0.9)) as caller:
+            caller.call.listener.expect(asked)
+            await caller.is_quiet(2100)
+            await caller.speaks(300)
+            await caller.is_quiet(600)
+            assert caller.verdicts == [verdict]
+
+    check()
 
 
 @virtual
@@ -628,3 +655,36 @@ def test_an_answer_that_comes_into_a_cough_is_spoken(
             assert answer == Heard(text=ANSWER if heard else "", complete=heard)
 
     check()
+
+
+@virtual
+async def test_an_answer_waits_for_a_click_whose_end_is_doubted(tmp_path: Path) -> None:
+    """Smart-turn takes a click for the beginning of something: its turn lasts for more than a second."""
+    async with a_call(tmp_path, "where is my parcel", judge=FakeJudge(lambda _: 0.02)) as caller:
+        await caller.is_quiet(3500)
+        caller.dialogue.may_answer.clear()
+        await caller.speaks(900)
+        while not caller.dialogue.turns:
+            await caller.is_quiet(20)
+        await caller.speaks(80)
+        caller.dialogue.may_answer.set()
+        await caller.is_quiet(6000)
+        assert isinstance(caller.told[-1], NothingSaid)
+        assert caller.dialogue.spoken[1:] == [Heard(text=ANSWER, complete=True)]
+
+
+@virtual
+async def test_who_goes_on_before_their_words_are_there_is_not_spoken_over(tmp_path: Path) -> None:
+    ears = FakeEars(["where is my parcel", "and my refund"], decode_s=0.4)
+    async with a_call(tmp_path, ears=ears) as caller:
+        await caller.is_quiet(3500)
+        await caller.speaks(600)
+        while not any(isinstance(event, CallerFinished) for event in caller.told):
+            await caller.is_quiet(20)
+        heard_ms = caller.session.heard_ms
+        await caller.speaks(1200)
+        assert len(caller.dialogue.turns) == 1, "the words came meanwhile"
+        assert caller.session.heard_ms == heard_ms
+        await caller.is_quiet(5000)
+        assert len(caller.dialogue.turns) == 2
+        assert caller.dialogue.spoken[-1] == Heard(text=ANSWER, complete=True)

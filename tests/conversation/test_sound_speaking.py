@@ -562,3 +562,18 @@ async def test_recording_is_held_back_by_no_more_than_what_runs_ahead() -> None:
             recorded = sum(len(u) for _, u in call.recorded) / 8
             late.append(call.ear.heard_ms - recorded)
         assert max(late) <= 1600
+
+
+@virtual
+async def test_whoever_watches_and_fails_does_not_end_the_answer() -> None:
+    def fails(event: SpeakingEvent) -> None:
+        if isinstance(event, ClauseStarted):
+            raise AttributeError("a watcher's bug")
+
+    ear, clock = Ear(), asyncio.get_running_loop().time
+    speaker = Speaker(
+        "call", speech=FakeSpeech(), phrases=PhraseCache(None), wire=ear, emit=fails, clock=clock
+    )
+    ear.on_mark = speaker.mark_returned
+    assert await speaker.say(1, clauses_of(*ANSWER)) == Heard(text=WHOLE, complete=True)
+    await ear.close()

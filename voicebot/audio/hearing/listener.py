@@ -225,6 +225,11 @@ class Listener:
         self._samples = samples[whole:]
         self._samples_ms += whole / 8
 
+    @property
+    def hearing(self) -> bool:
+        """Whether the caller makes a sound that is not over, and is not to be spoken over."""
+        return self._current is not None and not self._current.goes_on
+
     def expect(self, expects: Expects) -> None:
         """What was just asked (and heard); holds for the turns that begin from now on."""
         self._expects = expects
@@ -401,6 +406,8 @@ class Listener:
         self, current: _Current, over: _Overlap, now_ms: int, words: Transcript | None
     ) -> OverlapFacts:
         silence_ms = now_ms - current.last_voiced_ms
+        asked = current.turn.expects
+        answered = over.bot_done and asked != FREE  # "four" into the last word of the question is no "mm-hm"
         return OverlapFacts(
             since_ms=now_ms - over.since_ms,
             voiced_ms=over.voiced_ms,
@@ -410,7 +417,7 @@ class Listener:
             confidence=None if words is None else words.confidence,
             below_caller_db=self._foreground.below_caller_db(over.loudest_dbfs),
             echo=over.own_share,
-            question_open=self._bot_asks or current.turn.expects.kind == "yes_no",
+            question_open=self._bot_asks or answered or asked.kind == "yes_no",
             bot_done=over.bot_done,
             under_way=over.under_way,
             again=over.began_ms - self._murmured_ms <= AGAIN_MS,

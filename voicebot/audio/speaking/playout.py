@@ -342,14 +342,21 @@ class Playout:
         self._pacer.sent(len(message.ulaw) / SAMPLES_PER_MS, now_ms / 1000)
         try:
             await self._wire.media(message.ulaw)
-            if message.opens is not None and message.opens not in self._opened:
-                self._opened.add(message.opens)
-                self._observer.clause_left(self._texts[message.opens])
+            self._tell_clause(message)
             await self._wire.mark(name)
         except Exception as error:
             # Whatever a socket may raise, it means the same here.
             raise WireLost(f"{type(error).__name__} while sending") from error
         self._hand_over_overdue()
+
+    def _tell_clause(self, message: _Message) -> None:
+        if message.opens is None or message.opens in self._opened:
+            return
+        self._opened.add(message.opens)
+        try:
+            self._observer.clause_left(self._texts[message.opens])
+        except Exception:
+            log.exception("observer_failed")  # the caller hears the answer all the same
 
     def _wait_s(self) -> float | None:
         """Until the next thing to do, whatever changes first; None: the answer is over."""

@@ -236,6 +236,8 @@ class PhoneCall:
                 self.waiting.begin(event.silence_ms / 1000)
             case NothingSaid():
                 self.waiting.nothing_came()
+                if self.listener.hearing:  # the next sound has begun
+                    self.waiting.speaks()
             case OverlapEnded() if event.verdict != "interruption":
                 self.waiting.nothing_said()
             case CallerSilent():

@@ -110,20 +110,20 @@ class PhoneListening(FrameProcessor):
             case PartialHeard():
                 await self.push_frame(PartialWordsFrame(text=event.text))
             case TurnEnded():
-                await self.push_frame(CallerVoiceFrame(speaking=False, turn=True))
+                await self.push_frame(CallerVoiceFrame(speaking=self._call.listener.hearing, turn=True))
                 known = {
                     k: v for k, v in event.timings.model_dump(exclude={"early"}).items() if v is not None
                 }
                 await self._turn(event.utterance, Waterfall(self._call.now_ms, **known))
             case Unheard():
-                await self.push_frame(CallerVoiceFrame(speaking=False, turn=True))
+                await self.push_frame(CallerVoiceFrame(speaking=self._call.listener.hearing, turn=True))
                 metrics.not_heard.labels(event.reason).inc()
                 given = NotHeard(reason=event.reason, text=event.text, confidence=event.confidence)
                 await self._turn(given, self._ended(event.at_ms))
             case CallerFinished():
                 pass
             case NothingSaid():
-                await self.push_frame(CallerVoiceFrame(speaking=False))
+                await self.push_frame(CallerVoiceFrame(speaking=self._call.listener.hearing))
             case EagerTurn():
                 await self.push_frame(
                     EagerTurnFrame(utterance=event.utterance, at_ms=event.at_ms, likely=event.likely)
