@@ -1,5 +1,6 @@
-"""What a caller says of himself stands nowhere in clear words: canaries in spoken, split, keyed and typed form
-go through whole conversations, and every artefact is searched, sealed ones before they are sealed."""
+"""What a caller says of himself stands nowhere in clear words: canaries, spoken, split, keyed and typed,
+go through whole conversations, and every artefact is searched, sealed ones before they are sealed.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,11 @@ WHOLE_TENS = ("zero", "ten", *(word for word in TENS if word != "fourty"))
 DIGIT_WORDS = frozenset({*UNITS, *ZEROS, *TEENS, *TENS, *REPEATS})
 """Every word that stands for digits, or repeats one."""
 
+HOMOPHONES = {
+    "to": 2, "too": 2, "for": 4, "won": 1, "ate": 8, "tree": 3, "fore": 4, "sex": 6, "nein": 9,
+}  # fmt: skip
+"""What recognisers write for a digit; it counts only between real digits."""
+
 ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
     "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "thirteenth": 13, "fourteenth": 14,

@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from voicebot.core.number_words import REPEATS, TEENS, TENS, UNITS, ZEROS
+from voicebot.core.number_words import HOMOPHONES, REPEATS, TEENS, TENS, UNITS, ZEROS
 
-# What recognisers write for a digit; counted only between real digits, and also tried as no digit at all.
-_HOMOPHONES = {"to": 2, "too": 2, "for": 4, "won": 1, "ate": 8, "tree": 3, "fore": 4, "sex": 6, "nein": 9}
 _FILLERS = frozenset(
     {"um", "uh", "er", "erm", "and", "then", "dash", "hyphen", "space", "followed", "by", "hm"}
 )
@@ -77,7 +75,7 @@ def _strict(token: str) -> bool:
 def _runs(tokens: list[str]) -> Iterator[list[str]]:
     run: list[str] = []
     for token in tokens:
-        part = _strict(token) or token in {"hundred", "thousand"} or token in _HOMOPHONES or token in _FILLERS
+        part = _strict(token) or token in {"hundred", "thousand"} or token in HOMOPHONES or token in _FILLERS
         if part:
             run.append(token)
         elif run:
@@ -97,7 +95,7 @@ def _trimmed(run: list[str]) -> Iterator[list[str]]:
         strict >= 2
         or any(token.isdigit() for token in run)
         or (strict == 1 and len(run) == 1)
-        or (strict == 1 and not any(token in _HOMOPHONES for token in run))
+        or (strict == 1 and not any(token in HOMOPHONES for token in run))
     ):
         yield run
 
@@ -130,7 +128,7 @@ def _heads(run: list[str], at: int) -> Iterator[tuple[str, int]]:
     elif token in UNITS or token in TEENS or token in TENS:
         yield from _numbers(run, at)
     else:
-        yield str(_HOMOPHONES[token]), 1
+        yield str(HOMOPHONES[token]), 1
         yield "", 1
 
 

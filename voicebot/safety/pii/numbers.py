@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voicebot.core.number_words import MAGNITUDES, ORDINALS, REPEATS, TEENS, TENS, UNITS, ZEROS
+from voicebot.core.number_words import HOMOPHONES, MAGNITUDES, ORDINALS, REPEATS, TEENS, TENS, UNITS, ZEROS
 from voicebot.safety.pii.words import Word
 
 FILLERS = frozenset({"um", "uh", "er", "erm", "hm", "hmm", "mm", "ah", "eh", "like", "okay", "uhm", "ehm"})
@@ -109,6 +109,9 @@ def run(words: list[Word], at: int) -> Run | None:
         if len(chunks) == 1 and _ends_with_comma(words, last):
             break
         here = _past_joints(words, here)
+        if len(chunks) > 1 and len(chunk.text) == 1 and _homophone(words, here):
+            chunks.append(Chunk(str(HOMOPHONES[words[here].text]), whole=False))
+            here += 1
     return Run(tuple(chunks), first, last) if chunks else None
 
 
@@ -195,6 +198,14 @@ def _ends_with_comma(words: list[Word], at: int) -> bool:
     """Whether a small figure stands before a comma: "at 10, 202 555 0175" are two numbers."""
     small = words[at].form == "figure" and len(words[at].text) <= _SMALL_FIGURE
     return small and at + 1 < len(words) and words[at + 1].start - words[at].end > 1
+
+
+def _homophone(words: list[Word], at: int) -> bool:
+    """Whether a digit is written as another word here: digits stand on both sides."""
+    if at + 1 >= len(words) or words[at].text not in HOMOPHONES:
+        return False
+    after = words[at + 1].text
+    return after in UNITS or after in ZEROS or after in REPEATS
 
 
 def _chunk(words: list[Word], at: int) -> tuple[Chunk, int] | None:
