@@ -64,7 +64,9 @@ class Guarding:
         """What follows abuse; None: a warning goes before the turn's own answer (`warned`)."""
         conduct = state.conduct
         step = conduct.after_abuse(self._rules)
-        state = state.model_copy(update={"conduct": conduct.model_copy(update={"abused": conduct.abused + 1})})
+        state = state.model_copy(
+            update={"conduct": conduct.model_copy(update={"abused": conduct.abused + 1})}
+        )
         match step:
             case "warn":
                 return None
@@ -74,8 +76,12 @@ class Guarding:
                 person = self._steering.person(state, "abuse", "guard/abuse/person", trigger="abuse")
                 return flagged(person, seen)
 
-    def warned(self, draft: Draft, seen: GuardReading) -> Draft:
-        """The warning, then what the caller wanted all the same."""
+    def warned(self, draft: Draft, seen: GuardReading, *, wants_person: bool = False) -> Draft:
+        """The warning, then what the caller wanted all the same. Who likely wants a person gets one."""
+        if wants_person and draft.after == "continue" and draft.deed is None:
+            draft = self._steering.person(
+                draft.state, "person", "guard/abuse/person_wanted", trigger="asked_for_person"
+            )
         conduct = draft.state.conduct
         abused = conduct.model_copy(update={"abused": conduct.abused + 1})
         state = draft.state.model_copy(update={"conduct": abused})

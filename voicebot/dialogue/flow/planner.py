@@ -40,7 +40,7 @@ from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.straining import Straining
-from voicebot.dialogue.flow.turn import CallerTurn, Flows, asked_factor, offered_beside
+from voicebot.dialogue.flow.turn import PERSON_AT_GATE, CallerTurn, Flows, asked_factor, offered_beside
 from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad_at_once, put_otherwise
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
@@ -185,14 +185,17 @@ class Planner:
             seen = signals(draft.state.course)
         draft = self._straining.ease(draft, seen, reading.scores, given.text)
         if seen_by_guard.kind is Kind.ABUSE and not self._in_distress(reading):
-            draft = self._guarding.warned(draft, seen_by_guard)
+            wants_person = any(
+                one.intent == "person" and one.probability >= PERSON_AT_GATE for one in reading.guesses
+            )
+            draft = self._guarding.warned(draft, seen_by_guard, wants_person=wants_person)
         return replace(draft, scores=reading.scores)
 
     def _guarded(self, state: ConversationState, seen: GuardReading, reading: Reading) -> Draft | None:
         """The whole turn, where the words are an attack, or abuse after a warning."""
         if seen.allowed or self._in_distress(reading):
             return None
-        if seen.kind in ATTACKS:
+        if seen.kind in ATTACKS and not (seen.only_suspected and self._sure_of_ours(reading)):
             return self._guarding.deflect(state, seen)
         if seen.kind is Kind.ABUSE:
             return self._guarding.abused(state, seen)
@@ -204,6 +207,11 @@ class Planner:
         limit = self._flows.rules.table.thresholds.distress
         sure = reading.first.confidence >= self._flows.rules.sure(DISTRESS)
         return (reading.first.intent == DISTRESS and sure) or reading.scores.distress >= limit
+
+    def _sure_of_ours(self, reading: Reading) -> bool:
+        """A wish that is known for certain is taken up, whatever the guard's model alone suspects."""
+        first = reading.first
+        return first.intent != OUT_OF_SCOPE and first.confidence >= self._flows.rules.sure(first.intent)
 
     def _sure_of_a_wish(self, reading: Reading) -> bool:
         first = reading.first

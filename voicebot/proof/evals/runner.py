@@ -194,7 +194,7 @@ async def _kit(database: Database, golden: GoldenSet, deployment: Deployment, se
         handoffs=StoredHandoffs.of(keys, deployment.folder),
         now=clock.now,
     )
-    return _Kit(database, keys, orchestrator, clock, _standing(golden, deployment), _known(deployment))
+    return _Kit(database, keys, orchestrator, clock, _standing(golden, deployment), known_of(deployment))
 
 
 async def _hold(kit: _Kit, name: str, golden: Golden, conversation: Conversation) -> HeldConversation:
@@ -238,7 +238,7 @@ def _standing(golden: GoldenSet, deployment: Deployment) -> Standing:
     return Standing(rules=golden.rules, personal_tools=personal)
 
 
-def _known(deployment: Deployment) -> Known:
+def known_of(deployment: Deployment) -> Known:
     """The facts that may be said to anybody: approved phrases and articles."""
     phrases = deployment.phrases.model_dump(exclude={"recognition"})
     known = Known(_texts(phrases))

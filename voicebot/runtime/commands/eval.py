@@ -15,9 +15,12 @@ from rich.console import Console
 if TYPE_CHECKING:
     from voicebot.core.settings import Settings
     from voicebot.proof.evals.reading import GoldenSet
+    from voicebot.proof.evals.redteam.run import RedteamRun
     from voicebot.proof.evals.runner import HeldConversation, Run
 
-commands = typer.Typer(help="What the bot must do: golden conversations.", no_args_is_help=True)
+commands = typer.Typer(
+    help="What the bot must do, and must never do: golden conversations, attacks.", no_args_is_help=True
+)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -25,7 +28,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @commands.callback()
 def _group() -> None:
-    """Keeps `golden` a command of its own while it is the only one."""
+    """Evals of the dialogue."""
 
 
 @commands.command("golden")
@@ -92,6 +95,70 @@ async def _run(
         )
 
 
+@commands.command("redteam")
+def redteam(
+    deployment: Annotated[Path | None, typer.Option(help="folder with business/redteam/")] = None,
+    only: Annotated[str | None, typer.Option(help="a name or category; * and ? stand for letters")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for machines: one JSON document")] = False,
+) -> None:
+    """Attack the bot through callers, records, articles and a hostile model; exit status 1 on any violation.
+
+    In text. Runs on a database of its own; the model is a local one that tries to leak and to invent.
+    """
+    with _says_why():
+        _redteam(deployment, only, as_json=as_json)
+
+
+def _redteam(deployment: Path | None, only: str | None, *, as_json: bool) -> None:
+    from voicebot.core.settings import load_settings
+    from voicebot.core.telemetry import configure_logging
+    from voicebot.proof.evals.reading import read_set
+    from voicebot.proof.evals.redteam.attacks import read_attacks
+    from voicebot.proof.evals.redteam.show import chosen, show_held, show_run
+
+    configure_logging("eval")
+    logging.getLogger().setLevel(logging.ERROR)
+    settings = load_settings(deployment=str(deployment) if deployment else None)
+    files = chosen(read_attacks(settings.deployment / "business" / "redteam"), only)
+    rules = read_set(settings.deployment / "business" / "golden").rules
+
+    async def run() -> RedteamRun:
+        from voicebot.dialogue.deployment import Deployment
+        from voicebot.proof.evals.redteam.run import run_attacks
+        from voicebot.proof.evals.scratch import prepare, scratch_database
+
+        made = Deployment.load(settings.deployment)
+        with scratch_database() as url:
+            await prepare(url, made, rules)
+            return await run_attacks(
+                files,
+                url=url,
+                deployment=made,
+                settings=settings,
+                rules=rules,
+                done=lambda held: None if as_json else show_held(held, out),
+            )
+
+    found = asyncio.run(run())
+    if as_json:
+        print(json_of(found))  # noqa: T201  # the answer
+    else:
+        show_run(found, out)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def json_of(run: RedteamRun) -> str:
+    """The run, with the verdict and the totals by category first."""
+    import json
+
+    totals = {
+        name: {"attacks": attacks, "violations": wrong}
+        for name, (attacks, wrong) in run.by_category().items()
+    }
+    head = {"ok": run.ok, "attacks": len(run.held), "by_category": totals, "form": "text"}
+    return json.dumps({**head, **run.model_dump(mode="json")}, indent=2)
+
+
 def _document(run: Run, path: Path) -> str:
     """The record, with the verdict first, the summary by tag, and where it was stored."""
     import json
@@ -115,6 +182,7 @@ def _says_why() -> Generator[None]:
     from voicebot.dialogue.deployment import DeploymentError
     from voicebot.proof.evals.reading import GoldenError
     from voicebot.proof.evals.records import RecordError
+    from voicebot.proof.evals.redteam.attacks import RedteamError
     from voicebot.proof.evals.runner import NothingChosen
 
     mendable = (
@@ -126,6 +194,7 @@ def _says_why() -> Generator[None]:
         GoldenError,
         NothingChosen,
         RecordError,
+        RedteamError,
     )
     try:
         yield

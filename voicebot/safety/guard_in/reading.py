@@ -59,6 +59,11 @@ class GuardReading(Strict):
         """Nothing stands against using the text."""
         return self.verdict is Verdict.ALLOW
 
+    @property
+    def only_suspected(self) -> bool:
+        """No rule fired: the model alone says so."""
+        return self.reasons == ("model",)
+
     def as_reason(self) -> str:
         """For a turn's reasons."""
         found = ", ".join(self.reasons)
