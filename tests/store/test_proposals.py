@@ -330,6 +330,7 @@ async def test_over_a_limit_a_person_does_it(shop_database: Database, keys: KeyR
 
 async def waiting_for_a_person(database: Database, keys: KeyRing, **more: Any) -> tuple[Talk, str]:
     """Another address, which no grant covers: a person has to approve it."""
+    await change(database, "UPDATE shop.orders SET total_cents = 30000 WHERE number = %s", NUMBER)
     talk = await Talk.begin(database, keys, **more)
     await verified(talk, PACKED, "i want to change the delivery address")
     await talk.turn("twelve main street")
