@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicebot.core.number_words import SPELLED
-from voicebot.safety.pii.numbers import FILLERS, STARTS, run, starts
+from voicebot.safety.pii.numbers import FILLERS, SMALL, STARTS, run, starts
 from voicebot.safety.pii.words import Word, listed
 
 TOP_LEVEL = listed(
@@ -20,6 +20,8 @@ _STOP = listed(
 )
 _DETERMINERS = frozenset({"the", "my", "this", "your", "our"})
 _LOCAL = 10
+_NAMES = 2
+"""Words side by side in front of the "at": a first name and a last name."""
 _LABELS = 6
 _LETTERS = 24
 
@@ -31,7 +33,7 @@ def email(words: list[Word], at: int) -> tuple[str, int, int] | None:
     host = _host(words, at + 1)
     if host is None or "." not in host[0]:
         return None
-    first, parts, after_connector = at, [], True
+    first, parts, after_connector, plains = at, [], True, 0
     while first > 0 and len(parts) < _LOCAL + _LETTERS:
         word = words[first - 1]
         if word.text in _CONNECTORS:
@@ -46,9 +48,10 @@ def email(words: list[Word], at: int) -> tuple[str, int, int] | None:
         single = len(word.text) == 1
         if word.text in _STOP and not (single and first > 1 and _spells(words, first)):
             break
-        plain = not (single or starts(words, first - 1) or len(words[first].text) == 1)
-        if not after_connector and plain and len(parts) > 2:
+        plain = not (single or starts(words, first - 1) or word.text in SMALL)
+        if plain and plains >= _NAMES and not after_connector:
             break
+        plains += plain
         parts.append(word.text)
         after_connector, first = False, first - 1
     begin = first

@@ -35,9 +35,13 @@ _OFTEN = 3
 """Words that may stand between two groups of one number."""
 _UK = re.compile(r"^[a-z]{1,2}\d[a-z\d]?\d[a-z]{2}$")
 _CANADA = re.compile(r"^[a-z]\d[a-z]\d[a-z]\d$")
-_NAMED = ("my name is", "my name's", "name is", "name's", "i am called", "i'm called", "under the name of",
-          "under the name", "in the name of", "mister", "mrs", "mr", "ms", "missis")  # fmt: skip
+_NAMED = (
+    "my name is", "my name's", "name is", "name's", "my name as", "my name his", "i am called", "i'm called",
+    "under the name of", "under the name", "in the name of", "mister", "mrs", "mr", "ms", "missis",
+)  # fmt: skip
 _NAME_WORDS = 3
+_STREETS_COUNT = 250
+"""Numbered streets end about there: "four hundred forty fifth avenue" is house 440 in the fifth."""
 _GIVEN_BEFORE = 12
 """Nobody younger calls about an order: a whole date older than that is a birth date."""
 
@@ -181,7 +185,9 @@ def unfinished(tokens: Sequence[Written], taken: Sequence[Found]) -> Run | None:
 
 
 def _by_length(run: Run, count: int, shapes: Shapes) -> str | None:
-    said_apart = run.pieces >= max(2, count - 2) or Kind.DIGITS in run.kinds
+    # Pairs at least: "six hundred fifty one fifty" is an amount.
+    figure = run.pieces == 1 and Kind.DIGITS in run.kinds
+    said_apart = figure or run.pieces >= max(2, (count + 1) // 2)
     if count >= 5 and said_apart:
         for kind, length in shapes.digits.items():
             if count == length:
@@ -266,24 +272,25 @@ def _names(tokens: Sequence[Written], expected: Expected, shapes: Shapes) -> lis
         if found is not None:
             return [found]
     out: list[Found] = []
-    line = f" {' '.join(words)} "
+    places = [at for at, word in enumerate(words) if word not in FILLERS]
+    plain = [words[at] for at in places]
+    line = f" {' '.join(plain)} "
     for cue in _NAMED:
         if f" {cue} " not in line:
             continue
-        size = len(cue.split())
-        for at in range(len(words) - size):
-            if words[at : at + size] == cue.split():
-                found = _name_at(tokens, at + size, shapes, at_least=1)
-                if found is not None:
-                    out.append(found)
+        wanted = cue.split()
+        for at in range(len(plain) - len(wanted)):
+            if plain[at : at + len(wanted)] == wanted:
+                found = _name_at(tokens, places[at + len(wanted)], shapes, at_least=1)
+                out += [found] if found is not None else []
     for at in range(len(words) - 2):
-        if (words[at], words[at + 1]) in {("this", "is"), ("i", "am")} or words[at] == "i'm":
-            begin = at + (1 if words[at] == "i'm" else 2)
-            found = _name_at(tokens, begin, shapes, at_least=2)
-            if (found is not None and words[at] == "this") or (
-                found is not None and {"calling", "speaking", "here"} & set(words[begin : begin + 5])
-            ):
-                out.append(found)
+        if (words[at], words[at + 1]) == ("this", "is"):
+            found = _name_at(tokens, at + 2, shapes, at_least=2)
+            out += [found] if found is not None else []
+    for at, word in enumerate(words):
+        if word in {"calling", "speaking"} and at >= 2:
+            found = _name_at(tokens, at - 2, shapes, at_least=2, most=2)
+            out += [found] if found is not None else []
     return out
 
 
@@ -327,6 +334,9 @@ def _addresses(tokens: Sequence[Written]) -> list[Found]:
     for at, token in enumerate(tokens):
         if token.text not in cues.STREETS:
             continue
+        numbered = tokens[at - 1] if at else None
+        if numbered is not None and numbered.kind is Kind.ORDINAL and int(numbered.digits) > _STREETS_COUNT:
+            out.append(Found(cues.ADDRESS, f"{numbered.text} {token.text}", numbered.start, token.end))
         for first in range(at - 2, max(-1, at - 6), -1):
             house = tokens[first]
             if house.kind not in {Kind.DIGITS, Kind.CARDINAL, Kind.YEAR, Kind.CODE} or not house.digits:
@@ -362,6 +372,7 @@ def _together(tokens: Sequence[Written], before: int, at: int) -> bool:
     if comma and len(tokens[before].text) < 3 and tokens[before].kind is Kind.DIGITS:
         return False
     spoken_and = any(token.text in {"and", "by", "."} for token in between)
+    spoken_and = spoken_and and not any(token.text == "then" for token in between)
     return not (spoken_and and short) and not any(tokens[one].kind is Kind.YEAR for one in (before, at))
 
 

@@ -16,6 +16,8 @@ JOINTS = frozenset({"dash", "hyphen", "space", "-", "minus", "stroke"})
 SMALL = {**UNITS, **TEENS, **TENS}
 STARTS = frozenset({*SMALL, *ZEROS, *REPEATS})
 _SMALL_FIGURE = 2
+_REPEATED = 3
+"""Digits of "triple four": what stands beside a digit that was heard as another word."""
 _TOO_LATE = 40
 """Chunks of a run; nobody says a number this long."""
 
@@ -109,9 +111,11 @@ def run(words: list[Word], at: int) -> Run | None:
         if len(chunks) == 1 and _ends_with_comma(words, last):
             break
         here = _past_joints(words, here)
-        if len(chunks) > 1 and len(chunk.text) == 1 and _homophone(words, here):
+        while len(chunks) > 1 and len(chunks[-1].text) <= _REPEATED and _homophone(words, here):
+            here = skip(words, here)
             chunks.append(Chunk(str(HOMOPHONES[words[here].text]), whole=False))
             here += 1
+        here = _past_joints(words, here)
     return Run(tuple(chunks), first, last) if chunks else None
 
 
@@ -202,9 +206,12 @@ def _ends_with_comma(words: list[Word], at: int) -> bool:
 
 def _homophone(words: list[Word], at: int) -> bool:
     """Whether a digit is written as another word here: digits stand on both sides."""
+    at = skip(words, at)
     if at + 1 >= len(words) or words[at].text not in HOMOPHONES:
         return False
-    after = words[at + 1].text
+    while at < len(words) and (words[at].text in HOMOPHONES or words[at].text in FILLERS):
+        at += 1
+    after = words[at].text if at < len(words) else ""
     return after in UNITS or after in ZEROS or after in REPEATS
 
 

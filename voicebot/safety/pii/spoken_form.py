@@ -156,7 +156,8 @@ def _number(words: list[Word], at: int) -> _Found | None:
             kind = Kind.YEAR
         return _unit(words, value, behind, kind, 1)
     kind = Kind.YEAR if moments.is_year(run) else Kind.DIGITS
-    return _unit(words, run.text, after, kind, len(run.chunks))
+    figures = all(chunk.figure for chunk in run.chunks)  # groups of a number that was written as one
+    return _unit(words, run.text, after, kind, len(run.text) if figures else len(run.chunks))
 
 
 def _unit(words: list[Word], value: str, at: int, kind: Kind, pieces: int) -> _Found:
