@@ -440,3 +440,23 @@ async def test_keys_count_as_an_answer_to_are_you_still_there(tmp_path: Path) ->
         await asyncio.sleep(22)
         told = [(given.kind, getattr(given, "nth", 0)) for given in scene.dialogue.inputs]
         assert told == [("call_started", 0), ("silence", 1), ("keys", 0), ("silence", 1)]
+
+
+@virtual
+async def test_a_turn_that_was_gone_on_over_first_is_waited_for_in_company(tmp_path: Path) -> None:
+    """The bot goes on over a short sound; its words come late, stop it, and are slow to be planned."""
+
+    class SlowAfterOne(FakeEars):
+        async def open(self, call: Any, expects: Any, on_partial: Any) -> Any:
+            self.decode_s = 1.3 if self.opened else 0.05
+            return await super().open(call, expects, on_partial)
+
+    dialogue = Dialogue(clauses=((0.0, "one two three four five six seven eight nine ten eleven twelve"),))
+    ears = SlowAfterOne(["where is my order", "stop I want a refund"])
+    async with a_call(tmp_path, dialogue, voiced=((2.0, 3.0), (4.5, 4.8)), ears=ears) as scene:
+        await asyncio.sleep(4.9)
+        dialogue.plan_s = 3.9
+        await asyncio.sleep(12)
+        assert len(dialogue.inputs) == 3
+        assert max(scene.gaps(3.0)) < LONGEST_S
+        assert any(text in FILLERS for text in scene.said())

@@ -504,6 +504,8 @@ class Listener:
             return
         if not isinstance(event, NothingSaid):
             self._silence.heard()
+        if passed:
+            self._emit(CallerFinished(self._now_ms(), 0))  # now it is known that they wait
         if isinstance(event, TurnEnded) and current.overlap is None:
             self._foreground.turn(current.loudest_dbfs)
         self._emit(event)

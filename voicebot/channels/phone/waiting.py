@@ -24,6 +24,9 @@ FILLER_TURN = 0
 HELD_FILLERS = 8
 """So many for something that was promised; then the caller's silence counts like any other (about 25 s)."""
 
+LOOK_S = 0.25
+"""An answer that is cut lets the line fall silent sooner than was known: it is looked at so often."""
+
 
 class Waiting:
     """One per call. Every method returns at once and must be called on the call's event loop.
@@ -140,7 +143,7 @@ class Waiting:
                 return
             due = patience.next(self._speaker.sounds_until_s, self._clock(), gives_up=False)
             if due.in_s > 0:
-                await asyncio.sleep(due.in_s)
+                await asyncio.sleep(min(due.in_s, LOOK_S))
                 continue
             patience.filled(self._speaker.sounds_until_s)
             self._saying = True
