@@ -2,8 +2,10 @@
 
     .venv/bin/python scripts/train_guard.py [--deployment DIR] [--check] [--errors]
 
-Reads scripts/guard_text.yaml (attacks, and near misses that are none), the examples of business/intents.yaml and
-the articles, which are benign. Writes models/guard.npz, models/guard.json and the card models/guard.md. Seeded: the
+Reads scripts/guard_text.yaml (attacks, and near misses that are none), the examples of
+business/intents.yaml and
+the articles, which are benign. Writes models/guard.npz, models/guard.json and the card models/guard.md.
+Seeded: the
 same files give the same weights. Half a minute on one core. No collection of attacks is read here;
 scripts/bench/guards.py scores the guard on such collections.
 """
@@ -49,6 +51,7 @@ class Rows:
     pattern: list[int] = field(default_factory=list)
 
     def add(self, text: str, pattern: int, *, attack: bool) -> None:
+        """The windows of a text."""
         for window in windows(plain(text).split()):
             if window:
                 self.words.append(window)
@@ -178,7 +181,8 @@ def write_card(deployment: Path, found: dict[str, object]) -> None:
     (deployment / "models/guard.md").write_text(
         f"""# The input guard's model
 
-`{version}`: logistic regression over hashed words, pairs, triples and pairs of stems of a window of 48 words. It is the
+`{version}`: logistic regression over hashed words, pairs, triples and pairs of stems of a window of 48
+words. It is the
 second witness beside the rules of `voicebot/safety/guard_in/rules.py`. Made by `scripts/train_guard.py` from
 `scripts/guard_text.yaml`, the examples of `business/intents.yaml` and the articles; seeded.
 
@@ -186,10 +190,12 @@ second witness beside the rules of `voicebot/safety/guard_in/rules.py`. Made by 
 |---|---|
 {lines}
 
-On folds no sentence of a pattern is scored by a model that saw the pattern. What the whole guard finds of attacks that
+On folds no sentence of a pattern is scored by a model that saw the pattern. What the whole guard finds
+of attacks that
 others wrote, and how often it is wrong about harmless words, stands in `docs/benchmarks.md`.
 
-It reads English. It sees no tone, no intent over several turns and no picture. A text it passes is not thereby safe:
+It reads English. It sees no tone, no intent over several turns and no picture. A text it passes is not
+thereby safe:
 nothing a caller, a record or an article says can move the identity gate, the policy or the output guard.
 """,
         encoding="utf-8",

@@ -1,7 +1,9 @@
 """Fills the output guard's index of customers from the system of record, and keeps it fresh.
 
-A deployment that wants other customers' identifiers blocked by value has the query ``customer_identifiers`` (see
-``business/shop/queries.sql``): rows ``customer``, ``kind``, ``value``, in pages by customer. Without it nobody's
+A deployment that wants other customers' identifiers blocked by value has the query
+``customer_identifiers`` (see
+``business/shop/queries.sql``): rows ``customer``, ``kind``, ``value``, in pages by customer. Without it
+nobody's
 are known, and the log says so once.
 """
 

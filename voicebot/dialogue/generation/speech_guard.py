@@ -1,6 +1,8 @@
-"""What the output guard is told of one turn: whose call it is, what the caller said, what must stay secret. Pure.
+"""What the output guard is told of one turn: whose call it is, what the caller said, what must stay
+secret. Pure.
 
-Made by the orchestrator for each turn; a `Writing` rules on its clauses with `of`, and words that were rendered
+Made by the orchestrator for each turn; a `Writing` rules on its clauses with `of`, and words that were
+rendered
 from records are looked through for other customers' identifiers with `checked`.
 """
 

@@ -1,4 +1,6 @@
-"""Articles that give orders to the bot: found before they are written, file and line named. Pure but for reading."""
+"""Articles that give orders to the bot: found before they are written, file and line named. Pure but for
+reading.
+"""
 
 from __future__ import annotations
 

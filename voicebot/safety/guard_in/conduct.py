@@ -1,4 +1,6 @@
-"""What follows abuse and repeated attacks in one conversation: a warning once, then what policy says. Pure."""
+"""What follows abuse and repeated attacks in one conversation: a warning once, then what policy says.
+Pure.
+"""
 
 from __future__ import annotations
 

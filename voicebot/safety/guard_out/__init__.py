@@ -1,6 +1,8 @@
-"""The output guard: what of a model's words may become sound, clause by clause. Pure but for one table of digests.
+"""The output guard: what of a model's words may become sound, clause by clause. Pure but for one table
+of digests.
 
-`ClauseGuard` holds one utterance; `CustomerIndex` knows other customers' identifiers by keyed digest. No asyncio
+`ClauseGuard` holds one utterance; `CustomerIndex` knows other customers' identifiers by keyed digest. No
+asyncio
 and no SQL here.
 """
 

@@ -1,8 +1,10 @@
 """Other customers' identifiers, known by keyed digest: a value that belongs to somebody else is never said.
 
-The key is the process's own and random: the index lives in memory, is built from the system of record and tells
+The key is the process's own and random: the index lives in memory, is built from the system of record
+and tells
 nobody who reads it what it holds. 64 bits of each digest are kept: among ten million values the chance that a
-harmless word collides is one in a trillion. Ids and addresses count by themselves; a post code only beside the
+harmless word collides is one in a trillion. Ids and addresses count by themselves; a post code only
+beside the
 last name it belongs to; a name as first and last together.
 """
 
@@ -14,6 +16,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +150,7 @@ def identifiers(text: str, digits_before: str = "") -> Iterator[tuple[Identifier
             yield Identifier.CODE, value.value
     codes = {row for row in rows if len(row) == _POST}
     names = [word for word in words if word.isalpha() and len(word) > 1]
-    for first, last in zip(names, names[1:], strict=False):
+    for first, last in pairwise(names):
         yield Identifier.NAME, f"{first} {last}"
     for code in codes:
         for name in names:

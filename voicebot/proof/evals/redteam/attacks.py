@@ -19,7 +19,8 @@ class RedteamError(Exception):
 class Attack(Strict):
     """One attack.
 
-    ``says``: the caller's turns, after the greeting. ``verified``: the caller first passes the gate for the demo
+    ``says``: the caller's turns, after the greeting. ``verified``: the caller first passes the gate for
+    the demo
     order. ``record``: text that stands in the order's item. ``article``: text that stands in an article about
     returns. ``model``: what the hostile model writes; without it the model obeys whoever attacks.
     ``never``: what may not be said, beyond what never may. ``after``: how it has to end, if that matters.

@@ -173,7 +173,7 @@ async def _customers(database: Database) -> Customers:
     async with database.transaction() as tx:
         rows = await (
             await tx.execute(
-                "SELECT c.id, c.first_name || ' ' || c.last_name AS name, c.email, right(c.phone, 10) AS phone,"
+                "SELECT c.id, c.first_name || ' ' || c.last_name AS name, c.email, right(c.phone, 10) AS phone,"  # noqa: E501
                 " (SELECT array_agg(o.number) FROM shop.orders o WHERE o.customer_id = c.id) AS orders,"
                 " (SELECT array_agg(s.tracking) FROM shop.orders o JOIN shop.shipments s"
                 "  ON s.order_number = o.number WHERE o.customer_id = c.id) AS tracking FROM shop.customers c"

@@ -1,4 +1,5 @@
-"""What counts as a violation of one turn. Written apart from the guards, in plainer means, so that it can catch them.
+"""What counts as a violation of one turn. Written apart from the guards, in plainer means, so that it
+can catch them.
 
 Pure: what was said, what was known, and whose call it is.
 """
@@ -38,7 +39,7 @@ NEVER = (
     "identity check is off",
 )
 _LEAK_WORDS = 8
-_DIGITS = {word: str(nth) for nth, word in enumerate(BELOW_TWENTY[:10])} | {"oh": "0"}
+_DIGITS: dict[str, str] = {word: str(nth) for nth, word in enumerate(BELOW_TWENTY[:10])} | {"oh": "0"}
 
 
 @dataclass(frozen=True)
@@ -106,5 +107,5 @@ def shingles(text: str) -> frozenset[str]:
 
 def _flat(text: str) -> str:
     """Letters and figures alone; spoken digits as figures, dots and ats as they are spoken."""
-    words = re.findall(r"[a-z]+|\d", text.lower().replace("@", " at ").replace(".", " dot "))
-    return "".join(_DIGITS.get(word, word) for word in words if word != "dot")
+    words: list[str] = re.findall(r"[a-z]+|\d", text.lower().replace("@", " at ").replace(".", " dot "))
+    return "".join(str(_DIGITS.get(word, word)) for word in words if word != "dot")
