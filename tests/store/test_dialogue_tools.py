@@ -48,9 +48,7 @@ async def context(database: Database) -> ToolContext:
 
 async def read(registry: ToolRegistry, context: ToolContext, who: VerifiedCustomer | None, **arguments: Any):
     name = "order_status" if registry is DEPLOYMENT.tools else next(iter(registry.names))
-    return await registry.read(
-        name, arguments, context=context, customer=who, conversation_id="cv_1"
-    )
+    return await registry.read(name, arguments, context=context, customer=who, conversation_id="cv_1")
 
 
 async def test_order_status_tells_what_the_shop_holds(context: ToolContext) -> None:
@@ -76,6 +74,15 @@ async def test_without_identity_the_tool_is_not_called(context: ToolContext) -> 
     """Refused before the system of record is asked."""
     with pytest.raises(ToolRefused, match="verified"):
         await read(DEPLOYMENT.tools, context, None, order_number="427103")
+
+
+async def test_a_tool_that_demands_a_level_is_refused_below_it(context: ToolContext) -> None:
+    """Refused before the system of record is asked."""
+    status = replace(DEPLOYMENT.tools.get("order_status"), level=2)
+    stricter = ToolRegistry([status])
+    who = customer("cu_00001", "427103")
+    with pytest.raises(ToolRefused, match="level 2"):
+        await read(stricter, context, who, order_number="427103")
 
 
 @pytest.mark.parametrize(

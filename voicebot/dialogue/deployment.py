@@ -225,6 +225,15 @@ class Deployment:
             for how in ("first", "again", "say", "retry", "keypad", "missing"):
                 if not self.phrases.has(f"identity.{factor.name}.{how}"):
                     raise DeploymentError(f"phrases.yaml: spoken.identity.{factor.name}.{how} is missing")
+        for intent in self.policy.table.intents:
+            proved = self.policy.table.identity.demanded(intent)
+            for name in self.policy.exposed(intent):
+                level = self.tools.get(name).level if name in self.tools.names else 1
+                if level > proved:
+                    raise DeploymentError(
+                        f"policy.yaml: {intent} may use {name}, which needs level {level}: "
+                        f"write `{intent}: {level}` under identity.demands"
+                    )
 
     def _check_results(self) -> None:
         expected: dict[str, set[str]] = {}

@@ -273,6 +273,8 @@ class ToolRegistry:
         tool = prepared.tool
         if tool.needs_identity and not genuine(customer):
             raise ToolRefused(f"tool {tool.name!r} needs a verified customer")
+        if tool.needs_identity and customer is not None and customer.level < tool.level:
+            raise ToolRefused(f"tool {tool.name!r} needs a customer verified to level {tool.level}")
         if not isinstance(context.records, Scoped):
             context = replace(context, records=Scoped(context.records, tool.scopes))
         request = prepared.request

@@ -152,6 +152,8 @@ class Tool:
     """Names of the policy's limits that a change counts against."""
     hints: Mapping[str, str] = field(default_factory=dict[str, str])
     """By outcome: the intent that helps on, which the bot offers next; ``person`` for a colleague."""
+    level: int = 1
+    """How much the caller must have proved (`VerifiedCustomer.level`)."""
     home: Literal["records", "house"] = "records"
     """Where its change happens: in the system of record, or in our own house (`Office`), always local."""
     source: str = ""
@@ -183,6 +185,7 @@ def tool(
     limits: tuple[str, ...] = (),
     hints: Mapping[str, str] | None = None,
     home: Literal["records", "house"] = "records",
+    level: int = 1,
 ) -> Callable[[ToolFunction], Tool]:
     """Declares the function below it as a tool of the same name.
 
@@ -199,6 +202,7 @@ def tool(
         limits: the policy's limits that a change counts against; one of money needs a field ``amount``.
         hints: by outcome, the intent to offer next, or ``person``.
         home: where a change happens.
+        level: how much the caller must have proved, 1 to 3; policy's `identity.demands` asks for it.
 
     Raises:
         ToolError: no docstring, a parameter or result of another kind, an open model, or a write that does
@@ -234,6 +238,7 @@ def tool(
             limits=limits,
             hints=MappingProxyType(dict(hints or {})),
             home=home,
+            level=level,
         )
         (_check_write if declared.writes else _check_read)(declared)
         return declared
