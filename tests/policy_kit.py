@@ -8,11 +8,14 @@ from typing import Any
 
 import yaml
 
+from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.safety.policy import Policy, check_policy, read_cases, read_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSINESS = ROOT / "business"
-TOOLS = frozenset({"order_status"})
+_REGISTRY = ToolRegistry.load(ROOT / "tools")
+TOOLS = _REGISTRY.names
+WRITES = _REGISTRY.writes
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -49,7 +52,7 @@ def boot(
     folder: Path,
     *,
     tools: frozenset[str] = TOOLS,
-    writes: frozenset[str] = frozenset(),
+    writes: frozenset[str] = WRITES,
     tested: bool = True,
 ) -> Policy:
     """Writes the table to a file, reads, proves and tests it. ``tested`` False: without the shop's own tests.

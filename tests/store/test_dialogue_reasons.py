@@ -125,9 +125,9 @@ async def test_a_person_sees_how_conversations_like_this_one_were_resolved(
     talk: Talk, database: Database, keys: KeyRing
 ) -> None:
     """By their shape: the first is counted when it ends, the second is shown it."""
-    await talk.turn("i want to cancel my order")
+    await talk.turn("i want to change my order")
     other = await Talk.begin(database, keys)
-    await other.turn("please cancel my order")
+    await other.turn("please change my order")
     handoff = await other.handoff()
     assert handoff is not None
     (case,) = handoff["payload"]["similar"]

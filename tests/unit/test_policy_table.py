@@ -285,6 +285,7 @@ def test_an_intent_in_draft_mode_waits_for_a_person(tmp_path: Path) -> None:
 def with_a_grant(**grant: Any) -> dict[str, Any]:
     """Cancelling an order as a tool, reviewed until the end of the year."""
     document = shipped()
+    document["grants"] = {}
     document["intents"]["cancel_order"] |= {
         "reads": "tool",
         "tool": "order_status",
@@ -312,8 +313,6 @@ def granted(tmp_path: Path, **grant: Any) -> Policy:
     return boot(
         with_a_grant(**grant),
         tmp_path,
-        tools=frozenset({"order_status", "cancel_order"}),
-        writes=frozenset({"cancel_order"}),
         tested=False,
     )
 
@@ -369,8 +368,6 @@ def test_a_grant_never_overrules_a_restriction(tmp_path: Path) -> None:
     policy = boot(
         document,
         tmp_path,
-        tools=frozenset({"order_status", "cancel_order"}),
-        writes=frozenset({"cancel_order"}),
         tested=False,
     )
     assert ruling("cancel_order", policy=policy, local_time=time(17), **IN_FORCE).action is Action.ACT
@@ -382,7 +379,7 @@ def test_a_tool_that_writes_cannot_pass_for_one_that_reads(tmp_path: Path) -> No
     document = shipped()
     document["intents"]["order_status"]["tool"] = "cancel_order"
     with pytest.raises(PolicyError, match=r"order_status.*cancel_order.*changes something"):
-        boot(document, tmp_path, tools=frozenset({"cancel_order"}), writes=frozenset({"cancel_order"}))
+        boot(document, tmp_path)
 
 
 def test_two_tables_never_share_a_version(tmp_path: Path) -> None:
