@@ -49,7 +49,7 @@ _POLITE = _words(
     "sir for me that it this would be good great nice lovely and the my your i want "
 )
 """Words that may stand around a yes and change nothing in it."""
-_REFUSES = frozenset(("no nope nah never ").split())
+_REFUSES = frozenset(["no", "nope", "nah", "never"])
 _REFUSES_IN = (
     "do not", "not now", "not today", "never mind", "nevermind", "forget it", "forget that", "leave it",
     "leave that", "rather not", "would not", "no way", "not really", "i changed my mind", "keep it",
