@@ -1,4 +1,4 @@
-"""What was ordered is sent once by Twilio's REST API, from the number that was called; nothing of it stays."""
+"""What was ordered is sent once by Twilio, from the number that was called; nothing of it stays."""
 
 from __future__ import annotations
 
