@@ -65,10 +65,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(60))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="vb-bench-") as home:
-        Path(home).chmod(0o755)  # noqa: S103  # so that as root the database lies below it
+        Path(home).chmod(0o755)  # so that as root the database lies below it
         with EmbeddedPostgres.start(Path(home) / "data", settings={"fsync": "off"}) as server:
             ensure_schema(server.url)
             tally = asyncio.run(measure(server.url, options.conversations, options.seed))

@@ -1,9 +1,9 @@
 """Conversations in which everything goes wrong around a change, and a ledger of what was really written.
 
 The shop's cancellation is replaced by one that never says no and writes a line into a ledger each time, so
-that only the server itself stands between a caller and a second write. Callers agree, hesitate, change their minds
-and speak over the read-back; nodes plan the same input twice, lose the answers to their commits, die before
-they could commit, and disagree about the time; reports of what was heard come late, twice, or never.
+that only the server itself stands between a caller and a second write. Callers agree, hesitate, change their
+minds and speak over the read-back; nodes plan the same input twice, lose the answers to their commits, die
+before they could commit, and disagree about the time; reports of what was heard come late, twice, or never.
 """
 
 from __future__ import annotations
