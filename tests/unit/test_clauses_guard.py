@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebot.dialogue.generation.clauses import MAX_CHARS, ClauseSplitter, split
-from voicebot.safety.output_guard import guard_clause
+from voicebot.safety.guard_out import Facts, Pass, check
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ SOURCES = [
 )
 def test_numbers_must_stand_in_a_source(clause: str, allowed: bool) -> None:
     """By value, in words or figures; the near misses must not pass."""
-    assert guard_clause(clause, SOURCES).allowed is allowed
+    assert isinstance(check(clause, Facts(cited=SOURCES)), Pass) is allowed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ from voicebot.dialogue.generation.spoken import digits
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = [
     "voicebot.safety.spoken_numbers",
-    "voicebot.safety.output_guard",
+    "voicebot.safety.guard_in.conduct",
+    "voicebot.safety.guard_in.guard",
+    "voicebot.safety.guard_in.wording",
+    "voicebot.safety.guard_out.clause",
+    "voicebot.safety.guard_out.values",
     "voicebot.dialogue.patterns",
     "voicebot.dialogue.monitor.course",
     "voicebot.dialogue.monitor.monitor",

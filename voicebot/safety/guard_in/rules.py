@@ -295,7 +295,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "threat",
         Kind.ABUSE,
-        r"(?:i|we|im|well|ill)(?: \w+){0,3}? (?:kill|murder|stab|shoot|beat|rape|hurt|smash|strangle|burn|find and hurt) (?:you|you all|all of you|every one of you|your family|your face)(?! (?:with|if i do not))",
+        r"(?:i|we|im|well|ill)(?: \w+){0,5}? (?:kill|murder|stab|shoot|beat|rape|hurt|smash|strangle|burn|find and hurt) (?:you|you all|all of you|every one of you|your family|your face)(?! (?:with|if i do not))",
         _CALLER,
     ),
     _rule(

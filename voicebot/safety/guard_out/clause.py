@@ -121,6 +121,8 @@ class ClauseGuard:
         read_back = _READ_BACK.search(words) is not None
         for text in (joined, clause) if self._tail else (clause,):
             for value in values(text):
+                if quoted and value.kind is Fact.STATUS:
+                    continue  # "your order has left our warehouse" as an article says it, of any order
                 if not self._facts.backs(value, read_back=read_back):
                     return Block(BlockReason.NO_SOURCE, what=value.kind)
         if not quoted:
@@ -149,7 +151,7 @@ class ClauseGuard:
         keep = min(_TAIL, len(words))
         while keep < min(len(words), _LONGEST_TAIL):
             before = tokens(words[-keep - 1])
-            if not before or not is_number(before[-1]):
+            if not before or not (is_number(before[-1]) or before[-1] in {"and", "point", "$"}):
                 break
             keep += 1
         self._tail = " ".join(words[-keep:])
