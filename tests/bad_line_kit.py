@@ -88,6 +88,7 @@ class Turn:
 
     turn: int
     clauses: tuple[str, ...]
+    input: TurnInput
     decision: Decision = ANSWERED
     transaction_id: str = "tx"
     after: str = "continue"
@@ -112,7 +113,7 @@ class Dialogue:
         self.inputs.append(given)
         await asyncio.sleep(0.02)
         greets = isinstance(given, CallStarted)
-        return Turn(len(self.inputs), (GREETING,) if greets else self.answer)
+        return Turn(len(self.inputs), (GREETING,) if greets else self.answer, given)
 
     async def commit(self, plan: Turn) -> Turn:
         await asyncio.sleep(0.01)
