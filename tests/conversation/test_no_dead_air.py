@@ -72,6 +72,7 @@ class Turn:
     clauses: tuple[tuple[float, str], ...]
     decision: Decision = ANSWERED
     transaction_id: str = "tx"
+    input: TurnInput = field(default_factory=CallStarted)
     after: str = "continue"
     silent: bool = False
     early: bool = False

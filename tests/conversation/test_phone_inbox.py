@@ -22,6 +22,7 @@ from voicebot.channels.phone.waiting import Waiting
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core.conversation import (
     Action,
+    CallStarted,
     Clause,
     Decision,
     Heard,
@@ -50,6 +51,7 @@ class Turn:
     words: str
     silent: bool
     transaction_id: str = "tx_1"
+    input: TurnInput = field(default_factory=CallStarted)
     after: str = "continue"
     decision: Decision = DECIDED
     early: bool = False
@@ -132,6 +134,9 @@ class Call:
         self.clock = asyncio.get_running_loop().time
         self.sounds_until_s = 0.0
         self.waiting = Waiting(cast("Any", self), self.filler, self.clock)
+
+    def note_masked(self, given: TurnInput) -> None:
+        pass
 
     def filler(self, nth: int = 0) -> Clause:
         return Clause(text="one moment")

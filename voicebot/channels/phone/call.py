@@ -25,6 +25,7 @@ from voicebot.audio.hearing.events import (
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
+from voicebot.audio.recording.muting import masked
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.events import (
     ClauseStarted,
@@ -46,7 +47,7 @@ from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
-from voicebot.core.conversation import FREE, Clause, Event, Expects
+from voicebot.core.conversation import FREE, Clause, Event, Expects, TurnInput, Utterance
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
@@ -149,6 +150,7 @@ class PhoneCall:
         )
         self.waiting = Waiting(self.speaker, lambda nth: kit.phrases.filler(nth), clock)
         self._patience: Patience | None = None
+        self._personal_ms: int | None = None
 
     def now_ms(self) -> int:
         """Milliseconds on the media clock; 0 before the first frame."""
@@ -270,17 +272,33 @@ class PhoneCall:
                 if self._asks.kind == "yes_no" and (self._clauses > 1 or "?" in event.text):
                     self.listener.bot_asks(True)
                 words = self.kit.dialogue.veil(self.conversation_id, event.text)
+                self._read_back(event.at_ms, words != event.text)
                 self.publish("bot.clause", {"turn": event.turn, "text": words})
             case SpeechFailed():
                 self.speech_failed = True
                 metrics.engine_down.labels("tts").inc()
             case SpeakingEnded():
+                self._read_back(event.at_ms, False)
                 if event.turn != FILLER_TURN:
                     self._patience = None
                 self.listener.bot_speaks(False)
                 self.listener.bot_asks(False)
             case LineSpoken():
                 pass
+
+    def note_masked(self, given: TurnInput) -> None:
+        """The recording learns where a turn holds something personal: no word has its time, so all of it."""
+        if not isinstance(given, Utterance) or given.raw.text == given.text or given.started_ms is None:
+            return
+        until_ms = given.last_voiced_ms if given.last_voiced_ms is not None else self.now_ms()
+        self.recorder.event(masked("caller", given.started_ms, until_ms))
+
+    def _read_back(self, at_ms: int | None, personal: bool) -> None:
+        """A clause begins, or speaking ends: the one before it was personal if ``_personal_ms`` is set."""
+        if self._personal_ms is not None:
+            until_ms = at_ms if at_ms is not None else self.now_ms()
+            self.recorder.event(masked("bot", self._personal_ms, until_ms))
+        self._personal_ms = (at_ms if at_ms is not None else self.now_ms()) if personal else None
 
     def _bot_done(self) -> bool:
         left_ms = self.speaker.left_ms

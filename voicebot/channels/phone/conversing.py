@@ -185,6 +185,7 @@ class Conversing(FrameProcessor):
                 raise
             structlog.contextvars.bind_contextvars(turn=plan.turn, transaction=plan.transaction_id)
             waterfall.note("committed_ms")
+            self._call.note_masked(plan.input)
             self._ahead.note(plan, waterfall)
             metrics.turns.labels(turn_input.kind, committed.decision.action).inc()
             if isinstance(turn_input, NotHeard):
