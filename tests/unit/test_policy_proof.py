@@ -89,7 +89,7 @@ def test_the_same_restrictions_boot_when_nobody_escapes_them(tmp_path: Path) -> 
         "both_tiers": {
             "why": "to see what the proof says",
             "when": {"health": "degraded"},
-            "tiers": [0, 1, 2, 3],
+            "tiers": [0, 1, 2],
             "at_most": "abstain",
         },
         "strangers_too": {

@@ -131,7 +131,7 @@ def a_harmless_looking_risk(pick: random.Random) -> Edit:
             ("change_order", ("effect",)),
             ("delivery_reschedule", ("effect",)),
             ("exchange_item", ("effect",)),
-            ("refund_status", ("criticality",)),
+            ("refund_status", ("effect", "criticality")),
             ("data_request", ("criticality", "compliance")),
             ("complaint", ("stricter",)),
             ("invoice_copy", ("effect",)),
@@ -370,7 +370,7 @@ HARMLESS: dict[str, Callable[[dict[str, Any]], object]] = {
         tier=3, stricter="a wave of stolen accounts this month"
     ),
     "more risk in the same tier": lambda d: d["intents"]["cancel_order"].update(criticality="high"),
-    "a specialist": lambda d: d["intents"]["exchange_item"].update(then="route", owner="exchange desk"),
+    "a specialist": lambda d: d["intents"]["change_order"].update(then="route", owner="orders desk"),
     "more urgent": lambda d: d["intents"]["account_security"].update(urgency="critical", priority=80),
     "two tries": lambda d: d["identity"].update(max_tries=2),
     "distress sooner": lambda d: d["thresholds"].update(distress=0.4),

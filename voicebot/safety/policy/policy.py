@@ -137,7 +137,7 @@ class Policy:
             case Band.SURE:
                 if rule.reads is Reads.PERSON:
                     return rule.then or Action.ESCALATE
-                if rule.act is None:
+                if rule.act is None or rule.tier > 2:  # an act belongs into tier 2
                     return rule.then or tier.sure
                 if setting.may is Action.PROPOSE and FREEDOM[tier.sure] < FREEDOM[Action.PROPOSE]:
                     return tier.sure

@@ -188,6 +188,8 @@ class IntentRule(Strict):
     def _then_is_possible(self) -> Self:
         if self.then in {Action.ACT, Action.PROPOSE, Action.DRAFT}:
             raise ValueError("`then` may only lead to words, a person or the end")
+        if self.then is not None and self.act is not None:
+            raise ValueError(f"`then: {self.then}` beside `act`: what is sure leads to the act, as granted")
         if self.then is Action.END and self.reads is not Reads.NOTHING:
             raise ValueError("`then: end` hangs up: only approved phrases (`reads: nothing`) may lead there")
         if self.reads is Reads.PERSON and self.then not in {None, *TO_A_PERSON}:
