@@ -177,7 +177,7 @@ _SLIPS = {"two": "to", "four": "for", "eight": "ate", "one": "won", "zero": "oh"
 
 @dataclass(frozen=True)
 class Line:
-    """One utterance. ``begin`` and ``end``: where the value stands (characters); no kind: nothing personal."""
+    """One utterance. ``begin`` and ``end``: where the value stands; no kind: nothing personal."""
 
     text: str
     kind: str | None
