@@ -4,7 +4,7 @@
 
 ``DIR`` holds files ``CLASS.*.txt`` with lines ``spoken~written`` in the convention of NeMo's text processing,
 which is mapped to ours first: digits without grouping, dates as ISO 8601, times of 24 hours, "5.2 million" as
-5200000. *exact*: the whole line is as it should be. *digits*: only its digits are compared, in order, which is
+5200000. *exact*: the whole line is as it should be. *digits*: only its digits are compared, which is
 all that can be asked of text2num; it runs in an interpreter of its own (`pip install text2num==3.1.0`).
 """
 
