@@ -114,7 +114,7 @@ async def test_a_yes_before_the_last_value_was_heard_is_asked_again(
     await talk.turn(" ".join(NUMBER))
     await talk.turn(" ".join(PACKED[1]), heard=heard)
     words = await talk.turn("yes")
-    assert words.startswith("Order six three five, one nine two is cancelled, and")
+    assert words.startswith("Shall I cancel order six three five, one nine two, with")
     assert await done(talk) == []
     assert (await stored(talk))[0]["heard_at"] is not None  # by now
     assert "is cancelled, and one thousand" in await talk.turn("yes")

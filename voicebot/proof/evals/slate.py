@@ -11,12 +11,19 @@ SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'
 """
 
 
-class Slate:
-    """The tables that were empty before the first conversation. Use `of`."""
+_RECORDS = """
+SELECT schemaname, tablename, quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables
+WHERE schemaname NOT IN ('public', 'pg_catalog', 'information_schema') ORDER BY schemaname, tablename
+"""
 
-    def __init__(self, database: Database, tables: tuple[str, ...]) -> None:
+
+class Slate:
+    """The tables that were empty before the first conversation, and the business's records. Use `of`."""
+
+    def __init__(self, database: Database, tables: tuple[str, ...], records: tuple[str, ...]) -> None:
         self._database = database
         self._tables = tables
+        self._records = records
 
     @classmethod
     async def of(cls, database: Database) -> Slate:
@@ -29,13 +36,27 @@ class Slate:
                 row = await (await tx.execute(cast("LiteralString", some))).fetchone()
                 if row is not None and not row["some"]:
                     empty.append(name)
-        return cls(database, tuple(empty))
+            records = [row["name"] for row in await (await tx.execute(_RECORDS)).fetchall()]
+            for nth, name in enumerate(records):
+                kept = f"CREATE UNLOGGED TABLE slate_{nth} AS TABLE {name}"
+                await tx.execute(cast("LiteralString", kept))
+        return cls(database, tuple(empty), tuple(records))
 
     async def wipe(self) -> None:
-        """Empties them. The audit too, which nobody else may: the database is the run's own."""
+        """Empties them. The audit too, which nobody else may: the database is the run's own.
+
+        Records that a conversation changed are what they were.
+        """
+        back = "; ".join(
+            f"DELETE FROM {name}; INSERT INTO {name} SELECT * FROM slate_{nth}"  # noqa: S608  # as above
+            for nth, name in enumerate(self._records)
+        )
         every = "; ".join(f"DELETE FROM {name}" for name in self._tables)  # noqa: S608  # as above
         async with self._database.transaction() as tx:
             await tx.execute(
                 "SET LOCAL session_replication_role = replica"
             )  # no triggers, no order of tables
+            acted = await (await tx.execute("SELECT EXISTS (SELECT FROM acts) AS some")).fetchone()
             await tx.execute(cast("LiteralString", every))
+            if back and acted is not None and acted["some"]:
+                await tx.execute(cast("LiteralString", back))
