@@ -21,8 +21,9 @@ from voicebot.safety.guard_out.customers import Owned
 
 CITED = [
     "Returns are free within 30 days.",
-    "Delivery costs forty nine dollars, or $12.50 for small items. We are open from nine in the morning to eight "
-    "in the evening, on Sunday from eleven. Write to help@hearth.example.",
+    "Delivery costs forty nine dollars, or $12.50 for small items.",
+    "We are open from nine in the morning to eight in the evening, on Sunday from eleven.",
+    "Write to help@hearth.example.",
 ]
 
 

@@ -391,7 +391,8 @@ class Orchestrator:
             await stream.cancel()  # what was tried came out otherwise
             stream = None
         if stream is None:  # words of an act begin after it
-            stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases, SpeechGuard())
+            guard = self._guarded(written.draft, plan.masks.masker.values)
+            stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases, guard)
             stream.start()
         self._wait_for(plan, written)
         self._spoken[plan.conversation_id, plan.turn] = stream
