@@ -9,7 +9,7 @@ before they could commit, and disagree about the time; reports of what was heard
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ class Unreliable:
         self.name, self.timeout_s, self.url = real.name, real.timeout_s, real.url
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self) -> AsyncGenerator[Any]:
         """As `Database.transaction`, sometimes with a death in it."""
         dies = not self.calm and self._dice.random() < self._dies
         deaf = not self.calm and self._dice.random() < self._deaf
