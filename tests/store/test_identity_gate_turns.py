@@ -192,7 +192,7 @@ async def test_who_refuses_everything_gets_a_person(database: Database) -> None:
 
 
 async def test_somebody_elses_order_is_not_found(database: Database) -> None:
-    """A verified caller who asks about another customer's order hears the words of one that does not exist."""
+    """A verified caller who asks about another customer's order hears what is said of one that is not."""
     talk = await begin(database)
     for words in (WANT, ORDER, POST_CODE):
         await talk.turn(words)
@@ -242,7 +242,8 @@ async def test_a_wrong_code_counts_as_a_try_and_an_old_one_for_nothing(database:
     assert (await talk.state()).gate.tries == 1
     async with database.transaction() as tx:
         await tx.execute(
-            "UPDATE one_time_codes SET expires_at = now() - interval '1 s', sent_at = now() - interval '1 min'"
+            "UPDATE one_time_codes SET expires_at = now() - interval '1 s',"
+            " sent_at = now() - interval '1 min'"
         )
     assert "no longer counts" in await talk.turn(Keys(digits=code))
     match = (await talk.state()).gate.match

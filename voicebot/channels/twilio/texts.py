@@ -1,7 +1,7 @@
-"""Sends the text messages that acts and the identity gate have ordered, by Twilio's REST API. One loop per node.
+"""Sends the text messages that acts and the identity gate have ordered, by Twilio's REST API.
 
-A message is claimed before it is sent and never sent twice: what Twilio may have taken, although no answer came,
-counts as failed, so that the caller is offered another way instead of waiting.
+One loop per node. A message is claimed before it is sent and never sent twice: what Twilio may have taken,
+although no answer came, counts as failed: the caller is offered another way instead of waiting.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ async def lock(tx: Transaction, subjects: Iterable[bytes]) -> None:
 async def tries(tx: Transaction, subject: bytes, window: timedelta) -> int:
     """Failed tries within the window."""
     cursor = await tx.execute(
-        "SELECT count(*) AS tries FROM failed_tries WHERE subject = %s AND at > clock_timestamp() - %s::interval",
+        "SELECT count(*) AS tries FROM failed_tries"
+        " WHERE subject = %s AND at > clock_timestamp() - %s::interval",
         (subject, window),
     )
     row = await cursor.fetchone()

@@ -15,8 +15,8 @@ class Trial:
     """What a turn tries, what the plan expects to come of it, and the turn if something else does.
 
     ``kind``: ``facts`` were compared (``matched``, ``not_matched``), a ``code`` was told (``right``,
-    ``wrong``, ``expired``), or one is to be sent (``sent``, ``not_sent``). Any of them may turn out ``locked``: too many
-    tries, here or on another node just now. In memory only: nothing of it is stored.
+    ``wrong``, ``expired``), or one is to be sent (``sent``, ``not_sent``). Any of them may turn out
+    ``locked``: too many tries, here or on another node just now. In memory only: nothing of it is stored.
     """
 
     kind: Literal["facts", "code", "send"]

@@ -19,7 +19,8 @@ _LIKE = (frozenset("bdeptvgcz"), frozenset("mn"), frozenset("fs"), frozenset("aj
 """Letters that sound alike by name on a telephone."""
 _REFUSES = re.compile(
     r"\b(?:i(?:'d| would) rather not|i refuse|not telling|none of your business"
-    r"|(?:that's|it's) private|no idea|i forgot|i've forgotten|prefer not|don't want to (?:give|tell|say|share)"
+    r"|(?:that's|it's) private|no idea|i forgot|i've forgotten|prefer not"
+    r"|don't want to (?:give|tell|say|share)"
     r"|no,? i (?:don't|won't)"
     r"|i (?:don't|do not|won't|will not|can't|cannot) (?:(?:want|like) to )?"
     r"(?:give|tell|say|share|remember|know|have|recall))",
