@@ -158,7 +158,7 @@ async def test_its_first_clause_is_known_before_the_turn_ends_and_said_once(talk
     """Whoever makes its sound early takes nothing away from the words of the turn."""
     await talk.orchestrator.offer(talk.id, so_far(HOURS))
     planned: list[bool] = []
-    clause = await talk.orchestrator.first_clause(talk.id, lambda: planned.append(True))
+    clause = await talk.orchestrator.first_clause(talk.id, lambda plan: planned.append(plan.understood))
     assert clause is not None
     assert planned == [True]
     plan = await talk.orchestrator.settle(talk.id, so_far(HOURS))

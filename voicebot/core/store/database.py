@@ -71,9 +71,10 @@ def due_at_commit(tx: Transaction) -> list[Due]:
     Raises:
         TypeError: not a transaction of `Database`, which would commit without doing what is due.
     """
-    if not isinstance(tx, _Connection):
+    due = getattr(tx, "due", None)
+    if due is None:
         raise TypeError("audit rows are written in a transaction of voicebot's Database only")
-    return tx.due
+    return due
 
 
 class _NoAnswer(psycopg.OperationalError):
