@@ -47,7 +47,7 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
         ("business/knowledge/returns.md", "---\n", "", r"returns\.md.*front matter"),
         ("business/knowledge/returns.md", "return_policy", "return_police", "return_police"),
         ("business/shop/queries.sql", "identity_by_order_number", "identity_by_number", "identity_by_order_number"),  # noqa: E501
-        ("business/shop/queries.sql", "SELECT customer_id", "DELETE FROM shop.orders; SELECT customer_id", "SELECT"),  # noqa: E501
+        ("business/shop/queries.sql", "SELECT o.customer_id", "DELETE FROM shop.orders; SELECT o.customer_id", "SELECT"),  # noqa: E501
         ("business/prompts/material.md", "{passages}", "{articles}", "articles"),
         ("tools/order_status.py", '    """Status, parcel', '    # """Status, parcel', "order_status"),
         ("tools/order_status.py", "async def order_status", "def order_status", "async"),
