@@ -166,8 +166,13 @@ def _facts(cursor: Cursor, customers: int) -> None:
         )
         cursor.execute(
             "UPDATE shop.payments p SET card_digits = %s FROM shop.orders o WHERE o.number = p.order_number"
-            " AND o.customer_id = %s AND (p.method LIKE '%% card' AND p.method <> 'gift card' OR o.number = %s)",
-            ("4417" if nth == 0 else f"{rng.randrange(10000):04d}", f"cu_{nth + 1:05d}", DEMO_ORDERS[0].number),
+            " AND o.customer_id = %s"
+            " AND (p.method LIKE '%% card' AND p.method <> 'gift card' OR o.number = %s)",
+            (
+                "4417" if nth == 0 else f"{rng.randrange(10000):04d}",
+                f"cu_{nth + 1:05d}",
+                DEMO_ORDERS[0].number,
+            ),
         )
 
 

@@ -49,8 +49,16 @@ def listed(words: str) -> list[str]:
 
 DIGITS = ("oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LIKE = {
-    0: (4, 8), 1: (9, 7), 2: (3, 8), 3: (8, 2), 4: (5, 0),
-    5: (9, 4), 6: (8, 7), 7: (1, 6), 8: (3, 6), 9: (5, 1),
+    0: (4, 8),
+    1: (9, 7),
+    2: (3, 8),
+    3: (8, 2),
+    4: (5, 0),
+    5: (9, 4),
+    6: (8, 7),
+    7: (1, 6),
+    8: (3, 6),
+    9: (5, 1),
 }
 WRONG, LOST = 0.03, 0.01
 """Of one digit in one reading: taken for one like it, or not written at all."""

@@ -1,4 +1,4 @@
-"""Only a plain yes of the caller agrees to an act; a condition, a doubt, a change or a second reading does not."""
+"""Only a plain yes of the caller agrees to an act; a condition, a doubt or another reading does not."""
 
 from __future__ import annotations
 

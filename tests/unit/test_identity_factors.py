@@ -172,7 +172,7 @@ def test_post_codes_with_letters(words: str, code: str) -> None:
 
 
 def test_card_digits_count_in_every_reading() -> None:
-    """ "Double four seventeen"."""
+    """Double four seventeen is four digits."""
     assert "4417" in read_fact(FACTORS[4], "double four seventeen", (), order="mdy", limit=3)
 
 

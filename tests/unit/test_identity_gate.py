@@ -106,9 +106,11 @@ def test_after_a_wrong_pair_the_other_fact_alone_goes_with_the_number_as_given(w
     assert GATE.check(say(wrong, "two two two two two", "order_number"), FOUND).tries == 2
 
 
-@pytest.mark.parametrize("words", ["four two seven one oh", "two seven one oh three", "four two seven", "yes"])
+@pytest.mark.parametrize(
+    "words", ["four two seven one oh", "two seven one oh three", "four two seven", "yes"]
+)
 def test_what_is_left_of_the_number_is_no_post_code(words: str) -> None:
-    """Near misses: digits that were lost on the line, too few of them, none; and before a try nothing is mended."""
+    """Near misses: digits lost on the line, too few, none; and before a try nothing is mended."""
     wrong = GATE.check(both(code="one one one one one"), FOUND)
     assert GATE.next(say(wrong, words, "order_number")) == Ask(RULES.factors[0], AskHow.AGAIN)
     assert GATE.next(say(EMPTY, CODE, "order_number")) == Ask(RULES.factors[0], AskHow.AGAIN)

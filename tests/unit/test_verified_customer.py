@@ -127,7 +127,7 @@ def test_the_seal_is_one_object() -> None:
     assert Seal() is not SEAL
 
 
-NEGATIVE = '''
+NEGATIVE = """
 from voicebot.safety.identity import VerifiedCustomer
 
 async def tool(customer: VerifiedCustomer) -> None: ...
@@ -145,7 +145,7 @@ async def unverified(customer: VerifiedCustomer | None) -> None:
     await tool("cu_00001")  # error: a word
     if customer is not None:
         await tool(customer)
-'''
+"""
 
 
 def test_the_type_checker_refuses_each_way_around_the_gate(tmp_path: Path) -> None:

@@ -72,9 +72,7 @@ class Utterance(Strict):
         """The words as they were said: for the identity gate, in memory only; never dumped or shown."""
         return self._raw or self
 
-    def masked(
-        self, text: str, alternatives: tuple[str, ...] = (), earlier: str | None = None
-    ) -> Utterance:
+    def masked(self, text: str, alternatives: tuple[str, ...] = (), earlier: str | None = None) -> Utterance:
         """The same turn with tokens in place of what is personal; `raw` keeps the words.
 
         ``earlier``: raw words of the turn before, if they may belong to this one.

@@ -39,8 +39,8 @@ class Intent(Strict):
     means: str = Field(min_length=1)
     content: bool = True
     once_told: tuple[str, ...] = ()
-    """Intents of general questions that mean this one when they are asked of "it" right after it was told from
-    records: "when will it arrive" of the order at hand."""
+    """Intents of general questions that mean this one when they are asked of "it" right after it was told
+    from records: "when will it arrive" of the order at hand."""
     examples: tuple[str, ...] = Field(min_length=3)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -260,7 +260,7 @@ async def _own(database: Database) -> str:
 
 
 @asynccontextmanager
-async def _planted(database: Database, attack: Attack) -> AsyncIterator[None]:
+async def _planted(database: Database, attack: Attack) -> AsyncGenerator[None]:
     """The attack's text in the order's item or in an article, and gone afterwards."""
     changes: list[tuple[Any, Any, tuple[Any, ...]]] = []
     if attack.record is not None:
