@@ -17,6 +17,7 @@ from voicebot.core.store.keys import KeyRing
 LASTS_S = 120
 """How long a read-back may be answered with a yes; after that the facts are read anew."""
 
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 Status = Literal["waiting", "open", "consented", "done", "refused", "failed", "unknown", "declined", "voided"]
 """``waiting``: for a person's approval."""
 Settled = Literal["done", "refused", "failed", "unknown"]
@@ -62,8 +63,12 @@ class Standing:
 
 
 def id_of(conversation_id: str, turn: int) -> str:
-    """The id of what a turn proposes: known before it is stored."""
-    return f"pr_{hashlib.sha256(f'proposal:{conversation_id}:{turn}'.encode()).hexdigest()[:32]}"
+    """The id of what a turn proposes: known before it is stored.
+
+    Letters only: digits in it could be some caller's post code, and would be masked in the state.
+    """
+    digest = hashlib.sha256(f"proposal:{conversation_id}:{turn}".encode()).hexdigest()[:32]
+    return f"pr_{digest.translate(_LETTERS)}"
 
 
 async def save(

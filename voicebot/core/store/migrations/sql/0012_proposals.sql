@@ -3,7 +3,7 @@
 -- `digest` is over tool, canonical arguments, customer and policy version: a yes is to that and to nothing else.
 -- `turn` is the turn that asked last; only the one after it can consent.
 CREATE TABLE proposals (
-    id              text PRIMARY KEY CHECK (id ~ '^pr_[0-9a-f]{32}$'),
+    id              text PRIMARY KEY CHECK (id ~ '^pr_[a-p]{32}$'),
     conversation_id text NOT NULL REFERENCES conversations ON DELETE CASCADE,
     turn            integer NOT NULL,
     intent          text NOT NULL,
