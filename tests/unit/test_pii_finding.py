@@ -109,3 +109,15 @@ def test_a_known_value_is_found_with_a_slip_and_hidden_in_our_words() -> None:
     assert masker.hide("It costs 427 dollars.") == "It costs 427 dollars."
     assert near("427103", "427113")
     assert not near("427103", "427131")
+
+
+@pytest.mark.parametrize(
+    ("held", "hidden"),
+    [
+        ("dr_73301f0a9b3c4d5e6f708192a3b4c5d6", "dr_73301f0a9b3c4d5e6f708192a3b4c5d6"),
+        ("the post code 73301", "the post code [post code 1]"),
+    ],
+)
+def test_an_id_of_ours_is_no_ones_post_code(held: str, hidden: str) -> None:
+    """Its hexadecimal digits may hold one by chance; hidden, the state would lose what it names."""
+    assert Masker(SHAPES, {"[post code 1]": "73301"}).hide(held) == hidden

@@ -29,6 +29,9 @@ from voicebot.safety.pii.spoken_form import Asked, normalise
 from voicebot.safety.pii.words import Kind, Written
 
 TOKEN = re.compile(r"\[(?:" + "|".join(map(re.escape, cues.KINDS)) + r"|[a-z][a-z ]*) [1-9]\d*\]")
+_OUR_ID = re.compile(r"[a-z]{2,4}_[0-9a-f]{16,}\w*")
+"""An id that we made: `dr_0123...`."""
+
 _NUMERIC = re.compile(
     r"\d|\b(?:" + "|".join(sorted(DIGIT_WORDS | {"hundred", "thousand"})) + r")\b", re.IGNORECASE
 )
@@ -191,6 +194,8 @@ class Masker:
         return value if say is None else say(value)
 
     def _hidden(self, text: str) -> str:
+        if _OUR_ID.fullmatch(text):
+            return text  # by chance its digits may read as somebody's post code
         whole = self._tokens.get(_key(text))
         if whole is not None and len(text) > 2:
             return whole
