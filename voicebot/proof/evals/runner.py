@@ -201,8 +201,6 @@ async def _hold(kit: _Kit, name: str, golden: Golden, conversation: Conversation
     """One conversation, turn by turn."""
     phone = conversation.phone or STRANGER
     talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, phone)
-    async with kit.database.transaction() as tx:  # a world of its own: others' failed tries lock nobody out
-        await lockouts.sweep(tx, timedelta())
     turns = await _turns(kit, talk, golden, conversation)
     return HeldConversation(name, golden, turns, conversation.known)
 
@@ -212,6 +210,8 @@ async def _turns(kit: _Kit, talk: Talk, golden: Golden, conversation: Conversati
     turns: list[HeldTurn] = []
     known, before, said_before = kit.known.copy(), None, ""
     try:
+        async with kit.database.transaction() as tx:  # a world of its own: others' failed tries lock nobody out
+            await lockouts.sweep(tx, timedelta())
         if conversation.turns[0].contact is None:
             before = (await talk.contact(conversation.channel, conversation.at)).said
         for turn, line in zip(conversation.turns, golden.lines, strict=True):

@@ -13,7 +13,7 @@ SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'
 
 _RECORDS = """
 SELECT schemaname, tablename, quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables
-WHERE schemaname NOT IN ('public', 'pg_catalog', 'information_schema') ORDER BY schemaname, tablename
+WHERE schemaname NOT IN ('public', 'slate', 'pg_catalog', 'information_schema') ORDER BY schemaname, tablename
 """
 
 
@@ -37,8 +37,9 @@ class Slate:
                 if row is not None and not row["some"]:
                     empty.append(name)
             records = [row["name"] for row in await (await tx.execute(_RECORDS)).fetchall()]
+            await tx.execute("DROP SCHEMA IF EXISTS slate CASCADE; CREATE SCHEMA slate")  # of an earlier run
             for nth, name in enumerate(records):
-                kept = f"CREATE UNLOGGED TABLE slate_{nth} AS TABLE {name}"
+                kept = f"CREATE UNLOGGED TABLE slate.kept_{nth} AS TABLE {name}"
                 await tx.execute(cast("LiteralString", kept))
         return cls(database, tuple(empty), tuple(records))
 
@@ -48,7 +49,7 @@ class Slate:
         Records that a conversation changed are what they were.
         """
         back = "; ".join(
-            f"DELETE FROM {name}; INSERT INTO {name} SELECT * FROM slate_{nth}"  # noqa: S608  # as above
+            f"DELETE FROM {name}; INSERT INTO {name} SELECT * FROM slate.kept_{nth}"  # noqa: S608  # as above
             for nth, name in enumerate(self._records)
         )
         every = "; ".join(f"DELETE FROM {name}" for name in self._tables)  # noqa: S608  # as above
