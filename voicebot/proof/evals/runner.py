@@ -210,7 +210,7 @@ async def _turns(kit: _Kit, talk: Talk, golden: Golden, conversation: Conversati
     turns: list[HeldTurn] = []
     known, before, said_before = kit.known.copy(), None, ""
     try:
-        async with kit.database.transaction() as tx:  # a world of its own: others' failed tries lock nobody out
+        async with kit.database.transaction() as tx:  # a world of its own: others' tries lock nobody out
             await lockouts.sweep(tx, timedelta())
         if conversation.turns[0].contact is None:
             before = (await talk.contact(conversation.channel, conversation.at)).said

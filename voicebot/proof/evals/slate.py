@@ -57,7 +57,7 @@ class Slate:
             await tx.execute(
                 "SET LOCAL session_replication_role = replica"
             )  # no triggers, no order of tables
-            acted = await (await tx.execute("SELECT EXISTS (SELECT FROM acts) AS some")).fetchone()
+            acted = back and await (await tx.execute("SELECT EXISTS (SELECT FROM acts) AS some")).fetchone()
             await tx.execute(cast("LiteralString", every))
-            if back and acted is not None and acted["some"]:
+            if acted and acted["some"]:
                 await tx.execute(cast("LiteralString", back))
