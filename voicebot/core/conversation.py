@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 
 class Strict(BaseModel):
@@ -293,6 +293,22 @@ class Versions(Strict):
     prompt: str = ""
 
 
+class FiredTrigger(Strict):
+    """Why a person took over: which trigger, on what evidence, and since when there had been signs of it.
+
+    ``name``: as in the policy's ``triggers``, some with what it was about behind a colon
+    (``policy:complaint``). ``evidence``: facts and numbers, and the limits they were held against; never
+    words of the caller. ``at``: when it fired. ``first_sign_at``, ``first_sign``: the first sign of risk that
+    led here, which is the trigger itself where nothing had shown before.
+    """
+
+    name: str = Field(min_length=1)
+    evidence: dict[str, JsonValue]
+    at: datetime
+    first_sign_at: datetime
+    first_sign: str = Field(min_length=1)
+
+
 class Decision(Strict):
     """Everything that is settled before commit; what replay and shadow mode compare."""
 
@@ -310,6 +326,8 @@ class Decision(Strict):
     sources: tuple[Source, ...] = ()
     tools: tuple[ToolRead, ...] = ()
     trigger: str | None = None
+    """Name of what made a person take over; `fired` says more."""
+    fired: FiredTrigger | None = None
     owner: str | None = None
     """The team that has to deal with it, where the turn promises or routes something."""
 

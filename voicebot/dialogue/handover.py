@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from voicebot.core.conversation import Decision
+from voicebot.core.conversation import Decision, FiredTrigger
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Transaction
 from voicebot.dialogue.knowledge.similar import Case
@@ -20,7 +20,7 @@ class HandoverRequest:
     caller's part of this one, ``said`` the bot's (None while it is still being written).
     ``decision`` is None if no turn asked for the person: something failed. ``owner``: the team of
     specialists it goes to, None for whoever is free; ``form``: what is known for them, by field.
-    ``similar``: how conversations of this shape were resolved.
+    ``similar``: how conversations of this shape were resolved. ``fired``: the trigger with its evidence.
     """
 
     snapshot: Snapshot
@@ -36,6 +36,7 @@ class HandoverRequest:
     owner: str | None = None
     form: dict[str, Any] = field(default_factory=dict[str, Any])
     similar: tuple[Case, ...] = ()
+    fired: FiredTrigger | None = None
 
 
 class HandoverDesk(Protocol):
