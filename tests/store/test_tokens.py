@@ -74,3 +74,41 @@ async def test_only_a_hash_is_stored_and_old_ones_are_forgotten(database: Databa
         await tx.execute("UPDATE stream_tokens SET expires_at = now() - interval '2 hours'")
     await issue(database)
     assert await redeem(database, token) == "unknown"
+
+
+async def leg_token(database: Database, leg: tokens.Leg = "agent", call_sid: str = "CA9") -> tuple[str, str]:
+    """A conversation's id and the token of one of its legs."""
+    conversation_id = f"cv_{7:032x}"
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO subjects (id, kind, key_id, wrapped_key) VALUES (%s, 'conversation', 'k', 'x')",
+            (f"sb_{7:032x}",),
+        )
+        await tx.execute(
+            "INSERT INTO conversations (id, channel, subject_id, sealed_state) VALUES (%s, 'phone', %s, 'x')",
+            (conversation_id, f"sb_{7:032x}"),
+        )
+        return conversation_id, await tokens.issue_leg(tx, conversation_id, leg, call_sid)
+
+
+async def redeem_leg(database: Database, token: str, leg: str, call_sid: str) -> str:
+    """The conversation's id or the reason of the refusal."""
+    try:
+        async with database.transaction() as tx:
+            return await tokens.redeem_leg(tx, token, leg, call_sid)
+    except TokenRefused as refused:
+        return refused.reason
+
+
+async def test_a_legs_token_names_its_conversation_once(database: Database) -> None:
+    conversation_id, token = await leg_token(database)
+    assert await redeem_leg(database, token, "caller", "CA9") == "unknown"
+    assert await redeem_leg(database, token, "agent", "CA8") == "wrong_call"
+    assert await redeem_leg(database, token, "agent", "CA9") == conversation_id
+    assert await redeem_leg(database, token, "agent", "CA9") == "used"
+
+
+async def test_a_legs_token_does_not_open_the_bots_stream_nor_the_other_way_round(database: Database) -> None:
+    _, token = await leg_token(database)
+    assert await redeem(database, token, "CA9") == "unknown"
+    assert await redeem_leg(database, await issue(database), "caller", "CA1") == "unknown"

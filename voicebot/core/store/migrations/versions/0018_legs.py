@@ -1,0 +1,11 @@
+"""Keys of the streams of a conference's legs."""
+
+from voicebot.core.store.migrations import SQL, apply
+
+revision = "0018"
+down_revision = max(path.name[:4] for path in SQL.glob("*.sql") if path.name[:4] < revision)
+
+
+def upgrade() -> None:
+    """Forward only."""
+    apply("0018_legs.sql")
