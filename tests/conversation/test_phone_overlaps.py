@@ -384,8 +384,7 @@ def test_a_first_digit_into_the_last_word_of_the_question_is_its_answer(
 
     @virtual
     async def check() -> None:
-        async with a_call(tmp_path, ears=FakeEars(["four"], decode_s=0.9)) as caller:
-            caller.call.listener.expect(asked)
+        async with a_call(tmp_path, ears=FakeEars(["four"], decode_s=0.9), asks=asked) as caller:
             await caller.is_quiet(2100)
             await caller.speaks(300)
             await caller.is_quiet(600)
@@ -465,7 +464,10 @@ async def test_keys_stop_the_bot_at_once_also_during_a_pause(tmp_path: Path) -> 
         await caller.is_quiet(40)
         assert len(caller.dialogue.spoken) == 1
         assert not caller.dialogue.spoken[0].complete
-        assert caller.verdicts == ["interruption"], "each pause has its end"
+        assert caller.verdicts == ["noise"], "each pause has its end"
+        await caller.is_quiet(3000)
+        (keyed,) = caller.dialogue.turns
+        assert keyed.kind == "keys", "the sound beside the key is no turn of its own"
 
 
 @virtual
@@ -675,7 +677,7 @@ async def test_an_answer_waits_for_a_click_whose_end_is_doubted(tmp_path: Path) 
 
 @virtual
 async def test_who_goes_on_before_their_words_are_there_is_not_spoken_over(tmp_path: Path) -> None:
-    ears = FakeEars(["where is my parcel", "and my refund"], decode_s=0.4)
+    ears = FakeEars(["where is my parcel", "and my refund"], decode_s=0.45)
     async with a_call(tmp_path, ears=ears) as caller:
         await caller.is_quiet(3500)
         await caller.speaks(600)

@@ -29,7 +29,7 @@ from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity, shared_silero
 from voicebot.audio.mulaw import decode, encode
 from voicebot.audio.speaking import emergency
-from voicebot.core.conversation import Expects, HearingFailure
+from voicebot.core.conversation import FREE, Expects, HearingFailure
 
 SIX = Expects(kind="digits", length=6)
 FAR_FROM_FINISHED_MS = silence_needed(Completeness.WHOLE, 0.02)
@@ -41,7 +41,15 @@ ECHO = encode((decode(TONE) * 0.02).astype("<i2"))
 class Line:
     """A caller on a perfect line: what they do, and what the listener made of it, with the media time."""
 
-    def __init__(self, ears: FakeEars, judge: FakeJudge, silence_s: float, vad: VoiceActivity) -> None:
+    def __init__(
+        self,
+        ears: FakeEars,
+        judge: FakeJudge,
+        silence_s: float,
+        vad: VoiceActivity,
+        *,
+        bot_done: bool = False,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.ears = ears
         self.judge = judge
@@ -56,6 +64,7 @@ class Line:
             emit=lambda event: self.told.append((self.now_ms, event)),
             clock=self.loop.time,
             silence_s=silence_s,
+            bot_done=lambda: bot_done,
         )
 
     @property
@@ -88,10 +97,13 @@ async def on_line(
     judge: FakeJudge | None = None,
     silence_s: float = 60.0,
     vad: VoiceActivity | None = None,
+    bot_done: bool = False,
 ) -> AsyncIterator[Line]:
     """A call; at its end nothing may be left running."""
     before = asyncio.all_tasks()
-    line = Line(ears or FakeEars(list(texts)), judge or FakeJudge(), silence_s, vad or ToneVoice())
+    line = Line(
+        ears or FakeEars(list(texts)), judge or FakeJudge(), silence_s, vad or ToneVoice(), bot_done=bot_done
+    )
     yield line
     await line.listener.close()
     told = len(line.told)
@@ -442,6 +454,27 @@ async def test_words_and_keys_begin_the_count_anew_but_a_click_does_not() -> Non
 
 
 @virtual
+async def test_clicks_do_not_put_off_that_the_caller_is_asked() -> None:
+    async with on_line(*[""] * 8, silence_s=7) as line:
+        for _ in range(8):
+            await line.is_quiet(3000)
+            await line.speaks(100)
+        assert [e.nth for e in line.all(CallerSilent) if isinstance(e, CallerSilent)][:2] == [1, 2]
+        assert line.when(CallerSilent) < 12_000
+
+
+@virtual
+async def test_right_after_a_click_nobody_is_asked() -> None:
+    async with on_line("", silence_s=7) as line:
+        await line.is_quiet(6900)
+        await line.speaks(100)
+        await line.is_quiet(3000)
+        (told,) = line.all(NothingSaid)
+        (silent,) = line.all(CallerSilent)
+        assert silent.at_ms - told.at_ms == pytest.approx(1000, abs=40)
+
+
+@virtual
 async def test_a_caller_who_speaks_is_not_silent() -> None:
     async with on_line("a long story", silence_s=3) as line:
         await line.speaks(12_000)
@@ -556,3 +589,22 @@ async def test_real_speech_through_the_real_model_is_one_turn_with_its_true_end(
         assert isinstance(ended, TurnEnded)
         assert started.at_ms == pytest.approx(500 + loud[0] / 8, abs=70)
         assert ended.utterance.last_voiced_ms == pytest.approx(500 + loud[-1] / 8, abs=70)
+
+
+@pytest.mark.parametrize("bot_done", [True, False])
+def test_who_speaks_into_the_last_word_of_a_question_answers_it(bot_done: bool) -> None:
+    """Near miss: into the middle of it they answer nothing yet."""
+
+    @virtual
+    async def check() -> None:
+        async with on_line("four two seven one oh three", bot_done=bot_done) as line:
+            await line.is_quiet(1000)
+            line.listener.will_expect(SIX)
+            line.listener.bot_speaks(True)
+            await line.is_quiet(500)
+            await line.speaks(1000)
+            line.listener.bot_speaks(False)
+            await line.is_quiet(1500)
+            assert [opened.expects for opened in line.ears.opened] == [SIX if bot_done else FREE]
+
+    check()

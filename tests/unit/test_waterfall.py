@@ -35,6 +35,14 @@ def test_the_hops_on_the_path_add_up_to_the_wait() -> None:
     ]  # fmt: skip
 
 
+def test_nothing_was_heard_before_it_was_sent() -> None:
+    """A mark that seems to lie before its sound is another clock's: the wait is not made shorter by it."""
+    early_mark = SPOKEN.model_copy(update={"first_heard_ms": (SPOKEN.first_audio_ms or 0) - 21})
+    assert early_mark.last_voiced_ms is not None
+    assert waited_ms(early_mark) == (SPOKEN.first_audio_ms or 0) - early_mark.last_voiced_ms
+    assert waited_ms(early_mark) == sum(hop.ms for hop in hops(early_mark) if not hop.ahead)
+
+
 def test_what_was_made_ahead_lies_beside_the_path() -> None:
     ahead = {hop.name: hop.ms for hop in hops(SPOKEN) if hop.ahead}
     assert ahead == {"early_words": 90, "early_plan": 20, "early_sound": 40}

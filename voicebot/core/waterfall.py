@@ -59,7 +59,7 @@ def waited_ms(timings: TurnTimings) -> int | None:
     """From the caller's last sound to the bot's first, as heard; None if either is not known."""
     if timings.last_voiced_ms is None or timings.first_heard_ms is None:
         return None
-    return timings.first_heard_ms - timings.last_voiced_ms
+    return max(timings.first_heard_ms, timings.first_audio_ms or 0) - timings.last_voiced_ms
 
 
 def _chain(

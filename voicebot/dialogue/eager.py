@@ -30,6 +30,7 @@ class _Eager:
     gist: Gist
     work: asyncio.Task[Plan]
     likely: bool
+    allowed: bool  # to read what waits for a likely end
     began_s: float
     ended_s: float | None = None
 
@@ -82,7 +83,7 @@ class EagerPlans:
         """Begins to plan the words so far, unless they are being planned, or there is no room."""
         offered = gist(given, self._wants)
         one = self._at_hand.get(conversation_id)
-        at_hand = None if one is None or (likely and not one.likely and _refused(one)) else one.gist
+        at_hand = None if one is None or (likely and not one.allowed and _refused(one)) else one.gist
         verdict = weigh(offered, at_hand, alive=self.alive, busy=self._busy(), limit=self._limit)
         metrics.eager_offers.labels(verdict.value).inc()
         if verdict is Verdict.SAME and one is not None:
@@ -95,7 +96,7 @@ class EagerPlans:
                 return verdict
         assert offered is not None
         work = asyncio.ensure_future(self._make(conversation_id, given, likely))
-        self._at_hand[conversation_id] = one = _Eager(offered, work, likely, time.monotonic())
+        self._at_hand[conversation_id] = one = _Eager(offered, work, likely, likely, time.monotonic())
         work.add_done_callback(one.done)
         metrics.eager_alive.set(self.alive)
         return verdict

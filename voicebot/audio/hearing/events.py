@@ -20,6 +20,8 @@ class SpeechStarted:
 
 
 BOT_STOPPED = "bot_stopped"
+KEYED = "keyed"
+"""The caller pressed a key meanwhile: what they want is known."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class OverlapEnded:
     """What the sound was. ``interruption``: the turn is the caller's; else the bot goes on, no turn is told.
 
     ``decided_after_ms`` since the bot was silenced; ``why`` names the rule (``BOT_STOPPED``: its answer was
-    over meanwhile, by a key or a hand-over).
+    over meanwhile, by a hand-over; ``KEYED``).
     """
 
     at_ms: int

@@ -23,6 +23,7 @@ from voicebot.audio.hearing.echo import EchoEstimate
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, LONGEST_TURN, EndpointRules, decide
 from voicebot.audio.hearing.events import (
     BOT_STOPPED,
+    KEYED,
     CallerFinished,
     CallerSilent,
     EagerTurn,
@@ -190,6 +191,7 @@ class Listener:
         self._foreground = Foreground()
         self._murmured_ms = -AGAIN_MS
         self._expects: Expects = FREE
+        self._asked: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._stall_due = 0.0
@@ -241,6 +243,7 @@ class Listener:
         current = self._current
         if speaking:
             self._silence.stop()
+            self._silence.broken()
             if current is not None:
                 current.overlap = None
             return
@@ -251,6 +254,10 @@ class Listener:
     def bot_asks(self, open_question: bool) -> None:
         """Whether what the bot is saying asks for a yes or no: then "mm-hm" is an answer."""
         self._bot_asks = open_question
+
+    def will_expect(self, expects: Expects) -> None:
+        """What the answer that begins now ends by asking: who speaks into its last word answers that."""
+        self._asked = expects
 
     def bot_sent(self, ulaw: bytes, at_ms: int | None) -> None:
         """Audio on its way to the caller that plays from ``at_ms`` on; b"": from then on nothing will."""
@@ -267,8 +274,14 @@ class Listener:
             self._current.turn.understood(text, made_something)
 
     def caller_active(self) -> None:
-        """The caller did something other than speak (a key): the silence counts anew."""
+        """The caller did something other than speak (a key): the silence counts anew.
+
+        A sound over the bot that was not yet weighed is taken for the key's own.
+        """
         self._silence.heard()
+        current = self._current
+        if current is not None and current.overlap is not None and current.overlap.undecided:
+            self._decided(current, current.overlap, "noise", KEYED, self._heard_to_ms)
         self._rest()
 
     async def close(self) -> None:
@@ -306,7 +319,7 @@ class Listener:
             if not self._bot_speaks:  # its echo is no noise of the line
                 self._noise.push(window, level, voiced=False)
             if over_bot or (onset and not self._bot_speaks):
-                self._begin(self._over_bot if over_bot else self._onset)
+                self._begin(self._over_bot if over_bot else self._onset, over_bot=over_bot)
         current = self._current
         if over_bot and current is not None and current.overlap is None and not current.goes_on:
             self._overlaps(current)
@@ -316,12 +329,12 @@ class Listener:
             return False
         return self._echo.share() >= OWN_SHARE
 
-    def _begin(self, onset: bargein.Onset) -> None:
+    def _begin(self, onset: bargein.Onset, *, over_bot: bool) -> None:
         turn = HearingTurn(
             self._call,
             transcriber=self._transcriber,
             judge=self._judge,
-            expects=self._expects,
+            expects=self._asked if over_bot and self._bot_done() else self._expects,
             started_ms=onset.start_ms,
             clock=self._clock,
             on_partial=self._partial,
@@ -435,7 +448,7 @@ class Listener:
             return
         if why == "murmur":
             self._murmured_ms = self._heard_to_ms
-        if verdict == "noise":
+        if verdict == "noise" and why != KEYED:
             self._foreground.noise(over.loudest_dbfs, over.voiced_ms, self._heard_to_ms)
         self._over_bot.reset()
         self._end(current, why, now_ms - current.last_voiced_ms)

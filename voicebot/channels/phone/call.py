@@ -261,8 +261,9 @@ class PhoneCall:
                 self.listener.bot_asks(self._proposes and self._asks.kind == "yes_no")
                 # Who speaks into the beginning of an answer does not answer it, nor the question before.
                 self.listener.expect(FREE)
+                self.listener.will_expect(self._asks)
                 self.keys.expect(self._asks)
-                self._note("first_audio_ms", event.at_ms)
+                self._note("first_audio_ms", event.at_ms or 0)  # a greeting may leave before a frame came
             case FirstHeard():
                 self._note("first_heard_ms", event.at_ms)
             case ClauseStarted():

@@ -67,6 +67,7 @@ class Conversing(FrameProcessor):
         self._ahead = Ahead(call)
         self._pump: asyncio.Task[None] | None = None
         self._promised: int | None = None  # the turn that left a slow tool at work
+        self._open_turn: int | None = None  # not yet written as heard; None while it is planned
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
@@ -115,6 +116,7 @@ class Conversing(FrameProcessor):
         except TimeoutError:
             log.warning("turn.previous_not_closed")
         self._closed.clear()
+        self._open_turn = None
         try:
             committed = await self._in_time(self._commit(frame.input, frame.waterfall))
         except ConversationEnded:
@@ -132,6 +134,7 @@ class Conversing(FrameProcessor):
             log.exception("turn.fails_to_person", reason="internal_error")
             await self._fail_to_person("internal_error")
             return
+        self._open_turn = committed.turn
         if committed.silent:  # recorded, and nothing to say
             self._ahead.let_go()
             self._call.waiting.over()
@@ -213,7 +216,8 @@ class Conversing(FrameProcessor):
             # The turn stays open in the database; the next plan fails over to a person.
             log.error("turn.heard_not_stored", turn=frame.turn)
         finally:
-            self._closed.set()
+            if self._open_turn is not None and frame.turn >= self._open_turn:  # else a late one before it
+                self._closed.set()
 
 
 def _works_on(decision: Decision) -> bool:

@@ -10,6 +10,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.audio.hearing.events import (
     BOT_STOPPED,
+    KEYED,
     CallerFinished,
     CallerSilent,
     EagerTurn,
@@ -134,10 +135,14 @@ class PhoneListening(FrameProcessor):
                 await self._turn(Silence(nth=event.nth), self._ended(event.at_ms))
 
     async def _overlap_ended(self, event: OverlapEnded) -> None:
-        metrics.overlaps.labels(event.verdict).inc()
-        metrics.overlap_decided_s.observe(event.decided_after_ms / 1000)
+        foreclosed = event.why in {BOT_STOPPED, KEYED}
+        metrics.overlaps.labels(event.why if foreclosed else event.verdict).inc()
+        if not foreclosed:
+            metrics.overlap_decided_s.observe(event.decided_after_ms / 1000)
         if event.why == BOT_STOPPED:
             pass  # what is being said by now is something else
+        elif event.why == KEYED:
+            await self.push_frame(CallerVoiceFrame(speaking=False))
         elif event.verdict == "interruption":
             await self.push_frame(StopSpeakingFrame(cause="barge_in"))
         else:
@@ -154,8 +159,8 @@ class PhoneListening(FrameProcessor):
 
     async def _key(self, digit: str) -> None:
         self._call.recorder.event({"type": "key", "at_ms": self._call.now_ms()})
+        self._call.listener.caller_active()  # before the answer is cut: a sound over it is weighed by the key
         await self.push_frame(StopSpeakingFrame(cause="key"))
-        self._call.listener.caller_active()
         await self._keyed(self._call.keys.press(digit, self._call.clock()))
         self._arm()
 
