@@ -67,6 +67,8 @@ class Dialogue:
     events: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
     discarded: int = 0
+    slow: asyncio.Event | None = None
+    waits: bool = False
 
     def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
         return text
@@ -92,6 +94,9 @@ class Dialogue:
         yield Clause(text=committed.words)
 
     async def heard(self, conversation_id: str, turn: int, heard: Heard, timings: TurnTimings) -> None:
+        if self.slow is not None and not self.waits:
+            self.waits = True
+            await self.slow.wait()
         self.closed.append((turn, heard.text))
         self.events.set()
 
@@ -104,6 +109,7 @@ class Mouth(FrameProcessor):
         self.answers: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.stops = 0
         self.may_finish = asyncio.Event()
+        self.call: Call
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -162,7 +168,7 @@ class Call:
 @asynccontextmanager
 async def a_call() -> AsyncIterator[tuple[Dialogue, Mouth, PipelineWorker]]:
     dialogue, mouth = Dialogue(), Mouth()
-    call = Call(dialogue)
+    call = mouth.call = Call(dialogue)
     worker = PipelineWorker(
         Pipeline([Conversing(cast("Any", call)), mouth]),
         enable_rtvi=False,
@@ -218,6 +224,33 @@ async def test_it_waits_until_the_bot_has_finished_and_the_caller_does_not() -> 
         mouth.may_finish.set()
         assert (await mouth.answers.get())[1] == "about timer"
         assert mouth.stops == 1
+
+
+async def test_a_turn_that_is_written_late_does_not_close_the_one_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database was slow to keep what was heard: the third turn still waits for the second."""
+    monkeypatch.setattr("voicebot.channels.phone.conversing._CLOSE_S", 0.05)
+    async with a_call() as (dialogue, mouth, worker):
+        await dialogue.events.wait()
+        dialogue.slow = asyncio.Event()
+        asked = [
+            CallerTurnFrame(input=Utterance(text=text), waterfall=Waterfall(lambda: 0)) for text in "abc"
+        ]
+        await worker.queue_frames(asked[:1])
+        first, _ = await mouth.answers.get()
+        mouth.may_finish.set()  # the first is spoken; writing it down takes its time
+        while not dialogue.waits:
+            await asyncio.sleep(0)
+        mouth.may_finish.clear()
+        await worker.queue_frames(asked[1:2])
+        second, _ = await mouth.answers.get()
+        assert second == first + 1
+        dialogue.slow.set()
+        while (first, "about utterance") not in dialogue.closed:
+            await asyncio.sleep(0)
+        assert not mouth.call.turn_closed.is_set(), "the second is not heard yet"
+        mouth.may_finish.set()
 
 
 async def test_a_plan_whose_commit_fails_is_thrown_away() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from voicebot.core.conversation import Route, Source, TurnInput, Utterance
 from voicebot.dialogue.eager import EagerPlans
+from voicebot.dialogue.flow.reads import NotNow
 from voicebot.dialogue.flow.speech import Said, Written
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.request import GenerationRequest, Meter
@@ -165,3 +166,43 @@ async def test_words_that_were_paid_for_and_thrown_away_are_counted() -> None:
     assert (model.asked, model.open) == (1, 0)
     assert wasted() - before > 100, "400 characters of prompt"
     assert asyncio.all_tasks() == tasks
+
+
+async def test_a_read_that_had_to_wait_is_made_once_the_end_becomes_likely_meanwhile() -> None:
+    """Likely while the plan without it is still being made, or after it was refused: once each."""
+
+    class Plan:
+        stream = None
+
+        def of(self, given: TurnInput) -> Plan:
+            return self
+
+    for meanwhile in (True, False):
+        allowed: list[bool] = []
+        goes_on = asyncio.Event()
+
+        async def make(
+            conversation_id: str, given: TurnInput, likely: bool, made: list[bool] = allowed
+        ) -> Any:
+            made.append(likely)
+            await goes_on.wait()  # noqa: B023  # this round's
+            if not likely:
+                raise NotNow("orders")
+            return Plan()
+
+        async def drop(plan: Any) -> None:
+            return None
+
+        eager = EagerPlans(cast("Any", make), drop, lambda given: ())
+        await eager.offer("cv_1", WORDS, likely=False)
+        await asyncio.sleep(0)
+        if meanwhile:
+            await eager.offer("cv_1", WORDS, likely=True)
+        goes_on.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if not meanwhile:
+            await eager.offer("cv_1", WORDS, likely=True)
+        assert await eager.settle("cv_1", WORDS) is not None
+        assert allowed == [False, True]
+        await eager.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -28,10 +28,10 @@ MakePlan = Callable[[str, TurnInput, bool], Awaitable[Plan]]
 @dataclass
 class _Eager:
     gist: Gist
-    work: asyncio.Task[Plan]
     likely: bool
     allowed: bool  # to read what waits for a likely end
     began_s: float
+    work: asyncio.Task[Plan] = field(init=False)
     ended_s: float | None = None
 
     def done(self, _: object) -> None:
@@ -95,11 +95,20 @@ class EagerPlans:
             if conversation_id in self._at_hand:  # newer words were offered meanwhile
                 return verdict
         assert offered is not None
-        work = asyncio.ensure_future(self._make(conversation_id, given, likely))
-        self._at_hand[conversation_id] = one = _Eager(offered, work, likely, likely, time.monotonic())
-        work.add_done_callback(one.done)
+        self._at_hand[conversation_id] = one = _Eager(offered, likely, likely, time.monotonic())
+        one.work = asyncio.ensure_future(self._plan(conversation_id, given, one))
+        one.work.add_done_callback(one.done)
         metrics.eager_alive.set(self.alive)
         return verdict
+
+    async def _plan(self, conversation_id: str, given: TurnInput, one: _Eager) -> Plan:
+        try:
+            return await self._make(conversation_id, given, one.allowed)
+        except NotNow:
+            if one.allowed or not one.likely:
+                raise
+        one.allowed = True  # the end became likely while it was planned
+        return await self._make(conversation_id, given, True)
 
     async def first_clause(
         self, conversation_id: str, on_planned: Callable[[Plan], None] = lambda _: None
