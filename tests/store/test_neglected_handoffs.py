@@ -60,7 +60,7 @@ async def test_a_critical_handoff_is_named_until_somebody_has_it(
     await age(shop_database, 11)
     assert len(await warnings(neglect)) == 1
     async with shop_database.transaction() as tx:
-        await handoffs.set_status(tx, line["handoff"], "taken")
+        assert await handoffs.claim(tx, line["handoff"], "ada")
     await age(shop_database, 61)
     assert await warnings(neglect) == []
 

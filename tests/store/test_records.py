@@ -129,12 +129,12 @@ async def test_the_queue_of_handoffs(database: Database, keys: KeyRing) -> None:
             )
             ids.append(handoff_id)
     async with database.transaction() as tx:
-        await handoffs.set_status(tx, ids[0], "dialled")
+        assert await handoffs.move(tx, ids[0], "offered")
         assert [row["id"] for row in await handoffs.list(tx, status="waiting")] == ids[1:]
         assert [row["id"] for row in await handoffs.list(tx)] == ids
         [mine] = await handoffs.list(tx, conversation_id=conversation_id)
         assert mine["id"] == ids[2]
         assert "payload" not in mine
-        for attempt in (handoffs.get(tx, keys, "ho_none"), handoffs.set_status(tx, "ho_none", "x")):
+        for attempt in (handoffs.get(tx, keys, "ho_none"), handoffs.move(tx, "ho_none", "missed")):
             with pytest.raises(UnknownHandoff):
                 await attempt

@@ -1,4 +1,4 @@
-"""Who takes over: teams, their hours, the numbers that may be dialled, the webhook (``business/people.yaml``).
+"""Who takes over: teams, hours, the numbers that may be dialled, the webhook (``business/people.yaml``).
 
 `People` is the only list of destinations: a number that is not on it (or the server's
 ``VOICEBOT_FALLBACK_NUMBER``, see `People.with_fallback`) is never dialled. Pure; shared by all calls.
