@@ -1,4 +1,4 @@
-"""``make demo``: one real call from end to end, shown live, checked by sound and by the API.
+"""``make demo``: one real call from end to end, shown live, checked by sound, by the API and in the database.
 
 Starts a server of its own on a free port with an empty data directory, phones it through the local Twilio
 with synthetic callers that know only what they hear, and leaves plain copies of the call under
@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo_records import Records, read_records
 from rich.console import Console
 
+from voicebot.core.settings import Settings
 from voicebot.core.telemetry import configure_logging
 from voicebot.proof.simulation.analysis import Analysis
 from voicebot.runtime.phone import PhoneReport, phone, show_report
@@ -30,16 +32,21 @@ SCRIPT = REPOSITORY / "recordings" / "scripts" / "demo_whisper.yaml"
 EARS = f"whisper:{REPOSITORY / 'models' / 'demo-whisper'}"
 """Reads synthetic voices only, so nothing but this demo and the tests sets it."""
 
+ORDER = "518264"
+"""The reference shop's order that this call is about: delivered, and may be sent back."""
+
 SILENT_WITHIN_MS = 600
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a check may look at: the server's account of the call and the caller's recording."""
+    """What a check may look at: the server's account of the call, the caller's recording, the records."""
 
     report: PhoneReport
     turns: list[dict[str, Any]]
     sound: Analysis
+    before: Records
+    after: Records
 
     def decided(self, intent: str, action: str | None = None) -> list[dict[str, Any]]:
         """Turns with that intent (and action), in order."""
@@ -69,7 +76,33 @@ def told_opening_hours(facts: Facts) -> bool:
 def verified_and_told_the_order(facts: Facts) -> bool:
     """Order number and post code were given, then the tool was read and its answer heard."""
     answers = [t for t in facts.turns if "order_status" in [x["tool"] for x in t["decision"]["tools"]]]
-    return bool(answers) and "being packed" in facts.heard_of(answers)
+    return bool(answers) and "was delivered on" in facts.heard_of(answers)
+
+
+def agreed_to_a_return(facts: Facts) -> bool:
+    """All that matters was heard before the yes, and it is done once, in the records and in the audit."""
+    asked = [t for t in facts.decided("start_return", "propose") if t["heard"]["complete"]]
+    read_back = facts.heard_of(asked)
+    heard = all(value in read_back for value in ("floor lamp", "eighty nine dollars", "shall i do that"))
+    said = "is registered" in facts.heard_of(facts.decided("start_return", "act"))
+    new = facts.after.returns - facts.before.returns
+    back = [line.item for line in facts.after.lines if line.on_its_way_back]
+    once = (new, back, facts.after.acts) == (1, ["floor lamp"], (("start_return", "done"),))
+    return heard and said and once
+
+
+def refused_a_second_return(facts: Facts) -> bool:
+    """With the reason, and without having asked for another yes."""
+    done = [t["turn"] for t in facts.decided("start_return", "act")]
+    later = [t for t in facts.decided("start_return") if done and t["turn"] > done[0]]
+    refused = [t for t in later if t["decision"]["policy_row"] == "start_return/not_possible/already"]
+    proposed = [t for t in later if t["decision"]["action"] in ("propose", "act")]
+    return "registered already" in facts.heard_of(refused) and not proposed
+
+
+def audited(facts: Facts) -> bool:
+    """The audit has the change once, and nobody touched its chain."""
+    return facts.after.audited - facts.before.audited == 1 and facts.before.chain.ok and facts.after.chain.ok
 
 
 def interrupted(facts: Facts) -> bool:
@@ -102,11 +135,19 @@ CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("greeting with the automation notice", greeted),
     ("opening hours from an article", told_opening_hours),
     ("order status after verification", verified_and_told_the_order),
+    ("a return: read back, agreed to, done once", agreed_to_a_return),
+    ("the same return again: refused, and why", refused_a_second_return),
+    ("the audit holds it once, its chain is genuine", audited),
     ("an answer interrupted in the middle", interrupted),
     ('an answer that went on over "uh huh"', went_on),
     ("return policy from an article, asked in another voice", told_the_return_policy),
     ("put through to a person", put_through),
 )
+
+
+async def records(settings: Settings) -> Records:
+    """The shop and the audit as they are now."""
+    return await read_records(settings, ORDER)
 
 
 def main() -> int:
@@ -116,14 +157,19 @@ def main() -> int:
     out.print("[bold]voicebot demo[/bold]: a server starts, and somebody phones it\n")
     began = time.monotonic()
     ears = os.environ.get("VOICEBOT_STT", EARS)
-    report = asyncio.run(phone(SCRIPT, console=out, save=COPIES, data_dir=DATA, stt=ears))
-    if report.conversation is None:
+    report = asyncio.run(phone(SCRIPT, console=out, save=COPIES, data_dir=DATA, look=records, stt=ears))
+    if report.conversation is None or len(report.seen) < 2:
         out.print("[red]the server has no record of the call[/red]")
         return 1
-    facts = Facts(report, report.conversation["turns"], report.result.analysis)
+    before, after = report.seen
+    facts = Facts(report, report.conversation["turns"], report.result.analysis, before, after)
     failed = [name for name, check in CHECKS if not check(facts)]
     show_report(report, out)
-    out.print("\nChecked by sound and by the API:")
+    for when, seen in (("before", before), ("after", after)):
+        out.print(f"\nThe shop's records {when} the call:")
+        for sentence in seen.sentences():
+            out.print(f"  {sentence}", markup=False)
+    out.print("\nChecked by sound, by the API and in the database:")
     for name, _ in CHECKS:
         out.print("  [red]MISSING[/red]" if name in failed else "  [green]ok     [/green]", name)
     for step in report.result.keypad_helped:

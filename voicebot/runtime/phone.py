@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +27,16 @@ from voicebot.runtime.own_server import own_server
 PERSON = "+14155550199"
 """Whom the local Twilio rings when the bot hands over."""
 
+Look = Callable[[Settings], Awaitable[Any]]
+"""Looks at a running server's data; its settings say where that is."""
+
 
 @dataclass
 class PhoneReport:
     """What came of a call, and of the server's side of it where its API could be reached.
 
-    ``conversation`` and ``handoff`` are as ``/api`` gives them; ``ready_s`` is how long an own server took.
+    ``conversation`` and ``handoff`` are as ``/api`` gives them; ``ready_s`` is how long an own server took;
+    ``seen`` is what ``look`` saw before the call and after it.
     """
 
     result: CallResult
@@ -40,6 +44,7 @@ class PhoneReport:
     handoff: dict[str, Any] | None = None
     ready_s: float | None = None
     copies: list[Path] = field(default_factory=list[Path])
+    seen: list[Any] = field(default_factory=list[Any])
 
     @property
     def timings(self) -> list[tuple[int, TurnTimings]]:
@@ -72,6 +77,7 @@ async def phone(
     save: Path | None = None,
     console: Console | None = None,
     data_dir: Path | None = None,
+    look: Look | None = None,
     **overrides: Any,
 ) -> PhoneReport:
     """Makes the call and, with ``save``, leaves plain copies of it there.
@@ -83,6 +89,7 @@ async def phone(
         console: where to show the call live; None: nowhere.
         data_dir: of the server that is started; emptied first. None: one of this call's own below the data
             directory in force, deleted afterwards unless something went wrong (``server.log`` is there).
+        look: looks at the data of the server that is started, once when it is ready and once after the call.
         overrides: settings of the server that is started, e.g. ``stt="sphinx"``.
 
     Raises:
@@ -99,7 +106,7 @@ async def phone(
         conversation, handoff = await _look(url, token, result.conversation_id)
         report = PhoneReport(result, conversation, handoff)
     else:
-        own = _Own(settings, data_dir or settings.data_dir / f"call-{os.getpid()}", overrides)
+        own = _Own(settings, data_dir or settings.data_dir / f"call-{os.getpid()}", overrides, look)
         result = await run_call(scripted, lines=lines, start_server=own.start, console=console)
         report = own.report(result)
     if save is not None and report.conversation is not None:
@@ -140,8 +147,12 @@ async def _look(
 class _Own:
     """A server for this call only: signed, with a person at the fallback number."""
 
-    def __init__(self, settings: Settings, data_dir: Path, overrides: dict[str, Any]) -> None:
+    def __init__(
+        self, settings: Settings, data_dir: Path, overrides: dict[str, Any], look: Look | None
+    ) -> None:
         self._settings = settings
+        self._look = look
+        self._seen: list[Any] = []
         self._data_dir = data_dir.absolute()
         alone = {"data_dir": self._data_dir, "database_url": None, "master_key": None}
         self.settings = settings.model_copy(update=alone)
@@ -165,9 +176,15 @@ class _Own:
         }
         log = self._data_dir / "server.log"
         async with own_server(environment, data_dir=self._data_dir, log=log) as server:
+            await self._see()
             yield ServerUnderCall(server.url, server.api_token)
             self._ready_s = server.ready_s
+            await self._see()
             self._conversation, self._handoff = await _look(server.url, server.api_token, None)
+
+    async def _see(self) -> None:
+        if self._look is not None:
+            self._seen.append(await self._look(self.settings))
 
     def forget(self) -> None:
         """Deletes its data directory with all that is in it."""
@@ -176,7 +193,7 @@ class _Own:
 
     def report(self, result: CallResult) -> PhoneReport:
         """The result with what the server said of it."""
-        return PhoneReport(result, self._conversation, self._handoff, self._ready_s)
+        return PhoneReport(result, self._conversation, self._handoff, self._ready_s, seen=self._seen)
 
 
 def show_report(report: PhoneReport, out: Console) -> None:

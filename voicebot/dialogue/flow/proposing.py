@@ -120,7 +120,7 @@ class Proposing:
         filling = filling.model_copy(update={"values": values})
         state = state.model_copy(update={"filling": filling, "topic": None})
         open_value = self._next_value(tool, filling)
-        if open_value is not None:
+        if open_value is not None and slots.unfit(tool.request, filling.values):
             return self._ask(state, filling, tool, open_value, setting, before=before, facts=facts)
         try:
             read, terms = await setting.reads.terms(tool.name, values, customer=customer, purpose=want.intent)
@@ -130,6 +130,10 @@ class Proposing:
             return replace(self._failed(state, want, read.error or "no result", facts), tools=(read,))
         if isinstance(terms, Outcome):
             return self._impossible(state, want, tool, terms, read, setting, before=before, facts=facts)
+        if open_value is not None:  # it may be left open, and is asked for only of what can be done
+            return self._ask(
+                state, filling, tool, open_value, setting, before=before, facts=facts, tools=(read,)
+            )
         return self._read_back(state, want, terms, customer, setting, read=read, before=before, facts=facts)
 
     async def value(
