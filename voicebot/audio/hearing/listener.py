@@ -1,8 +1,8 @@
 """The listening side of one call: 20 ms of mu-law in, the caller's turns out. A thin shell.
 
 Everything that decides stands beside it and is pure: ``timeline`` (frames to a line), ``bargein`` (onset),
-``overlap`` (does a sound over the bot take the turn), ``echo`` (is it our own), ``endpointing`` (is the turn
-over). The slow parts are tasks of ``turn``. What is left here is the order of things, and that is
+``over_bot`` and ``overlap`` (does a sound over the bot take the turn; is it our own), ``endpointing`` (is the
+turn over). The slow parts are tasks of ``turn``. What is left here is the order of things, and that is
 synchronous: no state changes across an ``await``.
 """
 
@@ -19,7 +19,6 @@ import structlog
 
 from voicebot.audio.engines.types import EngineDown, Transcriber, Transcript, TurnJudge
 from voicebot.audio.hearing import bargein, overlap
-from voicebot.audio.hearing.echo import EchoEstimate
 from voicebot.audio.hearing.endpointing import DEFAULT_RULES, LONGEST_TURN, EndpointRules, decide
 from voicebot.audio.hearing.events import (
     BOT_STOPPED,
@@ -38,9 +37,9 @@ from voicebot.audio.hearing.events import (
     Unheard,
 )
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
-from voicebot.audio.hearing.foreground import Foreground
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
 from voicebot.audio.hearing.offset import OffsetRemoval
+from voicebot.audio.hearing.over_bot import OverBot, Overlap
 from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
 from voicebot.audio.hearing.silence import SilenceTimer
 from voicebot.audio.hearing.timeline import TOLERANCE_MS, Timeline
@@ -72,54 +71,12 @@ this 4-14 ms (noise down to -50 dBFS beside speech at -15); pauses inside senten
 """
 
 
-OWN_SHARE = 0.35
-"""A window of which so much is our own sound coming back is not the caller's voice. Plain echo 20 and 26 dB
-down has 0.94 and more, through a filtering line 0.6-0.9, speech over such echo below 0.1 (flite, mu-law)."""
-
-OVER_OWN_DB = 6.0
-"""What is louder than our own echo by more than this is not part of it."""
-
 LATE_MS = 100
 """When our own timer is so late, no frames are missing: they wait in the socket until we have read them."""
 
 GOES_ON_MS = 300
 """Who makes a sound again so soon after their turn was ended at its longest never stopped; and who is silent
 for so long then has."""
-
-AGAIN_MS = 1500
-"""Words that follow so soon on words that were not believed are the caller's second try."""
-
-
-@dataclass
-class _Overlap:
-    """The caller's sound over the bot (ms on the media clock), and what came of it."""
-
-    began_ms: int
-    since_ms: int
-    voiced_ms: int
-    loudest_dbfs: float
-    under_way: bool
-    bot_done: bool
-    own_ms: int = 0
-    own_dbfs: float = -100.0
-    verdict: Verdict | None = None
-    vouched: bool = True
-
-    @property
-    def undecided(self) -> bool:
-        return self.verdict is None
-
-    @property
-    def own_share(self) -> float:
-        """How much of the sound was our own; none of it where something louder spoke over it."""
-        if self.loudest_dbfs > self.own_dbfs + OVER_OWN_DB:
-            return 0.0
-        return self.own_ms / max(1, self.own_ms + self.voiced_ms)
-
-    @property
-    def passed(self) -> bool:
-        """The bot went on."""
-        return self.verdict not in (None, "interruption")
 
 
 @dataclass
@@ -130,7 +87,7 @@ class _Current:
     last_voiced_ms: int
     voiced_ms: int
     loudest_dbfs: float
-    overlap: _Overlap | None = None
+    overlap: Overlap | None = None
     line: LineFacts = NOTHING_KNOWN
     end_seen_ms: int | None = None
     goes_on: bool = False
@@ -183,15 +140,8 @@ class Listener:
         self._heard_to_ms = 0
         self._preroll: deque[npt.NDArray[np.int16]] = deque(maxlen=PREROLL_MS // WINDOW_MS + 4)
         self._onset = bargein.Onset(bargein.TURN)
-        self._over_bot = bargein.Onset(bargein.OVER_BOT)
-        self._bot_speaks = False
-        self._bot_asks = False
-        self._bot_done = bot_done
-        self._echo = EchoEstimate()
-        self._foreground = Foreground()
-        self._murmured_ms = -AGAIN_MS
+        self._bot = OverBot(bot_done)
         self._expects: Expects = FREE
-        self._asked: Expects = FREE
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._stall_due = 0.0
@@ -238,8 +188,8 @@ class Listener:
 
     def bot_speaks(self, speaking: bool) -> None:
         """Whether the bot is being heard: from the first audio of an answer to its last mark or its cut."""
-        self._bot_speaks = speaking
-        self._over_bot.reset()
+        self._bot.speaking = speaking
+        self._bot.onset.reset()
         current = self._current
         if speaking:
             self._silence.stop()
@@ -253,20 +203,16 @@ class Listener:
 
     def bot_asks(self, open_question: bool) -> None:
         """Whether what the bot is saying asks for a yes or no: then "mm-hm" is an answer."""
-        self._bot_asks = open_question
+        self._bot.asks_yes_no = open_question
 
     def will_expect(self, expects: Expects) -> None:
         """What the answer that begins now ends by asking: who speaks into its last word answers that."""
-        self._asked = expects
+        self._bot.asks = expects
 
     def bot_sent(self, ulaw: bytes, at_ms: int | None) -> None:
         """Audio on its way to the caller that plays from ``at_ms`` on; b"": from then on nothing will."""
-        if at_ms is None:
-            return
-        if ulaw:
-            self._echo.sent(decode(ulaw), at_ms)
-        else:
-            self._echo.dropped(at_ms)
+        if at_ms is not None:
+            self._bot.sent(ulaw, at_ms)
 
     def understood(self, text: str, made_something: bool) -> None:
         """Whether the dialogue, planning ahead, made something of the words that ``EagerTurn`` told."""
@@ -304,22 +250,23 @@ class Listener:
         probability = self._vad.probability(window)
         level = level_dbfs(window)
         self._heard_to_ms = at_ms + WINDOW_MS
-        self._echo.hears(window, at_ms)
+        self._bot.hears(window, at_ms)
         own = self._is_our_own(probability, level)
         heard = 0.0 if own else probability
         if own:
             window = np.zeros_like(window)  # the recogniser is not to read our own words
-        floor_dbfs = self._foreground.floor_dbfs(at_ms)
-        over_bot = self._bot_speaks and self._over_bot.push(heard, level, at_ms, floor_dbfs)
+        over_bot = self._bot.begins(heard, level, at_ms)
         onset = self._onset.push(heard, level, at_ms)
         if self._current is not None:
             self._go_on(self._current, window, heard, level, own=own)
         else:
             self._preroll.append(window)
-            if not self._bot_speaks:  # its echo is no noise of the line
+            if not self._bot.speaking:  # its echo is no noise of the line
                 self._noise.push(window, level, voiced=False)
-            if over_bot or (onset and not self._bot_speaks):
-                self._begin(self._over_bot if over_bot else self._onset, over_bot=over_bot)
+            if over_bot:
+                self._begin(self._bot.onset, self._bot.expects(self._expects))
+            elif onset and not self._bot.speaking:
+                self._begin(self._onset, self._expects)
         current = self._current
         if over_bot and current is not None and current.overlap is None and not current.goes_on:
             self._overlaps(current)
@@ -327,14 +274,14 @@ class Listener:
     def _is_our_own(self, probability: float, level: float) -> bool:
         if probability < _KEPT_VOICED or level < bargein.TURN.floor_dbfs:
             return False
-        return self._echo.share() >= OWN_SHARE
+        return self._bot.is_own()
 
-    def _begin(self, onset: bargein.Onset, *, over_bot: bool) -> None:
+    def _begin(self, onset: bargein.Onset, expects: Expects) -> None:
         turn = HearingTurn(
             self._call,
             transcriber=self._transcriber,
             judge=self._judge,
-            expects=self._asked if over_bot and self._bot_done() else self._expects,
+            expects=expects,
             started_ms=onset.start_ms,
             clock=self._clock,
             on_partial=self._partial,
@@ -367,7 +314,7 @@ class Listener:
         own: bool,
     ) -> None:
         current.turn.feed(window)
-        rules = bargein.OVER_BOT if self._bot_speaks else bargein.TURN
+        rules = bargein.OVER_BOT if self._bot.speaking else bargein.TURN
         silence_ms = self._heard_to_ms - WINDOW_MS - current.last_voiced_ms
         threshold = _KEPT_VOICED if silence_ms < PAUSE_MS else rules.voiced
         audible = level >= max(rules.floor_dbfs, current.loudest_dbfs - TAIL_DB)
@@ -381,30 +328,20 @@ class Listener:
             current.voiced_ms += WINDOW_MS
             current.end_seen_ms = None
             if current.overlap is not None:
-                current.overlap.voiced_ms += WINDOW_MS
-                current.overlap.loudest_dbfs = max(current.overlap.loudest_dbfs, level)
+                current.overlap.voiced(WINDOW_MS, level)
         elif current.end_seen_ms is None:
             current.end_seen_ms = self._now_ms()
         if silence_ms >= GOES_ON_MS:
             current.goes_on = False
         if own and current.overlap is not None:
-            current.overlap.own_ms += WINDOW_MS
-            current.overlap.own_dbfs = max(current.overlap.own_dbfs, level)
+            current.overlap.own(WINDOW_MS, level)
         self._weigh(self._heard_to_ms)
 
     # --- over the bot -----------------------------------------------------------------
 
     def _overlaps(self, current: _Current) -> None:
-        onset = self._over_bot
-        current.overlap = _Overlap(
-            began_ms=onset.start_ms,
-            since_ms=self._heard_to_ms,
-            voiced_ms=self._heard_to_ms - onset.start_ms,
-            loudest_dbfs=onset.loudest_dbfs,
-            under_way=current.turn.started_ms < onset.start_ms,
-            bot_done=self._bot_done(),
-        )
-        self._emit(OverlapStarted(onset.start_ms))
+        current.overlap = self._bot.overlap(current.turn.started_ms, self._heard_to_ms)
+        self._emit(OverlapStarted(current.overlap.began_ms))
         self._weigh_overlap(current, self._heard_to_ms)
 
     def _weigh_overlap(self, current: _Current, now_ms: int) -> None:
@@ -416,28 +353,19 @@ class Listener:
             self._decided(current, over, decision.verdict, decision.why, now_ms)
 
     def _overlap_facts(
-        self, current: _Current, over: _Overlap, now_ms: int, words: Transcript | None
+        self, current: _Current, over: Overlap, now_ms: int, words: Transcript | None
     ) -> OverlapFacts:
         silence_ms = now_ms - current.last_voiced_ms
-        asked = current.turn.expects
-        answered = over.bot_done and asked != FREE  # "four" into the last word of the question is no "mm-hm"
-        return OverlapFacts(
-            since_ms=now_ms - over.since_ms,
-            voiced_ms=over.voiced_ms,
-            silence_ms=silence_ms,
-            words=None if words is None else words.text,
+        return self._bot.facts(
+            over,
+            words,
             words_current=current.turn.facts(silence_ms, now_ms - over.began_ms).words_current,
-            confidence=None if words is None else words.confidence,
-            below_caller_db=self._foreground.below_caller_db(over.loudest_dbfs),
-            echo=over.own_share,
-            question_open=self._bot_asks or answered or asked.kind == "yes_no",
-            bot_done=over.bot_done,
-            under_way=over.under_way,
-            again=over.began_ms - self._murmured_ms <= AGAIN_MS,
-            vouched=over.vouched,
+            asked=current.turn.expects,
+            silence_ms=silence_ms,
+            now_ms=now_ms,
         )
 
-    def _decided(self, current: _Current, over: _Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
+    def _decided(self, current: _Current, over: Overlap, verdict: Verdict, why: str, now_ms: int) -> None:
         over.verdict = verdict
         words = current.turn.words
         over.vouched = words is None or words.confidence is not None
@@ -446,11 +374,7 @@ class Listener:
         self._emit(OverlapEnded(self._now_ms(), verdict, after_ms, why))
         if not over.passed:
             return
-        if why == "murmur":
-            self._murmured_ms = self._heard_to_ms
-        if verdict == "noise" and why != KEYED:
-            self._foreground.noise(over.loudest_dbfs, over.voiced_ms, self._heard_to_ms)
-        self._over_bot.reset()
+        self._bot.passed(over, why, self._heard_to_ms)
         self._end(current, why, now_ms - current.last_voiced_ms)
 
     # --- the end of a turn ------------------------------------------------------------
@@ -520,7 +444,7 @@ class Listener:
         if passed:
             self._emit(CallerFinished(self._now_ms(), 0))  # now it is known that they wait
         if isinstance(event, TurnEnded) and current.overlap is None:
-            self._foreground.turn(current.loudest_dbfs)
+            self._bot.caller(current.loudest_dbfs)
         self._emit(event)
         if isinstance(event, NothingSaid) and current.turn.offered:
             self._emit(EagerVoid(event.at_ms))
@@ -592,7 +516,7 @@ class Listener:
 
     def _rest(self) -> None:
         """Runs the silence timer if neither side makes a sound and nothing is being worked out."""
-        busy = self._bot_speaks or self._current is not None or bool(self._concluding)
+        busy = self._bot.speaking or self._current is not None or bool(self._concluding)
         if self._begun and not busy and not self._closed:
             self._silence.start()
 
