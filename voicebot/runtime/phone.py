@@ -215,8 +215,8 @@ def show_report(report: PhoneReport, out: Console) -> None:
             for line in lines:
                 out.print(line, markup=False, highlight=False, style="dim" if "░" in line else "")
     for barge_in in report.result.analysis.barge_ins:
-        took = "never silent" if barge_in.took_ms is None else f"silent after {barge_in.took_ms:.0f} ms"
-        out.print(f"  interruption: {took}")
+        took = "it went on" if barge_in.took_ms is None else f"it fell silent after {barge_in.took_ms:.0f} ms"
+        out.print(f"  spoken over the bot: {took}")
     for violation in report.result.violations:
         out.print(f"  [red]broke a rule of Twilio's: {violation}[/red]", markup=True)
     for path in report.copies:
