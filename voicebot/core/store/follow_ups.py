@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from voicebot.core.store.database import Transaction
-from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.keys import Cipher, KeyRing
 
 _COLUMNS = "id, conversation_id, turn, kind, intent, owner, urgency, due_at, status, created_at, changed_at"
 
-Kind = Literal["callback", "request"]
-"""``callback``: somebody phones the caller. ``request``: something is done, and the caller told."""
+Kind = Literal["callback", "request", "message"]
+"""``callback``: somebody phones the caller. ``request``: something is done, and the caller told. ``message``: the
+caller left one, which somebody listens to."""
 
 
 class UnknownFollowUp(LookupError):
@@ -98,7 +99,44 @@ async def get(tx: Transaction, keys: KeyRing, follow_up_id: str) -> dict[str, An
     cipher = await keys.cipher(tx, row.pop("subject_id"))
     sealed = row.pop("sealed_details")
     row["details"] = cipher.open_json(sealed, f"follow_up:{row['conversation_id']}:{row['turn']}")
+    if row["kind"] == "message":
+        parts = await _parts(tx, cipher, follow_up_id)
+        row["details"]["message"] = " ".join(part["words"] for part in parts)
+        row["details"]["parts"] = parts
     return row
+
+
+async def add_part(
+    tx: Transaction,
+    keys: KeyRing,
+    follow_up_id: str,
+    *,
+    conversation_id: str,
+    turn: int,
+    part: dict[str, Any],
+) -> None:
+    """A piece of a message: ``words``, and ``from_ms`` and ``until_ms`` of the recording; once per turn."""
+    subject = await (
+        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
+    ).fetchone()
+    if subject is None:
+        raise LookupError(f"no conversation {conversation_id}")
+    cipher = await keys.cipher(tx, subject["subject_id"])
+    await tx.execute(
+        "INSERT INTO message_parts (follow_up_id, turn, sealed) VALUES (%s, %s, %s)"
+        " ON CONFLICT (follow_up_id, turn) DO NOTHING",
+        (follow_up_id, turn, cipher.seal_json(part, f"message_part:{follow_up_id}:{turn}")),
+    )
+
+
+async def _parts(tx: Transaction, cipher: Cipher, follow_up_id: str) -> builtins.list[dict[str, Any]]:
+    cursor = await tx.execute(
+        "SELECT turn, sealed FROM message_parts WHERE follow_up_id = %s ORDER BY turn", (follow_up_id,)
+    )
+    return [
+        {"turn": row["turn"], **cipher.open_json(row["sealed"], f"message_part:{follow_up_id}:{row['turn']}")}
+        for row in await cursor.fetchall()
+    ]
 
 
 async def set_status(
