@@ -608,3 +608,48 @@ def test_who_speaks_into_the_last_word_of_a_question_answers_it(bot_done: bool) 
             assert [opened.expects for opened in line.ears.opened] == [SIX if bot_done else FREE]
 
     check()
+
+
+def softer(db: float) -> bytes:
+    return encode((decode(TONE) * 10 ** (-db / 20)).astype("<i2"))
+
+
+@pytest.mark.parametrize(("known", "within_ms"), [(True, 800), (False, 3000)])
+def test_somebody_far_softer_who_goes_on_behind_the_caller_does_not_keep_the_turn_open(
+    known: bool, within_ms: int
+) -> None:
+    """It ends where the caller's own voice did; sooner when that is known from a turn before."""
+
+    @virtual
+    async def check() -> None:
+        async with on_line(*["where is my order"] * 6) as line:
+            await line.is_quiet(1000)
+            if known:
+                await line.speaks(1000)
+                await line.is_quiet(1500)
+            before, began = len(line.all(TurnEnded)), line.ms
+            await line.speaks(1000)
+            await line.frames(softer(18), 6000)
+            ended = line.all(TurnEnded)[before]
+            assert isinstance(ended, TurnEnded)
+            assert ended.utterance.last_voiced_ms == pytest.approx(began + 1000, abs=70)
+            assert line.when(TurnEnded, before) < began + 1000 + within_ms + 400
+            await line.is_quiet(3000)
+
+    check()
+
+
+@virtual
+async def test_a_caller_who_drops_their_voice_is_heard_to_the_end() -> None:
+    async with on_line("where is my order", "well i do not know any more") as line:
+        await line.is_quiet(1000)
+        await line.speaks(1000)
+        await line.is_quiet(1500)
+        began = line.ms
+        await line.speaks(600)
+        for _ in range(5):
+            await line.frames(softer(20), 380)
+            await line.frames(softer(13), 40)
+        await line.is_quiet(1500)
+        assert len(line.all(TurnEnded)) == 2
+        assert line.when(TurnEnded, 1) > began + 600 + 5 * 420

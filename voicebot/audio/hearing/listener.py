@@ -37,6 +37,7 @@ from voicebot.audio.hearing.events import (
     Unheard,
 )
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
+from voicebot.audio.hearing.foreground import FarVoice
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
 from voicebot.audio.hearing.offset import OffsetRemoval
 from voicebot.audio.hearing.over_bot import OverBot, Overlap
@@ -87,6 +88,7 @@ class _Current:
     last_voiced_ms: int
     voiced_ms: int
     loudest_dbfs: float
+    far: FarVoice
     overlap: Overlap | None = None
     line: LineFacts = NOTHING_KNOWN
     end_seen_ms: int | None = None
@@ -298,6 +300,7 @@ class Listener:
             last_voiced_ms=self._heard_to_ms,
             voiced_ms=self._heard_to_ms - onset.start_ms,
             loudest_dbfs=onset.loudest_dbfs,
+            far=FarVoice(self._heard_to_ms),
             goes_on=self._cut_off_ms is not None and onset.start_ms - self._cut_off_ms < GOES_ON_MS,
         )
         self._cut_off_ms = None
@@ -320,6 +323,9 @@ class Listener:
         audible = level >= max(rules.floor_dbfs, current.loudest_dbfs - TAIL_DB)
         voiced = probability >= threshold and audible
         self._noise.push(window, level, voiced=voiced)
+        if voiced and self._is_far(current, level):
+            voiced = False
+            current.last_voiced_ms = min(current.last_voiced_ms, current.far.near_ms)
         if voiced:
             current.loudest_dbfs = max(current.loudest_dbfs, level)
             if silence_ms >= EAGER_MS and current.turn.resumed():
@@ -336,6 +342,10 @@ class Listener:
         if own and current.overlap is not None:
             current.overlap.own(WINDOW_MS, level)
         self._weigh(self._heard_to_ms)
+
+    def _is_far(self, current: _Current, level: float) -> bool:
+        limit_ms = self._bot.far_after_ms(level)
+        return current.far.push(level, current.loudest_dbfs, limit_ms, self._heard_to_ms, WINDOW_MS)
 
     # --- over the bot -----------------------------------------------------------------
 

@@ -163,6 +163,10 @@ class OverBot:
             self._foreground.noise(over.loudest_dbfs, over.voiced_ms, heard_to_ms)
         self.onset.reset()
 
+    def far_after_ms(self, level_dbfs: float) -> int | None:
+        """See `Foreground`."""
+        return self._foreground.far_after_ms(level_dbfs)
+
     def caller(self, loudest_dbfs: float) -> None:
         """A turn of the caller, not over the bot, was as loud as this."""
         self._foreground.turn(loudest_dbfs)
