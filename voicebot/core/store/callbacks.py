@@ -266,7 +266,8 @@ async def advance(
     """Moves a try on, if it stands at one of ``after``; False if it does not (another was first)."""
     cursor = await tx.execute(
         "UPDATE dials SET status = %s, call_sid = coalesce(call_sid, %s),"
-        " answered_by = coalesce(%s, answered_by), left_message = coalesce(%s, left_message), conversation_id = coalesce(%s, conversation_id),"
+        " answered_by = coalesce(%s, answered_by), left_message = coalesce(%s, left_message),"
+        " conversation_id = coalesce(%s, conversation_id),"
         " look_at = coalesce(%s, look_at), changed_at = clock_timestamp()"
         " WHERE id = %s AND status = ANY(%s)",
         (

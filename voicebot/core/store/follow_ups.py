@@ -13,8 +13,8 @@ from voicebot.core.store.keys import Cipher, KeyRing
 _COLUMNS = "id, conversation_id, turn, kind, intent, owner, urgency, due_at, status, created_at, changed_at"
 
 Kind = Literal["callback", "request", "message"]
-"""``callback``: somebody phones the caller. ``request``: something is done, and the caller told. ``message``: the
-caller left one, which somebody listens to."""
+"""``callback``: somebody phones the caller. ``request``: something is done, and the caller told. ``message``:
+the caller left one, which somebody listens to."""
 
 
 class UnknownFollowUp(LookupError):
