@@ -131,3 +131,61 @@ def _money(cents: int) -> Decimal:
 
 def _method(method: str) -> str:
     return "installment plan" if method == "installments" else method
+
+
+class PayRequest(Strict):
+    """Which order."""
+
+    order_number: str = Field(pattern=r"^[0-9]{6}$")
+
+
+class CardPayment(Outcome):
+    """``amount`` is what the records say is open; it is what will be charged."""
+
+    outcome: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
+        "ready", "paid", "nothing_open", "under_way", "not_found"
+    ]
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+async def open_payment(context: ToolContext, customer: VerifiedCustomer, request: PayRequest) -> CardPayment:
+    """What is still to be paid."""
+    rows = await context.records.rows(
+        "open_payment", order_number=request.order_number, customer_id=customer.customer_id
+    )
+    if not rows:
+        return CardPayment(outcome="not_found")
+    row = rows[0]
+    if row["outcome"] != "ready":
+        return CardPayment(outcome=row["outcome"])
+    return CardPayment(outcome="ready", amount=_money(row["amount_cents"]), currency=row["currency"])
+
+
+@tool(
+    effect=Effect.IRREVERSIBLE,
+    cost=Cost.STATEFUL,
+    timeout_s=3.0,
+    resource="shop.payments",
+    scope="payments:read",
+    terms=open_payment,
+    done=("ready",),
+    reads_back=("order_number", "amount"),
+    limits=("card_payment", "changes_a_day"),
+    hints={"nothing_open": "person", "under_way": "person", "not_found": "person"},
+    home="house",
+    takes_card=True,
+)
+async def pay_order(context: ToolContext, customer: VerifiedCustomer, request: PayRequest) -> CardPayment:
+    """Has a card taken for what is still to be paid of an order; the money is booked when it has come."""
+    found = await open_payment(context, customer, request)
+    if found.outcome != "ready" or found.amount is None or found.currency is None or context.office is None:
+        return found
+    taken = await context.office.take_payment(
+        about=f"order {request.order_number}",
+        amount=found.amount,
+        currency=found.currency,
+        book="book_payment",
+        parameters={"order_number": request.order_number, "customer_id": customer.customer_id},
+    )
+    return found if taken else CardPayment(outcome="under_way")

@@ -206,6 +206,34 @@ WITH now_is AS (
 )
 SELECT outcome, amount_cents, method FROM now_is;
 
+-- name: open_payment
+-- scope: payments:read
+-- row: outcome text, amount_cents integer, currency text
+SELECT outcome, amount_cents, currency
+FROM shop.open_payments
+WHERE number = %(order_number)s AND customer_id = %(customer_id)s;
+
+-- name: book_payment
+-- scope: cardmoney:write
+-- changes: payments
+-- row: outcome text
+-- Money that has come is written down, whatever the order says by now. The server asks it; no tool has its scope.
+SELECT 1 FROM shop.orders WHERE number = %(order_number)s AND customer_id = %(customer_id)s FOR UPDATE;
+WITH now_is AS (
+    SELECT n.number, CASE WHEN b.payment IS NOT NULL OR n.outcome = 'ready' THEN 'booked' ELSE n.outcome END AS outcome
+    FROM shop.open_payments n
+    LEFT JOIN shop.card_payments b ON b.payment = %(payment)s
+    WHERE n.number = %(order_number)s AND n.customer_id = %(customer_id)s
+), kept AS (
+    INSERT INTO shop.card_payments (payment, order_number, amount_cents, currency, confirmation, paid_on)
+    SELECT %(payment)s, number, %(amount_cents)s, %(currency)s, %(confirmation)s, %(today)s FROM now_is
+    ON CONFLICT (payment) DO NOTHING
+), paid AS (
+    UPDATE shop.payments p SET status = 'paid', method = 'credit card', paid_on = %(today)s
+    FROM now_is n WHERE p.order_number = n.number AND n.outcome = 'booked'
+)
+SELECT outcome FROM now_is;
+
 -- name: membership
 -- scope: memberships:read
 -- row: price_cents integer, renews_on date, ends_on date?

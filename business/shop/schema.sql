@@ -150,6 +150,16 @@ CREATE TABLE IF NOT EXISTS shop.scans (
     PRIMARY KEY (order_number, at)
 );
 
+-- Money that came by card over the telephone, once per payment; never a card.
+CREATE TABLE IF NOT EXISTS shop.card_payments (
+    payment      text PRIMARY KEY,
+    order_number text NOT NULL REFERENCES shop.orders ON DELETE CASCADE,
+    amount_cents integer NOT NULL CHECK (amount_cents > 0),
+    currency     text NOT NULL,
+    confirmation text NOT NULL,
+    paid_on      date NOT NULL
+);
+
 -- What the shop's HTTP service was asked to change, each under its key, with the answer it gave first.
 CREATE TABLE IF NOT EXISTS shop.answered (
     key         text PRIMARY KEY,
@@ -167,6 +177,15 @@ SELECT o.number, o.customer_id, p.amount_cents, p.method,
 FROM shop.orders o
 LEFT JOIN shop.payments p ON p.order_number = o.number
 LEFT JOIN shop.shipments s ON s.order_number = o.number;
+
+-- What is still to be paid for an order.
+CREATE OR REPLACE VIEW shop.open_payments AS
+SELECT o.number, o.customer_id, p.amount_cents, 'USD' AS currency,
+       CASE WHEN o.status IN ('cancelled', 'returned') OR p.amount_cents = 0 THEN 'nothing_open'
+            WHEN p.status = 'paid' THEN 'paid'
+            ELSE 'ready' END AS outcome
+FROM shop.orders o
+JOIN shop.payments p ON p.order_number = o.number;
 
 -- Another address, as long as the order has not left.
 CREATE OR REPLACE VIEW shop.address_changes AS

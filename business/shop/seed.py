@@ -132,6 +132,8 @@ def seed(cursor: Cursor, *, today: date, customers: int = CUSTOMERS) -> int:
             items = rng.sample(ITEMS, rng.randrange(1, 4))
             _order(cursor, rng, today, number, customer, post_code, rng.choice(STATUSES), items)
             orders += 1
+    if customers >= 42:
+        _unpaid(cursor, today)
     _preferences(cursor, customers)
     _facts(cursor, customers)
     _more(cursor, today)
@@ -174,6 +176,28 @@ def _facts(cursor: Cursor, customers: int) -> None:
                 DEMO_ORDERS[0].number,
             ),
         )
+
+
+UNPAID = DemoOrder("830274", "30309", "processing", (("floor lamp", 8900),))
+"""An order whose payment was declined, to pay on the telephone; of a customer without another demo order."""
+
+
+def _unpaid(cursor: Cursor, today: date) -> None:
+    """The order of `UNPAID`; no dice."""
+    customer, number = "cu_00042", UNPAID.number
+    placed = today - timedelta(days=1)
+    total = sum(price for _, price in UNPAID.items)
+    cursor.execute(
+        "INSERT INTO shop.orders VALUES (%s, %s, %s, %s, %s, %s)",
+        (number, customer, UNPAID.status, UNPAID.post_code, total, placed),
+    )
+    for line, (item, price) in enumerate(UNPAID.items, start=1):
+        cursor.execute("INSERT INTO shop.order_items VALUES (%s, %s, %s, 1, %s)", (number, line, item, price))
+    cursor.execute(
+        "INSERT INTO shop.payments (order_number, method, amount_cents, paid_on, status)"
+        " VALUES (%s, 'credit card', %s, %s, 'declined')",
+        (number, total, placed),
+    )
 
 
 def _more(cursor: Cursor, today: date) -> None:

@@ -183,8 +183,15 @@ class Timer(Strict):
     about: str = Field(min_length=1)
 
 
+class PaymentOver(Strict):
+    """A card payment that was taken during the call has come to its end (`core.store.payments`)."""
+
+    kind: Literal["payment_over"] = "payment_over"
+    payment: str = Field(pattern=r"^pay_[a-p]{32}$")
+
+
 TurnInput = Annotated[
-    CallStarted | Utterance | Keys | Silence | NotHeard | LateResult | AgentDecision | Timer,
+    CallStarted | Utterance | Keys | Silence | NotHeard | LateResult | AgentDecision | Timer | PaymentOver,
     Field(discriminator="kind"),
 ]
 

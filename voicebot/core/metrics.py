@@ -9,6 +9,7 @@ _HOP_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 
 _WORK_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 _TURN_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
 
+payments = Counter("voicebot_payments_total", "Card payments that came to an end", ["way", "outcome"])
 calls_active = Gauge("voicebot_calls_active", "Calls whose media this node holds")
 calls_started = Counter("voicebot_calls_started_total", "Media sessions begun", ["resumed"])
 calls_ended = Counter("voicebot_calls_ended_total", "Media sessions over, by how", ["outcome"])
@@ -80,6 +81,24 @@ features = Counter(
 )
 chat_messages = Counter("voicebot_chat_messages_total", "Chat messages, by what became of them", ["outcome"])
 handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
+transfer_states = Counter("voicebot_transfer_states_total", "Steps of warm transfers", ["state"])
+transfer_ringing_s = Histogram(
+    "voicebot_transfer_ringing_seconds",
+    "The turn that hands over to the first person's phone ringing, seconds",
+    buckets=(0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0),
+)
+transfer_bridged_s = Histogram(
+    "voicebot_transfer_bridged_seconds",
+    "The turn that hands over to caller and person speaking to each other, seconds",
+    buckets=(5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0),
+)
+triggers = Counter("voicebot_triggers_total", "Turns that went to a person, by trigger", ["trigger"])
+trigger_s = Histogram(
+    "voicebot_trigger_seconds",
+    "First sign of risk to handoff, seconds; 0 where the trigger was the first sign",
+    ["trigger"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
+)
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
 writings = Counter(
     "voicebot_writings_total",
@@ -105,3 +124,7 @@ guard_blocks = Counter(
 )
 guard_customers = Gauge("voicebot_guard_identifiers", "Customers' identifiers that the output guard knows")
 writer_open = Gauge("voicebot_writer_open", "1 while a failing writer is left alone", ["writer"])
+live_readers = Gauge("voicebot_live_readers", "Readers of live transcripts on this node", ["kind"])
+live_readers_left = Counter(
+    "voicebot_live_readers_left_total", "Readers of live transcripts that took too long", ["kind"]
+)

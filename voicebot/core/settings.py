@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     twilio_api: str = Field("https://api.twilio.com", description="base URL of Twilio's REST API")
     twilio_account_sid: str | None = Field(None, validation_alias="TWILIO_ACCOUNT_SID")
     twilio_auth_token: SecretStr | None = Field(None, validation_alias="TWILIO_AUTH_TOKEN")
+    pay_connector: str = Field("Default", description="unique name of the Twilio account's <Pay> connector")
+    card_processor: str | None = Field(None, description="https://... that charges cards (`cards: keypad`)")
+    card_processor_token: SecretStr | None = Field(None, description="bearer token of the card processor")
     database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
@@ -127,6 +130,13 @@ class Settings(BaseSettings):
     @classmethod
     def _embedding_known(cls, value: str) -> str:
         return _choice(value, {"auto", "blend", "lsa", "minilm"}, set())
+
+    @field_validator("card_processor")
+    @classmethod
+    def _card_processor(cls, value: str | None) -> str | None:
+        if value and not re.match(r"^(https://[^/\s]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/|$))", value):
+            raise ValueError("card data leaves this machine: https://HOST")
+        return value.rstrip("/") if value else None
 
     @field_validator("public_url", "desk_url", "twilio_api", "models_mirror")
     @classmethod

@@ -27,6 +27,7 @@ from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.knowledge import gaps, similar
 from voicebot.dialogue.memory.memory import Memory
+from voicebot.dialogue.payments import Payments, Told
 from voicebot.dialogue.plan import Plan, Worded, word, words_of
 from voicebot.dialogue.reading import mark_used
 from voicebot.dialogue.shape import shape_of
@@ -82,6 +83,7 @@ class Committing:
         known_words: words of the deployment's own examples, which are nobody's name.
         is_topic: whether an intent is a question of its own.
         now: the time, aware.
+        payments: ends card payments.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class Committing:
         known_words: frozenset[str] = frozenset(),
         is_topic: Callable[[str], bool] = lambda intent: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        payments: Payments | None = None,
     ) -> None:
+        self._payments = payments
         self._is_topic = is_topic
         self._now = now
         self._memory = memory
@@ -342,6 +346,9 @@ class Committing:
                 turn=plan.turn,
                 waits=draft.proposal.waits,
             )
+        if draft.settles is not None and self._payments is not None:
+            payment, how = draft.settles
+            await self._payments.settle_in(tx, payment, Told(how, "turn", "bot"))
         if draft.gap is not None:
             await gaps.log(
                 tx,
@@ -422,6 +429,8 @@ class Committing:
         await self.event(tx, plan.snapshot, plan.turn, kind, data, plan.transaction_id)
         if written.handoff is not None:
             facts = {"handoff": written.handoff, "trigger": decision.trigger, "urgency": draft.urgency}
+            if decision.fired is not None:
+                facts["fired"] = plan.masks.hide(decision.fired.model_dump(mode="json"))
             await self.event(tx, plan.snapshot, plan.turn, "handoff.requested", facts, plan.transaction_id)
             await self._audit(tx, plan, "handoff.requested", facts)
 
@@ -456,6 +465,7 @@ class Committing:
             policy_version=self._policy_version,
             owner=written.draft.owner,
             form=written.draft.form,
+            fired=written.decision.fired,
         )
 
 

@@ -37,6 +37,8 @@ from voicebot.core.conversation import (
     Channel,
     Clause,
     Heard,
+    HearingFailure,
+    NotHeard,
     Timer,
     TurnInput,
     TurnTimings,
@@ -44,7 +46,8 @@ from voicebot.core.conversation import (
     Utterance,
     Versions,
 )
-from voicebot.core.settings import Settings
+from voicebot.core.health import Health
+from voicebot.core.settings import Settings, SettingsError
 from voicebot.core.store import proposals, vault
 from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Database, Transaction
@@ -53,6 +56,7 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.actions.changes import Changes
 from voicebot.dialogue.actions.local import LOCAL_ACTS, LocalActs, Perform
 from voicebot.dialogue.committing import Committing, Written
+from voicebot.dialogue.connectors.card_processor import CardProcessor, HttpCardProcessor
 from voicebot.dialogue.connectors.choice import connect
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.connectors.http import HttpConnector
@@ -79,12 +83,14 @@ from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.other_customers import OtherCustomers
+from voicebot.dialogue.payments import Payments
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
 from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
 from voicebot.dialogue.recovery import Recovery
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
+from voicebot.dialogue.spotting import Spotter
 from voicebot.safety.guard_out.clause import LEAK_WORDS
 from voicebot.safety.guard_out.facts import shingles
 from voicebot.safety.identity import Gate
@@ -98,6 +104,8 @@ WRITES_END_S = 10.0
 """How long writes that were begun are waited for when a node ends."""
 _UNHEARD = 1024
 """Turns whose closing is waited for, to store with it how their words were written."""
+_RECORDS_DOWN = ("/tool_failed", "identity/records_down")
+"""Ends of the rows of turns that the system of record did not answer."""
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 """Channels on which silence is felt: a slow tool's result comes as an input of its own."""
 
@@ -118,8 +126,11 @@ class Orchestrator:
         now: the time, aware; tests set it.
         busy: the node has no time for plans that may be thrown away.
         degraded: hearing, speaking or a system of record is not well.
+        off: names of the switches that are off.
+        health: which parts are down, as this process has seen it.
         patience_s: how long a plan for a speaking channel waits for a tool.
         texting: text messages can be sent, so that codes may be.
+        processor: charges cards that are typed in on our own keypad.
     """
 
     def __init__(
@@ -137,8 +148,11 @@ class Orchestrator:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
+        off: Callable[[], frozenset[str]] = frozenset,
+        health: Health | None = None,
         patience_s: float = PATIENCE_S,
         texting: bool = False,
+        processor: CardProcessor | None = None,
     ) -> None:
         self._database = database
         self._deployment = deployment
@@ -148,6 +162,8 @@ class Orchestrator:
         self._poke = poke
         self._now = now
         self._degraded = degraded
+        self._off = off
+        self._health = health or Health()
         self._patience_s = patience_s
         self._conversations = Conversations(keys)
         policy, intents = deployment.policy, deployment.intents
@@ -165,7 +181,18 @@ class Orchestrator:
             now=now,
         )
         local = LocalActs(keys, LOCAL_ACTS if acts is None else acts)
-        changes = Changes(deployment.tools, connector, keys, limits=policy.table.limits, zone=self._zone)
+        changes = Changes(
+            deployment.tools,
+            connector,
+            keys,
+            limits=policy.table.limits,
+            zone=self._zone,
+            cards=policy.table.cards,
+        )
+        self.payments = Payments(
+            database, keys, connector, processor, poke, now=lambda: now().astimezone(self._zone)
+        )
+        """Card payments, whoever takes the card."""
         self._doing = Doing(keys, changes, now=lambda: now().astimezone(self._zone))
         self._committing = Committing(
             keys,
@@ -179,6 +206,7 @@ class Orchestrator:
             known_words=_known(deployment),
             is_topic=intents.is_content,
             now=now,
+            payments=self.payments,
         )
         self._keys = keys
         self._shapes = shapes_of(policy.table.identity, _known(deployment))
@@ -210,6 +238,7 @@ class Orchestrator:
             is_content=intents.is_content,
             priority=lambda intent: rule.priority if (rule := policy.rule(intent)) else 0,
             sure=policy.table.thresholds.sure,
+            spotter=Spotter({name: one.phrases for name, one in intents.spotted.items()}),
         )
         self._planner = Planner(
             monitor=monitor,
@@ -245,12 +274,18 @@ class Orchestrator:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
+        off: Callable[[], frozenset[str]] = frozenset,
+        health: Health | None = None,
     ) -> Orchestrator:
         """An orchestrator as settings and deployment say: writer, embedding, the shop's connector.
 
         Raises:
-            SettingsError: the language model cannot be used as configured.
+            SettingsError: the language model cannot be used as configured, or policy has cards typed in here
+                and there is nobody to charge them.
         """
+        processor = HttpCardProcessor.from_settings(settings)
+        if deployment.policy.table.cards == "keypad" and processor is None:
+            raise SettingsError("policy.yaml says `cards: keypad`: set VOICEBOT_CARD_PROCESSOR, or `cards: pay`")
         return cls(
             database=database,
             keys=keys,
@@ -263,7 +298,10 @@ class Orchestrator:
             now=now,
             busy=busy,
             degraded=degraded,
+            off=off,
+            health=health,
             texting=settings.twilio_account_sid is not None and settings.twilio_auth_token is not None,
+            processor=processor,
         )
 
     async def close(self) -> None:
@@ -280,6 +318,7 @@ class Orchestrator:
         self._streams.clear()
         self._spoken.clear()
         await self._writers.close()
+        await self.payments.close()
         if isinstance(self._connector, HttpConnector):
             await self._connector.close()
 
@@ -353,6 +392,9 @@ class Orchestrator:
         """
         if plan.draft.deed is None:
             return await self._commit(plan)
+        if f"tool:{plan.draft.deed.name}" in self._off():  # switched off since it was planned
+            await self.discard(plan)
+            raise StalePlan(f"{plan.draft.deed.name} is switched off: plan the turn again")
         work = asyncio.ensure_future(self._commit(plan))
         self._writes.add(work)
         work.add_done_callback(self._written)
@@ -384,6 +426,7 @@ class Orchestrator:
                     written = await self._committing.arrive(tx, plan, outcome)
             if not again:
                 _tell(plan, written, plan.took_ms + _ms_since(began_s))
+                self._note_health(plan, written)
         self._poke()
         await self._eager.drop(plan.conversation_id, Fate.STALE)
         stream = plan.stream
@@ -439,7 +482,7 @@ class Orchestrator:
         async with self._database.transaction() as tx:
             snapshot = await self._conversations.load(tx, conversation_id, lock=True)
             before = states.load(snapshot.state)
-            after = settle(before, turn, heard)
+            after = self._timed(before, settle(before, turn, heard), timings)
             if blocked and after is not before:
                 conduct = after.conduct.model_copy(update={"blocked": after.conduct.blocked + len(blocked)})
                 after = after.model_copy(update={"conduct": conduct})
@@ -466,6 +509,16 @@ class Orchestrator:
         self._poke()
         if after is not before:
             await self._eager.drop(conversation_id, Fate.STALE)
+
+    def _timed(
+        self, before: states.ConversationState, after: states.ConversationState, timings: TurnTimings
+    ) -> states.ConversationState:
+        """With how long the caller waited for the answer, where that was measured."""
+        if after is before or timings.last_voiced_ms is None or timings.first_heard_ms is None:
+            return after
+        limit_ms = self._deployment.policy.table.triggers.latency.ms
+        risk = after.risk.timed(timings.first_heard_ms - timings.last_voiced_ms, limit_ms)
+        return after.model_copy(update={"risk": risk})
 
     async def _read_back(self, tx: Transaction, proposal_id: str, heard: Heard) -> None:
         """A yes counts once the last essential value of what was proposed was heard."""
@@ -581,7 +634,26 @@ class Orchestrator:
             reachable=snapshot.caller is not None,
             now=self._now().astimezone(self._zone),
             degraded=self._degraded(),
+            off=self._off(),
+            down=self._down(),
         )
+
+    def _down(self) -> Mapping[str, int]:
+        model = self._writers.failures
+        return {**self._health.down(), **({"model": model} if model else {})}
+
+    def _note_health(self, plan: Plan, written: Written) -> None:
+        """What this turn has shown of the parts that it needed."""
+        decision, by = written.decision, plan.conversation_id
+        if any(read.result is not None for read in decision.tools):
+            self._health.worked("records")
+        elif decision.policy_row.endswith(_RECORDS_DOWN):
+            self._health.failed("records", by=by)
+        if plan.snapshot.channel in _SPOKEN:
+            if isinstance(plan.input, Utterance):
+                self._health.worked("recogniser")
+            elif isinstance(plan.input, NotHeard) and plan.input.reason is HearingFailure.ENGINE_DOWN:
+                self._health.failed("recogniser", by=by)
 
     def _guarded(self, draft: Draft, values: Mapping[str, str]) -> SpeechGuard:
         """What the output guard is told of a turn: whose call it is, and what was said in it."""
@@ -650,6 +722,11 @@ def _tell(plan: Plan, written: Written, ms: float) -> None:
     if written.handoff is not None:
         urgency = written.draft.urgency
         tell = log.warning if urgency == Urgency.CRITICAL else log.info
+        if decision.fired is not None:
+            fired = decision.fired
+            waited_s = (fired.at - fired.first_sign_at).total_seconds()
+            metrics.triggers.labels(fired.name.partition(":")[0]).inc()
+            metrics.trigger_s.labels(fired.name.partition(":")[0]).observe(waited_s)
         tell("handoff.requested", handoff=written.handoff, trigger=decision.trigger, urgency=str(urgency))
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from voicebot.core.conversation import LateResult, ToolRead
-from voicebot.core.store import audit, one_time_codes, proposals, tool_calls
+from voicebot.core.store import audit, one_time_codes, payments, proposals, tool_calls
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.one_time_codes import Told
@@ -278,6 +278,14 @@ class PlanReads:
     def declared(self, name: str) -> Tool | None:
         """A tool as it is declared; None: there is none of that name."""
         return self._tools.get(name) if name in self._tools.names else None
+
+    async def payment(self, payment_id: str) -> payments.Payment | None:
+        """A card payment as it stands."""
+        try:
+            async with self._database.transaction() as tx:
+                return await payments.get(tx, self._keys, payment_id)
+        except payments.UnknownPayment:
+            return None
 
     async def proposal(self, proposal_id: str) -> tuple[proposals.Standing, Prepared | None] | None:
         """A proposal as it stands, and its call."""

@@ -25,6 +25,7 @@ from voicebot.dialogue.monitor.monitor import Want
 from voicebot.safety.guard_in import Conduct
 from voicebot.safety.identity import GateProgress
 from voicebot.safety.pii.masking import Carry
+from voicebot.safety.triggers import Risk
 
 SCHEMA_VERSION = 3
 HISTORY = 6
@@ -134,6 +135,13 @@ class HeldWords(Strict):
     """What waits is an act, not words: the id of its proposal."""
 
 
+class Paying(Strict):
+    """A card payment that is under way: its id (`core.store.payments`), and what the caller wanted."""
+
+    payment: str
+    want: Want
+
+
 class CustomerFacts(Strict):
     """What the system of record says of the verified customer, as far as policy needs it."""
 
@@ -213,6 +221,9 @@ class ConversationState(Strict):
     """Intents for which something was promised."""
     filling: Filling | None = None
     acting: tuple[Acting, ...] = ()
+    paying: Paying | None = None
+    refused_cards: int = 0
+    """Card payments of this conversation that came to nothing."""
     customer: CustomerFacts | None = None
     """After the gate only."""
     answered: Want | None = None
@@ -225,6 +236,8 @@ class ConversationState(Strict):
     """What the guards have seen of it."""
     course: Course = Course()
     """How it has gone over the last turns."""
+    risk: Risk = Risk()
+    """Signs of trouble that there were."""
     carry: Carry | None = None
     """Digits at the end of the last utterance that may go on in the next: the token that holds them."""
 

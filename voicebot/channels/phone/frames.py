@@ -78,7 +78,7 @@ class CallerTurnFrame(DataFrame):
 class AnswerFrame(DataFrame):
     """Down: the words of one turn, as they are written, and what the call does afterwards, and why.
 
-    ``after`` is ``continue``, ``hang_up`` or ``hand_over``.
+    ``after`` is ``continue``, ``hang_up``, ``hand_over``, ``pay`` or ``keypad``.
     """
 
     turn: int = field(kw_only=True)
@@ -112,7 +112,7 @@ class SpokenFrame(SystemFrame):
 
 @dataclass
 class CallOverFrame(SystemFrame):
-    """Up: nothing more to say; the call ends or goes to a person (``ended``, ``handoff``)."""
+    """Up: nothing more to say; the call ends, goes to a person, or does something else for a while."""
 
-    outcome: Literal["ended", "handoff"] = field(kw_only=True)
+    outcome: Literal["ended", "handoff", "away"] = field(kw_only=True)
     reason: str = field(kw_only=True)

@@ -90,6 +90,8 @@ class PhoneSpeaking(FrameProcessor):
         await self._up(SpokenFrame(turn=frame.turn, heard=heard, expects=frame.expects, timings=timings))
         if frame.after == "hand_over":
             await self._up(CallOverFrame(outcome="handoff", reason="handed_over"))
+        elif frame.after == "pay" and heard.complete:
+            await self._up(CallOverFrame(outcome="away", reason="payment"))
         elif frame.after == "hang_up" and heard.complete:
             await self._up(CallOverFrame(outcome="ended", reason=frame.reason))
         elif self._call.speech_failed:

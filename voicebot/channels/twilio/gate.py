@@ -206,7 +206,7 @@ class MediaGate:
                 await self._closing.end(session.call_sid, reason, session.conversation_id)
             case Settlement.HANDOFF:
                 await self._closing.hand_over(session.call_sid, reason, session.conversation_id)
-            case Settlement.OPEN | Settlement.NOT_OURS:
+            case Settlement.OPEN | Settlement.AWAY | Settlement.NOT_OURS:
                 return
 
     def _watch(self, session: MediaSession, settlement: Settlement, at: Addresses) -> None:

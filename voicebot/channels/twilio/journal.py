@@ -1,7 +1,7 @@
 """What happened to a call, as events of its conversation: the channel's own memory across nodes.
 
 ``call.media_started`` a media session began · ``call.connecting`` TwiML that connects was
-given · ``call.forwarded`` TwiML that dials a person or hangs up was given ·
+given · ``call.paying`` TwiML that takes a card was given · ``call.forwarded`` TwiML that dials a person or hangs up was given ·
 ``call.media_ended`` · ``call.ended``.
 """
 
@@ -22,9 +22,15 @@ MEDIA_STARTED = "call.media_started"
 MEDIA_ENDED = "call.media_ended"
 CONNECTING = "call.connecting"
 FORWARDED = "call.forwarded"
+PAYING = "call.paying"
 ENDED = "call.ended"
 
-_STEPS: dict[str, Step] = {MEDIA_STARTED: "media", CONNECTING: "connecting", FORWARDED: "forwarded"}
+_STEPS: dict[str, Step] = {
+    MEDIA_STARTED: "media",
+    CONNECTING: "connecting",
+    PAYING: "paying",
+    FORWARDED: "forwarded",
+}
 
 
 async def note(tx: Transaction, keys: KeyRing, snapshot: Snapshot, kind: str, data: dict[str, Any]) -> None:
@@ -40,7 +46,7 @@ async def note(tx: Transaction, keys: KeyRing, snapshot: Snapshot, kind: str, da
 
 
 async def last_step(tx: Transaction, keys: KeyRing, conversation_id: str) -> Step:
-    """The latest of the three steps that matter for a call without a socket."""
+    """The latest of the steps that matter for a call without a socket."""
     step: Step = "none"
     for event in await outbox.events_of(tx, keys, conversation_id):
         step = _STEPS.get(event.type, step)

@@ -53,11 +53,12 @@ class CallOutcome:
     """What the pipeline says when a call's media is over.
 
     ``ended``: the bot ended the call. ``handoff``: a person takes it. ``lost``: the media went away
-    under it (hang-up, broken socket, taken over): the channel finds out which. ``reason`` is a short
+    under it (hang-up, broken socket, taken over): the channel finds out which. ``away``: the call does
+    something else for a while and comes back (a card is taken). ``reason`` is a short
     word for logs, metrics and the conversation (``goodbye``, ``silence``, ``asked_for_person``).
     """
 
-    kind: Literal["ended", "handoff", "lost"]
+    kind: Literal["ended", "handoff", "lost", "away"]
     reason: str
 
 

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from voicebot.channels.twilio import journal, twiml
+from voicebot.channels.twilio import journal, pay, twiml
 from voicebot.channels.twilio.addresses import Addresses
 from voicebot.channels.twilio.resumption import Answer, Asked, Standing, answer
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.core.conversation import Channel
-from voicebot.core.store import audit, tokens
+from voicebot.core.store import audit, payments, tokens
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
+from voicebot.core.store.payments import Payment
 from voicebot.core.store.switches import switches
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ class Request:
 
     ``new``: it has just arrived (``/twilio/voice``). ``failed``: Twilio could not get our TwiML
     before (the fallback URL). ``person``: whatever the facts, a person (the bot lost too often).
+    ``pushed``: the answer goes by REST, where ``<Pay>`` fails without a word.
     """
 
     call_sid: str
@@ -37,6 +39,7 @@ class Request:
     new: bool = False
     failed: bool = False
     person: bool = False
+    pushed: bool = False
 
 
 class Reception:
@@ -52,17 +55,18 @@ class Reception:
         decided: Standing | None = settled.standing if settled is not None else None
         try:
             async with self._services.database.transaction() as tx:
-                given, token = await self._decide(tx, request, decided)
+                given, token, payment = await self._decide(tx, request, decided)
         except DatabaseDown:
             given, token = answer(Asked("unknown", database=False, decided=decided)), ""
+            payment = None
             log.error("call_answered_without_database", call_sid=request.call_sid, answer=given.value)
         else:
             self._services.poke()
-        return given, self._text(given, token, at)
+        return given, self._text(given, token, payment, at)
 
     async def _decide(
         self, tx: Transaction, request: Request, decided: Standing | None
-    ) -> tuple[Answer, str]:
+    ) -> tuple[Answer, str, Payment | None]:
         services, node = self._services, self._services.node
         known = await services.conversations.by_call(tx, request.call_sid)
         snapshot = await services.conversations.load(tx, known, lock=True) if known is not None else None
@@ -73,16 +77,27 @@ class Reception:
             room=node.accepting and not node.full,
             sessions=snapshot.epoch if snapshot is not None else 0,
             failed=request.failed or request.person,
+            paying=not request.pushed and snapshot is not None and await self._agreed(tx, snapshot.id),
             decided=decided,
         )
         given = answer(facts)
+        if given is Answer.PAY and snapshot is not None and services.payments is not None:
+            payment = await services.payments.begin(tx, snapshot.id, "pay")
+            if payment is not None:
+                await journal.note(tx, services.keys, snapshot, journal.PAYING, {"payment": payment.id})
+                return given, "", payment
+            given = Answer.CONNECT
         if given is Answer.CONNECT:
             if snapshot is None:
                 snapshot = await self._create(tx, request)
             await journal.note(tx, services.keys, snapshot, journal.CONNECTING, {"sessions": facts.sessions})
-            return given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S)
+            return given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S), None
         await self._forward(tx, request, snapshot, given, facts)
-        return given, ""
+        return given, "", None
+
+    async def _agreed(self, tx: Transaction, conversation_id: str) -> bool:
+        """Whether Twilio shall take a card now."""
+        return self._services.payments is not None and await payments.agreed(tx, conversation_id, "pay")
 
     async def _create(self, tx: Transaction, request: Request) -> Snapshot:
         conversations = self._services.conversations
@@ -118,8 +133,12 @@ class Reception:
             await journal.note(tx, services.keys, snapshot, journal.FORWARDED, data)
         log.info("call_forwarded", call_sid=request.call_sid, answer=given.value, why=why)
 
-    def _text(self, given: Answer, token: str, at: Addresses) -> str:
-        person = Person(self._services.settings.fallback_number)
+    def _text(self, given: Answer, token: str, payment: Payment | None, at: Addresses) -> str:
+        settings = self._services.settings
+        person = Person(settings.fallback_number)
+        if given is Answer.PAY:
+            assert payment is not None  # `_decide` gives both
+            return pay.document(at, payment, settings.pay_connector, self._services.pay_prompts)
         match given:
             case Answer.CONNECT:
                 return twiml.connect_stream(at, token)

@@ -232,7 +232,7 @@ class Recovery:
         if session is not None:
             await session.leave(EndKind.BROKEN)
         last_try = watch.pushes >= MAX_PUSHES - 1
-        given, text = await self._reception.twiml(Request(watch.call_sid, person=last_try), at)
+        given, text = await self._reception.twiml(Request(watch.call_sid, person=last_try, pushed=True), at)
         watch.call = "unknown"
         try:
             await rest.update_call(watch.call_sid, twiml=text)

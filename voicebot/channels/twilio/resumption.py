@@ -20,6 +20,9 @@ close to the next stream)."""
 CONNECT_WAIT_S = 8.0
 """From TwiML that connects to ``start``: 365 ms were seen; past this the socket never came."""
 
+PAYING_WAIT_S = 600.0
+"""At `<Pay>` a caller types in three numbers, each a few times; past this it is not running any more."""
+
 NO_WORD_S = 30.0
 """With no way to ask Twilio, a call that showed no sign of life for this long is over."""
 
@@ -38,6 +41,7 @@ class Answer(StrEnum):
     """What TwiML the call gets."""
 
     CONNECT = "connect"
+    PAY = "pay"
     DIAL = "dial"
     APOLOGISE_AND_DIAL = "apologise_and_dial"
     HANG_UP = "hang_up"
@@ -59,9 +63,9 @@ Standing = Literal["unknown", "live", "handoff", "ended"]
 CallState = Literal["unknown", "in_progress", "over"]
 """As Twilio last told us."""
 
-Step = Literal["none", "media", "connecting", "forwarded"]
+Step = Literal["none", "media", "connecting", "paying", "forwarded"]
 """Last entry in the call's journal: a media session began, TwiML that connects was given, TwiML
-that dials a person (or hangs up) was given."""
+that takes a card was given, TwiML that dials a person (or hangs up) was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Asked:
     """Media sessions so far."""
     failed: bool = False
     """Twilio says that fetching our TwiML failed (``ErrorCode``): do not try the same again."""
+    paying: bool = False
+    """The caller agreed to pay by card, and Twilio shall take it."""
     decided: Standing | None = None
     """What this node settled and could not write, since the database was away."""
 
@@ -96,6 +102,8 @@ def answer(facts: Asked) -> Answer:
         return Answer.APOLOGISE_AND_DIAL
     if standing == "unknown":
         return Answer.CONNECT if facts.new and facts.room else Answer.APOLOGISE_AND_DIAL
+    if facts.paying:
+        return Answer.PAY
     if facts.sessions >= MAX_SESSIONS:
         return Answer.APOLOGISE_AND_DIAL
     return Answer.CONNECT
@@ -127,7 +135,11 @@ def rescue(facts: Lost) -> tuple[Rescue, float]:
         return Rescue.FINISH, 0.0
     if facts.step == "forwarded":
         return Rescue.NOTHING, 0.0
-    patience = CONNECT_WAIT_S if facts.step == "connecting" and not facts.failed else GRACE_S
+    patience = GRACE_S
+    if facts.step == "paying":
+        patience = PAYING_WAIT_S
+    elif facts.step == "connecting" and not facts.failed:
+        patience = CONNECT_WAIT_S
     if facts.waited_s < patience:
         return Rescue.WAIT, patience - facts.waited_s
     if facts.call == "in_progress":

@@ -52,6 +52,16 @@ def twilio_router(services: TwilioServices) -> APIRouter:
         """Steps of a transfer to a person."""
         return await hooks.transfer(request, step)
 
+    @router.post("/pay/{payment}", response_model=None)
+    async def pay(request: Request, payment: str) -> Response:
+        """The end of ``<Pay>``."""
+        return await hooks.pay(request, payment)
+
+    @router.post("/pay/{payment}/status", response_model=None)
+    async def pay_status(request: Request, payment: str) -> Response:
+        """Progress of ``<Pay>``."""
+        return await hooks.pay_status(request, payment)
+
     @router.get("/lines/{name}.wav", response_model=None)
     async def line(name: str) -> Response:
         """A pre-rendered line that needs no engine (8 kHz mu-law WAV)."""
@@ -66,5 +76,5 @@ def twilio_router(services: TwilioServices) -> APIRouter:
         """The media socket."""
         await gate.serve(socket)
 
-    _ = (transfer, line, media)  # used by the router
+    _ = (transfer, pay, pay_status, line, media)  # used by the router
     return router

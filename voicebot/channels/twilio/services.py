@@ -8,6 +8,7 @@ from typing import Any
 
 from voicebot.channels.node import NodeState
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.pay import Prompt
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.core.clock import Clock, monotonic
 from voicebot.core.settings import Settings
@@ -15,6 +16,7 @@ from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
+from voicebot.dialogue.payments import Payments
 
 MAX_WAITING_SOCKETS = 64
 """Sockets of one node that may be open without an accepted ``start``."""
@@ -46,6 +48,8 @@ class TwilioServices:
         store_handoff: stores, in the given transaction, what a person needs who takes over a
             conversation (by id) for a reason, if nothing is stored yet.
         keeper: set by ``twilio_router``; see ``keep_leases``.
+        payments: card payments of callers; None: no card is taken.
+        pay_prompts: what Twilio says when it takes one; else its own words.
         poke: called after a commit that put events into the outbox.
     """
 
@@ -65,6 +69,8 @@ class TwilioServices:
     max_waiting_sockets: int = MAX_WAITING_SOCKETS
     start_within_s: float = START_WITHIN_S
     keeper: Callable[[], Awaitable[None]] | None = None
+    payments: Payments | None = None
+    pay_prompts: tuple[Prompt, ...] = ()
 
     async def keep_leases(self) -> None:
         """Background work of the channel, until cancelled: leases, lost calls, unwritten ends.

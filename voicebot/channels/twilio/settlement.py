@@ -20,6 +20,8 @@ class Settlement(StrEnum):
     """A person takes the call; ``/twilio/resume`` dials."""
     OPEN = "open"
     """The call may go on: wait for the next verb, the status callback, or ask."""
+    AWAY = "away"
+    """The call does something else now (``/twilio/resume`` says what), and comes back."""
     NOT_OURS = "not_ours"
     """A newer media session has the call."""
 
@@ -51,4 +53,6 @@ def settle(end: SessionEnd | None, outcome: CallOutcome | None, *, local: bool) 
         return Settlement.HANDOFF, outcome.reason
     if outcome.kind == "ended":
         return Settlement.ENDED, outcome.reason
+    if outcome.kind == "away":
+        return (Settlement.ENDED if local else Settlement.AWAY), outcome.reason
     return Settlement.OPEN, kind.value if kind is not None else outcome.reason

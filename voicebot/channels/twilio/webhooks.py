@@ -9,7 +9,7 @@ import structlog
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
-from voicebot.channels.twilio import reception, signature, twiml
+from voicebot.channels.twilio import pay, reception, signature, twiml
 from voicebot.channels.twilio.caller import CallerCheck, Proven
 from voicebot.channels.twilio.closing import Closing
 from voicebot.channels.twilio.live import LiveSessions
@@ -25,6 +25,9 @@ from voicebot.channels.twilio.signature import Form
 from voicebot.channels.twilio.transfers import after_dial
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.wire import SID_PATTERN
+from voicebot.core.store.database import DatabaseDown
+from voicebot.core.store.payments import UnknownPayment
+from voicebot.dialogue.payments import Told
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +113,60 @@ class Webhooks:
             return PlainTextResponse("no such step\n", 404)
         return _twiml(await after_dial(self._services, self._closing, form, call_sid, proven.at))
 
+    async def pay(self, request: Request, payment: str) -> Response:
+        """``/twilio/pay/PAYMENT``: ``<Pay>`` is over, and the call comes back to the bot."""
+        try:
+            form, proven = await self._read(request)
+            call_sid = _call_sid(form)
+            said = pay.told(form) or Told("unknown", "no-result", "twilio")
+            await self._paid(payment, call_sid, said)
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        if form.get("CallStatus") in FINAL_STATUSES:
+            await self._over(call_sid, form["CallStatus"])
+            return _twiml(twiml.hangup())
+        if said.outcome == "left":
+            return _twiml(twiml.hangup())
+        return await self._give(reception.Request(call_sid), proven)
+
+    async def pay_status(self, request: Request, payment: str) -> Response:
+        """``/twilio/pay/PAYMENT/status``: progress of ``<Pay>``; late, twice and in any order."""
+        try:
+            form, _ = await self._read(request)
+            call_sid = _call_sid(form)
+            await self._paid(payment, call_sid, pay.told(form), processing=pay.processing(form))
+        except Refused as refused:
+            return await self._refuse(request, refused)
+        return Response(status_code=204)
+
+    async def _paid(
+        self, payment_id: str, call_sid: str, said: Told | None, *, processing: bool = False
+    ) -> None:
+        """Writes what a callback tells of a payment of this call. What cannot be written is kept.
+
+        Raises:
+            Refused: there is no such payment, or it is another call's.
+        """
+        payments = self._services.payments
+        if payments is None:
+            raise Refused(Refusal.BAD_REQUEST, "no payments here")
+        try:
+            payment = await payments.get(payment_id)
+            async with self._services.database.transaction() as tx:
+                known = await self._services.conversations.by_call(tx, call_sid)
+            if known != payment.conversation_id:
+                raise Refused(Refusal.BAD_REQUEST, "a payment of another call")
+            if processing:
+                await payments.processing(payment_id)
+            if said is not None:
+                await payments.settle(payment_id, said)
+        except UnknownPayment:
+            raise Refused(Refusal.BAD_REQUEST, "no such payment") from None
+        except DatabaseDown:
+            # The request is signed and its URL is one of ours: good enough to be kept until it can be checked.
+            if said is not None:
+                payments.keep(payment_id, said)
+
     async def sms(self, request: Request) -> Response:
         """``/twilio/sms``: a text message; a polite word that nobody reads them yet."""
         try:
@@ -136,13 +193,18 @@ class Webhooks:
         )
         if asked.failed:
             log.error("twilio_could_not_get_twiml", call_sid=call_sid, code=form["ErrorCode"][:16])
+        return await self._give(asked, proven)
+
+    async def _give(self, asked: reception.Request, proven: Proven) -> Response:
+        """The TwiML that a call gets now."""
+        call_sid = asked.call_sid
         try:
             given, text = await self._reception.twiml(asked, proven.at)
         except Exception:  # the caller must not hear Twilio's error message
             log.exception("call_answer_failed", call_sid=call_sid)
             person = Person(self._services.settings.fallback_number)
             return _twiml(twiml.play_then_dial(proven.at, "handing_over", person))
-        if given is Answer.CONNECT:
+        if given in {Answer.CONNECT, Answer.PAY}:
             self._recovery.watch(call_sid, proven.at)
         else:
             self._recovery.forget(call_sid)

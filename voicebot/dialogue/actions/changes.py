@@ -31,6 +31,7 @@ from voicebot.core.store import limits as uses
 from voicebot.core.store import tool_calls
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.payments import Way
 from voicebot.dialogue.actions.office import OwnOffice
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.registry import Departs, ToolRefused, ToolRegistry
@@ -80,6 +81,7 @@ class Changes:
         keys: seals what is stored.
         limits: the policy's, by name.
         zone: where the business is.
+        cards: who takes a card.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class Changes:
         keys: KeyRing,
         limits: Mapping[str, Limit] = MappingProxyType({}),
         zone: ZoneInfo = ZoneInfo("UTC"),  # noqa: B008  # a value
+        cards: Way = "pay",
     ) -> None:
+        self._cards: Way = cards
         self._tools = tools
         self._records = records
         self._keys = keys
@@ -154,7 +158,14 @@ class Changes:
 
     async def _within(self, tx: Transaction, prepared: Prepared, act: Act) -> ActOutcome:
         """The change in a savepoint: what is refused, broken or other than agreed leaves nothing behind."""
-        office = OwnOffice(tx, self._keys, conversation_id=act.conversation_id, turn=act.turn, key=act.key)
+        office = OwnOffice(
+            tx,
+            self._keys,
+            conversation_id=act.conversation_id,
+            turn=act.turn,
+            key=act.key,
+            cards=self._cards,
+        )
         records = self._records.within(tx) if self._records.local else self._records
         context = self._context(records, prepared, act, office)
         try:

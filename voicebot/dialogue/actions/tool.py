@@ -92,6 +92,15 @@ class Office(Protocol):
         """Puts a text message into the queue of what is sent; returns its id. ``to``: E.164."""
         ...
 
+    async def take_payment(
+        self, *, about: str, amount: Decimal, currency: str, book: str, parameters: Mapping[str, Any]
+    ) -> bool:
+        """Has a card taken for an amount that was agreed to. False: one for the same thing is under way.
+
+        ``about``: what is paid for. ``book``: the records' change that writes it down, with its parameters.
+        """
+        ...
+
     async def promise(
         self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
     ) -> tuple[str, bool]:
@@ -156,6 +165,8 @@ class Tool:
     """How much the caller must have proved (`VerifiedCustomer.level`)."""
     home: Literal["records", "house"] = "records"
     """Where its change happens: in the system of record, or in our own house (`Office`), always local."""
+    takes_card: bool = False
+    """Once it is done, the caller pays by card: see `Office.take_payment`."""
     source: str = ""
     """The file it was loaded from."""
 
@@ -186,6 +197,7 @@ def tool(
     hints: Mapping[str, str] | None = None,
     home: Literal["records", "house"] = "records",
     level: int = 1,
+    takes_card: bool = False,
 ) -> Callable[[ToolFunction], Tool]:
     """Declares the function below it as a tool of the same name.
 
@@ -203,6 +215,7 @@ def tool(
         hints: by outcome, the intent to offer next, or ``person``.
         home: where a change happens.
         level: how much the caller must have proved, 1 to 3; policy's `identity.demands` asks for it.
+        takes_card: it ends with a card being taken.
 
     Raises:
         ToolError: no docstring, a parameter or result of another kind, an open model, or a write that does
@@ -239,6 +252,7 @@ def tool(
             hints=MappingProxyType(dict(hints or {})),
             home=home,
             level=level,
+            takes_card=takes_card,
         )
         (_check_write if declared.writes else _check_read)(declared)
         return declared

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from pydantic import JsonValue
 
 from voicebot.core.conversation import (
     FREE,
@@ -12,6 +14,7 @@ from voicebot.core.conversation import (
     Confidences,
     Decision,
     Expects,
+    FiredTrigger,
     MonitorScores,
     Route,
     Source,
@@ -26,7 +29,8 @@ from voicebot.dialogue.state import Asked, ConversationState
 from voicebot.safety.guard_in import GuardReading
 from voicebot.safety.identity import VerifiedCustomer
 
-After = Literal["continue", "hang_up", "hand_over"]
+After = Literal["continue", "hang_up", "hand_over", "pay", "keypad"]
+"""What the call does when the words were spoken. ``pay``, ``keypad``: a card is taken, there or here."""
 Gap = Literal["no_grounding", "weak_grounding", "ambiguous", "out_of_scope"]
 
 
@@ -126,6 +130,10 @@ class Draft:
     tools: tuple[ToolRead, ...] = ()
     tells: tuple[str, ...] = ()
     trigger: str | None = None
+    evidence: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """What the trigger fired on: facts and numbers."""
+    fired: FiredTrigger | None = None
+    """The trigger as it is stored; made when the turn is whole."""
     urgency: str = "normal"
     after: After = "continue"
     facts: tuple[Fact, ...] = ()
@@ -156,6 +164,8 @@ class Draft:
     """Intents left open in an earlier conversation that this turn offers to go on with."""
     writer: tuple[str, str] | None = None
     """Who writes the words, and the version of the prompt."""
+    settles: tuple[str, Literal["left", "stopped", "unknown"]] | None = None
+    """A payment that this turn ends without money: (id, how)."""
     unspoken: bool = False
     """Recorded, but there is nothing to say."""
     category: str = ""
@@ -182,5 +192,6 @@ class Draft:
             sources=self.sources,
             tools=self.tools,
             trigger=self.trigger,
+            fired=self.fired,
             owner=self.owner,
         )

@@ -16,6 +16,7 @@ from voicebot.core.conversation import (
     Keys,
     LateResult,
     NotHeard,
+    PaymentOver,
     Silence,
     Timer,
     TurnInput,
@@ -27,10 +28,12 @@ from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
+from voicebot.dialogue.flow.escalating import Escalating
 from voicebot.dialogue.flow.guarding import Guarding
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
 from voicebot.dialogue.flow.leaning import Leaning
+from voicebot.dialogue.flow.paying import Payments
 from voicebot.dialogue.flow.promising import Promising
 from voicebot.dialogue.flow.proposing import Proposing
 from voicebot.dialogue.flow.reads import Reads
@@ -40,12 +43,19 @@ from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.flow.straining import Straining
-from voicebot.dialogue.flow.turn import PERSON_AT_GATE, CallerTurn, Flows, asked_factor, offered_beside
+from voicebot.dialogue.flow.turn import (
+    CallerTurn,
+    Flows,
+    asked_factor,
+    danger_in,
+    offered_beside,
+    wish_for_a_person,
+)
 from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad_at_once, put_otherwise
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.dialogue.intents import DISTRESS, OUT_OF_SCOPE, IntentCatalog
+from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.course import Course, signals
 from voicebot.dialogue.monitor.monitor import Monitor, Reading
 from voicebot.dialogue.phrases import Phrases
@@ -82,7 +92,8 @@ class Planner:
         self._holding = Holding(steering)
         self._guard = guard
         self._guarding = Guarding(steering, policy.table.conduct)
-        self._straining = Straining(steering, phrases, intents)
+        self._straining = Straining(steering, phrases, intents, policy.table.triggers.loop)
+        self._escalating = Escalating(steering, rules)
         self._proposing = Proposing(rules, gate, steering, phrases, intents, self._holding, routing)
         answers = Answers(
             rules,
@@ -98,6 +109,7 @@ class Planner:
         )
         verifying = Verifying(rules, gate, steering, answers, phrases)
         self._late = LateResults(answers)
+        self._payments = Payments(steering, policy.table.cards)
         self._flows = Flows(
             monitor=monitor,
             rules=rules,
@@ -120,11 +132,14 @@ class Planner:
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
-        draft = with_the_others(await self._draft(scene, state, given, reads), self._flows.intents)
+        state = state.model_copy(update={"risk": state.risk.begun(scene.now)})
+        draft = self._escalating.switched(await self._draft(scene, state, given, reads), scene)
+        draft = with_the_others(draft, self._flows.intents)
         if scene.channel in {Channel.PHONE, Channel.BROWSER}:
             draft = keypad_at_once(at_end(_with_unsettled_question(state), draft, given))
         lines = self._phrases.on(scene.channel)
         draft = replace(draft, parts=put_otherwise(draft.parts, state.last_said, lines))
+        draft = self._escalating.finished(draft, scene)
         return replace(draft, category=self._flows.intents.category(draft.intent))
 
     async def _draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
@@ -139,6 +154,12 @@ class Planner:
     async def _given(
         self, setting: Setting, state: ConversationState, given: TurnInput, cut_off: str | None
     ) -> Draft:
+        if state.paying is not None:
+            if given.kind in BY_CALLER:
+                spoken = given if isinstance(given, Utterance) else None
+                return await self._payments.meanwhile(state, state.paying, spoken, setting)
+            if isinstance(given, CallStarted | PaymentOver):
+                return await self._payments.over(state, state.paying, setting)
         match given:
             case CallStarted():
                 if not state.greeted:
@@ -147,9 +168,11 @@ class Planner:
             case Silence():
                 return self._holding.still(state) or self._steering.silence(state, given.nth)
             case NotHeard():
-                return await CallerTurn(self._flows, state, setting).unheard(given)
+                draft = await CallerTurn(self._flows, state, setting).unheard(given)
+                return self._escalating.look(draft, state, given, setting.scene)
             case Keys():
-                return await CallerTurn(self._flows, state, setting).keys(given)
+                draft = await CallerTurn(self._flows, state, setting).keys(given)
+                return self._escalating.look(draft, state, given, setting.scene)
             case Utterance():
                 return await self._utterance(state, given, setting, cut_off)
             case LateResult():
@@ -162,6 +185,8 @@ class Planner:
                 return self._holding.decided(state, given, setting)
             case Timer():
                 return self._holding.overdue(state, given)
+            case PaymentOver():  # told already
+                return replace(self._steering.repeat(state), parts=(), asked=None, unspoken=True)
 
     async def _utterance(
         self, state: ConversationState, given: Utterance, setting: Setting, cut_off: str | None
@@ -172,23 +197,25 @@ class Planner:
         setting = replace(setting, scores=reading.scores)
         guarded = self._guarded(state, seen_by_guard, reading)
         if guarded is not None:
-            return replace(guarded, scores=reading.scores)
+            looked = self._escalating.look(guarded, state, given, setting.scene, scores=reading.scores)
+            return replace(looked, scores=reading.scores)
         # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
         at_gate = asked_factor(state) is not None or offered_beside(state) is not None
         waits = at_gate and count_digits(given.raw.text) > 0
         course = state.course if waits else state.course.heard(reading, given.text)
         seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"
-        state = state.model_copy(update={"course": course, "strained": strained})
+        before, state = state, state.model_copy(update={"course": course, "strained": strained})
         draft = await CallerTurn(self._flows, state, setting).utterance(given, reading)
         if not waits:  # a turn that builds on the answer before it leaves the circle
             seen = signals(draft.state.course)
         draft = self._straining.ease(draft, seen, reading.scores, given.text)
         if seen_by_guard.kind is Kind.ABUSE and not self._in_distress(reading):
-            wants_person = any(
-                one.intent == "person" and one.probability >= PERSON_AT_GATE for one in reading.guesses
-            )
+            wants_person = wish_for_a_person(reading, given.text, self._flows.rules, at_gate=True)
             draft = self._guarding.warned(draft, seen_by_guard, wants_person=wants_person)
+        draft = self._escalating.look(
+            draft, before, given, setting.scene, scores=reading.scores, seen=None if waits else seen
+        )
         return replace(draft, scores=reading.scores)
 
     def _guarded(self, state: ConversationState, seen: GuardReading, reading: Reading) -> Draft | None:
@@ -204,9 +231,7 @@ class Planner:
         return None
 
     def _in_distress(self, reading: Reading) -> bool:
-        limit = self._flows.rules.table.thresholds.distress
-        sure = reading.first.confidence >= self._flows.rules.sure(DISTRESS)
-        return (reading.first.intent == DISTRESS and sure) or reading.scores.distress >= limit
+        return danger_in(reading, reading.scores.distress, self._flows.rules) is not None
 
     def _sure_of_ours(self, reading: Reading) -> bool:
         """A wish that is known for certain is taken up, whatever the guard's model alone suspects."""

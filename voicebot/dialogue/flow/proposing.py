@@ -27,6 +27,7 @@ from voicebot.dialogue.actions.tool import Outcome, Tool
 from voicebot.dialogue.flow import slots
 from voicebot.dialogue.flow.draft import ActOutcome, Agreed, Deed, Draft, Fact, Left, NewProposal
 from voicebot.dialogue.flow.holding import Holding
+from voicebot.dialogue.flow.paying import Payments, goes_to_card
 from voicebot.dialogue.flow.questions import YES_NO, Question, person_question, slot_question
 from voicebot.dialogue.flow.routing import Routing
 from voicebot.dialogue.flow.rules import Rules, owner_of
@@ -44,6 +45,8 @@ from voicebot.safety.policy import IntentRule
 
 MOST_UNCLEAR = 2
 """So often an unclear answer is asked again; then a person is offered."""
+MOST_QUESTIONED = 2
+"""So often "are you sure?" is answered; after that it counts as unclear."""
 MOST_ASKED = 3
 """So often a value is asked for; then a person is offered."""
 PERSON = "person"
@@ -83,6 +86,7 @@ class Proposing:
         self._intents = intents
         self._holding = holding
         self._routing = routing
+        self._payments = Payments(steering, rules.table.cards)
 
     # --- towards a proposal -----------------------------------------------------------
 
@@ -122,6 +126,8 @@ class Proposing:
         open_value = self._next_value(tool, filling)
         if open_value is not None and slots.unfit(tool.request, filling.values):
             return self._ask(state, filling, tool, open_value, setting, before=before, facts=facts)
+        if tool.takes_card and (elsewhere := self._payments.elsewhere(state, want, setting)) is not None:
+            return elsewhere
         try:
             read, terms = await setting.reads.terms(tool.name, values, customer=customer, purpose=want.intent)
         except ToolRefused as error:
@@ -477,20 +483,69 @@ class Proposing:
         if ruling.action not in _GRANTED and standing.approved_by is None:
             draft = await self.take(_emptied(state, want, prepared), want, rule, setting)
             return replace(draft, leaves=Left("voided", "no grant (any more)"))
+        read, moved = await self._as_it_was(state, want, prepared, customer, setting)
+        if read is None or moved is not None:
+            return moved or self._failed(state, want, "the records were not asked", ())
+        return self._acting(state, want, standing, prepared, customer, given, setting, read, ruling.tier)
+
+    async def questioned(
+        self, state: ConversationState, asked: Asked, setting: Setting, *, doubted: bool
+    ) -> Draft | None:
+        """What is said to "are you sure?" and "why?" after a read-back, which stays open; None: none stands.
+
+        The records are asked again, so that it is their word and not ours.
+
+        Args:
+            state: as it stands.
+            asked: the question, with the proposal's id.
+            setting: the turn.
+            doubted: whether it is so was asked, not why.
+        """
+        want, customer = asked.want, self._gate.customer(state.gate)
+        key = f"questioned:{asked.proposes}"
+        if want is None or asked.proposes is None or customer is None:
+            return None
+        found = await setting.reads.proposal(asked.proposes)
+        if found is None or state.clarified.count(key) >= MOST_QUESTIONED:
+            return None
+        standing, prepared = found
+        if prepared is None or self._stale(standing, prepared, customer, setting) is not None:
+            return None
+        read, moved = await self._as_it_was(state, want, prepared, customer, setting)
+        if read is None or moved is not None:
+            return moved
+        state = state.model_copy(update={"clarified": (*state.clarified, key)})
+        before = (Line("act.sure" if doubted else "act.why"),)
+        draft = self._again(state, want, asked, prepared, before, "questioned")
+        return replace(
+            draft,
+            tools=(read,),
+            reasons=("the caller asks about what was read back",),
+        )
+
+    async def _as_it_was(
+        self,
+        state: ConversationState,
+        want: Want,
+        prepared: Prepared,
+        customer: VerifiedCustomer,
+        setting: Setting,
+    ) -> tuple[ToolRead | None, Draft | None]:
+        """What the records say of it now; with the turn that follows if that is not what was read back."""
         try:
             read, terms = await setting.reads.terms(
                 prepared.tool.name, prepared.arguments, customer=customer, purpose=want.intent
             )
         except ToolRefused as error:
-            return self._failed(state, want, str(error), ())
+            return None, self._failed(state, want, str(error), ())
         if terms is None:
             draft = self._failed(state, want, read.error or "no result", ())
-            return replace(draft, tools=(read,), leaves=Left("voided", "the records do not answer"))
+            return read, replace(draft, tools=(read,), leaves=Left("voided", "the records do not answer"))
         changed = Left("voided", "the records changed")
         if isinstance(terms, Outcome):
-            return self._impossible(state, want, prepared.tool, terms, read, setting, leaves=changed)
+            return read, self._impossible(state, want, prepared.tool, terms, read, setting, leaves=changed)
         if terms.canonical != prepared.canonical:
-            return self._read_back(
+            return read, self._read_back(
                 _emptied(state, want, prepared),
                 want,
                 terms,
@@ -500,7 +555,7 @@ class Proposing:
                 before=(Line("act.changed_since"),),
                 leaves=changed,
             )
-        return self._acting(state, want, standing, prepared, customer, given, setting, read, ruling.tier)
+        return read, None
 
     def _stale(
         self, standing: Standing, prepared: Prepared | None, customer: VerifiedCustomer, setting: Setting
@@ -566,7 +621,8 @@ class Proposing:
 
         def spoken_of(outcome: ActOutcome) -> Draft:
             typed = reads.outcome(tool.name, outcome.result)
-            return self._done(replace(base, state=state), want, tool, agreed, outcome, typed)
+            draft = self._done(replace(base, state=state), want, tool, agreed, outcome, typed)
+            return goes_to_card(draft, tool, outcome, want, key, self._rules.table.cards)
 
         return replace(base, deed=Deed("change", tool.name, prepared.arguments, spoken_of, agreed))
 

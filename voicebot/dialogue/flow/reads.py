@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from voicebot.core.conversation import ToolRead
 from voicebot.core.store.one_time_codes import Told
+from voicebot.core.store.payments import Payment
 from voicebot.core.store.proposals import Standing
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.tool import Outcome, Tool
@@ -144,6 +145,10 @@ class Reads(Protocol):
 
     def declared(self, name: str) -> Tool | None:
         """A tool as it is declared; None: there is none of that name."""
+        ...
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """A card payment as it stands. None: there is no such payment."""
         ...
 
     async def proposal(self, proposal_id: str) -> tuple[Standing, Prepared | None] | None:

@@ -14,6 +14,7 @@ from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.limits import Limit
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
 from voicebot.safety.policy.rows import IntentRule, Name, Records, Score, TierRow
+from voicebot.safety.triggers import TriggerRules
 
 
 class Thresholds(Strict):
@@ -76,10 +77,14 @@ class PolicyTable(Strict):
     intents: dict[str, IntentRule]
     overrides: dict[Name, Override] = Field(default_factory=dict[Name, Override])
     grants: dict[Name, Grant] = Field(default_factory=dict[Name, Grant])
+    triggers: TriggerRules = TriggerRules()
+    """When a person takes over."""
     conduct: ConductRules = ConductRules()
     """What follows abuse and repeated attacks."""
     limits: dict[Name, Limit] = Field(default_factory=dict[Name, Limit])
     """What changes may add up to before a person must look."""
+    cards: Literal["pay", "keypad"] = "pay"
+    """Who takes a card: Twilio's `<Pay>`, or our own keypad, which puts this server into PCI scope."""
 
     @model_validator(mode="after")
     def _closed(self) -> Self:

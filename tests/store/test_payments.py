@@ -1,0 +1,202 @@
+"""A card payment: for what the records say is open, once after a yes, and told as it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from changes_kit import count, verified
+from dialogue_kit import Talk, node
+
+from voicebot.core.conversation import CallStarted, Channel, PaymentOver
+from voicebot.core.store import follow_ups, payments
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.payments import Told
+
+UNPAID = ("830274", "30309")
+WISH = "my card was declined, can i try the payment again"
+PAID = Told("paid", "success", "twilio", {"confirmation": "ch_1"})
+
+
+async def agreed(database: Database, keys: KeyRing, **more: Any) -> tuple[Talk, str]:
+    """A payment that the caller has said yes to, and its id."""
+    talk = await Talk.begin(database, keys, **more)
+    words = await verified(talk, UNPAID, WISH)
+    assert "eighty nine dollars is open" in words, words
+    words = await talk.turn("yes please")
+    assert "secure payment line" in words, words
+    (row,) = await rows(talk)
+    assert (row["status"], row["amount_cents"], row["currency"]) == ("agreed", 8900, "USD")
+    return talk, row["id"]
+
+
+async def rows(talk: Talk) -> list[dict[str, Any]]:
+    async with talk.database.transaction() as tx:
+        return await payments.of(tx, talk.id)
+
+
+async def taken(talk: Talk) -> None:
+    """The call is at `<Pay>`."""
+    async with talk.database.transaction() as tx:
+        assert await talk.orchestrator.payments.begin(tx, talk.id, "pay") is not None
+
+
+async def test_yes_pay_booked_and_told(shop_database: Database, keys: KeyRing) -> None:
+    """From the read-back to the shop's books; told once, and a second callback changes nothing."""
+    talk, payment = await agreed(shop_database, keys)
+    assert talk.last is not None
+    assert talk.last.after == "pay"
+    await taken(talk)
+    await talk.orchestrator.payments.settle(payment, PAID)
+    again = await talk.orchestrator.payments.settle(payment, PAID)
+    assert again.booked
+    assert (
+        await count(shop_database, "shop.card_payments", "amount_cents = 8900 AND confirmation = 'ch_1'") == 1
+    )
+    assert await count(shop_database, "shop.payments", "order_number = '830274' AND status = 'paid'") == 1
+    words = await talk.turn(CallStarted(resumed=True))
+    assert "your payment of eighty nine dollars went through" in words
+    assert (await talk.state()).paying is None
+    assert [kind for kind in await talk.events() if kind.startswith("payment")] == [
+        "payment.taking",
+        "payment.paid",
+    ]
+    assert (await talk.audited()).count("payment.paid") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        ("declined", "card was not accepted. Nothing was charged. Would you like to try again?"),
+        ("spent", "couldn't be read. Nothing was charged. Would you like to try again?"),
+        ("stopped", "was stopped. Nothing was charged. Would you like to try again?"),
+        ("left", "cut off before the payment. Nothing was charged. Would you like"),
+        ("failed", "can't take card payments at the moment. Nothing was charged. Shall I connect you"),
+        ("unknown", "please don't pay again. A colleague will check it"),
+    ],
+)
+async def test_each_end_has_honest_words_and_a_next_step(
+    shop_database: Database, keys: KeyRing, outcome: Any, says: str
+) -> None:
+    """Nothing is booked for any of them; only who may have paid is told not to pay again."""
+    talk, payment = await agreed(shop_database, keys)
+    await taken(talk)
+    await talk.orchestrator.payments.settle(payment, Told(outcome, "x", "twilio"))
+    assert says in await talk.turn(CallStarted(resumed=True))
+    assert await count(shop_database, "shop.card_payments") == 0
+
+
+async def test_trying_again_reads_back_and_asks_again_then_a_person(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """A second payment needs a second yes; after two that came to nothing a colleague is offered."""
+    talk, payment = await agreed(shop_database, keys)
+    await taken(talk)
+    await talk.orchestrator.payments.settle(payment, Told("declined", "x", "twilio"))
+    await talk.turn(CallStarted(resumed=True))
+    assert "eighty nine dollars is open" in await talk.turn("yes")
+    assert "secure payment line" in await talk.turn("yes")
+    first, second = await rows(talk)
+    assert (first["status"], second["status"]) == ("declined", "agreed")
+    await taken(talk)
+    await talk.orchestrator.payments.settle(second["id"], Told("declined", "x", "twilio"))
+    assert "Shall I connect you with a colleague?" in await talk.turn(CallStarted(resumed=True))
+
+
+async def test_no_callback_is_told_as_not_known_and_a_late_one_still_counts(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """The call is back without a result: a person looks. Money that is told of later is booked."""
+    talk, payment = await agreed(shop_database, keys)
+    await taken(talk)
+    assert "can't see whether your payment went through" in await talk.turn(CallStarted(resumed=True))
+    assert [row["status"] for row in await rows(talk)] == ["unknown"]
+    async with shop_database.transaction() as tx:
+        (promise,) = await follow_ups.list(tx, conversation_id=talk.id)
+    assert promise["owner"] == "service team"
+    await talk.orchestrator.payments.settle(payment, PAID)
+    assert await count(shop_database, "shop.card_payments") == 1
+    await talk.orchestrator.payments.settle(payment, Told("declined", "x", "twilio"))
+    assert [row["status"] for row in await rows(talk)] == ["paid"]
+
+
+async def test_one_thing_is_paid_by_one_call_at_a_time(shop_database: Database, keys: KeyRing) -> None:
+    """Another call about the same order, while the first one is at `<Pay>`, gets no second card."""
+    talk, payment = await agreed(shop_database, keys)
+    other = await Talk.begin(shop_database, keys)
+    await verified(other, UNPAID, WISH)
+    assert "under way already" in await other.turn("yes")
+    assert await rows(other) == []
+    await talk.orchestrator.payments.settle(payment, Told("left", "call-over", "server"))
+    await other.turn(WISH)
+    assert "secure payment line" in await other.turn("yes")
+
+
+async def test_a_no_before_the_card_stops_it_and_anything_else_goes_on(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """The words before the card were spoken over."""
+    talk, _ = await agreed(shop_database, keys)
+    assert "secure payment line" in await talk.turn("hm what was that")
+    assert talk.last is not None
+    assert talk.last.after == "pay"
+    assert "leave that" in await talk.turn("no stop that")
+    assert [row["status"] for row in await rows(talk)] == ["stopped"]
+    async with shop_database.transaction() as tx:
+        assert await talk.orchestrator.payments.begin(tx, talk.id, "pay") is None
+
+
+async def test_a_chat_takes_no_card(shop_database: Database, keys: KeyRing) -> None:
+    """It says where one can be paid."""
+    talk = await Talk.begin(shop_database, keys, channel=Channel.CHAT)
+    assert "on the telephone only" in await verified(talk, UNPAID, WISH)
+
+
+async def test_a_paid_order_is_not_paid_again(shop_database: Database, keys: KeyRing) -> None:
+    """The records decide, before anything is proposed."""
+    talk = await Talk.begin(shop_database, keys)
+    assert "paid already" in await verified(talk, ("427103", "94107"), WISH)
+
+
+async def test_the_sweep_ends_what_nobody_else_does(shop_database: Database, keys: KeyRing) -> None:
+    """Calls that are over: what was never begun is left, what was at `<Pay>` is for a person to look at."""
+    talk, _ = await agreed(shop_database, keys)
+    await end(talk)
+    await talk.orchestrator.payments.sweep()
+    assert [row["status"] for row in await rows(talk)] == ["left"]
+    other, _ = await agreed(shop_database, keys)
+    await taken(other)
+    await end(other)
+    await node(shop_database, keys).payments.sweep()  # any node
+    assert [row["status"] for row in await rows(other)] == ["unknown"]
+
+
+async def end(talk: Talk) -> None:
+    """The call is over, and that was a while ago."""
+    async with talk.database.transaction() as tx:
+        await talk.conversations.finish(tx, talk.id, reason="caller_hung_up")
+        await tx.execute("UPDATE payments SET changed_at = clock_timestamp() - interval '1 hour'")
+
+
+async def test_money_that_cannot_be_booked_goes_to_a_person(shop_database: Database, keys: KeyRing) -> None:
+    """The order was paid elsewhere meanwhile: the money is written down, and somebody is told."""
+    talk, payment = await agreed(shop_database, keys)
+    await taken(talk)
+    async with shop_database.transaction() as tx:
+        await tx.execute("UPDATE shop.payments SET status = 'paid' WHERE order_number = '830274'")
+    await talk.orchestrator.payments.settle(payment, PAID)
+    assert await count(shop_database, "shop.card_payments") == 1
+    async with shop_database.transaction() as tx:
+        (promise,) = await follow_ups.list(tx, conversation_id=talk.id)
+        known = await follow_ups.get(tx, keys, promise["id"])
+    assert known["details"]["why"] == "paid, and the records say paid"
+
+
+async def test_a_payment_that_was_told_already_says_nothing(shop_database: Database, keys: KeyRing) -> None:
+    """The end of it comes as an input after the call had told it."""
+    talk, payment = await agreed(shop_database, keys)
+    await talk.orchestrator.payments.settle(payment, PAID)
+    await talk.turn(CallStarted(resumed=True))
+    committed = await talk.commit(await talk.plan(PaymentOver(payment=payment)))
+    assert committed.silent

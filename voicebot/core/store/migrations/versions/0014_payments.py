@@ -1,0 +1,11 @@
+"""Payments by card."""
+
+from voicebot.core.store.migrations import SQL, apply
+
+revision = "0014"
+down_revision = max(path.name[:4] for path in SQL.glob("*.sql") if path.name[:4] < revision)
+
+
+def upgrade() -> None:
+    """Forward only."""
+    apply("0014_payments.sql")
