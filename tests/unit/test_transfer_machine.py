@@ -128,7 +128,7 @@ SIGNS: dict[str, Sign] = {
 }
 
 BACK = [Do.SEND_BACK]
-GOING: dict[tuple[State, str], tuple[State, list[Do]]] = {
+going: dict[tuple[State, str], tuple[State, list[Do]]] = {
     # Somebody is being dialled; Twilio has taken the dial.
     (S.REQUESTED, "ringing"): (S.RINGING, []),
     (S.REQUESTED, "in_progress"): (S.BRIEFING, []),
@@ -176,13 +176,13 @@ GOING: dict[tuple[State, str], tuple[State, list[Do]]] = {
     (S.BRIDGED, "tick"): (S.BRIDGED, [Do.LOOK_AT_LEG]),
 }
 for live in (*LIVE, S.BRIDGED):
-    GOING |= {
+    going |= {
         (live, "caller_left"): (S.CALLER_LEFT, [Do.HANG_UP]),
         (live, "caller_gone"): (S.CALLER_LEFT, [Do.HANG_UP]),
         (live, "cancelled"): (S.CANCELLED, [Do.HANG_UP]),
     }
 for back in COMING_BACK:
-    GOING |= {
+    going |= {
         (back, "media"): (S.RETURNED, []),
         (back, "caller_left"): (S.CALLER_LEFT, []),
         (back, "caller_gone"): (S.CALLER_LEFT, []),
@@ -198,7 +198,7 @@ def test_every_sign_in_every_state(state: State) -> None:
     later = T0 + timedelta(seconds=100)
     for name, sign in SIGNS.items():
         stepped = step(before, sign, later if name == "tick" else T0)
-        expected = GOING.get((state, name), (state, [Do.HANG_UP] if name == "stray" else []))
+        expected = going.get((state, name), (state, [Do.HANG_UP] if name == "stray" else []))
         found = (stepped.transfer.state, [one.do for one in stepped.effects])
         if name == "tick" and state in {S.RETURNED, S.CALLER_LEFT}:
             assert before.due is None, state
@@ -220,7 +220,7 @@ def test_the_next_destination_is_tried() -> None:
     """Each with a dial of its own, until one accepts; what the first one's leg says later counts no more."""
     transfer = after(*RINGS, start=new("desk", "desk 2"))
     stepped = step(transfer, is_("busy"), T0)
-    assert stepped.told == ((S.BUSY, "desk"), (S.REQUESTED, "desk 2"))
+    assert stepped.told == ((S.BUSY, "desk", 1), (S.REQUESTED, "desk 2", 2))
     assert [(e.do, e.attempt, e.destination) for e in stepped.effects] == [(Do.DIAL, 2, "desk 2")]
     transfer = stepped.transfer
     assert step(transfer, is_("no-answer"), T0) == Stepped(transfer)
@@ -445,7 +445,7 @@ def test_whatever_comes_in_whatever_order(*, returns: bool, cold: bool) -> None:
             if isinstance(sign, Pressed) and sign.digits == "1":
                 accepted.add(sign.attempt)
             at = before.state
-            for told, destination in stepped.told:
+            for told, destination, _ in stepped.told:
                 allowed = NEXT.get(at, {S.RETURNED}) | (
                     {S.CALLER_LEFT} if at not in {S.CALLER_LEFT, S.RETURNED} else set()
                 )

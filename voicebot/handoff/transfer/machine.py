@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from voicebot.handoff.transfer.effects import Do, Effect
 from voicebot.handoff.transfer.signs import (
@@ -80,13 +80,21 @@ MAX_DESTINATIONS = 4
 BRIDGED_LOOK_S = 60.0
 
 
+class Told(NamedTuple):
+    """A state that was entered, and which destination and dial it is about."""
+
+    state: State
+    destination: str
+    attempt: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """``told``: states that were entered, in order, with the destination each is about."""
+    """``told`` in the order in which the states were entered."""
 
     transfer: Transfer
     effects: tuple[Effect, ...] = ()
-    told: tuple[tuple[State, str], ...] = ()
+    told: tuple[Told, ...] = ()
 
 
 CallerGets = Literal["hold", "bot", "cold", "nothing"]
@@ -187,7 +195,7 @@ class _Stepping:
         self.transfer = transfer
         self.now = now
         self._effects: list[Effect] = []
-        self._told: list[tuple[State, str]] = []
+        self._told: list[Told] = []
 
     @property
     def state(self) -> State:
@@ -206,7 +214,7 @@ class _Stepping:
         return (self.now - self.transfer.since).total_seconds()
 
     def tell(self, state: State) -> None:
-        self._told.append((state, self.transfer.destination))
+        self._told.append(Told(state, self.transfer.destination, self.transfer.attempt))
 
     def enter(self, state: State, **changes: object) -> None:
         """Goes on to a state. A dial of unknown outcome may ring somebody for nothing: it is looked for."""
