@@ -6,7 +6,8 @@
 
 The end is written with its tier-1 audit row, its event, and, where the records are our own, the booking. On a
 remote system of record the booking follows under the payment's id as key; `sweep` repeats it until it is
-known, and brings payments to an end that nobody else does. Money that moved and cannot be booked goes to a person.
+known, and brings payments to an end that nobody else does. Money that moved and cannot be booked goes to a
+person.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.pay import Prompt
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.router import twilio_router
 from voicebot.channels.twilio.services import TwilioServices
@@ -39,6 +40,7 @@ from voicebot.core.store.outbox import Relay
 from voicebot.core.store.switches import switches
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
+from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import new_state
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
@@ -155,6 +157,8 @@ class NodeApp:
             run_call=self._runner(kit),
             store_handoff=failed.store,
             poke=relay.poke,
+            payments=dialogue.payments,
+            pay_prompts=_pay_prompts(self._deployment.phrases),
         )
         chat = ChatService(
             dialogue,
@@ -186,6 +190,7 @@ class NodeApp:
             lambda: watch_neglect(database),
             dialogue.memory.sweep,
             dialogue.recovery.run,
+            dialogue.payments.run,
             dialogue.customers.keep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
@@ -261,3 +266,13 @@ class NodeApp:
             async with asyncio.timeout(SETTLE_S):
                 while self.state.calls:  # sockets close, outcomes are written  # noqa: ASYNC110  # a plain counter
                     await asyncio.sleep(0.05)
+
+
+def _pay_prompts(phrases: Phrases) -> tuple[Prompt, ...]:
+    """What Twilio says while it takes a card, in the deployment's words."""
+    fields = {"number": "payment-card-number", "expiry": "expiration-date", "code": "security-code"}
+    asked = (
+        Prompt(field, phrases.text(f"pay.key.{ours}"), phrases.text(f"pay.key.{ours}_again"))
+        for ours, field in fields.items()
+    )
+    return (*asked, Prompt("payment-processing", phrases.text("pay.key.wait")))

@@ -1,8 +1,8 @@
 """What happened to a call, as events of its conversation: the channel's own memory across nodes.
 
 ``call.media_started`` a media session began · ``call.connecting`` TwiML that connects was
-given · ``call.paying`` TwiML that takes a card was given · ``call.forwarded`` TwiML that dials a person or hangs up was given ·
-``call.media_ended`` · ``call.ended``.
+given · ``call.paying`` TwiML that takes a card was given · ``call.forwarded`` TwiML that dials a
+person or hangs up was given · ``call.media_ended`` · ``call.ended``.
 """
 
 from __future__ import annotations

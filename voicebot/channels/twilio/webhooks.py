@@ -163,7 +163,7 @@ class Webhooks:
         except UnknownPayment:
             raise Refused(Refusal.BAD_REQUEST, "no such payment") from None
         except DatabaseDown:
-            # The request is signed and its URL is one of ours: good enough to be kept until it can be checked.
+            # Signed, and by its URL one of ours: good enough to be kept until it can be checked.
             if said is not None:
                 payments.keep(payment_id, said)
 

@@ -118,7 +118,8 @@ async def order(
         async with tx.transaction():
             await tx.execute(
                 "INSERT INTO payments (id, conversation_id, turn, act_key, way, amount_cents, currency,"
-                " about, sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
+                " about, sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (id) DO NOTHING",
                 (
                     payment,
                     conversation_id,
