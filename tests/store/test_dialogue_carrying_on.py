@@ -95,7 +95,7 @@ async def test_other_wants_are_told_to_the_caller_and_to_the_colleague(
     handoff = await talk.handoff()
     assert handoff is not None
     assert handoff["payload"]["form"]["also"] == ["order_status", "opening_hours"]
-    assert "Still open: where an order is and opening hours." in handoff["payload"]["summary"]
+    assert "Still open: where an order is and opening hours." in handoff["payload"]["summary"]["issue"]
 
 
 async def test_one_small_word_is_no_complaint(shop_database: Database, keys: KeyRing):

@@ -204,7 +204,7 @@ async def test_a_person_can_be_had_at_any_time(talk: Talk, given: str | Keys) ->
     handoff = await talk.handoff()
     assert handoff is not None
     payload = handoff["payload"]
-    assert "where an order is" in payload["summary"]
+    assert "where an order is" in payload["summary"]["issue"]
     assert ("caller", "where is my order") in [(line["who"], line["text"]) for line in payload["transcript"]]
     assert (await talk.snapshot()).status == "handoff"
     assert (await talk.events()).count("handoff.requested") == 1

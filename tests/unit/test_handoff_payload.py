@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from voicebot.core.conversation import (
     Channel,
     Confidences,
     Decision,
+    FiredTrigger,
     Heard,
     Keys,
+    MonitorScores,
     NotHeard,
     Route,
     Source,
@@ -26,13 +29,15 @@ from voicebot.core.conversation import HearingFailure as Failure
 from voicebot.core.store.conversations import Snapshot
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.dialogue.state import ConversationState
-from voicebot.handoff.compose import compose
-from voicebot.handoff.patterns import HandoffPatterns, PatternsError
-from voicebot.handoff.payload import Payload, plain
+from voicebot.handoff.compose import as_heard, compose
+from voicebot.handoff.patterns import PatternsError
+from voicebot.handoff.payload import Payload, UnknownPayload, plain, read, schema
+from voicebot.handoff.reasons import Library, Reasons
 from voicebot.safety.identity import GateProgress, Match
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATTERNS = HandoffPatterns.read(ROOT / "business" / "handoff.yaml")
+LIBRARY = Library.read(ROOT)
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(
     id="cv_1",
     channel=Channel.PHONE,
@@ -104,15 +109,16 @@ def request(**more: object) -> HandoverRequest:
 
 def test_the_payload_has_every_field_of_its_version() -> None:
     """The schema's names are a contract with agent desks."""
-    assert set(plain(compose(request(), PATTERNS))) == {
+    assert set(plain(compose(request(), LIBRARY, NOW))) == {
         "version", "conversation", "transcript", "tool_calls", "scores", "trigger", "urgency", "identity", "tried",  # noqa: E501
-        "citations", "next_action", "summary", "policy_version", "specialist", "form", "similar",
+        "citations", "next_action", "summary", "policy_version", "specialist", "form", "similar", "channel",
+        "reason", "about", "choice",
     }  # fmt: skip
 
 
 def test_the_transcript_holds_what_was_heard_not_what_was_meant() -> None:
     """A cut greeting stands as far as the caller heard it; what is not confirmed yet is marked."""
-    lines = [(line.who, line.text, line.heard) for line in compose(request(), PATTERNS).transcript]
+    lines = [(line.who, line.text, line.heard) for line in compose(request(), LIBRARY, NOW).transcript]
     assert lines == [
         ("bot", "Hello, this is", True),
         ("caller", "when are you open", True),
@@ -127,25 +133,31 @@ def test_the_transcript_holds_what_was_heard_not_what_was_meant() -> None:
 
 def test_summary_and_tried_are_made_of_what_happened() -> None:
     """Who, about what, what was done, why a person."""
-    payload = compose(request(), PATTERNS)
+    payload = compose(request(), LIBRARY, NOW)
     assert payload.tried == (
-        "answered opening_hours from Opening hours",
-        "not_heard/empty/1",
-        "order_status: shipped",
+        "answered opening hours from Opening hours",
+        "not heard, empty, 1",
+        "order status: shipped",
     )
-    assert payload.summary == (
-        "Verified customer, order 427103. Called about opening hours and where an order is. So far: "
-        "answered opening_hours from Opening hours; not_heard/empty/1; order_status: shipped. "
+    summary = payload.summary
+    assert summary.issue == (
+        "Verified customer, order 427103. Called about opening hours and where an order is. "
         "Handed over because: the caller asked for a person."
     )
+    assert summary.tried.startswith("So far: answered opening hours from Opening hours; not heard, empty, 1;")
+    assert (summary.mood, summary.next, summary.written_by) == (
+        "Mood not known.",
+        payload.next_action,
+        "composed",
+    )
     assert [call.turn for call in payload.tool_calls] == [4]
-    assert [score.turn for score in payload.scores] == [2, 4]
+    assert [score.turn for score in payload.scores.turns] == [2, 4]
     assert [source.article for source in payload.citations] == ["opening-hours"]
 
 
 def test_identity_is_only_what_the_gate_checked() -> None:
     """An unverified caller has a number to call back, no customer."""
-    identity = compose(request(state=ConversationState(gate=GateProgress(tries=2))), PATTERNS).identity
+    identity = compose(request(state=ConversationState(gate=GateProgress(tries=2))), LIBRARY, NOW).identity
     assert (identity.verified, identity.customer, identity.reference, identity.tries) == (
         False,
         None,
@@ -167,7 +179,7 @@ def test_identity_is_only_what_the_gate_checked() -> None:
 def test_the_next_action_comes_from_the_reviewed_library(trigger: str, intent: str, words: str) -> None:
     """By trigger, else by intent, else the default line."""
     made = decision(intent, trigger=trigger)
-    assert words in compose(request(trigger=trigger, decision=made), PATTERNS).next_action
+    assert words in compose(request(trigger=trigger, decision=made), LIBRARY, NOW).next_action
 
 
 def test_a_call_that_never_got_going_has_a_payload_too() -> None:
@@ -175,24 +187,126 @@ def test_a_call_that_never_got_going_has_a_payload_too() -> None:
     first = request(
         turns=(), turn=1, state=ConversationState(), caller="(keys 0)", said=None, trigger="key_zero"
     )
-    payload = compose(first, PATTERNS)
-    assert payload.summary.startswith("Caller not verified. Did not say what it is about.")
+    payload = compose(first, LIBRARY, NOW)
+    assert payload.summary.issue.startswith("Caller not verified. Did not say what it is about.")
     assert [line.text for line in payload.transcript] == ["(keys 0)"]
 
 
 def test_unknown_fields_and_other_versions_are_refused() -> None:
     """Strict: a desk never shows half of a payload it does not understand."""
-    stored = plain(compose(request(), PATTERNS))
-    for change in ({"mood": "bad"}, {"version": 2}):
+    stored = plain(compose(request(), LIBRARY, NOW))
+    for change in ({"mood": "bad"}, {"version": 4}):
         with pytest.raises(ValidationError):
             Payload.model_validate({**stored, **change})
+        with pytest.raises(UnknownPayload):
+            read({**stored, **change}, NOW)
+
+
+def test_what_is_stored_opens_as_it_was() -> None:
+    payload = compose(request(), LIBRARY, NOW)
+    assert read(json.loads(json.dumps(plain(payload))), NOW) == payload
+
+
+def test_a_payload_of_the_version_before_opens_as_todays() -> None:
+    """A handoff that waits over an upgrade is not lost: what was not kept then is said to be missing."""
+    stored = plain(compose(request(), LIBRARY, NOW))
+    old = {
+        key: stored[key]
+        for key in ("conversation", "transcript", "tool_calls", "urgency", "identity", "tried", "citations")
+    } | {
+        "version": 2,
+        "scores": stored["scores"]["turns"],
+        "trigger": "policy:complaint",
+        "next_action": "Ring back.",
+        "summary": "Verified customer.",
+        "policy_version": "p0",
+        "specialist": None,
+        "form": {},
+        "similar": [],
+    }
+    payload = read(old, NOW)
+    assert (payload.version, payload.trigger.name, payload.trigger.at) == (3, "policy:complaint", NOW)
+    assert (payload.summary.issue, payload.next_action) == ("Verified customer.", "Ring back.")
+    assert payload.choice.pattern == "version 2"
+    with pytest.raises(UnknownPayload, match="reads 2 and 3"):
+        read({**old, "version": 1}, NOW)
+
+
+def test_the_published_schema_names_the_fields_of_the_contract() -> None:
+    """Outside desks are built against it; a field more or less is another version."""
+    published = schema()
+    contract = {
+        "transcript",
+        "tool_calls",
+        "scores",
+        "trigger",
+        "urgency",
+        "identity",
+        "tried",
+        "citations",
+        "next_action",
+        "summary",
+    }
+    assert contract <= set(published["required"])
+    assert published["additionalProperties"] is False
+    assert published["properties"]["version"]["const"] == 3
+    assert set(published["properties"]) == set(plain(compose(request(), LIBRARY, NOW)))
+
+
+def test_the_scores_of_the_moment_are_those_of_the_turn_that_handed_over() -> None:
+    """All three confidences and the sentiment, and how they came about before."""
+    scores = MonitorScores(sentiment=-0.5)
+    made = decision(
+        "complaint",
+        confidences=Confidences(classification=0.8, grounding=0.3, answer=0.6),
+        scores=scores,
+        trigger="policy:complaint",
+    )
+    payload = compose(request(decision=made, trigger="policy:complaint"), LIBRARY, NOW)
+    moment = payload.scores.moment
+    assert moment is not None
+    assert (moment.turn, moment.classification, moment.grounding, moment.answer, moment.sentiment) == (
+        5, 0.8, 0.3, 0.6, -0.5,
+    )  # fmt: skip
+    assert [one.turn for one in payload.scores.turns] == [2, 4, 5]
+    assert payload.summary.mood == "Upset."
+
+
+def test_the_trigger_comes_with_its_evidence_and_a_failure_is_its_own_first_sign() -> None:
+    fired = FiredTrigger(
+        name="loop", evidence={"times": 3}, at=NOW, first_sign_at=SNAPSHOT.created_at, first_sign="circle"
+    )
+    assert compose(request(trigger="loop", fired=fired), LIBRARY, NOW).trigger == fired
+    failed = compose(request(trigger="database_down", decision=None), LIBRARY, NOW)
+    assert (failed.trigger.name, failed.trigger.first_sign, failed.trigger.at) == (
+        "database_down",
+        "database_down",
+        NOW,
+    )
+    assert failed.scores.moment is None
+
+
+def test_lines_that_were_being_spoken_then_show_what_was_heard_since() -> None:
+    """The agent reads what the caller heard, not what the bot meant to say."""
+    payload = compose(request(), LIBRARY, NOW)
+    since = [{"turn": 5, "heard": {"text": "I'll", "complete": False}}, {"turn": 2, "heard": None}]
+    last = as_heard(payload, since).transcript[-1]
+    assert (last.text, last.heard) == ("I'll", True)
+    silent = as_heard(payload, [{"turn": 5, "heard": {"text": "", "complete": False}}])
+    assert silent.transcript[-1].who == "caller", "nothing of it was heard"
 
 
 def test_a_broken_library_names_file_and_key(tmp_path: Path) -> None:
     """Typos are found at boot."""
     path = tmp_path / "handoff.yaml"
-    path.write_text("default_action: x\nnext_action: {}\nreasons: {}\ntopics: {}\n")
-    with pytest.raises(PatternsError, match=r"handoff\.yaml.*next_action"):
-        HandoffPatterns.read(path)
+    path.write_text("reason: {}\nreasons: {}\ntopics: {}\n")
+    with pytest.raises(PatternsError, match=r"handoff\.yaml.*reason"):
+        Reasons.read(path)
+    path.write_text("next_actions: {}\nreasons: {}\ntopics: {}\n")
+    with pytest.raises(PatternsError, match=r"stand in patterns\.yaml"):
+        Reasons.read(path)
+    path.write_text("reasons: {}\ntopics: {}\nreveals: [address, card]\n")
+    with pytest.raises(PatternsError, match=r"card.*never"):
+        Reasons.read(path)
     with pytest.raises(PatternsError, match="No such file"):
-        HandoffPatterns.read(tmp_path / "none.yaml")
+        Reasons.read(tmp_path / "none.yaml")

@@ -82,7 +82,7 @@ async def test_a_failed_call_has_a_handoff(
         payload = handoff["payload"]
         assert [line["text"] for line in payload["transcript"]] == ["when are you open", "From nine."]
         assert payload["identity"]["caller"] == CALLER
-        assert why in payload["summary"]
+        assert why in payload["summary"]["issue"]
         assert "Greet the caller" not in payload["next_action"]
         assert (await channel.events(call)).count("handoff.requested") == 1
         state = load((await channel.of_call(call)).state)

@@ -28,7 +28,7 @@ from voicebot.dialogue.generation.slots import names
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.phrases import slots_of
 
-Kind = Literal["system", "user", "voice", "tools", "policy"]
+Kind = Literal["system", "user", "voice", "tools", "policy", "summary"]
 NO_ANSWER = "NO_ANSWER"
 """What a model writes, alone, when the articles do not answer: the caller then hears an approved line."""
 
@@ -38,6 +38,7 @@ _SLOTS: dict[Kind, frozenset[str]] = {
     "voice": frozenset(),
     "tools": frozenset({"slots"}),
     "policy": frozenset(),
+    "summary": frozenset(),
 }
 _REFERENCE = {"system": "answer.md", "user": "material.md", "voice": "voice.md", "tools": "slots.md"}
 _MODEL_ROUTES = (Route.SMALL, Route.STRONG)
@@ -54,7 +55,8 @@ class Prompt(Strict):
 
     ``kind``: ``system`` (the frame), ``user`` (how the data is laid out), ``voice`` (how the brand speaks),
     ``tools`` (how slots are written; used when there are any), ``policy`` (a snippet for some ``intents`` or
-    ``tiers``; both empty: for every answer).
+    ``tiers``; both empty: for every answer), ``summary`` (what a person is told who takes over; no part of
+    an answer's prompt).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -141,6 +143,12 @@ class Prompts(Strict):
         for one in self.files:
             if set(one.intents) - known:
                 raise PromptsError(f"prompts: {one.name} names intents {sorted(set(one.intents) - known)}")
+
+    @property
+    def summary(self) -> Composed | None:
+        """How a handoff's summary is asked for, without its material; None: no model writes summaries."""
+        found = next((one for one in self.files if one.kind == "summary"), None)
+        return found and Composed(system=_tidy(found.text), user="", version=_version([found]))
 
     def compose(self, request: GenerationRequest, route: Route | None = None) -> Composed:
         """The prompt for an answer: frame, voice, the snippets of its intent and tier, tools, then the data.

@@ -20,6 +20,7 @@ from voicebot.core.conversation import Decision
 from voicebot.core.store import audit, handoffs
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
+from voicebot.handoff import payload as payloads
 
 log = structlog.get_logger(__name__)
 
@@ -84,5 +85,5 @@ class Telling:
             status=row["status"],
             trigger=row["trigger"],
             urgency=row["urgency"],
-            summary=row["payload"]["summary"],
+            summary=payloads.read(row["payload"], row["created_at"]).summary.text,
         )

@@ -8,6 +8,7 @@ Tokens as they come, and what they cost. Closing a stream closes the request. Wh
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
@@ -44,7 +45,7 @@ from voicebot.core.conversation import Route
 from voicebot.core.settings import Settings, SettingsError
 from voicebot.dialogue.generation.prices import Models
 from voicebot.dialogue.generation.request import Failure, GenerationFailed, GenerationRequest, Meter
-from voicebot.dialogue.prompts import Prompts
+from voicebot.dialogue.prompts import Composed, Prompts
 
 
 class LanguageModel:
@@ -87,8 +88,17 @@ class LanguageModel:
         Raises:
             GenerationFailed: no answer, or none that can be spoken.
         """
+        async with aclosing(self.write(self._prompts.compose(request, self._route), meter)) as tokens:
+            async for token in tokens:
+                yield token
+
+    async def write(self, composed: Composed, meter: Meter | None = None) -> AsyncGenerator[str]:
+        """What the model makes of a prompt, in tokens.
+
+        Raises:
+            GenerationFailed: as `stream`.
+        """
         meter = meter or Meter()
-        composed = self._prompts.compose(request, self._route)
         meter.prompt, meter.prompt_chars = composed.version, len(composed.system) + len(composed.user)
         messages = [ModelRequest(parts=[SystemPromptPart(composed.system), UserPromptPart(composed.user)])]
         began = False

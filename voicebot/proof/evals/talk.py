@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 from voicebot.core.conversation import (
     CallStarted,
@@ -24,6 +25,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.orchestrator import Committed, Orchestrator
+from voicebot.handoff import payload as payloads
 from voicebot.proof.evals.clock import ConversationClock
 from voicebot.proof.evals.conversation import Turn
 from voicebot.proof.evals.got import Got, GotHandoff, GotTool
@@ -132,10 +134,10 @@ def _tools(decision: Decision) -> tuple[GotTool, ...]:
     )
 
 
-def _handoff(stored: dict[str, object]) -> GotHandoff:
-    payload = stored["payload"]
-    assert isinstance(payload, dict)
-    told = [str(payload.get(field) or "") for field in ("summary", "reason", "next_action")]
+def _handoff(stored: dict[str, Any]) -> GotHandoff:
+    payload = payloads.read(stored["payload"], stored["created_at"])
     return GotHandoff(
-        trigger=str(stored["trigger"]), urgency=str(stored["urgency"]), tells=" ".join(filter(None, told))
+        trigger=str(stored["trigger"]),
+        urgency=str(stored["urgency"]),
+        tells=f"{payload.summary.text} {payload.reason} {payload.next_action}",
     )
