@@ -62,6 +62,7 @@ async def stands(context: ToolContext, customer: VerifiedCustomer, request: Addr
     reads_back=("order_number", "street", "city", "post_code"),
     limits=("redirected_value", "changes_a_day"),
     hints={"too_late": "delivery_reschedule", "not_found": "person"},
+    level=2,
 )
 async def change_address(
     context: ToolContext, customer: VerifiedCustomer, request: AddressRequest

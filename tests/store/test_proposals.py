@@ -94,6 +94,53 @@ async def test_an_unclear_answer_is_asked_again_with_all_values(
     assert "is cancelled" in await talk.turn("yes")
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("are you sure", "looked it up once more"),
+        ("is that right?", "looked it up once more"),
+        ("why", "I ask so that nothing is changed"),
+        ("what for", "I ask so that nothing is changed"),
+    ],
+)
+async def test_a_question_about_the_read_back_is_answered_and_it_stays_open(
+    shop_database: Database, keys: KeyRing, asked: str, answer: str
+) -> None:
+    """The records are read again, all values are said again, and the yes after it counts."""
+    talk = await read_back(shop_database, keys)
+    words = await talk.turn(asked)
+    assert answer in words
+    assert "clear yes or no" not in words
+    assert "order six three five, one nine two" in words
+    assert "one thousand two hundred ninety nine dollars" in words
+    assert talk.last is not None
+    assert [call.tool for call in talk.last.decision.tools] == ["cancel_order"]
+    assert await statuses(talk) == ["open"]
+    assert "is cancelled" in await talk.turn("yes")
+    assert len(await done(talk)) == 1
+
+
+async def test_who_only_asks_is_asked_for_a_yes_or_no_in_the_end(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """Twice it is answered; then it is an unclear answer like any other."""
+    talk = await read_back(shop_database, keys)
+    assert "once more" in await talk.turn("are you sure")
+    assert "once more" in await talk.turn("really")
+    assert "clear yes or no" in await talk.turn("are you sure")
+    assert await done(talk) == []
+
+
+async def test_are_you_sure_is_told_what_has_changed_since(shop_database: Database, keys: KeyRing) -> None:
+    """The order left in the meantime: said so, and the proposal is void."""
+    talk = await read_back(shop_database, keys)
+    async with shop_database.transaction() as tx:
+        await tx.execute("UPDATE shop.orders SET status = 'shipped' WHERE number = %s", (NUMBER,))
+    words = await talk.turn("are you sure")
+    assert "left our warehouse" in words
+    assert await statuses(talk) == ["voided"]
+
+
 async def test_who_is_never_clear_is_offered_a_person(shop_database: Database, keys: KeyRing) -> None:
     """And the proposal is void."""
     talk = await read_back(shop_database, keys)

@@ -34,7 +34,7 @@ from voicebot.dialogue.knowledge.embedding import EmbeddingError, choose_embeddi
 from voicebot.dialogue.knowledge.ingest import ingest
 from voicebot.dialogue.knowledge.retriever import Retriever, read_weights
 from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
-from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
+from voicebot.dialogue.monitor.classifier import IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
 from voicebot.safety.guard_in import InputGuard
@@ -108,9 +108,7 @@ class Deployment:
                 connection=read_connection(business / "shop" / "connector.yaml"),
                 classifier=IntentClassifier.load(folder / "models"),
                 prompts=Prompts.read(business / "prompts"),
-                clearances=Clearances.read(
-                    business / "clearances.yaml", intents={*intents.intents, OUT_OF_SCOPE}
-                ),
+                clearances=Clearances.read(business / "clearances.yaml", intents=set(intents.names)),
                 models=Models.read(business / "models.yaml"),
                 guard=InputGuard.load(folder / "models"),
             )
@@ -177,7 +175,8 @@ class Deployment:
         log.info("deployment.prepared", shop_orders_written=orders, articles_written=len(changed))
 
     def _check(self) -> None:
-        known = set(self.intents.intents) | {OUT_OF_SCOPE}
+        known = set(self.intents.names)
+        trained = known - set(self.intents.spotted)
         missing = sorted(STEERING - known)
         if missing:
             raise DeploymentError(f"intents.yaml: intents {missing} are needed by every conversation")
@@ -189,16 +188,16 @@ class Deployment:
             writes=self.tools.writes,
             limits=self.tools.limits,
             amounts=self.tools.amounts,
-            categories={name: category.intents for name, category in self.intents.categories.items()},
+            categories=self.intents.members(),
             cases=read_cases(self.folder / "business" / "policy_tests.yaml"),
         )
-        if set(self.classifier.labels) != known:
-            different = sorted(set(self.classifier.labels) ^ known)
+        if set(self.classifier.labels) != trained:
+            different = sorted(set(self.classifier.labels) ^ trained)
             raise DeploymentError(
                 f"models/monitor.json does not know the intents of intents.yaml ({', '.join(different)}): "
                 "run scripts/train_monitor.py"
             )
-        sorted_into = {intent: self.intents.category(intent) for intent in known}
+        sorted_into = {intent: self.intents.category(intent) for intent in trained}
         if dict(self.classifier.categories) != sorted_into:
             raise DeploymentError(
                 "models/monitor.json sorts intents into other categories than intents.yaml: "

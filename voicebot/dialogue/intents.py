@@ -44,6 +44,14 @@ class Intent(Strict):
     examples: tuple[str, ...] = Field(min_length=3)
 
 
+class Spotted(Strict):
+    """An intent known by its words alone (`voicebot.dialogue.spotting`): no model is trained on it."""
+
+    means: str = Field(min_length=1)
+    category: str
+    phrases: tuple[str, ...] = Field(min_length=3)
+
+
 class Category(Strict):
     """A group of intents. ``title`` names it to people (desk, reports)."""
 
@@ -59,6 +67,7 @@ class IntentCatalog(Strict):
 
     categories: dict[str, Category]
     intents: dict[str, Intent]
+    spotted: dict[str, Spotted] = Field(default_factory=dict[str, Spotted])
     out_of_scope: tuple[str, ...] = Field(min_length=10)
 
     @model_validator(mode="after")
@@ -71,13 +80,32 @@ class IntentCatalog(Strict):
             raise ValueError(f"intents without a category: {homeless}; add them under `categories`")
         if twice := sorted(intent for intent, count in named.items() if count > 1):
             raise ValueError(f"intents in two categories: {twice}")
+        for name, spotted in self.spotted.items():
+            if name in known:
+                raise ValueError(f"spotted.{name} is an intent with examples already: keep one of the two")
+            if spotted.category not in self.categories:
+                raise ValueError(f"spotted.{name}: there is no category {spotted.category!r}")
         for name, intent in self.intents.items():
             if unknown := sorted(set(intent.once_told) - known):
                 raise ValueError(f"intents.{name}.once_told names intents that do not exist: {unknown}")
         return self
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Every intent that policy may speak of."""
+        return frozenset({*self.intents, *self.spotted, OUT_OF_SCOPE})
+
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The intents of each category."""
+        return {
+            key: (*category.intents, *(n for n, one in self.spotted.items() if one.category == key))
+            for key, category in self.categories.items()
+        }
+
     def category(self, intent: str) -> str:
         """The category's key, empty for an unknown intent."""
+        if intent in self.spotted:
+            return self.spotted[intent].category
         return next((key for key, c in self.categories.items() if intent in c.intents), "")
 
     def once_told(self, intent: str) -> tuple[str, ...]:
@@ -87,10 +115,12 @@ class IntentCatalog(Strict):
 
     def means(self, intent: str) -> str:
         """How an intent is named to a caller."""
-        found = self.intents.get(intent)
+        found = self.intents.get(intent) or self.spotted.get(intent)
         return found.means if found else "that"
 
     def is_content(self, intent: str) -> bool:
         """Whether the intent is a question of its own."""
+        if intent in self.spotted:
+            return True
         found = self.intents.get(intent)
         return found is not None and found.content

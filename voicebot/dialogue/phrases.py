@@ -34,6 +34,8 @@ REQUIRED = frozenset(
         "act.again",
         "act.anew",
         "act.changed",
+        "act.sure",
+        "act.why",
         "act.changed_since",
         "act.disagrees",
         "act.earlier",

@@ -9,6 +9,7 @@ from voicebot.core.conversation import IntentScore, MonitorScores, Strict, Utter
 from voicebot.dialogue.intents import DISTRESS
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, Guess, IntentClassifier
 from voicebot.dialogue.monitor.features import words_of
+from voicebot.dialogue.spotting import SURENESS, Spotter
 
 ALTERNATIVE_DISCOUNT = 0.95
 """A reading of the recogniser's second choice counts this much of its probability."""
@@ -71,6 +72,7 @@ class Monitor:
         is_content: whether an intent is a question of its own.
         priority: an intent's place when several are wanted at once; higher comes first.
         sure: a part of a sentence counts as a want of its own from this probability on.
+        spotter: knows the intents that the classifier was not trained on.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class Monitor:
         is_content: Callable[[str], bool],
         priority: Callable[[str], int],
         sure: float,
+        spotter: Spotter | None = None,
     ) -> None:
         self._classifier = classifier
         self._is_content = is_content
         self._priority = priority
         self._sure = sure
+        self._spotter = spotter or Spotter({})
         self.version = classifier.version
         """Names the weights that read: stored with every turn."""
 
@@ -95,7 +99,8 @@ class Monitor:
         on than any other (`ModelCard.distress_at`).
         """
         verdict = self._classifier.verdict(utterance.text)
-        guesses = verdict.guesses
+        spotted = self._spotted(utterance.text)
+        guesses = (*spotted, *verdict.guesses)
         scores = MonitorScores(
             category=verdict.category,
             guesses=tuple(
@@ -119,6 +124,10 @@ class Monitor:
             known=self._classifier.knows(text),
         )
 
+    def _spotted(self, text: str) -> tuple[Guess, ...]:
+        intent = self._spotter.spot(text)
+        return () if intent is None else (Guess(intent=intent, probability=SURENESS),)
+
     def _best(self, utterance: Utterance, best: Guess) -> tuple[str, Guess]:
         """The reading to go by: of the first choice, or of an alternative that makes more sense."""
         text = utterance.text
@@ -139,7 +148,7 @@ class Monitor:
         if not 1 < len(parts) <= MAX_PARTS:
             return ()
         for part in parts:
-            guess = self._classifier.guesses(part)[0]
+            guess = next(iter(self._spotted(part)), None) or self._classifier.guesses(part)[0]
             important = self._is_content(guess.intent) or guess.intent == "person"
             if important and guess.probability >= self._sure and guess.intent not in wants:
                 want = Want(intent=guess.intent, confidence=guess.probability, text=part.strip())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -110,6 +110,8 @@ def _spoken(value: Any) -> str:
     if isinstance(value, str):
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
             return spoken(date.fromisoformat(value))
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}\S*", value):
+            return spoken(datetime.fromisoformat(value))
         if re.fullmatch(r"-?\d+\.\d+", value):
             try:
                 return spoken(Decimal(value))

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.intents import IntentCatalog
-from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE
 from voicebot.safety.policy import (
     Beside,
     Failure,
@@ -131,12 +130,12 @@ def examine_policy(deployment: Path) -> PolicyReport:
     proof, problems = examine(
         policy.table,
         Beside(
-            intents=frozenset(catalog.intents) | {OUT_OF_SCOPE},
+            intents=catalog.names,
             tools=tools.names,
             writes=tools.writes,
             limits=tools.limits,
             amounts=tools.amounts,
-            categories={name: one.intents for name, one in catalog.categories.items()},
+            categories=catalog.members(),
         ),
     )
     return PolicyReport(
