@@ -269,6 +269,8 @@ async def test_following_has_no_gap_and_no_duplicate(
             follow(database, keys, bus, call.id, after_seq=after_seq, poll_s=poll_s)
         ) as events:
             async for event in events:
+                if event is None:
+                    continue
                 seen.append(event.data["name"])
                 if event.data["name"] == "end":
                     return seen

@@ -1,9 +1,8 @@
-"""The REST API tells what happened to whoever may know it; its live stream misses and repeats nothing."""
+"""The REST API tells what happened to whoever may know it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -121,9 +120,6 @@ async def test_nonsense_in_an_address_is_a_clear_refusal(database: Database, key
         assert (await client.get("/api/conversations/%00")).status_code == 404
         assert (await client.get("/api/handoffs", params={"status": "\0"})).status_code == 422
         assert (await client.get("/api/handoffs", params={"conversation": "x"})).status_code == 422
-        known = await a_conversation(database, keys)
-        beyond = await client.get(f"/api/conversations/{known}/stream", params={"after": 10**22})
-        assert beyond.status_code == 422
 
 
 async def test_a_conversation_is_told_whole_and_an_unknown_one_is_404(database: Database, keys: KeyRing):
@@ -143,44 +139,3 @@ async def test_the_list_names_the_call_and_nothing_personal(database: Database, 
         answer = await client.get("/api/conversations")
     assert [row["call_sid"] for row in answer.json()] == ["CA" + "1" * 32]
     assert "+1555" not in answer.text
-
-
-async def seqs(client: httpx.AsyncClient, url: str, count: int, **headers: str) -> list[tuple[int, int]]:
-    """(id, n) of the first ``count`` stored events of a stream."""
-    seen: list[tuple[int, int]] = []
-    number = 0
-    async with asyncio.timeout(8), client.stream("GET", url, headers=headers) as stream:
-        async for text in stream.aiter_lines():
-            if text.startswith("id: "):
-                number = int(text[4:])
-            if text.startswith("data: "):
-                seen.append((number, json.loads(text[6:])["data"]["n"]))
-                if len(seen) == count:
-                    break
-    return seen
-
-
-async def test_a_reconnect_goes_on_after_the_last_event_without_gap_or_duplicate(
-    database: Database, keys: KeyRing
-):
-    conversation_id = await a_conversation(database, keys)
-    for n in (1, 2, 3):
-        await happened(database, keys, conversation_id, n)
-    async with api(database, keys, Bus(), local=True) as client:
-        url = f"/api/conversations/{conversation_id}/stream"
-        first = await seqs(client, url, 2)
-        assert [n for _, n in first] == [1, 2]
-        await happened(database, keys, conversation_id, 4)
-        rest = await seqs(client, url, 2, **{"Last-Event-ID": str(first[-1][0])})
-        assert [n for _, n in rest] == [3, 4]
-
-
-async def test_an_event_of_another_process_arrives_on_an_open_stream(database: Database, keys: KeyRing):
-    """Nothing is published on this process's bus; the store is what is followed."""
-    conversation_id = await a_conversation(database, keys)
-    async with api(database, keys, Bus(), local=True) as client:
-        url = f"/api/conversations/{conversation_id}/stream"
-        reading = asyncio.create_task(seqs(client, url, 1))
-        await asyncio.sleep(0.7)
-        await happened(database, keys, conversation_id, 7)
-        assert [n for _, n in await reading] == [7]

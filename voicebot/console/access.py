@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 from pydantic import SecretStr
+from starlette.requests import HTTPConnection
 
 from voicebot.channels.twilio.addresses import is_loopback
 from voicebot.channels.twilio.caller import is_local
 
+Guard = Callable[[HTTPConnection], None]
 
-def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Callable[[Request], None]:
-    """A FastAPI dependency that lets a request pass or answers 401 / 403.
+
+def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Guard:
+    """A FastAPI dependency that lets a request (or a WebSocket's) pass, or answers 401 / 403.
 
     Without a token the API is closed, except under ``--insecure-local``: then to programs of this machine
     that came neither through a proxy or tunnel nor from a page of another host.
     """
 
-    def guard(request: Request) -> None:
-        if insecure_local and is_local(request) and is_loopback(request.url.hostname):
+    def guard(request: HTTPConnection) -> None:
+        if (
+            insecure_local
+            and is_local(request)
+            and is_loopback(request.url.hostname)
+            and _same_machine(request)
+        ):
             return
         if token is None:
             raise HTTPException(403, "the API is closed: set VOICEBOT_API_TOKEN, send it as bearer token")
@@ -31,3 +40,9 @@ def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Callable[[
             )
 
     return guard
+
+
+def _same_machine(request: HTTPConnection) -> bool:
+    """Not from a page of another host: a browser lets any page open a WebSocket, and names the page."""
+    origin = request.headers.get("origin")
+    return origin is None or is_loopback(urlsplit(origin).hostname)

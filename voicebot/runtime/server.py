@@ -16,6 +16,10 @@ MAX_MESSAGE_BYTES = 64 * 1024  # a Media Streams message is under 1 KB; ten seco
 PEER_STUCK_MS = 20_000
 """How long sent data may stay unacknowledged before the connection counts as dead."""
 
+MOST_UNSENT_BYTES = 64 * 1024
+"""What the kernel takes for a peer beyond what is on its way: one that stops reading is noticed, and costs
+this, where it could otherwise have 4 MB of the kernel's memory."""
+
 _KEEP_ALIVE_S = 10
 
 
@@ -78,6 +82,7 @@ def shared_socket(host: str, port: int, *, listen: bool) -> socket.socket:
     if listen:
         # Inherited by accepted sockets: a peer that stops reading is dropped by the kernel.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_STUCK_MS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)
         sock.listen(1024)
         sock.setblocking(False)
     return sock

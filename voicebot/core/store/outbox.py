@@ -12,6 +12,7 @@ process reads `events_of`, or uses `follow`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -80,17 +81,44 @@ async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) 
 
 
 async def events_of(
-    tx: Transaction, keys: KeyRing, conversation_id: str, *, after_seq: int = 0
+    tx: Transaction,
+    keys: KeyRing,
+    conversation_id: str,
+    *,
+    after_seq: int = 0,
+    limit: int | None = None,
 ) -> list[Event]:
     """A conversation's events with ``seq`` above ``after_seq``, in order, opened. None are skipped:
-    whatever commits later in this conversation has a higher ``seq``.
+    whatever commits later in this conversation has a higher ``seq``. ``limit``: the first so many.
     """
     cursor = await tx.execute(
         f"SELECT {_EVENT}, s.key_id, s.wrapped_key FROM events e JOIN subjects s ON s.id = e.subject_id"  # noqa: S608  # constant
-        " WHERE e.conversation_id = %s AND e.seq > %s ORDER BY e.seq",
-        (conversation_id, after_seq),
+        " WHERE e.conversation_id = %s AND e.seq > %s ORDER BY e.seq LIMIT %s",
+        (conversation_id, after_seq, limit),
     )
     return [_opened(keys, row) for row in await cursor.fetchall()]
+
+
+async def has(tx: Transaction, conversation_id: str, seq: int) -> bool:
+    """Whether ``seq`` is an event of this conversation."""
+    query = "SELECT 1 FROM events WHERE seq = %s AND conversation_id = %s"
+    return await (await tx.execute(query, (seq, conversation_id))).fetchone() is not None
+
+
+async def types_after(tx: Transaction, conversation_id: str, seq: int) -> set[str]:
+    """The types of a conversation's events above ``seq``."""
+    query = "SELECT DISTINCT type FROM events WHERE conversation_id = %s AND seq > %s"
+    return {row["type"] for row in await (await tx.execute(query, (conversation_id, seq))).fetchall()}
+
+
+async def newest(tx: Transaction, conversation_ids: Sequence[str]) -> dict[str, int]:
+    """The highest ``seq`` of each of these conversations that has any."""
+    cursor = await tx.execute(
+        "SELECT c.id, e.seq FROM unnest(%s::text[]) c(id), LATERAL"
+        " (SELECT seq FROM events WHERE conversation_id = c.id ORDER BY seq DESC LIMIT 1) e",
+        (list(conversation_ids),),
+    )
+    return {row["id"]: row["seq"] for row in await cursor.fetchall()}
 
 
 class Relay:

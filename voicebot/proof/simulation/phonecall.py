@@ -265,19 +265,24 @@ class _Conversation:
 
     async def _follow(self, call: LocalCall) -> None:
         """The server's words, as its live stream tells them."""
+        told: int | None = None
+        said = ""
         async for event in self._watch.events(call.call_sid):
-            kind, data = event["type"], event["data"]
-            if kind == "bot.clause":
-                self._server_speaks = True
-                self._line("bot", data["text"], self._now_ms())
-            elif kind == "caller.partial":
-                self._show.partial("hears", data["text"])
-            elif kind == "caller.overlap":
-                found = f"a sound over the bot: {data['verdict']}, after {data['after_ms']} ms"
-                self._show.line("note", found, self._now_ms())
-            elif kind == "turn.committed":
-                intent, action = data["decision"]["intent"], data["decision"]["action"]
-                understood = data["input"].get("text") or data["input"].get("digits") or data["input"]["kind"]
-                self._show.line("note", f"understood '{understood}' -> {intent}, {action}", self._now_ms())
+            match event:
+                case {"type": "partial", "who": "bot", "text": text, "turn": turn}:
+                    self._server_speaks = True
+                    before = said if turn == told else ""
+                    self._line("bot", text[len(before) :].strip(), self._now_ms())
+                    told, said = turn, text
+                case {"type": "partial", "who": "caller", "text": text}:
+                    self._show.partial("hears", text)
+                case {"type": "state", "what": "overlap", "facts": facts}:
+                    found = f"a sound over the bot: {facts['verdict']}, after {facts['after_ms']} ms"
+                    self._show.line("note", found, self._now_ms())
+                case {"type": "line", "who": "caller", "text": text}:
+                    made = f"{event['intent']}, {event['action']}"
+                    self._show.line("note", f"understood '{text}' -> {made}", self._now_ms())
+                case _:
+                    pass
         if self._watch.reason:
             self._show.line("note", f"no words from the server: {self._watch.reason}", self._now_ms())

@@ -1,0 +1,249 @@
+"""``GET /api/conversations/{id}/stream``: the live transcript as server-sent events or over a WebSocket.
+
+Both give the same entries. A reader that does not take them within `SEND_WITHIN_S` is left: it may come back
+with the last id it has seen. What waits for it meanwhile is one page, and what the socket buffers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import aclosing, contextmanager, suppress
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+
+from voicebot.console.access import Guard
+from voicebot.console.live import MAX_READERS, Opening, entries, open_for
+from voicebot.console.reading import Console
+from voicebot.core import metrics
+from voicebot.core.store.database import DatabaseDown
+from voicebot.core.transcript import Told
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE_S = 15.0
+"""A quiet stream says so this often: proxies keep it, and a reader that left is noticed."""
+
+SEND_WITHIN_S = 10.0
+"""A reader that takes nothing for so long is left."""
+
+_SLICE = 20
+"""Entries between two looks at the event loop: 20 cost about 1 ms."""
+
+_LAST_ID = 2**63 - 1
+_OVER, _TRY_LATER = 1000, 1013
+
+
+class Readers:
+    """How many streams are open; one per node."""
+
+    def __init__(self, most: int = MAX_READERS) -> None:
+        self.open = 0
+        self._most = most
+
+    @contextmanager
+    def one(self, kind: str) -> Generator[None]:
+        """A reader's place.
+
+        Raises:
+            HTTPException: 503, all places are taken.
+        """
+        if self.open >= self._most:
+            raise HTTPException(503, f"this node has its {self._most} readers", {"Retry-After": "5"})
+        self.open += 1
+        metrics.live_readers.labels(kind).inc()
+        try:
+            yield
+        finally:
+            self.open -= 1
+            metrics.live_readers.labels(kind).dec()
+
+
+def live_router(console: Console, guard: Guard, readers: Readers | None = None) -> APIRouter:
+    """The two routes. The WebSocket's guard answers before the upgrade, with the same refusals."""
+    router = APIRouter(prefix="/api", tags=["conversations"])
+    places = readers or Readers()
+
+    @router.get(
+        "/conversations/{conversation_id}/stream",
+        dependencies=[Depends(guard)],
+        response_class=Response,
+        responses={
+            200: {"content": {"text/event-stream": {}}, "model": Told, "description": "one entry an event"},
+            204: {"description": "the conversation has ended and all of it was seen"},
+            404: {"description": "no such conversation"},
+            410: {"description": "its data was erased"},
+            422: {"description": "the last id is not one of this conversation"},
+            503: {"description": "too many readers, or the database is away; Retry-After says when"},
+        },
+    )
+    async def stream(
+        request: Request,
+        conversation_id: str,
+        last_event_id: Annotated[int, Header(ge=0, le=_LAST_ID)] = 0,
+        after: Annotated[int, Query(ge=0, le=_LAST_ID)] = 0,
+    ) -> Response:
+        """The live transcript: everything after ``Last-Event-ID`` (or ``after``), then as it happens.
+
+        Lines carry an id, so that a reconnect misses and repeats nothing. Words so far (``partial``) come
+        without one. The same path takes a WebSocket, which gets the same entries as JSON texts.
+        """
+        opening = await _open(console, conversation_id, max(last_event_id, after))
+        if opening.over and opening.seen_all:
+            return Response(status_code=204)
+        return _EventStream(console, opening, places)
+
+    @router.websocket("/conversations/{conversation_id}/stream")
+    async def socket(socket: WebSocket, conversation_id: str) -> None:
+        try:
+            guard(socket)
+            opening = await _open(console, conversation_id, _after(socket))
+            with places.one("websocket"):
+                await socket.accept()
+                await _serve(socket, console, opening)
+        except HTTPException as refused:
+            answer = JSONResponse({"detail": refused.detail}, refused.status_code, refused.headers)
+            with suppress(WebSocketDisconnected, RuntimeError, OSError):  # gone already
+                await socket.send_denial_response(answer)
+
+    _ = (stream, socket)  # used by the router
+    return router
+
+
+async def _open(console: Console, conversation_id: str, after: int) -> Opening:
+    try:
+        return await open_for(console, conversation_id, after)
+    except DatabaseDown as error:
+        raise HTTPException(503, "the database is away: try again", {"Retry-After": "2"}) from error
+
+
+def _after(socket: HTTPConnection) -> int:
+    """The last id that a WebSocket's reader has seen.
+
+    Raises:
+        HTTPException: 422, it is no id.
+    """
+    ids = [
+        given
+        for given in (socket.headers.get("last-event-id"), socket.query_params.get("after"))
+        if given is not None
+    ]
+    if any(not given.isascii() or not given.isdigit() or int(given[:20]) > _LAST_ID for given in ids):
+        raise HTTPException(422, "Last-Event-ID and after are ids of entries: whole numbers")
+    return max(map(int, ids), default=0)
+
+
+class _EventStream(Response):
+    """Server-sent events, each written before the next is read."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, console: Console, opening: Opening, places: Readers) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._console = console
+        self._opening = opening
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._places.one("sse"):
+                await _until_gone(self._tell(send), _disconnected(receive))
+        except HTTPException as full:
+            answer = JSONResponse({"detail": full.detail}, full.status_code, full.headers)
+            await answer(scope, receive, send)
+
+    async def _tell(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(_kept_alive(entries(self._console, self._opening))) as told:
+            async for entry in told:
+                text = ": still here\n\n" if entry is None else _sse(entry)
+                body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
+                if not await _sent(send(body), self._opening, "sse"):
+                    return  # the server closes the connection of a response without an end
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _serve(socket: WebSocket, console: Console, opening: Opening) -> None:
+    last = opening.after
+
+    async def tell() -> None:
+        nonlocal last
+        async with aclosing(_kept_alive(entries(console, opening))) as told:
+            async for entry in told:
+                text = '{"type":"quiet"}' if entry is None else entry.model_dump_json()
+                if not await _sent(socket.send_text(text), opening, "websocket"):
+                    reason = f"too slow: come back with after={last}"
+                    await _sent(socket.close(_TRY_LATER, reason), opening, "websocket")
+                    return
+                if entry is not None and entry.id is not None:
+                    last = entry.id
+        await socket.close(_OVER, "the conversation is over")
+
+    try:
+        await _until_gone(tell(), _left(socket))
+    except (WebSocketDisconnect, WebSocketDisconnected, RuntimeError):
+        return  # it left while something was being written to it
+
+
+def _sse(entry: Told) -> str:
+    mark = "" if entry.id is None else f"id: {entry.id}\n"
+    return f"{mark}event: {entry.type}\ndata: {entry.model_dump_json()}\n\n"
+
+
+async def _kept_alive(told: AsyncGenerator[Told | None]) -> AsyncGenerator[Told | None]:
+    """The entries; None only where nothing was told for `KEEP_ALIVE_S`; other work has its turn between."""
+    clock = asyncio.get_running_loop().time
+    last_s, run = clock(), 0
+    async with aclosing(told):
+        async for entry in told:
+            if entry is None and clock() - last_s < KEEP_ALIVE_S:
+                run = 0
+                continue
+            last_s, run = clock(), run + 1
+            yield entry
+            if run % _SLICE == 0:
+                await asyncio.sleep(0)
+
+
+async def _sent(sending: Awaitable[None], opening: Opening, kind: str) -> bool:
+    """Whether it was taken in time."""
+    try:
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await sending
+    except TimeoutError:
+        metrics.live_readers_left.labels(kind).inc()
+        log.warning("live.reader_too_slow", conversation=opening.conversation_id, kind=kind)
+        return False
+    return True
+
+
+async def _until_gone(telling: Awaitable[None], gone: Awaitable[None]) -> None:
+    """Ends with the first of the two; what the telling raises is raised."""
+    work, leaving = asyncio.ensure_future(telling), asyncio.ensure_future(gone)
+    try:
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, leaving):
+            task.cancel()
+        await asyncio.wait({work, leaving})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _left(socket: WebSocket) -> None:
+    """Reads what a reader has no reason to send, until it is gone."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass

@@ -1,0 +1,41 @@
+"""What the API's endpoints read from, and how they find a conversation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import HTTPException
+
+from voicebot.core.bus import Bus
+from voicebot.core.store.conversations import Conversations, Snapshot, UnknownConversation
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing, SubjectErased
+
+_ID = re.compile(r"cv_[0-9a-f]{32}")
+
+
+class Console:
+    """What the API's endpoints read from; made once by the node."""
+
+    def __init__(self, database: Database, keys: KeyRing, bus: Bus) -> None:
+        self.database = database
+        self.keys = keys
+        self.bus = bus
+        self.conversations = Conversations(keys)
+
+
+async def load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
+    """The conversation.
+
+    Raises:
+        HTTPException: 404 there is none; 410 its data was erased.
+    """
+    if not _ID.fullmatch(conversation_id):
+        raise HTTPException(404, "no such conversation: ids are cv_ and 32 hex digits")
+    try:
+        return await console.conversations.load(tx, conversation_id)
+    except UnknownConversation as error:
+        raise HTTPException(404, f"no conversation {conversation_id!r}: see /api/conversations") from error
+    except SubjectErased as error:
+        raise HTTPException(410, f"what was said in {conversation_id} was erased") from error
