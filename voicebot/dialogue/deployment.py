@@ -40,6 +40,7 @@ from voicebot.dialogue.prompts import Prompts, PromptsError
 from voicebot.safety.guard_in import InputGuard
 from voicebot.safety.guard_in.model import GuardModelError
 from voicebot.safety.policy import Policy, PolicyError, check_policy, read_cases, read_policy
+from voicebot.safety.policy.owners import unowned
 
 log = structlog.get_logger(__name__)
 
@@ -181,6 +182,7 @@ class Deployment:
         if missing:
             raise DeploymentError(f"intents.yaml: intents {missing} are needed by every conversation")
         self.prompts.check_intents(known)
+        self._check_owners()
         check_policy(
             self.policy.table,
             intents=known,
@@ -214,6 +216,21 @@ class Deployment:
         self._check_identity()
         self._check_results()
         self._check_acts()
+
+    def _check_owners(self) -> None:
+        """Somebody answers for every tier, every prompt and for incidents, by name."""
+        owners = self.policy.table.owners
+        if owners is None:
+            raise DeploymentError(
+                "policy.yaml: `owners` is missing: name who answers for tiers 0 to 3, prompts and incidents"
+            )
+        missing, strange = unowned(owners, (one.name for one in self.prompts.files))
+        if missing:
+            raise DeploymentError(
+                f"policy.yaml: owners.prompts: nobody answers for {missing}; name them, or `others`"
+            )
+        if strange:
+            raise DeploymentError(f"policy.yaml: owners.prompts: there are no prompts {strange}")
 
     def _check_identity(self) -> None:
         factors = self.policy.table.identity.factors

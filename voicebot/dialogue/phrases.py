@@ -127,6 +127,8 @@ REQUIRED = frozenset(
         "handoff.distress",
         "handoff.waiting",
         "handoff.person_needed",
+        "handoff.slow",
+        "handoff.long",
         "end.goodbye",
         "repeat.nothing",
         "repeat.enough",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from voicebot.core.conversation import Channel
@@ -14,6 +15,8 @@ class Scene:
 
     ``reachable``: the channel knows a number at which the caller can be called back (a hint, which is
     enough to phone there). ``degraded``: hearing, speaking or a system of record is not well.
+    ``off``: names of the switches that are off (``bot``, ``intent:NAME``, ``tool:NAME``, ``route:NAME``).
+    ``down``: failures in a row of the parts that are down.
     """
 
     conversation_id: str
@@ -22,3 +25,5 @@ class Scene:
     reachable: bool
     now: datetime
     degraded: bool = False
+    off: frozenset[str] = frozenset()
+    down: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
-from voicebot.core.conversation import Event
+from voicebot.core import metrics
+from voicebot.core.conversation import Event, FiredTrigger
 from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Transaction
@@ -15,6 +17,8 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.state import ConversationState, UnknownState
+from voicebot.safety.triggers import fired
+from voicebot.safety.triggers.faults import failed_call
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +69,7 @@ class FailedCalls:
             said=None,
             turns=tuple(await self._conversations.turns(tx, conversation_id)),
             policy_version=self._policy_version,
+            fired=_fired(reason, state),
         )
         try:
             handoff = await self._desk.store(tx, request)
@@ -78,7 +83,16 @@ class FailedCalls:
 
     async def _tell(self, tx: Transaction, request: HandoverRequest, handoff: str) -> None:
         snapshot = request.snapshot
-        facts = {"handoff": handoff, "trigger": request.trigger, "urgency": request.urgency}
+        facts: dict[str, Any] = {
+            "handoff": handoff,
+            "trigger": request.trigger,
+            "urgency": request.urgency,
+        }
+        if request.fired is not None:
+            facts["fired"] = request.fired.model_dump(mode="json")
+            waited = request.fired.at - request.fired.first_sign_at
+            metrics.triggers.labels(request.fired.name).inc()
+            metrics.trigger_s.labels(request.fired.name).observe(waited.total_seconds())
         event = Event(
             id=f"ev_{snapshot.id[3:]}_{request.turn}_handoff_requested",
             type="handoff.requested",
@@ -96,6 +110,11 @@ class FailedCalls:
             conversation_id=snapshot.id,
             turn=request.turn,
         )
+
+
+def _fired(reason: str, state: ConversationState | None) -> FiredTrigger:
+    first = state.risk.first if state is not None else None
+    return fired(failed_call(reason), datetime.now(UTC), first)
 
 
 def _readable(snapshot: Snapshot) -> ConversationState | None:

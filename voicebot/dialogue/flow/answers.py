@@ -29,6 +29,7 @@ from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Pending
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import IntentRule, Ruling
+from voicebot.safety.triggers.faults import tool_error
 
 CLEAR = 0.60
 """Grounding from which an answer that is allowed is given, though another article fits nearly as well."""
@@ -219,12 +220,14 @@ class Answers:
         """What a tool has said, in words; or that it could not be asked, and a person."""
         confidences = _from_records(want)
         ruling = self._rules.decide(state, setting, want.intent, confidences)
-        if outcome is None:
+        cause = tool_error(read.tool, read.error) if outcome is None else None
+        if outcome is None or cause is not None:
             draft = self._steering.person(
                 state,
                 want.intent,
                 f"{ruling.row}/tool_failed",
                 trigger="tool_error",
+                evidence=cause.evidence if cause is not None else {},
                 before=(Line("tool.failed"),),
                 tier=ruling.tier,
                 reasons=(read.error or "no result",),

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from pydantic import JsonValue
+
 from voicebot.core.conversation import (
     FREE,
     Action,

@@ -15,6 +15,8 @@ from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.state import AskedKind, ConversationState
 from voicebot.safety.guard_in import ConductRules, GuardReading, Kind
+from voicebot.safety.triggers import Cause
+from voicebot.safety.triggers.matrix import abused
 
 FLAGGED = "guard.flagged"
 """The fact of a turn whose words were not taken as they came."""
@@ -73,14 +75,21 @@ class Guarding:
             case "end":
                 return flagged(self._steering.end(state, "abuse", "guard/abuse/end", key="guard.end"), seen)
             case "person":
-                person = self._steering.person(state, "abuse", "guard/abuse/person", trigger="abuse")
+                cause = abused(conduct.abused + 1, self._rules.warnings)
+                person = self._steering.person(
+                    state, "abuse", "guard/abuse/person", trigger=cause.name, evidence=cause.evidence
+                )
                 return flagged(person, seen)
 
-    def warned(self, draft: Draft, seen: GuardReading, *, wants_person: bool = False) -> Draft:
+    def warned(self, draft: Draft, seen: GuardReading, *, wants_person: Cause | None = None) -> Draft:
         """The warning, then what the caller wanted all the same. Who likely wants a person gets one."""
-        if wants_person and draft.after == "continue" and draft.deed is None:
+        if wants_person is not None and draft.after == "continue" and draft.deed is None:
             draft = self._steering.person(
-                draft.state, "person", "guard/abuse/person_wanted", trigger="asked_for_person"
+                draft.state,
+                "person",
+                "guard/abuse/person_wanted",
+                trigger=wants_person.name,
+                evidence=wants_person.evidence,
             )
         conduct = draft.state.conduct
         abused = conduct.model_copy(update={"abused": conduct.abused + 1})

@@ -15,6 +15,8 @@ from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import IntentRule, Ruling
+from voicebot.safety.triggers import Cause
+from voicebot.safety.triggers.matrix import ruled
 
 _CALM = frozenset({Urgency.LOW, Urgency.NORMAL})
 
@@ -36,7 +38,8 @@ class Routing:
             state.model_copy(update={"topic": want}),
             want.intent,
             ruling.row,
-            trigger=f"policy:{want.intent}",
+            trigger=(cause := _ruled(want, rule, ruling)).name,
+            evidence=cause.evidence,
             before=before,
             last=Line("handoff.team", slots={"team": team}) if team else None,
             tier=ruling.tier,
@@ -57,7 +60,8 @@ class Routing:
             state.model_copy(update={"topic": want}),
             want.intent,
             ruling.row,
-            trigger=f"policy:{want.intent}",
+            trigger=(cause := _ruled(want, rule, ruling)).name,
+            evidence=cause.evidence,
             before=(*sorry, Line("handoff.person_needed")),
             tier=ruling.tier,
             urgency=urgency_of(state, ruling).value,
@@ -87,6 +91,17 @@ class Routing:
         if state.waiting:
             form["also"] = [other.intent for other in state.waiting]
         return form
+
+
+def _ruled(want: Want, rule: IntentRule, ruling: Ruling) -> Cause:
+    return ruled(
+        want.intent,
+        row=ruling.row,
+        tier=ruling.tier,
+        action=ruling.action.value,
+        classification=want.confidence,
+        compliance=rule.compliance.value,
+    )
 
 
 def urgency_of(state: ConversationState, ruling: Ruling) -> Urgency:

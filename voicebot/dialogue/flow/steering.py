@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pydantic import JsonValue
+
 from voicebot.core.conversation import Action, Confidences, HearingFailure, Route
 from voicebot.dialogue.flow.draft import Draft, Fact
 from voicebot.dialogue.flow.questions import (
@@ -18,6 +23,8 @@ from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Policy
+from voicebot.safety.triggers import circles
+from voicebot.safety.triggers.hearing import exhausted
 
 ENOUGH = 3
 """How often the same words are said and repeated before a person is offered instead."""
@@ -84,9 +91,12 @@ class Steering:
         state = state.model_copy(update={"not_heard": count})
         row = f"not_heard/{reason}/{count}"
         down = reason is HearingFailure.ENGINE_DOWN
-        if count >= self._ladder.not_heard or (down and count > 1):
+        cause = exhausted(reason, count, limit=self._ladder.not_heard)
+        if cause is not None:
             last = Line("heard.again", self._phrases.variants("heard.again") - 1)
-            return self.person(state, "not_heard", row, trigger="asr_failure", before=(last,))
+            return self.person(
+                state, "not_heard", row, trigger=cause.name, evidence=cause.evidence, before=(last,)
+            )
         line = Line("heard.engine", question=True) if down else Line("heard.again", count - 1, question=True)
         question = self.open_again(state)
         once_more = Question((line,), question.asked, question.expects)
@@ -98,10 +108,17 @@ class Steering:
         """Words that mean nothing to us: asked again in other words, then a person."""
         count = state.not_understood + 1
         state = state.model_copy(update={"not_understood": count})
-        if count >= self._ladder.not_understood:
+        cause = circles.not_understood(count, self._ladder.not_understood)
+        if cause is not None:
             last = Line("understood.not", self._phrases.variants("understood.not") - 1)
             return self.person(
-                state, "unknown", row, trigger="not_understood", before=(last,), reasons=reasons
+                state,
+                "unknown",
+                row,
+                trigger=cause.name,
+                evidence=cause.evidence,
+                before=(last,),
+                reasons=reasons,
             )
         line = Line("understood.not", count - 1, question=True)
         question = Question((line,), Asked(kind=AskedKind.OPEN))
@@ -119,8 +136,11 @@ class Steering:
     def other_language(self, state: ConversationState) -> Draft:
         """Words in another language: an honest line and the offer of a person, then a person."""
         row, reasons = "language/other", ("not English",)
-        if LANGUAGE in state.told:
-            return self.person(state, "unknown", row, trigger="language", reasons=reasons)
+        cause = circles.other_language(LANGUAGE in state.told)
+        if cause is not None:
+            return self.person(
+                state, "unknown", row, trigger=cause.name, evidence=cause.evidence, reasons=reasons
+            )
         state = state.model_copy(update={"told": (*state.told, LANGUAGE)})
         return self.say(
             state,
@@ -170,6 +190,7 @@ class Steering:
         row: str,
         *,
         trigger: str,
+        evidence: Mapping[str, JsonValue] = MappingProxyType({}),
         before: tuple[Part, ...] = (),
         last: Part | None = None,
         tier: int = 0,
@@ -177,7 +198,10 @@ class Steering:
         reasons: tuple[str, ...] = (),
         confidences: Confidences = Confidences(),  # noqa: B008  # frozen
     ) -> Draft:
-        """A person takes over: says so (``last``: in other words), and what happens next."""
+        """A person takes over: says so (``last``: in other words), and what happens next.
+
+        ``trigger`` and ``evidence``: of the `Cause`.
+        """
         return Draft(
             state=state.model_copy(update={"asked": None}),
             intent=intent,
@@ -189,6 +213,7 @@ class Steering:
             reasons=reasons,
             confidences=confidences,
             trigger=trigger,
+            evidence=evidence,
             urgency=urgency,
             after="hand_over",
         )

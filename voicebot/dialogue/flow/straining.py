@@ -17,9 +17,9 @@ from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.course import CourseSignals
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import AskedKind
+from voicebot.safety.triggers import Cause, circles
+from voicebot.safety.triggers.rules import Loop
 
-PERSON_AT = 3
-"""The third time round the same circle a person takes over; the second time one is offered."""
 UPSET = -0.5
 """Sentiment at or below which the bot says that it is sorry before anything else, once."""
 SORRY = "sorry"
@@ -30,7 +30,10 @@ _LEFT_OPEN = frozenset({Action.CLARIFY, Action.ABSTAIN})
 class Straining:
     """Adds to a turn what a strained conversation needs. Stateless."""
 
-    def __init__(self, steering: Steering, phrases: Phrases, intents: IntentCatalog) -> None:
+    def __init__(
+        self, steering: Steering, phrases: Phrases, intents: IntentCatalog, rules: Loop | None = None
+    ) -> None:
+        self._rules = rules or Loop()
         self._steering = steering
         self._phrases = phrases
         self._intents = intents
@@ -46,9 +49,10 @@ class Straining:
         if draft.after != "continue" or draft.deed is not None or draft.approval is not None:
             return draft
         again = seen.loop != "none" and self._goes_on(draft, seen)
-        if again and seen.loops >= PERSON_AT:
-            return self._person(draft)
-        if again and not _offers_person(draft):
+        cause = circles.circle(seen.loop, seen.loops, self._rules) if again else None
+        if cause is not None and self._rules.on:
+            return self._person(draft, cause)
+        if again and circles.offers(seen.loop, seen.loops, self._rules) and not _offers_person(draft):
             draft = self._offer(draft)
         meant = content_words(text) > 0 and self._is_trouble(draft, scores)
         return _apologised(draft, scores) if meant else draft
@@ -56,7 +60,8 @@ class Straining:
     def _goes_on(self, draft: Draft, seen: CourseSignals) -> bool:
         """Whether this turn goes round once more. An answer that is another one ends a circle of answers."""
         if draft.action in _LEFT_OPEN or seen.loop != "same_answer":
-            return draft.action in _LEFT_OPEN or seen.loops >= PERSON_AT
+            often = circles.circle(seen.loop, seen.loops, self._rules) is not None
+            return draft.action in _LEFT_OPEN or often
         answer = text_of_all(
             [part for part in draft.parts if not getattr(part, "question", False)], self._phrases
         )
@@ -67,12 +72,13 @@ class Straining:
         wish = self._intents.is_content(draft.intent) and draft.intent != OUT_OF_SCOPE
         return scores.urgency in _PRESSING or wish
 
-    def _person(self, draft: Draft) -> Draft:
+    def _person(self, draft: Draft, cause: Cause) -> Draft:
         person = self._steering.person(
             draft.state,
             draft.intent,
             f"{draft.row}/loop",
-            trigger="loop",
+            trigger=cause.name,
+            evidence=cause.evidence,
             before=(Line("handoff.circles"),),
             tier=draft.tier,
             reasons=draft.reasons,

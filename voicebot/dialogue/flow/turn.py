@@ -39,15 +39,15 @@ from voicebot.dialogue.monitor.monitor import Monitor, Reading, Want, yes_or_no
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
+from voicebot.safety.policy import Reads
 from voicebot.safety.spoken_numbers import read_digits
+from voicebot.safety.triggers import Cause, circles, danger, wishes
 
-PERSON_AT_GATE = 0.30
 _SHORT = 4
 _PLAIN = frozenset({"yes", "no", "thanks", "goodbye", "repeat"})
 _PLAINLY = 0.9
 _WAYS_OUT = frozenset({"goodbye", "repeat", "wait"})
 """Said to a question about a change, these are what they always are."""
-PERSON_KEY = "0"
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 YES_KEY, NO_KEY = "1", "2"
 _YES_NO_QUESTIONS = frozenset(
@@ -98,8 +98,11 @@ class CallerTurn:
     async def keys(self, given: Keys) -> Draft:
         """Keypad digits."""
         digits = given.raw.rstrip("#")
-        if digits == PERSON_KEY:
-            return self._f.steering.person(self._state, "person", "keys/0", trigger="key_zero")
+        pressed = wishes.by_key(digits)
+        if pressed is not None:
+            return self._f.steering.person(
+                self._state, "person", "keys/0", trigger=pressed.name, evidence=pressed.evidence
+            )
         self._state = self._state.model_copy(update={"not_heard": 0, "not_understood": 0})
         if not digits.isdigit():
             return self._f.steering.say(
@@ -155,7 +158,7 @@ class CallerTurn:
             return other_language
         want = reading.first
         sure = want.confidence >= self._f.rules.sure(want.intent)
-        in_distress = self._in_distress(reading)
+        in_distress, danger = self._in_distress(reading), self._danger(reading)
         if in_distress is not None and wants_call_back(given.text):
             beside = self._f.monitor.read(Utterance(text=beside_the_call(given.text)))
             if self._in_distress(beside, with_scores=False) is None:
@@ -167,23 +170,23 @@ class CallerTurn:
             want, sure, in_distress = plain, True, None  # "that's all, goodbye" is no cry for help
             self._setting = replace(self._setting, scores=None)
         if in_distress is not None:
-            return self._f.wanting.distress(self._state, in_distress, self._setting)
+            evidence = danger.evidence if danger is not None else {}
+            return self._f.wanting.distress(self._state, in_distress, self._setting, evidence)
         call_back = self._f.call_backs.asked(self._state, given, reading, self._setting)
         if call_back is not None:
             return call_back
         if len(reading.wants) > 1:
             self._keep(reading.wants[1:])
-        if sure and want.intent == "person":
-            return self._on_request(want)
         factor = asked_factor(self._state)
+        wish = self._wish(given, reading, factor)
+        if wish is not None and (not self._person_sees_it(want, sure) or want.intent == "person"):
+            return self._on_request(want, wish)
         aside = await self._aside(given, want, sure)
         if aside is not None:
             return aside
         if factor is None and (beside := offered_beside(self._state)) and self._f.gate.holds_digits(given):
             return await self._f.verifying.take(self._state, given, beside, self._setting)
         if factor is not None:
-            if not self._f.gate.holds_digits(given, factor) and _likely_person(reading):
-                return self._on_request(want)
             return await self._while_verifying(given, want, sure, factor)
         answered = await self._to_change(given, want, sure) or await self._to_question(given, want, sure)
         if answered is not None:
@@ -281,13 +284,28 @@ class CallerTurn:
 
     def _in_distress(self, reading: Reading, *, with_scores: bool = True) -> Want | None:
         """Distress for sure. What only sounds a little like it is a want that policy gives to a person."""
-        limit = self._f.rules.sure(DISTRESS)
-        if reading.first.intent == DISTRESS and reading.first.confidence >= limit:
+        if self._danger(reading, with_scores=with_scores) is None:
+            return None
+        if reading.first.intent == DISTRESS and reading.first.confidence >= self._f.rules.sure(DISTRESS):
             return reading.first
         scores = self._setting.scores if with_scores else reading.scores
-        if scores is not None and scores.distress >= self._f.rules.table.thresholds.distress:
-            return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
-        return None
+        assert scores is not None  # else it were the want
+        return Want(intent=DISTRESS, confidence=scores.distress, text=reading.first.text)
+
+    def _danger(self, reading: Reading, *, with_scores: bool = True) -> Cause | None:
+        scores = self._setting.scores if with_scores else reading.scores
+        return danger_in(reading, None if scores is None else scores.distress, self._f.rules)
+
+    def _wish(self, given: Utterance, reading: Reading, factor: str | None) -> Cause | None:
+        """The wish for a person; a plain yes to an offered one is an answer, and no wish of its own."""
+        at_gate = factor is not None and not self._f.gate.holds_digits(given, factor)
+        answers = self._yes_no_asked() and yes_or_no(given.text) is not None
+        return wish_for_a_person(reading, "" if answers else given.text, self._f.rules, at_gate=at_gate)
+
+    def _person_sees_it(self, want: Want, sure: bool) -> bool:
+        """A concern that goes to a person anyway, with what is known for them."""
+        rule = self._f.rules.rule(want.intent)
+        return sure and rule is not None and rule.reads is Reads.PERSON
 
     async def _to_change(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
         """The words as an answer to a read-back, or as a value that a change needs; None if they are none."""
@@ -413,7 +431,13 @@ class CallerTurn:
                 state, question = steering.and_next(self._state)
                 return steering.say(state, "no", "waiting/no", (Line("say.dropped"),), question)
             case AskedKind.PERSON, True:
-                return steering.person(self._state, "person", "offer/yes", trigger="accepted_offer")
+                return steering.person(
+                    self._state,
+                    "person",
+                    "offer/yes",
+                    trigger="accepted_offer",
+                    evidence={"offered": True, "for": want.intent if want is not None else None},
+                )
             case AskedKind.PERSON, False if want is not None:
                 return self._f.abstaining.no_person(self._state, want, self._setting)
             case AskedKind.PERSON, False if asked is not None and asked.factor is not None:
@@ -486,14 +510,16 @@ class CallerTurn:
         count = self._state.not_understood
         state = self._state.model_copy(update={"not_understood": count + 1})
         declined = PERSON_DECLINED in state.told
-        if count + 1 >= self._f.rules.table.ladder.not_understood and not declined:
+        cause = circles.not_understood(count + 1, self._f.rules.table.ladder.not_understood)
+        if cause is not None and not declined:
             reasons = ("nothing that was said is ours to answer",)
             last = Line("scope.out", self._f.phrases.variants("scope.out") - 1)
             return self._f.steering.person(
                 state,
                 want.intent,
                 "out_of_scope/person",
-                trigger="not_understood",
+                trigger=cause.name,
+                evidence=cause.evidence,
                 before=(last,),
                 reasons=reasons,
             )
@@ -509,12 +535,13 @@ class CallerTurn:
         )
         return replace(draft, gap="out_of_scope", question=want.text)
 
-    def _on_request(self, want: Want) -> Draft:
+    def _on_request(self, want: Want, wish: Cause) -> Draft:
         return self._f.steering.person(
             self._state,
             "person",
             "person/tier0/sure",
-            trigger="asked_for_person",
+            trigger=wish.name,
+            evidence=wish.evidence,
             confidences=Confidences(classification=round(want.confidence, 4)),
         )
 
@@ -564,9 +591,25 @@ def _proved(state: ConversationState, factor: str | None) -> bool:
     return match is not None and factor in match.method
 
 
-def _likely_person(reading: Reading) -> bool:
-    """At the gate, where no other want is expected, a person is understood from less."""
-    return any(guess.intent == "person" and guess.probability >= PERSON_AT_GATE for guess in reading.guesses)
+def wish_for_a_person(reading: Reading, words: str, rules: Rules, *, at_gate: bool) -> Cause | None:
+    """Whether a person is asked for; at the gate, where no other want is expected, understood from less."""
+    first = reading.first
+    facts = wishes.PersonFacts(
+        first=first.intent == "person",
+        confidence=first.confidence,
+        sure=rules.sure("person"),
+        probability=max((one.probability for one in reading.guesses if one.intent == "person"), default=0.0),
+        at_gate=at_gate,
+        words=words,
+    )
+    return wishes.asked(facts, rules.table.triggers.asked_for_person)
+
+
+def danger_in(reading: Reading, score: float | None, rules: Rules) -> Cause | None:
+    """Whether somebody may be in danger or despair."""
+    first = reading.first
+    facts = danger.DangerFacts(first=first.intent == DISTRESS, confidence=first.confidence, score=score)
+    return danger.distress(facts, sure=rules.sure(DISTRESS), limit=rules.table.thresholds.distress)
 
 
 def _only_numbers(text: str) -> bool:

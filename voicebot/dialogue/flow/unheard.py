@@ -19,6 +19,8 @@ from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState, HearingMemory
 from voicebot.safety.identity import Ask, AskHow, FactorProgress, Gate, GateProgress
 from voicebot.safety.policy import Ladder
+from voicebot.safety.triggers import Cause
+from voicebot.safety.triggers.hearing import at_gate, exhausted
 
 FAILED_OFTEN = 2
 """So many failures of one means at one kind of question: the other means is offered at once."""
@@ -54,9 +56,6 @@ _SAID = {
 _LAST = {HearingFailure.WRONG_LANGUAGE: "scope.language", HearingFailure.TOO_NOISY: "heard.noise_last"}
 """The same before a person takes over; else ``heard.last``."""
 
-_AT_ONCE = frozenset({HearingFailure.ENGINE_DOWN, HearingFailure.WRONG_LANGUAGE})
-"""Nobody is asked a third time for a machine that cannot hear, or in a language they do not speak."""
-
 ODD_KEYS = frozenset({"keys/again", "keys/unexpected"})
 """Rows of turns in which keys were no answer."""
 
@@ -86,13 +85,28 @@ def rung(reason: HearingFailure, count: int, kind: Kind, memory: HearingMemory, 
         memory: what failed in this call before.
         limit: the failure in a row at which a person takes over.
     """
-    if count >= limit or (count > 1 and reason in _AT_ONCE):
+    if last_rung(reason, count, kind, memory, limit) is not None:
         return Rung.PERSON
+    return Rung.KEYPAD if _by_keypad(reason, count, kind, memory) else Rung.REPHRASE
+
+
+def last_rung(
+    reason: HearingFailure, count: int, kind: Kind, memory: HearingMemory, limit: int
+) -> Cause | None:
+    """Why a person takes over now, None while something else can be tried; arguments as of `rung`."""
+    by_keys = _by_keypad(reason, count, kind, memory)
+    return exhausted(
+        reason,
+        count,
+        limit=limit,
+        keys_failed=memory.keys.get(kind, 0),
+        keys_limit=FAILED_OFTEN if by_keys else None,
+    )
+
+
+def _by_keypad(reason: HearingFailure, count: int, kind: Kind, memory: HearingMemory) -> bool:
     deaf = reason is HearingFailure.ENGINE_DOWN
-    by_keys = deaf or count > 1 or memory.voice.get(kind, 0) >= FAILED_OFTEN
-    if not by_keys:
-        return Rung.REPHRASE
-    return Rung.PERSON if memory.keys.get(kind, 0) >= FAILED_OFTEN else Rung.KEYPAD
+    return deaf or count > 1 or memory.voice.get(kind, 0) >= FAILED_OFTEN
 
 
 def keypad_first(memory: HearingMemory, kind: Kind) -> bool:
@@ -185,6 +199,7 @@ class Unheard:
         count = state.not_heard + 1
         earlier = worked(state.hearing, kind)  # without this one
         step = rung(given.reason, count, kind, earlier, self._ladder.not_heard)
+        cause = last_rung(given.reason, count, kind, earlier, self._ladder.not_heard)
         state = state.model_copy(update={"not_heard": count})
         row = f"not_heard/{given.reason}/{step}"
         fact = Fact(
@@ -201,7 +216,15 @@ class Unheard:
         intent = state.topic.intent if factor is not None and state.topic is not None else "not_heard"
         if step is Rung.PERSON:
             last = Line(_LAST.get(given.reason, "heard.last"))
-            draft = self._steering.person(state, intent, row, trigger="asr_failure", before=(last,))
+            cause = cause or at_gate(given.reason, count)
+            draft = self._steering.person(
+                state,
+                intent,
+                row,
+                trigger=cause.name,
+                evidence=cause.evidence,
+                before=(last,),
+            )
         else:
             lead = (Line(_SAID[given.reason], count - 1),)
             question = self._question(state, step) if due is None else self._by_gate(due, step)

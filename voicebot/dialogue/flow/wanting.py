@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+from pydantic import JsonValue
 
 from voicebot.core.conversation import Action, Confidences, Urgency, Utterance
 from voicebot.dialogue.flow.answers import Answers
@@ -28,6 +31,7 @@ from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import Reads, Ruling
+from voicebot.safety.triggers.matrix import unlisted
 
 DISTRESS = "distress"
 
@@ -73,7 +77,8 @@ class Wanting:
                 state,
                 want.intent,
                 ruling.row,
-                trigger="policy",
+                trigger=(cause := unlisted(ruling.row)).name,
+                evidence=cause.evidence,
                 reasons=ruling.reasons,
                 tier=ruling.tier,
             )
@@ -114,7 +119,9 @@ class Wanting:
             return replace(draft, parts=(*sorry, *draft.parts)) if asks else draft
         return await self._answers.from_articles(state, want, rule, setting, article=article)
 
-    def distress(self, state: ConversationState, want: Want, setting: Setting) -> Draft:
+    def distress(
+        self, state: ConversationState, want: Want, setting: Setting, evidence: Mapping[str, JsonValue]
+    ) -> Draft:
         """Somebody is in danger or despair: straight to a person, before anything else."""
         rule = self._rules.rule(DISTRESS)
         draft = self._steering.person(
@@ -122,6 +129,7 @@ class Wanting:
             DISTRESS,
             f"{DISTRESS}/first",
             trigger=DISTRESS,
+            evidence=evidence,
             last=Line("handoff.distress"),
             tier=rule.tier if rule else 3,
             urgency=Urgency.CRITICAL.value,

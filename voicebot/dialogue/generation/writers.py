@@ -98,6 +98,13 @@ class Writers:
             for route in (Route.GROUNDED, Route.SMALL, Route.STRONG)
         }
 
+    @property
+    def failures(self) -> int:
+        """Failures in a row of the language model that is held back now, 0 while one may be asked."""
+        now = self.clock()
+        held = [one.breaker.failures for one in self._by_route.values() if one.breaker.is_open(now)]
+        return max(held) if held and len(held) == len(self._by_route) else 0
+
     def chain(self, asked: Route) -> tuple[Writer, ...]:
         """The writers for a route in the order in which they are tried: never a stronger one than asked
         for.

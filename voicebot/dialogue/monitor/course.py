@@ -32,7 +32,7 @@ SAME = 0.9
 LOOPS_AT = 2
 """A circle is told from the second time round (the third turn with the same want, the second same answer)."""
 REPEAT = "repeat"
-_STEERING = frozenset({
+STEERING = frozenset({
     "yes", "no", "thanks", "greeting", "wait", "goodbye", "repeat", "chitchat", "no_reference", "help",
     "question", "person",
 })  # fmt: skip
@@ -75,7 +75,7 @@ class Course(Strict):
         """
         intent = reading.first.intent
         moods = (*self.sentiments, reading.scores.sentiment)[-KEPT:]
-        if intent in _STEERING:
+        if intent in STEERING:
             return self.model_copy(update={"sentiments": moods, "asked_again": intent == REPEAT})
         words = _meaningful(text)
         open_ = self.unresolved > 0

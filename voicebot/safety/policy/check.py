@@ -131,6 +131,8 @@ def _names(table: PolicyTable, beside: Beside, problems: Problems) -> None:
         _known(row, "category", override.categories, known, problems)
         _known(row, "segment", override.when.segments, table.segments, problems)
         _known(row, "region", override.when.regions, table.regions, problems)
+    segments = table.triggers.customer_tier.segments
+    _known("triggers.customer_tier", "segment", segments, table.segments, problems)
     for name, grant in table.grants.items():
         _known(f"grants.{name}", "segment", grant.segments, table.segments, problems)
 

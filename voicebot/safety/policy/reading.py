@@ -14,9 +14,11 @@ from pydantic_core import ErrorDetails
 
 from voicebot.safety.identity import CodeRules, Factor, FactorSet, GateRules, Lockout
 from voicebot.safety.policy.circumstances import Grant, Override, When
+from voicebot.safety.policy.owners import Incidents, Owners
 from voicebot.safety.policy.problems import PolicyError, meant, refusal, refuse
 from voicebot.safety.policy.rows import AtLeast, IntentRule, Record, Records, TierRow
 from voicebot.safety.policy.table import Ladder, PolicyTable, Thresholds
+from voicebot.safety.triggers.rules import MODELS, TriggerRules
 
 _MODELS: Mapping[tuple[str, ...], type] = {
     (): PolicyTable,
@@ -35,6 +37,10 @@ _MODELS: Mapping[tuple[str, ...], type] = {
     ("overrides", "*"): Override,
     ("overrides", "*", "when"): When,
     ("grants", "*"): Grant,
+    ("owners",): Owners,
+    ("owners", "incidents"): Incidents,
+    ("triggers",): TriggerRules,
+    **{("triggers", name): model for name, model in MODELS.items()},
 }
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 M = TypeVar("M", bound=BaseModel)

@@ -12,8 +12,10 @@ from voicebot.safety.guard_in.conduct import ConductRules
 from voicebot.safety.identity import GateRules
 from voicebot.safety.policy.circumstances import Grant, Override
 from voicebot.safety.policy.limits import Limit
+from voicebot.safety.policy.owners import Owners
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
 from voicebot.safety.policy.rows import IntentRule, Name, Records, Score, TierRow
+from voicebot.safety.triggers import TriggerRules
 from voicebot.safety.triggers import TriggerRules
 
 
@@ -79,6 +81,10 @@ class PolicyTable(Strict):
     grants: dict[Name, Grant] = Field(default_factory=dict[Name, Grant])
     triggers: TriggerRules = TriggerRules()
     """When a person takes over."""
+    triggers: TriggerRules = TriggerRules()
+    """When a person takes over."""
+    owners: Owners | None = None
+    """Who answers for tiers, prompts and incidents. A server does not start without them."""
     conduct: ConductRules = ConductRules()
     """What follows abuse and repeated attacks."""
     limits: dict[Name, Limit] = Field(default_factory=dict[Name, Limit])

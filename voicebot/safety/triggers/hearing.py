@@ -29,3 +29,8 @@ def exhausted(
     if keys_limit is not None and keys_failed >= keys_limit:
         return Cause("asr_failure", {**evidence, "keys_failed": keys_failed, "keys_limit": keys_limit})
     return None
+
+
+def at_gate(reason: HearingFailure, times: int) -> Cause:
+    """The identity gate has no other way to ask for what could not be heard."""
+    return Cause("asr_failure", {"reason": reason.value, "times": times, "at_gate": True})

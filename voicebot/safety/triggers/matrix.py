@@ -30,6 +30,11 @@ def unlisted(row: str) -> Cause:
     return Cause("policy", {"row": row, "tier": 3})
 
 
+def abused(times: int, warnings: int) -> Cause:
+    """Abuse after as many warnings as policy gives, where policy has a person take over then."""
+    return Cause("abuse", {"times": times, "limit": warnings + 1})
+
+
 def customer_tier(segment: str | None, risk: Risk, rules: CustomerTier) -> Cause | None:
     """Fires for a verified customer of such a segment at so many signs of trouble, of any kind."""
     limit = rules.segments.get(segment) if segment is not None else None

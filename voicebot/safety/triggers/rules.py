@@ -175,3 +175,11 @@ class TriggerRules(Strict):
     def names(self) -> Iterator[str]:
         """The names of all triggers."""
         return (name for name in type(self).model_fields if name != "calm_after")
+
+
+MODELS: dict[str, type[Strict]] = {
+    name: field.annotation
+    for name, field in TriggerRules.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Strict)
+}
+"""Each trigger's model, by its key in the policy."""

@@ -37,6 +37,7 @@ _PUT = r"(?:put|pass|hand|transfer|connect|switch|send|forward|patch|route)"
 _GET = r"(?:get|give|fetch|call|bring|find)"
 _FIRST = r"(?:please|an?|the|your|hello|just|um|uh|okay|no)"
 _STAFF = r"(?:member of (?:your|the) (?:team|staff)|colleague of yours)"
+_SOME = r"(?:someone|somebody|a colleague|one)"
 _TEAM = r"(?:desk|office|team|staff|department|service|support|colleagues)"
 
 _ASKS = tuple(
@@ -53,7 +54,7 @@ _ASKS = tuple(
         r"\b(?:put me through|transfer me|connect me|hand me over|pass me on)(?: now| please)?$",
         # "get me a human", "would you fetch someone from the service desk"
         rf"\b{_GET} me\s+{_SMALL}\b{_ONE}\b",
-        rf"\b{_GET} (?:me )?(?:someone|somebody|a colleague|one) (?:from|of|in) (?:the|your) {_SMALL}{_TEAM}\b",
+        rf"\b{_GET} (?:me )?{_SOME} (?:from|of|in) (?:the|your) {_SMALL}{_TEAM}\b",
         # "can a real person look at this", "can a member of your team pick up"
         rf"\b(?:can|could|would|will) (?:a|an|some) {_LIVING} (?:person|human|agent|being|colleague)\b",
         rf"\b(?:can|could|would) (?:a|any|some) {_STAFF}\b",
