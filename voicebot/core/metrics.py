@@ -99,13 +99,6 @@ trigger_s = Histogram(
     ["trigger"],
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
 )
-triggers = Counter("voicebot_triggers_total", "Turns that went to a person, by trigger", ["trigger"])
-trigger_s = Histogram(
-    "voicebot_trigger_seconds",
-    "First sign of risk to handoff, seconds; 0 where the trigger was the first sign",
-    ["trigger"],
-    buckets=(0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
-)
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
 writings = Counter(
     "voicebot_writings_total",

@@ -431,8 +431,6 @@ class Committing:
             facts = {"handoff": written.handoff, "trigger": decision.trigger, "urgency": draft.urgency}
             if decision.fired is not None:
                 facts["fired"] = plan.masks.hide(decision.fired.model_dump(mode="json"))
-            if decision.fired is not None:
-                facts["fired"] = plan.masks.hide(decision.fired.model_dump(mode="json"))
             await self.event(tx, plan.snapshot, plan.turn, "handoff.requested", facts, plan.transaction_id)
             await self._audit(tx, plan, "handoff.requested", facts)
 

@@ -107,8 +107,6 @@ _UNHEARD = 1024
 """Turns whose closing is waited for, to store with it how their words were written."""
 _RECORDS_DOWN = ("/tool_failed", "identity/records_down")
 """Ends of the rows of turns that the system of record did not answer."""
-_RECORDS_DOWN = ("/tool_failed", "identity/records_down")
-"""Ends of the rows of turns that the system of record did not answer."""
 _SPOKEN = frozenset({Channel.PHONE, Channel.BROWSER})
 """Channels on which silence is felt: a slow tool's result comes as an input of its own."""
 
@@ -165,8 +163,6 @@ class Orchestrator:
         self._poke = poke
         self._now = now
         self._degraded = degraded
-        self._off = off
-        self._health = health or Health()
         self._off = off
         self._health = health or Health()
         self._patience_s = patience_s
@@ -432,7 +428,6 @@ class Orchestrator:
             if not again:
                 _tell(plan, written, plan.took_ms + _ms_since(began_s))
                 self._note_health(plan, written)
-                self._note_health(plan, written)
         self._poke()
         await self._eager.drop(plan.conversation_id, Fate.STALE)
         stream = plan.stream
@@ -652,26 +647,7 @@ class Orchestrator:
             degraded=self._degraded(),
             off=self._off(),
             down=self._down(),
-            off=self._off(),
-            down=self._down(),
         )
-
-    def _down(self) -> Mapping[str, int]:
-        model = self._writers.failures
-        return {**self._health.down(), **({"model": model} if model else {})}
-
-    def _note_health(self, plan: Plan, written: Written) -> None:
-        """What this turn has shown of the parts that it needed."""
-        decision, by = written.decision, plan.conversation_id
-        if any(read.result is not None for read in decision.tools):
-            self._health.worked("records")
-        elif decision.policy_row.endswith(_RECORDS_DOWN):
-            self._health.failed("records", by=by)
-        if plan.snapshot.channel in _SPOKEN:
-            if isinstance(plan.input, Utterance):
-                self._health.worked("recogniser")
-            elif isinstance(plan.input, NotHeard) and plan.input.reason is HearingFailure.ENGINE_DOWN:
-                self._health.failed("recogniser", by=by)
 
     def _down(self) -> Mapping[str, int]:
         model = self._writers.failures
@@ -757,11 +733,6 @@ def _tell(plan: Plan, written: Written, ms: float) -> None:
     if written.handoff is not None:
         urgency = written.draft.urgency
         tell = log.warning if urgency == Urgency.CRITICAL else log.info
-        if decision.fired is not None:
-            fired = decision.fired
-            waited_s = (fired.at - fired.first_sign_at).total_seconds()
-            metrics.triggers.labels(fired.name.partition(":")[0]).inc()
-            metrics.trigger_s.labels(fired.name.partition(":")[0]).observe(waited_s)
         if decision.fired is not None:
             fired = decision.fired
             waited_s = (fired.at - fired.first_sign_at).total_seconds()

@@ -26,7 +26,6 @@ from voicebot.safety.guard_in import Conduct
 from voicebot.safety.identity import GateProgress
 from voicebot.safety.pii.masking import Carry
 from voicebot.safety.triggers import Risk
-from voicebot.safety.triggers import Risk
 
 SCHEMA_VERSION = 3
 HISTORY = 6
@@ -237,8 +236,6 @@ class ConversationState(Strict):
     """What the guards have seen of it."""
     course: Course = Course()
     """How it has gone over the last turns."""
-    risk: Risk = Risk()
-    """Signs of trouble that there were."""
     risk: Risk = Risk()
     """Signs of trouble that there were."""
     carry: Carry | None = None

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from pydantic import JsonValue
-
 from voicebot.core.conversation import (
     FREE,
     Action,

@@ -29,7 +29,6 @@ from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.escalating import Escalating
-from voicebot.dialogue.flow.escalating import Escalating
 from voicebot.dialogue.flow.guarding import Guarding
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
@@ -140,7 +139,6 @@ class Planner:
             draft = keypad_at_once(at_end(_with_unsettled_question(state), draft, given))
         lines = self._phrases.on(scene.channel)
         draft = replace(draft, parts=put_otherwise(draft.parts, state.last_said, lines))
-        draft = self._escalating.finished(draft, scene)
         draft = self._escalating.finished(draft, scene)
         return replace(draft, category=self._flows.intents.category(draft.intent))
 

@@ -16,7 +16,6 @@ from voicebot.safety.policy.owners import Owners
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
 from voicebot.safety.policy.rows import IntentRule, Name, Records, Score, TierRow
 from voicebot.safety.triggers import TriggerRules
-from voicebot.safety.triggers import TriggerRules
 
 
 class Thresholds(Strict):
