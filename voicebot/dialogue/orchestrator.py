@@ -48,7 +48,6 @@ from voicebot.core.conversation import (
 )
 from voicebot.core.health import Health
 from voicebot.core.settings import Settings, SettingsError
-from voicebot.core.health import Health
 from voicebot.core.store import proposals, vault
 from voicebot.core.store.conversations import Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Database, Transaction
@@ -510,16 +509,6 @@ class Orchestrator:
         self._poke()
         if after is not before:
             await self._eager.drop(conversation_id, Fate.STALE)
-
-    def _timed(
-        self, before: states.ConversationState, after: states.ConversationState, timings: TurnTimings
-    ) -> states.ConversationState:
-        """With how long the caller waited for the answer, where that was measured."""
-        if after is before or timings.last_voiced_ms is None or timings.first_heard_ms is None:
-            return after
-        limit_ms = self._deployment.policy.table.triggers.latency.ms
-        risk = after.risk.timed(timings.first_heard_ms - timings.last_voiced_ms, limit_ms)
-        return after.model_copy(update={"risk": risk})
 
     def _timed(
         self, before: states.ConversationState, after: states.ConversationState, timings: TurnTimings

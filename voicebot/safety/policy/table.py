@@ -80,8 +80,6 @@ class PolicyTable(Strict):
     grants: dict[Name, Grant] = Field(default_factory=dict[Name, Grant])
     triggers: TriggerRules = TriggerRules()
     """When a person takes over."""
-    triggers: TriggerRules = TriggerRules()
-    """When a person takes over."""
     owners: Owners | None = None
     """Who answers for tiers, prompts and incidents. A server does not start without them."""
     conduct: ConductRules = ConductRules()
