@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from voicebot.dialogue.actions.registry import ToolRegistry
+from voicebot.dialogue.intents import IntentCatalog
 from voicebot.safety.policy import Policy, check_policy, read_cases, read_policy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,10 +21,11 @@ WRITES = _REGISTRY.writes
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SHIPPED: dict[str, Any] = yaml.load((BUSINESS / "policy.yaml").read_text(), Loader=_LOADER)  # noqa: S506  # a safe one
-_CATALOG: dict[str, Any] = yaml.load((BUSINESS / "intents.yaml").read_text(), Loader=_LOADER)  # noqa: S506
+_INTENTS: dict[str, Any] = yaml.load((BUSINESS / "intents.yaml").read_text(), Loader=_LOADER)  # noqa: S506
+_CATALOG = IntentCatalog.model_validate(_INTENTS, strict=False)
 
-CATEGORIES = {name: tuple(one["intents"]) for name, one in _CATALOG["categories"].items()}
-INTENTS = frozenset({*_CATALOG["intents"], "out_of_scope"})
+CATEGORIES = _CATALOG.members()
+INTENTS = _CATALOG.names
 CASES = read_cases(BUSINESS / "policy_tests.yaml")
 
 

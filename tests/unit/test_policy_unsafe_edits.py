@@ -147,7 +147,8 @@ def a_machine_instead_of_a_person(pick: random.Random) -> Edit:
     document = shipped()
     name = pick.choice([*BY_TIER[2], *BY_TIER[3], "person"])
     rule = document["intents"][name]
-    how = pick.choice(["knowledge", "nothing", "tool", "then"])
+    tool = "tool" if rule["reads"] == "person" else "nothing"  # the others look something up as it is
+    how = pick.choice(["knowledge", "nothing", tool, "then"])
     if how == "then":
         rule["then"] = pick.choice(["answer", "act", "propose", "end", "draft"])
     else:

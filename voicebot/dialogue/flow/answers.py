@@ -161,7 +161,7 @@ class Answers:
         customer = self._gate.customer(state.gate)
         want = state.topic
         rule = self._rules.rule(want.intent) if want else None
-        if customer is None or want is None or rule is None or rule.tool is None:
+        if customer is None or want is None or rule is None or not (rule.tool or rule.act):
             parts: tuple[Part, ...] = (Line("identity.passed"),)
             state = state.model_copy(update={"topic": None})
             parts, tells, recall = _recalled(state, parts, recall)
@@ -174,6 +174,7 @@ class Answers:
             return await self._proposing.take(
                 state, want, rule, setting, reference=digits, before=before, facts=facts
             )
+        assert rule.tool is not None  # nothing to do, so something to read
         tool, reads = rule.tool, setting.reads
         slots = {**state.slots, self._gate.rules.factors[0].name: digits or customer.reference}
         if reads.waits_for_commit(tool):

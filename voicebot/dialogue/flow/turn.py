@@ -314,6 +314,11 @@ class CallerTurn:
             return None
         content = sure and self._f.intents.is_content(want.intent)
         if asked.proposes is not None and asked.want is not None:
+            doubted = doubts(given.text)
+            if doubted or asks_why(given.text) or asks_why_of(given.text, self._state.last_said or ""):
+                draft = await self._f.proposing.questioned(self._state, asked, self._setting, doubted=doubted)
+                if draft is not None:
+                    return draft
             other = content or (sure and want.intent in _WAYS_OUT)
             spoken = Given(utterance=given)
             draft = await self._f.proposing.answered(self._state, asked, spoken, self._setting, other=other)
