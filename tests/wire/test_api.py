@@ -118,8 +118,6 @@ async def test_insecure_local_tells_nothing_to_who_comes_through_a_tunnel_or_ano
 async def test_nonsense_in_an_address_is_a_clear_refusal(database: Database, keys: KeyRing):
     async with api(database, keys, Bus(), local=True) as client:
         assert (await client.get("/api/conversations/%00")).status_code == 404
-        assert (await client.get("/api/handoffs", params={"status": "\0"})).status_code == 422
-        assert (await client.get("/api/handoffs", params={"conversation": "x"})).status_code == 422
 
 
 async def test_a_conversation_is_told_whole_and_an_unknown_one_is_404(database: Database, keys: KeyRing):

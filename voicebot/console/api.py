@@ -1,4 +1,4 @@
-"""The REST API over conversations and handoffs."""
+"""The REST API over conversations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebot.console.access import Guard
 from voicebot.console.live_routes import live_router
 from voicebot.console.reading import Console, load
 from voicebot.core.conversation import Event
-from voicebot.core.store import acts, audit, drafts, follow_ups, handoffs, outbox, text_messages, tool_calls
+from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls
 
 __all__ = ["Console", "ConversationDetail", "ConversationRow", "api_router", "event_dict"]
 
@@ -120,26 +120,6 @@ def api_router(console: Console, guard: Guard) -> APIRouter:
             follow_ups=promised,
             drafts=held,
         )
-
-    @router.get("/handoffs", tags=["handoffs"])
-    async def list_handoffs(
-        status: Annotated[str | None, Query(pattern="^[a-z_]{1,32}$")] = None,
-        conversation: Annotated[str | None, Query(pattern="^cv_[0-9a-f]{32}$")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    ) -> list[dict[str, Any]]:
-        """Conversations given to a person, those that wait longest first, with their payloads."""
-        async with console.database.transaction() as tx:
-            rows = await handoffs.list(tx, status=status, conversation_id=conversation, limit=limit)
-            found = [await handoffs.get(tx, console.keys, row["id"]) for row in rows]
-            for row in found:
-                await audit.access(
-                    tx,
-                    actor="api",
-                    resource="handoff",
-                    purpose="console",
-                    conversation_id=row["conversation_id"],
-                )
-            return found
 
     everything.include_router(router)
     everything.include_router(live_router(console, guard))

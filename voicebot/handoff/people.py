@@ -11,7 +11,7 @@ import json
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -41,6 +41,14 @@ class Destination(Strict):
     name: str = Field(min_length=1)
     number: PhoneNumber
     skills: tuple[str, ...] = Field(min_length=1)
+
+
+class Agent(Strict):
+    """A person at a desk. ``id``: as it stands in logs and in the audit, so no name."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_-]{1,39}$")
+    role: Literal["agent", "supervisor"] = "agent"
+    skills: tuple[str, ...] = Field(default=(GENERAL,), min_length=1)
 
 
 class Skill(Strict):
@@ -96,6 +104,7 @@ class People(Strict):
     skills: dict[str, Skill] = Field(default_factory=lambda: {GENERAL: Skill(falls_to=None)})
     holidays: dict[str, Holiday] = Field(default_factory=dict[str, Holiday])
     destinations_: tuple[Destination, ...] = Field(default=(), alias="destinations")
+    agents: tuple[Agent, ...] = ()
     webhook: Webhook | None = None
 
     @classmethod
@@ -165,6 +174,28 @@ class People(Strict):
         mine = [one for one in self.destinations_ if one.name != LAST_RESORT and team in one.skills]
         return (*mine, *(one for one in self.destinations_ if one.name == LAST_RESORT))
 
+    def opens(self, now: datetime, skill: str) -> datetime:
+        """When somebody answers for a team next, itself or one that it falls to.
+
+        Raises:
+            PeopleError: nobody does within a year.
+        """
+        chain: list[str] = []
+        one: str | None = self.skill_of(skill)
+        while one is not None and one not in chain:
+            chain.append(one)
+            one = self.skills[one].falls_to
+        return min(self.next_opening(now, name) for name in chain)
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """The agent of that id."""
+        return next((one for one in self.agents if one.id == agent_id), None)
+
+    def staff(self, skill: str) -> int:
+        """How many people a team has: its agents at desks, else its numbers. As listed, not who is in."""
+        desks = sum(skill in one.skills for one in self.agents)
+        return desks or sum(skill in one.skills for one in self.destinations_ if one.name != LAST_RESORT)
+
     def allows(self, number: str) -> bool:
         """Whether a number may be dialled for a caller at all."""
         return any(one.number == number for one in self.destinations_)
@@ -198,6 +229,12 @@ class People(Strict):
         for one in self.destinations_:
             if unknown := [skill for skill in one.skills if skill not in self.skills]:
                 raise ValueError(f"destinations, {one.name}: there is no team {unknown}")
+        for one in self.agents:
+            if unknown := [skill for skill in one.skills if skill not in self.skills]:
+                raise ValueError(f"agents, {one.id}: there is no team {unknown}")
+        ids = [*(one.id for one in self.agents), *(one.name for one in self.destinations_)]
+        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+            raise ValueError(f"agents: {twice} stand there twice, or are a destination's name too")
         names = [LAST_RESORT, *(one.name for one in self.destinations_)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(

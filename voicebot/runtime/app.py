@@ -28,7 +28,9 @@ from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
+from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
+from voicebot.console.readers import readers
 from voicebot.core.bus import Bus
 from voicebot.core.settings import Settings
 from voicebot.core.store.chain.linking import Linker
@@ -36,7 +38,10 @@ from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
+from voicebot.core.store.nats_carrier import NatsCarrier
 from voicebot.core.store.outbox import Relay
+from voicebot.core.store.postgres_carrier import PostgresCarrier
+from voicebot.core.store.sharing import Sharing
 from voicebot.core.store.switches import switches
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
@@ -44,6 +49,8 @@ from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import new_state
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
+from voicebot.handoff.people import People
+from voicebot.handoff.reasons import Library
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
@@ -99,6 +106,8 @@ class NodeApp:
             await keys.verify(tx)
         bus = Bus()
         relay = Relay(database, keys, bus)
+        carrier = NatsCarrier(settings.nats_url) if settings.nats_url else PostgresCarrier(boot.database_url)
+        sharing = Sharing(database, keys, bus, carrier)
         conversations = Conversations(keys)
         leases = Leases(boot.node_id, self._address, ttl_s=LEASE_TTL_S)
         speech = GrpcSpeech(boot.engines.tts, boot.engines.voice_id)
@@ -106,7 +115,9 @@ class NodeApp:
         judge = GrpcTurnJudge(boot.engines.turn)
         for client in (speech, transcriber, judge):
             stack.push_async_callback(client.close)
-        handoffs = StoredHandoffs.of(keys, settings.deployment)
+        library = Library.read(settings.deployment)
+        people = People.read(settings.deployment).with_fallback(settings.fallback_number)
+        handoffs = StoredHandoffs(keys, library, people)
         dialogue = await Orchestrator.create(
             database=database,
             keys=keys,
@@ -174,10 +185,13 @@ class NodeApp:
         app.include_router(health_router(self._wrong))
         app.include_router(twilio_router(services))
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
+        queue = Queue(database, keys, people, library.reasons, relay.poke)
+        app.include_router(handoffs_router(queue, readers(guard, settings.api_token, people)))
         app.include_router(api_router(Console(database, keys, bus), guard))
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (
             relay.run,
+            sharing.run,
             watch_loop_lag,
             self._watch_switches,
             services.keep_leases,

@@ -96,14 +96,20 @@ async def save(
 
 
 async def list(
-    tx: Transaction, *, status: str | None = None, conversation_id: str | None = None, limit: int = 100
+    tx: Transaction,
+    *,
+    status: str | None = None,
+    conversation_id: str | None = None,
+    skill: str | None = None,
+    limit: int = 100,
 ) -> builtins.list[dict[str, Any]]:
     """Handoffs without their payload, those that wait longest first."""
     cursor = await tx.execute(
         f"SELECT {_COLUMNS} FROM handoffs WHERE (%(status)s::text IS NULL OR status = %(status)s)"  # noqa: S608  # constant
         " AND (%(conversation)s::text IS NULL OR conversation_id = %(conversation)s)"
+        " AND (%(skill)s::text IS NULL OR skill = %(skill)s)"
         " ORDER BY created_at, id LIMIT %(limit)s",
-        {"status": status, "conversation": conversation_id, "limit": limit},
+        {"status": status, "conversation": conversation_id, "skill": skill, "limit": limit},
     )
     return await cursor.fetchall()
 

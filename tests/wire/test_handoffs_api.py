@@ -1,0 +1,305 @@
+"""The queue over REST: who waits, how long, for whom; one has it; who acts sees values, others tokens.
+
+A value of the caller's is shown to the agent who has the handoff and to nobody else, never a card or a code,
+and every look is written down with who looked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from voicebot.console.access import bearer_guard
+from voicebot.console.handoffs import Queue, handoffs_router
+from voicebot.console.readers import agent_key, readers
+from voicebot.core.conversation import Channel
+from voicebot.core.store import audit, follow_ups, handoffs, outbox, vault
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue import state as states
+from voicebot.dialogue.handover import HandoverRequest
+from voicebot.dialogue.state import ConversationState
+from voicebot.handoff.desk import StoredHandoffs
+from voicebot.handoff.people import People
+from voicebot.handoff.reasons import Library
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROUTE = "/api/handoffs"
+TOKEN = SecretStr("token-of-the-test")
+PEOPLE = People.read(ROOT)
+LIBRARY = Library.read(ROOT)
+OPEN = datetime(2026, 11, 20, 19, tzinfo=UTC)
+"""A Friday, eleven in the morning at the shop."""
+NIGHT = datetime(2026, 11, 21, 6, tzinfo=UTC)
+VALUES = {
+    "[address 1]": "12 Elm Street",
+    "[card 1]": "4242424242424242",
+    "[code 1]": "881204",
+    "[number 1]": "5555 5555 5555 4444",
+}
+SAID = "it is [address 1] and my card is [card 1] or [number 1] and the code [code 1]"
+
+
+class Desk:
+    """The endpoints over a database, asked by agents; no socket, the same routes."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self.database = database
+        self.keys = keys
+        self.now = OPEN
+        self.pokes = 0
+        app = FastAPI()
+        guard = bearer_guard(TOKEN, insecure_local=False)
+        queue = Queue(database, keys, PEOPLE, LIBRARY.reasons, self._poke, lambda: self.now)
+        app.include_router(handoffs_router(queue, readers(guard, TOKEN, PEOPLE)))
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice.example")
+
+    def _poke(self) -> None:
+        self.pokes += 1
+
+    async def ask(
+        self, path: str = "", who: str | None = None, *, post: Any = None, status: int = 200
+    ) -> Any:
+        """As an agent with a key, or (None) with the API's token."""
+        key = TOKEN.get_secret_value() if who is None else agent_key(TOKEN, who)
+        headers = {"Authorization": f"Bearer {key}"}
+        method = "GET" if post is None else "POST"
+        body = None if post in (None, {}) else post
+        answer = await self.http.request(method, f"{ROUTE}{path}", headers=headers, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def handoff(self, *, urgency: str = "normal", owner: str | None = None) -> str:
+        """A conversation that was handed over, with a vault and a promise."""
+        conversations = Conversations(self.keys)
+        async with self.database.transaction() as tx:
+            conversation = await conversations.create(
+                tx,
+                channel=Channel.PHONE,
+                call_sid=None,
+                caller="+12025550100",
+                called=None,
+                state=states.new_state(),
+            )
+            await vault.save(tx, self.keys, conversation, turn=1, values=VALUES)
+            await follow_ups.save(
+                tx,
+                self.keys,
+                conversation_id=conversation,
+                turn=1,
+                kind="callback",
+                intent="order_status",
+                owner="delivery desk",
+                urgency="normal",
+                due_at=OPEN,
+                details={"where": "[address 1]", "card": "[card 1]"},
+            )
+            request = HandoverRequest(
+                snapshot=await conversations.load(tx, conversation),
+                turn=1,
+                state=ConversationState(),
+                decision=None,
+                trigger="asked_for_person",
+                urgency=urgency,
+                caller=SAID,
+                said=None,
+                turns=(),
+                policy_version="p1",
+                owner=owner,
+            )
+            return await StoredHandoffs(self.keys, LIBRARY, PEOPLE, lambda: OPEN).store(tx, request)
+
+
+@pytest_asyncio.fixture
+async def desk(database: Database, keys: KeyRing) -> AsyncIterator[Desk]:
+    made = Desk(database, keys)
+    yield made
+    await made.http.aclose()
+
+
+def words(row: dict[str, Any]) -> str:
+    return row["payload"]["transcript"][0]["text"]
+
+
+async def test_who_has_it_sees_values_and_everybody_else_tokens(desk: Desk) -> None:
+    handoff = await desk.handoff()
+    for who in (None, "ada", "cleo"):
+        row = await desk.ask(f"/{handoff}", who)
+        assert words(row) == SAID
+        assert row["payload"]["identity"]["caller"] == "[caller's phone number]"
+        assert row["revealed"] == []
+    mine = await desk.ask(f"/{handoff}/accept", "ada", post={})
+    shown = "it is 12 Elm Street and my card is [card 1] or [number 1] and the code [code 1]"
+    assert words(mine) == shown, "a number that checks out as a card's is one"
+    assert mine["payload"]["identity"]["caller"] == "+12025550100"
+    assert mine["follow_ups"][0]["details"] == {"where": "12 Elm Street", "card": "[card 1]"}
+    assert mine["revealed"] == ["address", "phone number"]
+    for who in (None, "ben", "cleo"):
+        assert words(await desk.ask(f"/{handoff}", who)) == SAID
+    (listed,) = await desk.ask("", "ada")
+    assert words(listed) == shown
+    assert words(await desk.ask(f"/{handoff}/done", "ada", post={})) == SAID, "done: no longer"
+
+
+async def test_every_look_is_written_down_with_who_and_what_kinds(desk: Desk) -> None:
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}", "ben")
+    row = await desk.ask(f"/{handoff}/accept", "ada", post={})
+    async with desk.database.transaction() as tx:
+        reads = await audit.accesses(tx, row["conversation_id"])
+        done = await audit.records(tx, conversation_id=row["conversation_id"])
+    seen = [(one["actor"], one["resource"], one["purpose"], one["fields"]) for one in reads]
+    assert seen == [
+        ("ben", "handoff", "console", []),
+        ("ada", "handoff", "handoff.held", ["address", "phone number"]),
+        ("ada", "follow_up", "handoff.held", ["address"]),
+    ]
+    assert [(one["what"], one["actor"]) for one in done] == [("handoff.accepted", "ada")]
+
+
+async def test_two_agents_at_once_one_wins_the_other_is_told_who(desk: Desk) -> None:
+    handoff = await desk.handoff()
+
+    async def accept(who: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {agent_key(TOKEN, who)}"}
+        return await desk.http.post(f"{ROUTE}/{handoff}/accept", headers=headers)
+
+    answers = {
+        who: await one
+        for who, one in [(who, asyncio.create_task(accept(who))) for who in ("ada", "ben", "cleo")]
+    }
+    won = [who for who, answer in answers.items() if answer.status_code == 200]
+    assert len(won) == 1
+    lost = [answer.json()["detail"] for answer in answers.values() if answer.status_code == 409]
+    assert [one["claimed_by"] for one in lost] == won * 2
+    again = await desk.ask(f"/{handoff}/accept", won[0], post={})
+    assert [one["what"] for one in again["changes"]] == ["requested", "accepted"]
+    assert desk.pokes == 2
+    async with desk.database.transaction() as tx:
+        events = await outbox.events_of(tx, desk.keys, again["conversation_id"])
+    assert [event.type for event in events] == ["handoff.accepted"], "told once"
+
+
+async def test_declining_gives_it_back_and_only_the_holder_is_done(desk: Desk) -> None:
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}/accept", "ada", post={})
+    refused = await desk.ask(f"/{handoff}/done", "ben", post={}, status=409)
+    assert refused["detail"]["claimed_by"] == "ada"
+    await desk.ask(f"/{handoff}/decline", "ben", post={}, status=409)
+    row = await desk.ask(f"/{handoff}/decline", "ada", post={})
+    assert (row["status"], row["claimed_by"], row["declined_by"]) == ("waiting", None, ["ada"])
+    none = await desk.ask(f"/{handoff}/done", "ada", post={}, status=409)
+    assert none["detail"]["problem"] == "nobody has it (waiting)"
+    await desk.ask(f"/{handoff}/accept", "ben", post={})
+    assert (await desk.ask(f"/{handoff}/done", "ben", post={}))["status"] == "done"
+    await desk.ask(f"/{handoff}/accept", "ada", post={}, status=409)
+
+
+async def test_the_queue_shows_place_wait_reason_and_team(desk: Desk) -> None:
+    first = await desk.handoff()
+    urgent = await desk.handoff(urgency="critical")
+    third = await desk.handoff(owner="payments team")
+    rows = {row["id"]: row for row in await desk.ask()}
+    place = {one: (rows[one]["team"], rows[one]["position"]) for one in rows}
+    assert place == {urgent: ("general", 1), first: ("general", 2), third: ("payments team", 1)}
+    assert rows[first]["reason"] == "the caller asked for a person"
+    assert rows[third]["skill"] == "payments team"
+    assert [rows[one]["estimate_s"] for one in (urgent, first)] == [0.0, 0.0], "three people are free"
+    await desk.ask(f"/{urgent}/accept", "cleo", post={})
+    mine = await desk.ask(f"/{urgent}", "cleo")
+    assert (mine["position"], mine["estimate_s"]) == (None, None)
+    assert [row["id"] for row in await desk.ask("?skill=payments team")] == [third]
+    assert [row["id"] for row in await desk.ask("?status=accepted")] == [urgent]
+
+
+async def test_at_night_a_closed_team_falls_to_another(desk: Desk) -> None:
+    handoff = await desk.handoff(owner="payments team")
+    desk.now = NIGHT
+    row = await desk.ask(f"/{handoff}")
+    assert (row["skill"], row["team"]) == ("payments team", "general")
+
+
+async def test_an_outside_desk_names_its_agent_and_sees_no_values(desk: Desk) -> None:
+    """The API's token is nobody's: who acts is said in the body, and values are for agents with a key."""
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}/accept", post={}, status=422)
+    row = await desk.ask(f"/{handoff}/accept", post={"agent": "zendesk:77"})
+    assert (row["claimed_by"], words(row)) == ("zendesk:77", SAID)
+    await desk.ask(f"/{handoff}/done", "ada", post={"agent": "zendesk:77"}, status=403)
+
+
+async def test_the_schema_is_published_for_readers(desk: Desk) -> None:
+    schema = await desk.ask("/schema", "ada")
+    assert schema["properties"]["version"]["const"] == 3
+
+
+async def test_a_payload_that_cannot_be_read_is_said_not_hidden(desk: Desk) -> None:
+    handoff = await desk.handoff()
+    async with desk.database.transaction() as tx:
+        await handoffs.resummarise(tx, desk.keys, handoff, {"version": 99})
+    row = await desk.ask(f"/{handoff}", "ada")
+    assert (row["payload"], row["status"]) == (None, "waiting")
+    assert "version 99" in row["problem"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("?status=%00", 422),
+        ("?status=taken", 422),
+        ("?conversation=x", 422),
+        ("?limit=0", 422),
+        ("/ho_1", 422),
+        (f"/ho_{'0' * 32}", 404),
+        ("/%00", 422),
+    ],
+)
+async def test_nonsense_in_an_address_is_a_clear_refusal(desk: Desk, path: str, status: int) -> None:
+    await desk.ask(path, status=status)
+
+
+@pytest.mark.parametrize(
+    ("step", "body", "status"),
+    [
+        ("accept", {"agent": "x" * 81}, 422),
+        ("accept", {"agent": "ada", "colour": "red"}, 422),
+        ("accept", {"agent": 7}, 422),
+        ("done", [1], 422),
+        ("decline", {"agent": "\x00"}, 422),
+    ],
+)
+async def test_a_wrong_body_changes_nothing(desk: Desk, step: str, body: Any, status: int) -> None:
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}/{step}", post=body, status=status)
+    assert (await desk.ask(f"/{handoff}"))["status"] == "waiting"
+    await desk.ask(f"/ho_{'0' * 32}/{step}", post={"agent": "ada"}, status=404)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer ada." + "0" * 64}, 401),
+        ({"Authorization": f"Bearer {agent_key(TOKEN, 'mallory')}"}, 401),
+        ({"Authorization": f"Bearer {agent_key(SecretStr('another token'), 'ada')}"}, 401),
+        ({"Authorization": f"Bearer {agent_key(TOKEN, 'ada').replace('ada', 'ben')}"}, 401),
+        ({"X-Voicebot-Agent": "ada"}, 401),
+        ({"Authorization": "Bearer token-of-the-test", "X-Voicebot-Agent": "mallory"}, 403),
+        ({"Authorization": "Bearer token-of-the-test", "X-Voicebot-Agent": "ada"}, 200),
+        ({"Authorization": f"Bearer {agent_key(TOKEN, 'ada')}"}, 200),
+    ],
+)
+async def test_a_key_is_one_agents_and_made_with_this_servers_token(
+    desk: Desk, header: dict[str, str], status: int
+) -> None:
+    assert (await desk.http.get(ROUTE, headers=header)).status_code == status

@@ -1,0 +1,62 @@
+"""Who reads the API: an agent or a supervisor with a key of their own, or whoever holds the API's token.
+
+An agent's key is ``ID.HMAC``, made of the API's token and their id: nothing is stored, who is taken off
+``business/people.yaml`` has no access, and a new API token ends all keys. A desk that holds the API's token
+itself says for whom it asks with ``X-Voicebot-Agent: ID``; under ``--insecure-local`` so does this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import HTTPException
+from pydantic import SecretStr
+from starlette.requests import HTTPConnection
+
+from voicebot.console.access import Guard
+from voicebot.handoff.people import People
+
+AGENT_HEADER = "X-Voicebot-Agent"
+API = "api"
+"""Who reads with the API's token and for nobody in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asks. ``who``: an agent's id, or `API`."""
+
+    role: Literal["agent", "supervisor", "api"]
+    who: str
+
+
+def agent_key(token: SecretStr, agent_id: str) -> str:
+    """The key of one agent."""
+    made = hmac.new(token.get_secret_value().encode(), f"voicebot agent {agent_id}".encode(), hashlib.sha256)
+    return f"{agent_id}.{made.hexdigest()}"
+
+
+def readers(guard: Guard, token: SecretStr | None, people: People) -> Callable[[HTTPConnection], Reader]:
+    """A FastAPI dependency: who asks. Who is no agent of ``people`` must pass ``guard``."""
+
+    def reader(request: HTTPConnection) -> Reader:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        agent = people.agent(given.rpartition(".")[0])
+        if token is not None and agent is not None:
+            key = agent_key(token, agent.id)
+            if secrets.compare_digest(given.encode(), key.encode()):
+                return Reader(agent.role, agent.id)
+        guard(request)
+        asked_for = request.headers.get(AGENT_HEADER)
+        if asked_for is None:
+            return Reader("api", API)
+        agent = people.agent(asked_for)
+        if agent is None:
+            raise HTTPException(403, "no such agent: list them under `agents` in business/people.yaml")
+        return Reader(agent.role, agent.id)
+
+    return reader
