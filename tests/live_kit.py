@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ async def serving(
     token: str | None = None,
     local: bool = True,
     readers: Readers | None = None,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """The API on a free port; yields its address, ``http://127.0.0.1:N``."""
     app = FastAPI()
     guard = bearer_guard(SecretStr(token) if token else None, insecure_local=local)
@@ -140,7 +140,7 @@ async def read_sse(
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     seen: list[Told] = []
     async with asyncio.timeout(20), client.stream("GET", path, headers=headers) as stream:
-        if stream.status_code != httpx.codes.OK:
+        if stream.status_code != 200:
             return seen
         number: int | None = None
         async for text in stream.aiter_lines():

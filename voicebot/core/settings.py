@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(None, description="bearer token of /api")
     master_key: SecretStr | None = Field(None, description="32 bytes, base64 or hex; wraps all other keys")
     fallback_number: PhoneNumber | None = Field(None, description="a person, in E.164")
-    nats_url: str | None = Field(None, description="nats://... (events stay in process without it)")
+    nats_url: str | None = Field(
+        None, description="nats://... for live transcripts between machines (Postgres without it)"
+    )
     models_mirror: str | None = Field(None, description="a hub to pull models from instead of huggingface.co")
     language: str = Field("en", description="language of recognition and speech")
     speculation: str = Field("on", description="on | off: turns are planned before they have ended")
