@@ -16,7 +16,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import structlog
@@ -110,6 +110,22 @@ class Payments:
         snapshot = await self._conversations.load(tx, conversation_id)
         await self._tell(tx, snapshot, payment, "payment.taking", "server", {})
         return payment
+
+    async def taking(self, conversation_id: str, way: Way) -> str | None:
+        """`begin` in a transaction of its own: the payment's id.
+
+        Raises:
+            DatabaseDown: Postgres does not answer.
+        """
+        async with self._database.transaction() as tx:
+            payment = await self.begin(tx, conversation_id, way)
+        self._poke()
+        return None if payment is None else payment.id
+
+    @property
+    def today(self) -> date:
+        """The day it is where the business is."""
+        return self._now().date()
 
     async def get(self, payment_id: str) -> Payment:
         """One payment as it stands.

@@ -25,6 +25,7 @@ from voicebot.audio.recording.format import (
     Kind,
     Seal,
 )
+from voicebot.audio.recording.pausing import Pauses
 from voicebot.audio.recording.tracks import BOT, CALLER, Chunk, Tracks
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ class Recorder:
         self.dropped_events = 0
         self._conversation_id = conversation_id
         self._tracks = Tracks()
+        self._pauses = Pauses()
         self._audio_header = Header.new("audio", conversation_id, key)
         self._events_header = Header.new("events", conversation_id, key)
         self._audio_seal = Seal(key, self._audio_header)
@@ -103,6 +105,18 @@ class Recorder:
             self._queue.append(event)
         self._schedule()
 
+    def pause(self, why: str) -> None:
+        """Silence on both channels from here on, until `resume`; an event says so."""
+        if not self._pauses.open:
+            self._pauses.begin(self._tracks.head_ms)
+            self.event({"type": "paused", "why": why})
+
+    def resume(self) -> None:
+        """Recorded again from here on; an event gives the stretch that is missing."""
+        span = self._pauses.end(self._tracks.head_ms)
+        if span is not None:
+            self.event({"type": "resumed", "at_ms": span[1], "paused_from_ms": span[0]})
+
     async def close(self) -> None:
         """Writes what is held and the end; afterwards the files are whole. Safe to call twice.
 
@@ -129,7 +143,7 @@ class Recorder:
     def _place(self, channel: int, ulaw: bytes, at_ms: int) -> None:
         if self._closing or not ulaw:
             return
-        chunks = self._tracks.place(channel, ulaw, at_ms)
+        chunks = self._tracks.place(channel, self._pauses.hushed(ulaw, at_ms), at_ms)
         if chunks:
             self._enqueue(chunks)
             self._schedule()

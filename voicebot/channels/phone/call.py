@@ -39,6 +39,7 @@ from voicebot.audio.speaking.events import (
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
 from voicebot.channels.keys import KeyBuffer
+from voicebot.channels.phone.cards import CardCapture
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
 from voicebot.channels.phone.punctual import Patience
 from voicebot.channels.phone.waiting import FILLER_TURN, Waiting
@@ -66,6 +67,10 @@ class Phrases(Protocol):
 
     def fallback(self) -> Clause:
         """Said instead of an answer that does not come."""
+        ...
+
+    def text(self, key: str, nth: int = 0, /) -> str:
+        """A line without slots."""
         ...
 
 
@@ -149,6 +154,7 @@ class PhoneCall:
             idle=self,
         )
         self.waiting = Waiting(self.speaker, lambda nth: kit.phrases.filler(nth), clock)
+        self.cards = CardCapture(self)
         self._patience: Patience | None = None
         self._personal_ms: int | None = None
 
@@ -221,6 +227,8 @@ class PhoneCall:
             stack.callback(self.waiting.over)
 
     def _hearing(self, event: HearingEvent) -> None:
+        if self.cards.active:  # what is left of a sound from before
+            return
         told: dict[str, Any] = {"type": f"hearing.{type(event).__name__}", "at_ms": event.at_ms}
         if isinstance(event, OverlapEnded):
             told |= {"verdict": event.verdict, "decided_after_ms": event.decided_after_ms, "why": event.why}

@@ -29,7 +29,16 @@ from voicebot.channels.phone.frames import (
 from voicebot.channels.phone.punctual import punctual
 from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
-from voicebot.core.conversation import BY_CALLER, Action, Clause, Decision, Heard, NotHeard, TurnInput
+from voicebot.core.conversation import (
+    BY_CALLER,
+    Action,
+    Clause,
+    Decision,
+    Heard,
+    NotHeard,
+    PaymentOver,
+    TurnInput,
+)
 from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import DatabaseDown
 from voicebot.dialogue.orchestrator import Committed, StalePlan
@@ -66,6 +75,8 @@ class Conversing(FrameProcessor):
         self._closed = call.turn_closed
         self._ahead = Ahead(call)
         self._pump: asyncio.Task[None] | None = None
+        self._pays: int | None = None  # the turn after which a card is typed in here
+        self._taking: asyncio.Task[None] | None = None
         self._promised: int | None = None  # the turn that left a slow tool at work
         self._open_turn: int | None = None  # not yet written as heard; None while it is planned
 
@@ -85,6 +96,9 @@ class Conversing(FrameProcessor):
             # Not awaited: system frames (a barge-in) must not queue behind a write. Not a task of the
             # pipeline's either: it must outlive a call that ends now (see run_call).
             self._call.keep(self._close(frame))
+            if frame.turn == self._pays:
+                self._pays = None
+                self._taking = self.create_task(self._take_card())
             if frame.turn == self._promised and frame.heard.complete:
                 self._call.waiting.hold()
         await self.push_frame(frame, direction)
@@ -93,8 +107,9 @@ class Conversing(FrameProcessor):
 
     async def cleanup(self) -> None:
         """Stops listening for what comes from elsewhere, and drops what was made ahead."""
-        if self._pump is not None:
-            await self.cancel_task(self._pump)
+        for task in (self._pump, self._taking):
+            if task is not None:
+                await self.cancel_task(task)
         await self._ahead.close()
         await super().cleanup()
 
@@ -104,6 +119,14 @@ class Conversing(FrameProcessor):
             while True:
                 given = await box.get()
                 await self.queue_frame(CallerTurnFrame(input=given, waterfall=Waterfall(self._call.now_ms)))
+
+    async def _take_card(self) -> None:
+        """On our own keypad; what came of it becomes a turn."""
+        payment = await self._call.cards.take()
+        if payment is not None:
+            self._call.waiting.begin()
+            given = PaymentOver(payment=payment)
+            await self.queue_frame(CallerTurnFrame(input=given, waterfall=Waterfall(self._call.now_ms)))
 
     async def _turn(self, frame: CallerTurnFrame) -> None:
         by_caller = frame.input.kind in BY_CALLER or frame.input.kind == "call_started"
@@ -135,6 +158,9 @@ class Conversing(FrameProcessor):
             await self._fail_to_person("internal_error")
             return
         self._open_turn = committed.turn
+        if committed.after == "keypad":
+            self._pays = committed.turn
+            self._call.cards.begin()
         if committed.silent:  # recorded, and nothing to say
             self._ahead.let_go()
             self._call.waiting.over()

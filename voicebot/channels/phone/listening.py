@@ -85,7 +85,11 @@ class PhoneListening(FrameProcessor):
         call.waiting.begin()
         await self._turn(CallStarted(resumed=call.session.resumed), Waterfall(call.now_ms))
         async for message in call.session.messages():
-            if isinstance(message, Media):
+            if call.cards.active and isinstance(message, Media):
+                call.cards.hear(message.ulaw, message.timestamp_ms)
+            elif call.cards.active and isinstance(message, Dtmf):
+                call.cards.press(message.digit)
+            elif isinstance(message, Media):
                 call.recorder.caller(message.ulaw, message.timestamp_ms)
                 call.listener.feed(message.ulaw, message.timestamp_ms)
             elif isinstance(message, Mark):

@@ -18,6 +18,7 @@ class Digits:
     def __init__(self, most: int) -> None:
         self._buffer = bytearray(most)
         self._length = 0
+        self._too_many = False
 
     def __len__(self) -> int:
         return self._length
@@ -30,9 +31,11 @@ class Digits:
 
     def add(self, key: str) -> None:
         """One more digit; what does not fit is dropped, so that its check fails."""
-        if self._length < len(self._buffer):
-            self._buffer[self._length] = ord(key)
-        self._length = min(self._length + 1, len(self._buffer))
+        if self._length == len(self._buffer):
+            self._too_many = True
+            return
+        self._buffer[self._length] = ord(key)
+        self._length += 1
 
     def at(self, place: int) -> int:
         """The value of one digit."""
@@ -48,13 +51,14 @@ class Digits:
         for place in range(self._length):
             value = self.at(self._length - 1 - place) * (2 if place % 2 else 1)
             total += value - 9 if value > 9 else value
-        return self._length > 0 and total % 10 == 0
+        return self._length > 0 and not self._too_many and total % 10 == 0
 
     def wipe(self) -> None:
         """Overwrites everything with zeros."""
         for place in range(len(self._buffer)):
             self._buffer[place] = 0
         self._length = 0
+        self._too_many = False
 
 
 @dataclass(frozen=True, slots=True)
