@@ -68,6 +68,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.embedded import EmbeddedPostgresError
     from voicebot.core.store.keys import KeysError
     from voicebot.core.store.migrate import SchemaMismatch
+    from voicebot.core.store.switches import UnknownSwitch
     from voicebot.dialogue.actions.tool import ToolError
     from voicebot.dialogue.deployment import DeploymentError
     from voicebot.proof.ears.ears import EarsError
@@ -86,6 +87,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         EmbeddedPostgresError,
         KeysError,
         SchemaMismatch,
+        UnknownSwitch,
         DeploymentError,
         PolicyError,
         ToolError,
@@ -265,46 +267,40 @@ def db_status(as_json: JsonFlag = False) -> None:
     raise typer.Exit(0 if has == needs else 1)
 
 
-@app.command()
-@says_why
-def off(by: Annotated[str, typer.Option(help="who, for the audit")] = "operator") -> None:
-    """Switch the bot off: new calls go to the fallback number, on all nodes within 5 s."""
-    _switch(on=False, by=by)
+_Intent = Annotated[str | None, typer.Option("--intent", help="only this intent")]
+_Tool = Annotated[str | None, typer.Option("--tool", help="only this tool")]
+_Route = Annotated[str | None, typer.Option("--route", help="only this writer of answers")]
+_By = Annotated[str, typer.Option(help="who, for the audit")]
 
 
 @app.command()
 @says_why
-def on(by: Annotated[str, typer.Option(help="who, for the audit")] = "operator") -> None:
-    """Switch the bot on again."""
-    _switch(on=True, by=by)
+def off(intent: _Intent = None, tool: _Tool = None, route: _Route = None, by: _By = "operator") -> None:
+    """Switch the bot off, or one intent, tool or route: callers go to people, on all nodes within 5 s."""
+    from voicebot.runtime.commands.switch import switch
+
+    with _database_url(settings := load_settings()) as url:
+        switch(settings, url, out, on=False, by=by, intent=intent, tool=tool, route=route)
 
 
-def _switch(*, on: bool, by: str) -> None:
-    from voicebot.core.store.chain.linking import Linker
-    from voicebot.core.store.database import Database
-    from voicebot.core.store.keys import KeyRing
-    from voicebot.core.store.switches import set_switch
+@app.command()
+@says_why
+def on(intent: _Intent = None, tool: _Tool = None, route: _Route = None, by: _By = "operator") -> None:
+    """Switch the bot on again, or one intent, tool or route."""
+    from voicebot.runtime.commands.switch import switch
 
-    settings = load_settings()
+    with _database_url(settings := load_settings()) as url:
+        switch(settings, url, out, on=True, by=by, intent=intent, tool=tool, route=route)
 
-    async def turn(url: str) -> None:
-        keys = KeyRing.from_settings(settings)
-        database = await Database.open(url, max_size=1, at_commit=Linker(keys))
-        try:
-            async with database.transaction() as tx:
-                await keys.verify(tx)
-                await set_switch(tx, "bot", on, by)
-        finally:
-            await database.close()
 
-    with _database_url(settings) as url:
-        asyncio.run(turn(url))
-    if on:
-        out.print("the bot answers again (all nodes within 5 s)")
-    elif settings.fallback_number is None:
-        out.print("the bot is off; VOICEBOT_FALLBACK_NUMBER is not set, so callers hear a line and a hang-up")
-    else:
-        out.print(f"the bot is off; callers are put through to {settings.fallback_number}")
+@app.command("switches")
+@says_why
+def switches_off(as_json: JsonFlag = False) -> None:
+    """What is switched off, by whom and since when."""
+    from voicebot.runtime.commands.switch import show
+
+    with _database_url(load_settings()) as url:
+        show(url, out, as_json=as_json)
 
 
 @twilio.command("connect")

@@ -12,7 +12,7 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
-from voicebot.dialogue.flow.straining import PERSON_AT, Straining
+from voicebot.dialogue.flow.straining import Straining
 from voicebot.dialogue.monitor.course import Course, CourseSignals
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
@@ -26,6 +26,7 @@ STRAINING = Straining(
     DEPLOYMENT.intents,
 )
 CALM = MonitorScores(sentiment=0.0)
+PERSON_AT = DEPLOYMENT.policy.table.triggers.loop.same_answer.person_at
 UPSET = MonitorScores(sentiment=-0.8)
 STRAIGHT = CourseSignals(sentiment_falling=False, loop="none", loops=0)
 

@@ -584,6 +584,7 @@ class Orchestrator:
             allowed=allowed,
             patience_s=self._patience_s if snapshot.channel in _SPOKEN else None,
             hide=entered.masks.hide,
+            off=self._off(),
         )
         with structlog.contextvars.bound_contextvars(
             conversation=conversation_id, turn=turn, transaction=transaction_id
@@ -647,7 +648,7 @@ class Orchestrator:
         decision, by = written.decision, plan.conversation_id
         if any(read.result is not None for read in decision.tools):
             self._health.worked("records")
-        elif decision.policy_row.endswith(_RECORDS_DOWN):
+        elif decision.policy_row.endswith(_RECORDS_DOWN) and decision.trigger == "tool_error":
             self._health.failed("records", by=by)
         if plan.snapshot.channel in _SPOKEN:
             if isinstance(plan.input, Utterance):

@@ -26,7 +26,7 @@ from voicebot.dialogue.actions.tool import Cost, Outcome, Tool, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.flow.draft import ActOutcome, Fact
 from voicebot.dialogue.flow.guarding import flag
-from voicebot.dialogue.flow.reads import Allowed, Found, NotNow
+from voicebot.dialogue.flow.reads import SWITCHED_OFF, Allowed, Found, NotNow
 from voicebot.dialogue.gatekeeping import Gatekeeping
 from voicebot.dialogue.knowledge.passage import Passage
 from voicebot.dialogue.knowledge.retriever import Retriever
@@ -74,7 +74,7 @@ class PlanReads:
     """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``.
 
     ``allowed``: what may be read by now. ``patience_s``: how long a tool is waited for; None: to its end.
-    ``exposed``: the tools that an intent's row names. ``now``, ``zone``: the time where the business is.
+    ``off``: switches; a tool that is off is not asked. ``exposed``: the tools that an intent's row names. ``now``, ``zone``: the time where the business is.
     """
 
     def __init__(
@@ -100,7 +100,9 @@ class PlanReads:
         allowed: Allowed = Allowed.ALL,
         patience_s: float | None = PATIENCE_S,
         hide: Callable[[Any], Any] = lambda value: value,
+        off: frozenset[str] = frozenset(),
     ) -> None:
+        self._off = off
         self._hide = hide
         self._now = now
         self._zone = zone
@@ -231,6 +233,8 @@ class PlanReads:
         """One reading tool, called with those of the slots that its input names; see `Reads.tool`."""
         tool = self._tools.get(name)
         arguments = self._arguments(name, slots)
+        if f"tool:{name}" in self._off:
+            return ToolRead(tool=name, arguments=arguments, error=SWITCHED_OFF), None
         if tool.cost is Cost.STATEFUL:
             return ToolRead(tool=name, arguments=arguments, error="runs with the commit only"), None
         if tool.cost is Cost.METERED and self._allowed < Allowed.METERED:
@@ -256,6 +260,8 @@ class PlanReads:
         if self._allowed < Allowed.ALL:
             raise NotNow("a change is proposed on final words only")
         arguments = self._arguments(name, slots)
+        if f"tool:{name}" in self._off:
+            return ToolRead(tool=name, arguments=arguments, error=SWITCHED_OFF), None
         try:
             prepared = self._tools.check(name, arguments, exposed=self._exposed(purpose))
         except ToolRefused as error:

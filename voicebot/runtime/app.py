@@ -32,6 +32,7 @@ from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
 from voicebot.console.readers import readers
 from voicebot.core.bus import Bus
+from voicebot.core.health import Health
 from voicebot.core.settings import Settings
 from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.conversations import Conversations
@@ -42,7 +43,7 @@ from voicebot.core.store.nats_carrier import NatsCarrier
 from voicebot.core.store.outbox import Relay
 from voicebot.core.store.postgres_carrier import PostgresCarrier
 from voicebot.core.store.sharing import Sharing
-from voicebot.core.store.switches import switches
+from voicebot.core.store.switches import EVERY_S, Switchboard
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.phrases import Phrases
@@ -84,6 +85,8 @@ class NodeApp:
         self.state = NodeState(node_id=boot.node_id, max_calls=settings.max_calls)
         self._calls: set[PhoneCall] = set()
         self._warm = False
+        self._switchboard = Switchboard()
+        self._health = Health()
         self._database: Database | None = None
         self._deployment = Deployment.load(settings.deployment)
         self.app = FastAPI(title="voicebot", version=__version__, lifespan=self._lifespan)
@@ -126,6 +129,9 @@ class NodeApp:
             handoffs=handoffs,
             poke=relay.poke,
             busy=lambda: self.state.crowded or self.state.strained,
+            degraded=self._degraded,
+            off=lambda: self._switchboard.off,
+            health=self._health,
         )
         stack.push_async_callback(dialogue.close)
         cache = PhraseCache(settings.data_dir / "phrases")
@@ -250,9 +256,14 @@ class NodeApp:
     async def _watch_switches(self) -> None:
         assert self._database is not None
         while True:
-            async with self._database.transaction() as tx:
-                self.state.off = not (await switches(tx)).get("bot", True)
-            await asyncio.sleep(_SWITCH_S)
+            await self._switchboard.refresh(self._database)
+            self.state.off = self._switchboard.bot_off
+            await asyncio.sleep(EVERY_S)
+
+    def _degraded(self) -> bool:
+        """Whether a part has failed so many callers in a row that policy calls it an outage."""
+        limit = self._deployment.policy.table.triggers.outage.failures
+        return any(failures >= limit for failures in self._health.down().values())
 
     async def _wrong(self) -> dict[str, str]:
         wrong: dict[str, str] = {}

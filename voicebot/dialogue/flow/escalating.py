@@ -29,6 +29,7 @@ from voicebot.dialogue.flow.abstaining import PERSON_DECLINED
 from voicebot.dialogue.flow.asides import content_words
 from voicebot.dialogue.flow.draft import ActOutcome, Draft
 from voicebot.dialogue.flow.questions import person_question
+from voicebot.dialogue.flow.reads import SWITCHED_OFF
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
@@ -116,6 +117,10 @@ class Escalating:
 
     def switched(self, draft: Draft, scene: Scene) -> Draft:
         """What an operator has switched off goes to a person, whoever or whatever caused the turn."""
+        refused = next((read.tool for read in draft.tools if read.error == SWITCHED_OFF), None)
+        if refused is not None and draft.trigger == "tool_error":
+            cause = switched_off(f"tool:{refused}")
+            return replace(draft, trigger=cause.name, evidence=cause.evidence)
         if not scene.off or draft.after != "continue" or draft.unspoken:
             return draft
         if "bot" in scene.off:

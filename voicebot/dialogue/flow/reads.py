@@ -35,6 +35,10 @@ class Allowed(IntEnum):
     """The words are final."""
 
 
+SWITCHED_OFF = "switched off"
+"""The error of a tool that was not asked, because an operator has switched it off."""
+
+
 class NotNow(Exception):  # a verdict
     """The plan is too early for a read it needs: plan again when the words are final."""
 
