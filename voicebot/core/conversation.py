@@ -190,8 +190,29 @@ class PaymentOver(Strict):
     payment: str = Field(pattern=r"^pay_[a-p]{32}$")
 
 
+TransferOutcome = Literal["declined", "busy", "no_answer", "agent_left", "failed", "cancelled"]
+"""Why a warm transfer came to nothing, or ended with the caller still on the line."""
+
+
+class TransferFailed(Strict):
+    """The bot has the caller again after a person was tried. ``spoke``: they had been connected."""
+
+    kind: Literal["transfer_failed"] = "transfer_failed"
+    reason: TransferOutcome
+    spoke: bool = False
+
+
 TurnInput = Annotated[
-    CallStarted | Utterance | Keys | Silence | NotHeard | LateResult | AgentDecision | Timer | PaymentOver,
+    CallStarted
+    | Utterance
+    | Keys
+    | Silence
+    | NotHeard
+    | LateResult
+    | AgentDecision
+    | Timer
+    | PaymentOver
+    | TransferFailed,
     Field(discriminator="kind"),
 ]
 

@@ -129,7 +129,7 @@ class Conversing(FrameProcessor):
             await self.queue_frame(CallerTurnFrame(input=given, waterfall=Waterfall(self._call.now_ms)))
 
     async def _turn(self, frame: CallerTurnFrame) -> None:
-        by_caller = frame.input.kind in BY_CALLER or frame.input.kind == "call_started"
+        by_caller = frame.input.kind in {*BY_CALLER, "call_started", "transfer_failed"}
         if by_caller and not self._call.waiting.saying:
             await self.push_frame(StopSpeakingFrame(cause="turn"))
         try:

@@ -83,7 +83,8 @@ class PhoneListening(FrameProcessor):
     async def _read(self) -> None:
         call = self._call
         call.waiting.begin()
-        await self._turn(CallStarted(resumed=call.session.resumed), Waterfall(call.now_ms))
+        began = call.session.returned or CallStarted(resumed=call.session.resumed)
+        await self._turn(began, Waterfall(call.now_ms))
         async for message in call.session.messages():
             if call.cards.active and isinstance(message, Media):
                 call.cards.hear(message.ulaw, message.timestamp_ms)

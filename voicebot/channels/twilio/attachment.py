@@ -8,14 +8,14 @@ from voicebot.channels.twilio import journal
 from voicebot.channels.twilio.refusals import Refusal, Refused
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.wire import Start
-from voicebot.core.conversation import Channel
+from voicebot.core.conversation import Channel, TransferFailed
 from voicebot.core.store import tokens
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.switches import switches
 from voicebot.core.store.tokens import TokenRefused
 
-_TOKEN_REFUSALS: dict[str, Refusal] = {
+TOKEN_REFUSALS: dict[str, Refusal] = {
     "unknown": Refusal.TOKEN_UNKNOWN,
     "used": Refusal.TOKEN_USED,
     "expired": Refusal.TOKEN_EXPIRED,
@@ -25,11 +25,15 @@ _TOKEN_REFUSALS: dict[str, Refusal] = {
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The conversation a stream belongs to. ``resumed``: the caller has heard us on this call."""
+    """The conversation a stream belongs to. ``resumed``: the caller has heard us on this call.
+
+    ``returned``: a person was tried meanwhile, and why nothing came of it; None: no, or it was told.
+    """
 
     conversation_id: str
     resumed: bool
     epoch: int
+    returned: TransferFailed | None = None
 
 
 async def attach(services: TwilioServices, start: Start, *, local: bool, room: bool) -> Attached:
@@ -51,7 +55,7 @@ async def attach(services: TwilioServices, start: Start, *, local: bool, room: b
         async with services.database.transaction() as tx:
             attached = await _attach(services, tx, start, local=local, room=room)
     except TokenRefused as refused:
-        raise Refused(_TOKEN_REFUSALS[refused.reason]) from None
+        raise Refused(TOKEN_REFUSALS[refused.reason]) from None
     except DatabaseDown:
         raise Refused(Refusal.UNAVAILABLE, "database") from None
     services.poke()
@@ -71,9 +75,12 @@ async def _attach(
     epoch = await conversations.new_epoch(tx, snapshot.id)
     await services.leases.take(tx, start.call_sid, snapshot.id, start.stream_sid)
     resumed = snapshot.turn > 0
+    returned: TransferFailed | None = None
+    if services.transfers is not None:
+        returned = await services.transfers.media_back(tx, snapshot)
     data = {"stream_sid": start.stream_sid, "epoch": epoch, "resumed": resumed}
     await journal.note(tx, services.keys, snapshot, journal.MEDIA_STARTED, data)
-    return Attached(snapshot.id, resumed, epoch)
+    return Attached(snapshot.id, resumed, epoch, returned)
 
 
 async def _conversation(

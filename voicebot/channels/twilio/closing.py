@@ -11,6 +11,8 @@ from voicebot.core.store.database import DatabaseDown, Transaction
 
 log = structlog.get_logger(__name__)
 
+PERSON_TOOK_OVER = "person_took_over"
+
 
 class Closing:
     """One per node. What cannot be written is remembered and written later (``write_pending``)."""
@@ -58,7 +60,10 @@ class Closing:
                 await services.conversations.set_status(tx, known, "handoff")
             await services.leases.release(tx, call_sid)
             return
-        if await services.conversations.finish(tx, known, reason=settled.reason):
-            await journal.note(tx, services.keys, snapshot, journal.ENDED, {"reason": settled.reason})
-            log.info("call_ended", conversation=known, call_sid=call_sid, reason=settled.reason)
+        reason = settled.reason
+        if services.transfers is not None and await services.transfers.left(tx, call_sid):
+            reason = PERSON_TOOK_OVER
+        if await services.conversations.finish(tx, known, reason=reason):
+            await journal.note(tx, services.keys, snapshot, journal.ENDED, {"reason": reason})
+            log.info("call_ended", conversation=known, call_sid=call_sid, reason=reason)
         await services.leases.release(tx, call_sid)

@@ -13,6 +13,8 @@ from voicebot.channels.twilio.addresses import Addresses
 from voicebot.channels.twilio.attachment import attach
 from voicebot.channels.twilio.caller import CallerCheck, Proven
 from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.leg_gate import LegGate
+from voicebot.channels.twilio.leg_media import LEG_PARAMETER
 from voicebot.channels.twilio.live import LiveSessions
 from voicebot.channels.twilio.media import (
     NORMAL_CLOSE,
@@ -54,6 +56,7 @@ class MediaGate:
         self._recovery = recovery
         self._closing = closing
         self._refusals = refusals
+        self._legs = LegGate(services)
         self._waiting = 0
 
     async def serve(self, socket: WebSocket) -> None:
@@ -68,7 +71,11 @@ class MediaGate:
             started = await self._start(socket, proven)
         finally:
             self._waiting -= 1
-        if started is not None:
+        if started is None:
+            return
+        if LEG_PARAMETER in started.custom:
+            await self._legs.run(started)
+        else:
             await self._run(socket, started, proven)
 
     def _admit(self, socket: WebSocket) -> Proven:
@@ -92,6 +99,8 @@ class MediaGate:
             async with asyncio.timeout(self._services.start_within_s):
                 await socket.accept()
                 start = await _first_start(socket, order)
+            if LEG_PARAMETER in start.parameters:  # not the bot's: its call's place is not asked for
+                return await self._legs.begin(socket, start, order)
             with self._live.reserve(start.call_sid, start.stream_sid, proven=_has_token(start)):
                 session = await self._begin(socket, start, order, proven)
         except TimeoutError:
@@ -123,6 +132,7 @@ class MediaGate:
                 order,
                 conversation_id=attached.conversation_id,
                 resumed=attached.resumed,
+                returned=attached.returned,
                 epoch=attached.epoch,
                 clock=self._services.clock,
             )

@@ -16,6 +16,7 @@ from voicebot.channels.twilio.refusals import Refusal, Refused, close_code
 from voicebot.channels.twilio.stream_order import StreamOrder
 from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Start, Stop
 from voicebot.core.clock import Clock, monotonic
+from voicebot.core.conversation import TransferFailed
 
 SEND_DEADLINE_S = 5.0
 """A peer that takes nothing for this long is gone: we send only 200-400 ms ahead."""
@@ -89,6 +90,7 @@ class MediaSession:
         call_sid, stream_sid: Twilio's names for the call and this stream.
         conversation_id: ours.
         resumed: the caller has heard us before on this call; say the recovery line, not the greeting.
+        returned: a person was tried, and why nothing came of it; say that instead.
         epoch: number of this media session within the conversation.
         announced: a webhook of ours announced the call (the stream had a token).
         custom: the stream's ``<Parameter>`` values without the token.
@@ -103,12 +105,14 @@ class MediaSession:
         conversation_id: str,
         resumed: bool,
         epoch: int,
+        returned: TransferFailed | None = None,
         clock: Clock = monotonic,
     ) -> None:
         self.call_sid = start.call_sid
         self.stream_sid = start.stream_sid
         self.conversation_id = conversation_id
         self.resumed = resumed
+        self.returned = returned
         self.epoch = epoch
         self.custom = {name: value for name, value in start.parameters.items() if name != "token"}
         self.announced = bool(start.parameters.get("token"))

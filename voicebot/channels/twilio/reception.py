@@ -8,8 +8,10 @@ import structlog
 
 from voicebot.channels.twilio import journal, pay, twiml
 from voicebot.channels.twilio.addresses import Addresses
+from voicebot.channels.twilio.leg_media import leg_stream
 from voicebot.channels.twilio.resumption import Answer, Asked, Standing, answer
 from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.transfer import documents
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.core.conversation import Channel
@@ -18,6 +20,8 @@ from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.payments import Payment
 from voicebot.core.store.switches import switches
+from voicebot.handoff.transfer.machine import CallerGets
+from voicebot.handoff.transfer.states import Transfer
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +34,7 @@ class Request:
 
     ``new``: it has just arrived (``/twilio/voice``). ``failed``: Twilio could not get our TwiML
     before (the fallback URL). ``person``: whatever the facts, a person (the bot lost too often).
+    ``entry``: it has left a transfer's room, into which it was sent for the n-th time.
     ``pushed``: the answer goes by REST, where ``<Pay>`` fails without a word.
     """
 
@@ -40,6 +45,18 @@ class Request:
     failed: bool = False
     person: bool = False
     pushed: bool = False
+    entry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What was decided, with what its document needs."""
+
+    answer: Answer
+    token: str = ""
+    payment: Payment | None = None
+    transfer: Transfer | None = None
+    fork: str | None = None
 
 
 class Reception:
@@ -55,21 +72,19 @@ class Reception:
         decided: Standing | None = settled.standing if settled is not None else None
         try:
             async with self._services.database.transaction() as tx:
-                given, token, payment = await self._decide(tx, request, decided)
+                given = await self._decide(tx, request, decided)
         except DatabaseDown:
-            given, token = answer(Asked("unknown", database=False, decided=decided)), ""
-            payment = None
-            log.error("call_answered_without_database", call_sid=request.call_sid, answer=given.value)
+            given = _Given(answer(Asked("unknown", database=False, decided=decided)))
+            log.error("call_answered_without_database", call_sid=request.call_sid, answer=given.answer.value)
         else:
             self._services.poke()
-        return given, self._text(given, token, payment, at)
+        return given.answer, self._text(given, at)
 
-    async def _decide(
-        self, tx: Transaction, request: Request, decided: Standing | None
-    ) -> tuple[Answer, str, Payment | None]:
+    async def _decide(self, tx: Transaction, request: Request, decided: Standing | None) -> _Given:
         services, node = self._services, self._services.node
         known = await services.conversations.by_call(tx, request.call_sid)
         snapshot = await services.conversations.load(tx, known, lock=True) if known is not None else None
+        gets, transfer = await self._transfer(tx, request, snapshot)
         facts = Asked(
             standing=_standing(snapshot),
             bot_on=not node.off and (await switches(tx)).get("bot", True),
@@ -78,22 +93,51 @@ class Reception:
             sessions=snapshot.epoch if snapshot is not None else 0,
             failed=request.failed or request.person,
             paying=not request.pushed and snapshot is not None and await self._agreed(tx, snapshot.id),
+            transfer=gets,
             decided=decided,
         )
         given = answer(facts)
+        if given is Answer.HOLD and snapshot is not None and transfer is not None:
+            return await self._hold(tx, snapshot, transfer)
+        if given in {Answer.CONNECT, Answer.PAY} and snapshot is not None and snapshot.status == "handoff":
+            await services.conversations.set_status(tx, snapshot.id, "live")  # the bot has the call again
         if given is Answer.PAY and snapshot is not None and services.payments is not None:
             payment = await services.payments.begin(tx, snapshot.id, "pay")
             if payment is not None:
                 await journal.note(tx, services.keys, snapshot, journal.PAYING, {"payment": payment.id})
-                return given, "", payment
+                return _Given(given, payment=payment)
             given = Answer.CONNECT
         if given is Answer.CONNECT:
             if snapshot is None:
                 snapshot = await self._create(tx, request)
             await journal.note(tx, services.keys, snapshot, journal.CONNECTING, {"sessions": facts.sessions})
-            return given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S), None
+            return _Given(given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S))
         await self._forward(tx, request, snapshot, given, facts)
-        return given, "", None
+        return _Given(given)
+
+    async def _transfer(
+        self, tx: Transaction, request: Request, snapshot: Snapshot | None
+    ) -> tuple[CallerGets, Transfer | None]:
+        """What a warm transfer of the call says; it learns that the call has asked."""
+        ours = self._services.transfers
+        if ours is None or snapshot is None or snapshot.status == "ended" or request.failed or request.person:
+            return "nothing", None
+        return await ours.asked(tx, request.call_sid, request.entry)
+
+    async def _hold(self, tx: Transaction, snapshot: Snapshot, transfer: Transfer) -> _Given:
+        """Into the room. From the first time on, what the caller says there is heard."""
+        services = self._services
+        if snapshot.status == "live":
+            await services.conversations.set_status(tx, snapshot.id, "handoff")
+        data = {"answer": Answer.HOLD.value, "why": "transfer", "transfer": transfer.id}
+        await journal.note(tx, services.keys, snapshot, journal.FORWARDED, data)
+        fork: str | None = None
+        if services.transfers is not None and services.transfers.forks and transfer.entry == 1:
+            fork = await tokens.issue_leg(tx, snapshot.id, "caller", transfer.call)
+        log.info(
+            "call_waits_for_person", conversation=snapshot.id, transfer=transfer.id, entry=transfer.entry
+        )
+        return _Given(Answer.HOLD, transfer=transfer, fork=fork)
 
     async def _agreed(self, tx: Transaction, conversation_id: str) -> bool:
         """Whether Twilio shall take a card now."""
@@ -129,19 +173,25 @@ class Reception:
                 await services.conversations.set_status(tx, snapshot.id, "handoff")
                 if facts.decided is None:  # else the reason is known, and written with it
                     await services.store_handoff(tx, snapshot.id, why)
+            if services.transfers is not None:
+                await services.transfers.forwarded(tx, request.call_sid)
             data = {"answer": given.value, "why": why}
             await journal.note(tx, services.keys, snapshot, journal.FORWARDED, data)
         log.info("call_forwarded", call_sid=request.call_sid, answer=given.value, why=why)
 
-    def _text(self, given: Answer, token: str, payment: Payment | None, at: Addresses) -> str:
+    def _text(self, given: _Given, at: Addresses) -> str:
         settings = self._services.settings
         person = Person(settings.fallback_number)
-        if given is Answer.PAY:
-            assert payment is not None  # `_decide` gives both
-            return pay.document(at, payment, settings.pay_connector, self._services.pay_prompts)
-        match given:
+        match given.answer:
+            case Answer.PAY:
+                assert given.payment is not None  # `_decide` gives both
+                return pay.document(at, given.payment, settings.pay_connector, self._services.pay_prompts)
+            case Answer.HOLD:
+                assert given.transfer is not None  # `_hold` gives both
+                fork = leg_stream(at, "caller", given.fork) if given.fork is not None else None
+                return documents.caller_waits(at, given.transfer, fork)
             case Answer.CONNECT:
-                return twiml.connect_stream(at, token)
+                return twiml.connect_stream(at, given.token)
             case Answer.DIAL:
                 return twiml.dial(at, person)
             case Answer.APOLOGISE_AND_DIAL:

@@ -19,6 +19,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -99,6 +101,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeCall(Call):
+    """A call in a list. ``created`` None: Twilio did not say."""
+
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """A phone number of the account with its webhooks ("" = not set)."""
 
@@ -165,6 +174,13 @@ class TwilioRest:
         """The call's present status (eventually consistent, says Twilio)."""
         return _call(await self._send("GET", f"/Calls/{call_sid}.json"))
 
+    async def calls_to(self, to: str, from_: str) -> list[MadeCall]:
+        """The latest calls of this account between two numbers, newest first (at most 50)."""
+        query = {"To": to, "From": from_, "PageSize": "50"}
+        answer = await self._send("GET", "/Calls.json", query=query)
+        rows = cast(list[dict[str, Any]], answer.get("calls") or [])
+        return [MadeCall(_call(row).sid, _call(row).status, _created(row)) for row in rows]
+
     async def create_call(
         self,
         *,
@@ -195,6 +211,25 @@ class TwilioRest:
         if status is not None:
             form["Status"] = status
         return _call(await self._send("POST", f"/Calls/{call_sid}.json", form))
+
+    # --- conferences ---------------------------------------------------------------------
+
+    async def labels_in(self, room: str) -> frozenset[str]:
+        """Labels of who is in the conference that runs under this name; empty if none runs.
+
+        A phone that still rings for it is not in it.
+        """
+        query = {"FriendlyName": room, "PageSize": "20"}
+        answer = await self._send("GET", "/Conferences.json", query=query)
+        rows = cast(list[dict[str, Any]], answer.get("conferences") or [])
+        labels: set[str] = set()
+        for row in rows:
+            if row.get("status") == "completed":
+                continue
+            found = await self._send("GET", f"/Conferences/{row.get('sid')}/Participants.json")
+            people = cast(list[dict[str, Any]], found.get("participants") or [])
+            labels |= {str(one.get("label")) for one in people if one.get("status") == "connected"}
+        return frozenset(labels)
 
     # --- numbers -------------------------------------------------------------------------
 
@@ -282,6 +317,13 @@ def _body(response: httpx.Response) -> dict[str, Any]:
     # Older errors say `message`, RFC 9457 ones `detail` or `title`.
     message = fields.get("message") or fields.get("detail") or fields.get("title") or response.reason_phrase
     raise TwilioRefusedError(response.status_code, code if isinstance(code, int) else None, str(message))
+
+
+def _created(row: Mapping[str, Any]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(str(row.get("date_created")))
+    except ValueError:
+        return None
 
 
 def _call(row: Mapping[str, Any]) -> Call:

@@ -42,6 +42,8 @@ class Answer(StrEnum):
 
     CONNECT = "connect"
     PAY = "pay"
+    HOLD = "hold"
+    """Into the room, where a person is awaited."""
     DIAL = "dial"
     APOLOGISE_AND_DIAL = "apologise_and_dial"
     HANG_UP = "hang_up"
@@ -87,6 +89,8 @@ class Asked:
     """Twilio says that fetching our TwiML failed (``ErrorCode``): do not try the same again."""
     paying: bool = False
     """The caller agreed to pay by card, and Twilio shall take it."""
+    transfer: Literal["nothing", "hold", "bot", "cold"] = "nothing"
+    """What a warm transfer of the call says: wait for a person, back to the bot, dialled through."""
     decided: Standing | None = None
     """What this node settled and could not write, since the database was away."""
 
@@ -96,7 +100,9 @@ def answer(facts: Asked) -> Answer:
     standing = facts.decided or facts.standing
     if standing == "ended":
         return Answer.HANG_UP
-    if standing == "handoff":
+    if facts.transfer == "hold" and facts.database and not facts.failed:
+        return Answer.HOLD
+    if facts.transfer == "cold" or (standing == "handoff" and facts.transfer != "bot"):
         return Answer.DIAL
     if facts.failed or not facts.database or not facts.bot_on:
         return Answer.APOLOGISE_AND_DIAL

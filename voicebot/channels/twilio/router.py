@@ -14,6 +14,10 @@ from voicebot.channels.twilio.reception import Reception
 from voicebot.channels.twilio.recovery import Recovery
 from voicebot.channels.twilio.refusal_log import RefusalLog
 from voicebot.channels.twilio.services import TwilioServices
+from voicebot.channels.twilio.transfer.carrying import Carrying
+from voicebot.channels.twilio.transfer.hooks import TransferHooks
+from voicebot.channels.twilio.transfer.keeping import TransferKeeper
+from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.channels.twilio.twiml import recorded_line
 from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.channels.twilio.webhooks import Webhooks
@@ -47,6 +51,9 @@ def twilio_router(services: TwilioServices) -> APIRouter:
     ):
         router.add_api_route(path, handler, methods=["POST"], response_model=None)
 
+    if services.transfers is not None:
+        _add_transfers(router, services, services.transfers, reception, recovery, hooks)
+
     @router.post("/transfer/{step}", response_model=None)
     async def transfer(request: Request, step: str) -> Response:
         """Steps of a transfer to a person."""
@@ -78,3 +85,39 @@ def twilio_router(services: TwilioServices) -> APIRouter:
 
     _ = (transfer, pay, pay_status, line, media)  # used by the router
     return router
+
+
+def _add_transfers(
+    router: APIRouter,
+    services: TwilioServices,
+    ours: Transfers,
+    reception: Reception,
+    recovery: Recovery,
+    front: Webhooks,
+) -> None:
+    """Routes of warm transfers; also gives ``services.keep_transfers`` its work."""
+    hooks = TransferHooks(services, ours, front)
+    carrying = Carrying(services, ours, reception, recovery.watch)
+    services.transfer_keeper = TransferKeeper(services, ours, carrying).run
+
+    @router.get("/transfer/hold.wav", response_model=None)
+    async def hold_sound() -> Response:
+        """What a caller hears who waits."""
+        return hooks.hold_sound()
+
+    @router.get("/transfer/words/{key}/{nth}.wav", response_model=None)
+    async def words(key: str, nth: str) -> Response:
+        """A line of the deployment's."""
+        return await hooks.words(key, nth)
+
+    @router.get("/transfer/{transfer_id}/briefing.wav", response_model=None)
+    async def briefing(transfer_id: str) -> Response:
+        """What a person is told before they take a call."""
+        return await hooks.briefing(transfer_id)
+
+    @router.post("/transfer/{transfer_id}/{steps:path}", response_model=None)
+    async def webhook(request: Request, transfer_id: str, steps: str) -> Response:
+        """Everything that Twilio asks and tells about one transfer."""
+        return await hooks.webhook(request, transfer_id, steps)
+
+    _ = (hold_sound, words, briefing, webhook)  # used by the router

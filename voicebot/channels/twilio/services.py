@@ -10,6 +10,7 @@ from voicebot.channels.node import NodeState
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.pay import Prompt
 from voicebot.channels.twilio.rest import TwilioRest
+from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.core.clock import Clock, monotonic
 from voicebot.core.settings import Settings
 from voicebot.core.store.conversations import Conversations
@@ -49,8 +50,10 @@ class TwilioServices:
             conversation (by id) for a reason, if nothing is stored yet.
         keeper: set by ``twilio_router``; see ``keep_leases``.
         payments: card payments of callers; None: no card is taken.
+        transfers: warm transfers to people; None: a person is dialled without more ado.
         pay_prompts: what Twilio says when it takes one; else its own words.
         poke: called after a commit that put events into the outbox.
+        run_leg: listens to one leg of a conference until it is over; None: legs are refused.
     """
 
     settings: Settings
@@ -65,11 +68,14 @@ class TwilioServices:
     run_call: Callable[[MediaSession], Awaitable[CallOutcome]]
     store_handoff: Callable[[Transaction, str, str], Awaitable[None]]
     poke: Callable[[], None] = field(default=_ignore)
+    run_leg: Callable[[MediaSession], Awaitable[None]] | None = None
     clock: Clock = monotonic
     max_waiting_sockets: int = MAX_WAITING_SOCKETS
     start_within_s: float = START_WITHIN_S
     keeper: Callable[[], Awaitable[None]] | None = None
     payments: Payments | None = None
+    transfers: Transfers | None = None
+    transfer_keeper: Callable[[], Awaitable[None]] | None = None
     pay_prompts: tuple[Prompt, ...] = ()
 
     async def keep_leases(self) -> None:
@@ -81,3 +87,15 @@ class TwilioServices:
         if self.keeper is None:
             raise RuntimeError("make the router with twilio_router(services) first")
         await self.keeper()
+
+    async def keep_transfers(self) -> None:
+        """Background work of the channel, until cancelled: what transfers have to have done.
+
+        Raises:
+            RuntimeError: there is no router yet.
+        """
+        if self.transfers is None:
+            return
+        if self.transfer_keeper is None:
+            raise RuntimeError("make the router with twilio_router(services) first")
+        await self.transfer_keeper()

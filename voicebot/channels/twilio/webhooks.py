@@ -71,22 +71,22 @@ class Webhooks:
     async def status(self, request: Request) -> Response:
         """``/twilio/status``: progress of a call; late, twice and in any order."""
         try:
-            form, _ = await self._read(request)
+            form, _ = await self.read(request)
             call_sid = _call_sid(form)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         status = form.get("CallStatus", "")
         if status in FINAL_STATUSES:
-            await self._over(call_sid, status)
+            await self.over(call_sid, status)
         return Response(status_code=204)
 
     async def stream_status(self, request: Request) -> Response:
         """``/twilio/stream-status``: a stream began, stopped or failed."""
         try:
-            form, proven = await self._read(request)
+            form, proven = await self.read(request)
             call_sid = _call_sid(form)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         event = form.get("StreamEvent", "")
         session = self._live.of_call(call_sid)
         # A callback about an older stream of the call says nothing about the present one.
@@ -105,38 +105,39 @@ class Webhooks:
     async def transfer(self, request: Request, step: str) -> Response:
         """``/twilio/transfer/done``: a person's leg is over (or never came about)."""
         try:
-            form, proven = await self._read(request)
+            form, proven = await self.read(request)
             call_sid = _call_sid(form)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         if step != "done":
+            log.warning("transfer_unknown", step="none")
             return PlainTextResponse("no such step\n", 404)
         return _twiml(await after_dial(self._services, self._closing, form, call_sid, proven.at))
 
     async def pay(self, request: Request, payment: str) -> Response:
         """``/twilio/pay/PAYMENT``: ``<Pay>`` is over, and the call comes back to the bot."""
         try:
-            form, proven = await self._read(request)
+            form, proven = await self.read(request)
             call_sid = _call_sid(form)
             said = pay.told(form) or Told("unknown", "no-result", "twilio")
             await self._paid(payment, call_sid, said)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         if form.get("CallStatus") in FINAL_STATUSES:
-            await self._over(call_sid, form["CallStatus"])
+            await self.over(call_sid, form["CallStatus"])
             return _twiml(twiml.hangup())
         if said.outcome == "left":
             return _twiml(twiml.hangup())
-        return await self._give(reception.Request(call_sid), proven)
+        return await self.give(reception.Request(call_sid), proven)
 
     async def pay_status(self, request: Request, payment: str) -> Response:
         """``/twilio/pay/PAYMENT/status``: progress of ``<Pay>``; late, twice and in any order."""
         try:
-            form, _ = await self._read(request)
+            form, _ = await self.read(request)
             call_sid = _call_sid(form)
             await self._paid(payment, call_sid, pay.told(form), processing=pay.processing(form))
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         return Response(status_code=204)
 
     async def _paid(
@@ -170,19 +171,19 @@ class Webhooks:
     async def sms(self, request: Request) -> Response:
         """``/twilio/sms``: a text message; a polite word that nobody reads them yet."""
         try:
-            await self._read(request)
+            await self.read(request)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         return _twiml(twiml.sms_reply(SMS_REPLY))
 
     async def _answer(self, request: Request, *, new: bool) -> Response:
         try:
-            form, proven = await self._read(request)
+            form, proven = await self.read(request)
             call_sid = _call_sid(form)
         except Refused as refused:
-            return await self._refuse(request, refused)
+            return await self.refuse(request, refused)
         if form.get("CallStatus") in FINAL_STATUSES:
-            await self._over(call_sid, form["CallStatus"])
+            await self.over(call_sid, form["CallStatus"])
             return _twiml(twiml.hangup())
         asked = reception.Request(
             call_sid,
@@ -193,9 +194,9 @@ class Webhooks:
         )
         if asked.failed:
             log.error("twilio_could_not_get_twiml", call_sid=call_sid, code=form["ErrorCode"][:16])
-        return await self._give(asked, proven)
+        return await self.give(asked, proven)
 
-    async def _give(self, asked: reception.Request, proven: Proven) -> Response:
+    async def give(self, asked: reception.Request, proven: Proven) -> Response:
         """The TwiML that a call gets now."""
         call_sid = asked.call_sid
         try:
@@ -210,7 +211,7 @@ class Webhooks:
             self._recovery.forget(call_sid)
         return _twiml(text)
 
-    async def _over(self, call_sid: str, status: str) -> None:
+    async def over(self, call_sid: str, status: str) -> None:
         """Twilio says that the call is over."""
         self._recovery.forget(call_sid)
         reason = "caller_hung_up" if status == "completed" else f"call_{status.replace('-', '_')}"
@@ -219,7 +220,7 @@ class Webhooks:
         if session is not None:
             await session.leave(EndKind.CALL_OVER)
 
-    async def _read(self, request: Request) -> tuple[Form, Proven]:
+    async def read(self, request: Request) -> tuple[Form, Proven]:
         """The form of a request that is Twilio's.
 
         Raises:
@@ -234,9 +235,13 @@ class Webhooks:
             form = signature.read_form(bytes(body))
         except signature.BadFormError:
             raise Refused(Refusal.BAD_REQUEST, "the body is not a form") from None
-        return form, self._check.webhook(request, form)
+        proven = self._check.webhook(request, form)
+        if self._services.transfers is not None:
+            self._services.transfers.seen_at(proven.at)
+        return form, proven
 
-    async def _refuse(self, request: Request, refused: Refused) -> Response:
+    async def refuse(self, request: Request, refused: Refused) -> Response:
+        """The answer to a request that is not Twilio's, or makes no sense."""
         bad = refused.reason in {Refusal.BAD_REQUEST, Refusal.TOO_LARGE}
         status = 400 if bad else 403
         await self._refusals.note("webhook", refused, path=request.url.path, status=status)

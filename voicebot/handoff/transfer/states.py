@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from voicebot.core.conversation import Strict
+from voicebot.core.conversation import TransferOutcome as Outcome
 
 
 class State(StrEnum):
@@ -40,9 +41,6 @@ COMING_BACK = frozenset(
     {State.DECLINED, State.BUSY, State.NO_ANSWER, State.AGENT_LEFT, State.FAILED, State.CANCELLED}
 )
 """Nobody is being reached any more, and the bot has not got the caller yet."""
-
-Outcome = Literal["declined", "busy", "no_answer", "agent_left", "failed", "cancelled"]
-"""Why the bot has the caller again."""
 
 
 class Tried(Strict):
