@@ -102,8 +102,29 @@ REFUSED = {
         12200,
     ),
     "redirect to another scheme": ("<Response><Redirect>ftp://a.example/</Redirect></Response>", 11100),
-    "a verb that the stand-in does not run": ("<Response><Gather/></Response>", 12200),
-    "a conference": ("<Response><Dial><Conference>r</Conference></Dial></Response>", 12200),
+    "a verb that the stand-in does not run": ("<Response><Enqueue>q</Enqueue></Response>", 12200),
+    "keys and speech": ('<Response><Gather input="dtmf speech"/></Response>', 12200),
+    "a conference without name": ("<Response><Dial><Conference/></Dial></Response>", 16002),
+    "a conference event that there is not": (
+        '<Response><Dial><Conference statusCallbackEvent="start begin">r</Conference></Dial></Response>',
+        16002,
+    ),
+    "a conference for more than there may be": (
+        '<Response><Dial><Conference maxParticipants="251">r</Conference></Dial></Response>',
+        16002,
+    ),
+    "a label with a slash": (
+        '<Response><Dial><Conference participantLabel="a%2Fb">r</Conference></Dial></Response>',
+        16023,
+    ),
+    "a label like a CallSid": (
+        f'<Response><Dial><Conference participantLabel="CA{"0" * 32}">r</Conference></Dial></Response>',
+        16023,
+    ),
+    "a track that there is not": (
+        '<Response><Start><Stream url="wss://a.example/m" track="inbound"/></Start></Response>',
+        31941,
+    ),
 }
 
 
@@ -127,6 +148,12 @@ WARNED = {
         12200,
     ),
     "a query on the stream url": ('<Connect><Stream url="wss://a.example/m?t=1"/></Connect>', 31920),
+    "a start that is neither true nor false": (
+        '<Dial><Conference startConferenceOnEnter="yes">r</Conference></Dial>',
+        13232,
+    ),
+    "a verb in a gather that may not stand there": ("<Gather><Dial>+4930111</Dial></Gather>", 12200),
+    "a stop of no stream": ("<Stop><Stream/></Stop>", 12200),
     "attributes that the document page lacks": (
         '<Connect><Stream url="wss://a.example/m" sampleRate="8000"/></Connect>',
         12200,

@@ -169,7 +169,7 @@ def call_json(call: LocalCall) -> dict[str, Any]:
         "queue_time": "0",
         "sid": call.call_sid,
         "start_time": rfc2822(call.answered_at),
-        "status": call.status,
+        "status": "queued" if call.status == "initiated" else call.status,  # a word of callbacks only
         "subresource_uris": {
             name: f"{uri}/{path}.json"
             for name, path in (("streams", "Streams"), ("recordings", "Recordings"))

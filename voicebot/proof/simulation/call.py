@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from .callbacks import Callbacks, StatusTarget
 from .clips import key_tone
+from .conference import Conference
 from .ear import Ear
-from .formats import API_VERSION, new_sid, now, rfc2822
+from .fork import MAX_TRACKS, Fork
+from .formats import API_VERSION, iso8601, new_sid, now, rfc2822
 from .leg import Line
 from .log import CallLog, Notification
 from .options import Options
 from .people import Person
-from .program import CallRejected, Hold, Program, Start
+from .program import CallOver, CallRejected, Hold, Program, Start
 from .recording import CallRecording
+from .room import LeftBecause
 from .stream import MediaStream
-from .twiml import Jump, Number
-from .webhooks import Answer, Routes, WebhookError, Webhooks
+from .verbs import Jump, Number, StartStream
+from .voicemail import Recording
+from .webhooks import Answer, Routes, WebhookError, Webhooks, is_loopback
 
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 _SIP = {"completed": "200", "busy": "486", "no-answer": "487", "failed": "404", "canceled": "487"}
@@ -38,8 +43,23 @@ class Exchange(Protocol):
     options: Options
     routes: Routes
 
+    recordings: dict[str, Recording]
+
+    @property
+    def api_url(self) -> str:
+        """Origin of the REST API."""
+        ...
+
     def person(self, number: str) -> Person:
         """Who answers that number."""
+        ...
+
+    def conference(self, name: str) -> Conference | None:
+        """The running conference of that name."""
+        ...
+
+    def open_conference(self, name: str) -> Conference:
+        """A new one."""
         ...
 
     def register(self, call: LocalCall) -> None:
@@ -47,14 +67,25 @@ class Exchange(Protocol):
         ...
 
 
+@runtime_checkable
+class Holder(Protocol):
+    """An ``Ear`` that presses keys or hangs up: it is given the call when it is placed."""
+
+    def hold(self, call: LocalCall) -> None:
+        """Takes the phone of this call."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Redirect:
     start: Start
+    by: LeftBecause = "participant_updated_via_api"
 
 
 @dataclass(frozen=True)
 class _End:
     status: str
+    by: LeftBecause = "participant_updated_via_api"
 
 
 class LocalCall:
@@ -73,9 +104,15 @@ class LocalCall:
         self.created = now()
         self.answered_at = self.ended_at = None
         self.fallback = fallback
+        self._dialled_for: tuple[str, ...] = ()
         self.line = Line(ear)
         self.log = CallLog(self.line.now_ms)
         self.stream: MediaStream | None = None
+        self.forks: list[Fork] = []
+        """Unidirectional streams, those that are over too."""
+        self.key_listeners: list[Callable[[str], None]] = []
+        self.leaving_for_good = False
+        """The call is about to end, not to go on with other TwiML."""
         self._exchange = exchange
         self._target = target
         self._sequence = 0
@@ -85,11 +122,14 @@ class LocalCall:
         self.callbacks = Callbacks(self._webhooks, self.log)
         self._commands: asyncio.Queue[_Redirect | _End] = asyncio.Queue()
         self._background: set[asyncio.Task[Any]] = set()
+        self._limit_s: float | None = None
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
         exchange.register(self)
+        if isinstance(ear, Holder):
+            ear.hold(self)
 
     # --- what a test or a caller looks at ------------------------------------------------
 
@@ -144,7 +184,8 @@ class LocalCall:
 
     def hang_up(self) -> None:
         """The party puts the phone down."""
-        self._commands.put_nowait(_End("completed" if self.status == "in-progress" else "no-answer"))
+        status = "completed" if self.status == "in-progress" else "no-answer"
+        self._commands.put_nowait(_End(status, "participant_hung_up"))
 
     async def press(self, digits: str, *, every_ms: int = 160) -> None:
         """Presses keys (``0-9*#``) one after the other; returns when the last was pressed."""
@@ -160,6 +201,8 @@ class LocalCall:
             self.line.say_also(key_tone(digit))
         if self.stream is not None:
             self.stream.dtmf(digit)
+        for listener in tuple(self.key_listeners):
+            listener(digit)
 
     def break_socket(self) -> None:
         """The network loses the media socket; what follows is ``Options.broken_socket``."""
@@ -262,12 +305,118 @@ class LocalCall:
             form["ParentCallSid"] = self.parent_sid
         return form | self.options.extra_parameters
 
+    # --- rooms, copies of streams, recordings ------------------------------------------
+
+    def conference(self, name: str) -> Conference | None:
+        """The running conference of that name."""
+        return self._exchange.conference(name)
+
+    def open_conference(self, name: str) -> Conference:
+        """A new one."""
+        return self._exchange.open_conference(name)
+
+    def not_joined(self, name: str) -> None:
+        """The leg was not let into a room it was dialled for."""
+        if (conference := self.conference(name)) is not None:
+            conference.never_came(self)
+
+    def start_fork(self, spec: StartStream) -> Fork | None:
+        """Starts a unidirectional stream; None when Twilio would not, which is reported."""
+        parts = urlsplit(spec.url)
+        running = [fork for fork in self.forks if not fork.over]
+        if parts.scheme == "ws" and not (self.options.plain_loopback and is_loopback(parts.hostname)):
+            return self._no_fork(spec, 31922, f"<Stream url={spec.url!r}>: the scheme must be wss")
+        if any(fork.name == spec.name for fork in running):
+            return self._no_fork(spec, 12200, f"a stream named {spec.name!r} runs on this call")
+        wanted = 2 if spec.track == "both_tracks" else 1
+        if sum(len(fork.tracks) for fork in running) + wanted > MAX_TRACKS:
+            return self._no_fork(spec, 31900, f"more than {MAX_TRACKS} tracks on one call")
+        fork = Fork(
+            spec, account_sid=self.account_sid, auth_token=self.auth_token, call_sid=self.call_sid,
+            routes=self.routes, options=self.options, log=self.log, tell=self._tell_fork,
+        )  # fmt: skip
+        self.forks.append(fork)
+        self.line.listeners.append(fork.said)
+        self.line.hearers.append(fork.heard)
+        self.spawn(self._run_fork(fork))
+        return fork
+
+    def stop_fork(self, sid_or_name: str) -> Fork | None:
+        """Stops a unidirectional stream; None when there is none of that name."""
+        named = [f for f in self.forks if sid_or_name in (f.name, f.stream_sid)]
+        running = [f for f in named if not f.over]
+        if running:
+            running[-1].stop()
+        elif not named:
+            self.log.notify(12200, f"no stream named {sid_or_name!r} to stop", level="warning")
+        return (running or named or [None])[-1]
+
+    async def _run_fork(self, fork: Fork) -> None:
+        try:
+            await fork.run()
+        finally:
+            self.line.listeners.remove(fork.said)
+            self.line.hearers.remove(fork.heard)
+
+    def _no_fork(self, spec: StartStream, code: int, why: str) -> None:
+        self.log.notify(code, why)
+        self.tell_stream(spec.status_callback, spec.name or "", "", "stream-error", why)
+
+    def _tell_fork(self, fork: Fork, event: str, error: str) -> None:
+        self.tell_stream(fork.spec.status_callback, fork.name, fork.stream_sid, event, error)
+
+    def tell_stream(self, to: Jump | None, name: str, sid: str, event: str, error: str) -> None:
+        """A stream's status callback, if one was asked for."""
+        if to is None:
+            return
+        form = {
+            "AccountSid": self.account_sid,
+            "CallSid": self.call_sid,
+            "StreamSid": sid,
+            "StreamName": name,
+            "StreamEvent": event,
+            "Timestamp": iso8601(now()),
+        }
+        if error:
+            form["StreamError"] = error
+        self.callbacks.send("stream", to, form, self.options.stream_callbacks)
+
+    def keep_recording(
+        self, recording: Recording, to: Jump | None, events: tuple[str, ...]
+    ) -> dict[str, str]:
+        """Stores a recording of this call, tells of it, and returns what ``action`` is told."""
+        self._exchange.recordings[recording.sid] = recording
+        self.log.add("recording", sid=recording.sid, seconds=recording.duration_s)
+        form = {
+            "RecordingSid": recording.sid,
+            "RecordingUrl": f"{self._exchange.api_url}{recording.uri(self.account_sid)}",
+            "RecordingDuration": str(recording.duration_s),
+        }
+        if to is not None and "completed" in events:
+            more = {
+                "AccountSid": self.account_sid,
+                "CallSid": self.call_sid,
+                "RecordingStatus": "completed",
+                "RecordingChannels": "1",
+                "RecordingSource": recording.source,
+                "RecordingStartTime": rfc2822(recording.started) or "",
+                "ErrorCode": "0",
+            }
+            self.callbacks.send("recording", to, form | more, self.options.callbacks)
+        return form
+
     # --- the call's life ---------------------------------------------------------------
 
     def begin(
-        self, start: Start, *, person: Person | None = None, then_hold: bool = False, ring_s: float = 600.0
-    ) -> None:
-        """Places the call; ``person`` is rung first when it goes out, for at most ``ring_s`` seconds."""
+        self, start: Start, *, person: Person | None = None, then_hold: bool = False, ring_s: float = 600.0,
+        dialled_for: str | None = None, limit_s: float | None = None,
+    ) -> None:  # fmt: skip
+        """Places the call; ``person`` is rung first when it goes out, for at most ``ring_s`` seconds.
+
+        ``dialled_for``: the conference that REST dialled it for. ``limit_s``: ends so long after the answer.
+        """
+        self._dialled_for = (dialled_for,) if dialled_for is not None else ()
+        self._limit_s = limit_s
         self._life = asyncio.create_task(
             self._live(start, person, then_hold, ring_s), name=f"local-twilio-{self.call_sid[:8]}"
         )
@@ -284,8 +433,12 @@ class LocalCall:
         finally:
             if self._ticker is not None:
                 self._ticker.cancel()
+            for fork in self.forks:
+                fork.stop()
             self.ended_at = now()
             self._status(status, "completed")
+            for name in self._dialled_for:
+                self.not_joined(name)
             self._ended.set()
 
     async def _ring(self, person: Person, ring_s: float) -> str | None:
@@ -307,6 +460,8 @@ class LocalCall:
             return command.status if isinstance(command, _End) else "failed"
         self.answer()
         self._ticker = asyncio.create_task(self.line.run(), name="local-twilio-line")
+        if self._limit_s is not None:
+            asyncio.get_running_loop().call_later(self._limit_s, self.complete)
         if person.hangs_up_after_s is not None:
             asyncio.get_running_loop().call_later(person.hangs_up_after_s, self.hang_up)
         return None
@@ -323,6 +478,9 @@ class LocalCall:
                 await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 command = waiting.result() if waiting.done() and not waiting.cancelled() else None
+                if command is not None:
+                    program.left_by = command.by
+                self.leaving_for_good = isinstance(command, _End)
                 dead = program.dead_request() if not running.done() else None
                 waiting.cancel()
                 if not running.done():
@@ -330,7 +488,7 @@ class LocalCall:
                 results = await asyncio.gather(running, return_exceptions=True)
             if isinstance(command, _Redirect):
                 if dead is not None:
-                    self.spawn(self._ask_dead(*dead))
+                    self.spawn(self.ask_dead(*dead))
                 self._ready.clear()
                 start, then_hold = command.start, False
                 continue
@@ -338,13 +496,16 @@ class LocalCall:
                 return command.status
             if isinstance(results[0], CallRejected):
                 return results[0].status
+            if isinstance(results[0], CallOver):
+                return "completed"
             if isinstance(results[0], BaseException):
                 raise results[0]
             if not then_hold:
                 return "completed"
             start, then_hold = Hold(), False
 
-    async def _ask_dead(self, jump: Jump, form: dict[str, str]) -> None:
+    async def ask_dead(self, jump: Jump, form: dict[str, str]) -> None:
+        """Asks for a document that nobody will run."""
         try:
             await self.request(jump, form, purpose="dead-action")
         except WebhookError as error:

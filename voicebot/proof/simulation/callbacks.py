@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,16 +22,19 @@ class StatusTarget:
 
 
 class Callbacks:
-    """Sends one call's callbacks. Each is a request of its own, so order is not kept."""
+    """Sends the callbacks of one call or conference. Each is a request of its own, so order is not kept."""
 
     def __init__(self, webhooks: Webhooks, log: CallLog) -> None:
         self._webhooks = webhooks
         self._log = log
-        self._sent = {"call": 0, "stream": 0}
+        self._sent: defaultdict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, kind: str, to: Jump, form: Mapping[str, str], plan: CallbackPlan) -> None:
-        """Starts every copy that the plan asks for; ``kind`` is ``call`` or ``stream``."""
+        """Starts every copy that the plan asks for.
+
+        ``kind`` is ``call``, ``stream``, ``conference`` or ``recording``.
+        """
         nth = self._sent[kind]
         self._sent[kind] += 1
         for delay_s in plan(nth):

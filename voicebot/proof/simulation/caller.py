@@ -18,8 +18,11 @@ from voicebot.proof.ears.ears import Ears, HeardClause
 from .analysis import THRESHOLD, spans
 from .call import LocalCall
 from .ear import FRAME_BYTES, FRAME_MS
+from .meter import VoiceMeter
 from .mind import Act, HangUp, Mind, Press, Say
 from .script import CallScript, Line
+
+__all__ = ["BotBegan", "CallerEvent", "Said", "SyntheticCaller", "VoiceMeter"]
 
 _PRE_ROLL_FRAMES = 10
 _CLAUSE_GAP_MS = 260
@@ -49,20 +52,6 @@ class BotBegan:
 
 
 CallerEvent = Said | BotBegan | HeardClause
-
-
-class VoiceMeter:
-    """Whether a frame holds somebody's voice: louder than the line's own noise. Pure."""
-
-    def __init__(self) -> None:
-        self._floor = 20.0
-
-    def loud(self, ulaw: bytes) -> bool:
-        """One 20 ms frame of mu-law."""
-        rms = float(np.sqrt(np.mean(decode(ulaw).astype(np.float32) ** 2)))
-        # the floor follows quiet at once and loudness slowly: 4 s of steady noise become the floor
-        self._floor = min(max(rms, 20.0), self._floor * 1.02 + 0.2)
-        return rms > max(180.0, 3.0 * self._floor)
 
 
 class SyntheticCaller:

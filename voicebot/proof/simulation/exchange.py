@@ -21,12 +21,15 @@ import uvicorn
 from .account import Message, OwnNumber, RestError
 from .call import LocalCall
 from .callbacks import StatusTarget
+from .conference import Conference
 from .ear import Ear
+from .faults import RestFault
 from .formats import new_sid
 from .options import Options
 from .people import Person
 from .rest import rest_app
-from .twiml import Jump
+from .verbs import Jump
+from .voicemail import Recording
 from .webhooks import Routes, tls_context
 
 DEFAULT_NUMBER = "+15005550006"
@@ -59,6 +62,11 @@ class LocalTwilio:
         self.people: dict[str, Person] = {}
         self.default_person = Person()
         self.calls: list[LocalCall] = []
+        self.conferences: list[Conference] = []
+        """Those that are over too, oldest first."""
+        self.recordings: dict[str, Recording] = {}
+        self.faults: list[RestFault] = []
+        """What goes wrong with the next REST requests."""
         self.messages: list[Message] = []
         self.refusals: list[RestError] = []
         """REST requests that were refused, in order."""
@@ -97,6 +105,7 @@ class LocalTwilio:
             call.complete()
         await asyncio.gather(*(call.wait_ended() for call in self.calls), return_exceptions=True)
         await asyncio.gather(*(call.settle(2.0) for call in self.calls))
+        await asyncio.gather(*(conference.settle(2.0) for conference in self.conferences))
         if self._server is not None:
             await self._server.shutdown()
         if self._socket is not None:
@@ -138,6 +147,16 @@ class LocalTwilio:
     def person(self, number: str) -> Person:
         """Who answers a number that is dialled; set in ``people``."""
         return self.people.get(number, self.default_person)
+
+    def conference(self, name: str) -> Conference | None:
+        """The running conference of that name."""
+        return next((c for c in self.conferences if c.friendly_name == name and not c.over), None)
+
+    def open_conference(self, name: str) -> Conference:
+        """A new one; names are unique among those that run."""
+        conference = Conference(self, name)
+        self.conferences.append(conference)
+        return conference
 
     def register(self, call: LocalCall) -> None:
         """Makes a call known to REST."""

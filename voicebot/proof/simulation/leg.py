@@ -64,13 +64,15 @@ class Line:
     """The phone line between Twilio and one party.
 
     ``sound`` is what the party hears now (None: silence); each of ``listeners`` gets what the party said,
-    20 ms at a time, when it is over. ``max_late_ms`` is the clock's worst delay, to judge a measurement by.
+    each of ``hearers`` what it heard, 20 ms at a time, when they are over.
+    ``max_late_ms`` is the clock's worst delay, to judge a measurement by.
     """
 
     def __init__(self, ear: Ear) -> None:
         self.ear = ear
         self.sound: Sound | None = None
         self.listeners: list[Callable[[bytes], None]] = []
+        self.hearers: list[Callable[[bytes], None]] = []
         self.recording = CallRecording()
         self.max_late_ms = 0.0
         self._began = time.monotonic()
@@ -102,6 +104,8 @@ class Line:
                 self.ear.on_audio(heard, due - FRAME_MS)
                 for listener in tuple(self.listeners):
                     listener(said)
+                for hearer in tuple(self.hearers):
+                    hearer(heard)
             played = self.sound.next_frame() if self.sound is not None else b""
             heard = played if len(played) == FRAME_BYTES else played.ljust(FRAME_BYTES, b"\xff")
             voice = self.ear.next_frame(due) or SILENCE

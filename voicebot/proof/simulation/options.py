@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .paying import PayAccount
+
 CallbackPlan = Callable[[int], Sequence[float]]
 """Given a call's nth callback (from 0): after how many seconds each copy of it is sent."""
 
@@ -43,9 +45,15 @@ class Options:
     never_close_socket: bool = False
     # open: whether a pressed key is also heard as a tone in the stream
     dtmf_in_audio: bool = False
+    # open: what a leg does that REST took out of a conference, or whose conference ended by REST
+    kicked_leg: Literal["goes_on", "ends"] = "goes_on"
 
     callbacks: CallbackPlan = on_time
+    pay_callbacks: CallbackPlan = on_time
+    pay: PayAccount = field(default_factory=PayAccount)
+    """Whether and how the account takes cards."""
     stream_callbacks: CallbackPlan = on_time
+    conference_callbacks: CallbackPlan = on_time
 
     stream_setup_ms: float = 0.0
     """Between the TwiML and the socket; 365 ms was seen in the field."""

@@ -11,25 +11,38 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .clips import ClipError, murmur, read_wav, tone
-from .formats import iso8601, now
+from .asides import fetch_aside
+from .clips import murmur, tone
+from .conference import Conference, NotJoined, Participant
+from .documents import document_of, sound_of, voice
+from .formats import now
+from .keypad import gather
 from .leg import Bridge, Clip
+from .pay_verb import Pay
+from .paying import Session
+from .reading import TwimlError
+from .room import LeftBecause
 from .stream import MediaStream, StreamEnd
-from .twiml import (
+from .verbs import (
+    HOLD_MUSIC,
+    ConferenceRoom,
     Dial,
     Document,
+    Gather,
     Hangup,
     Jump,
     Pause,
     Play,
+    Record,
     Redirect,
     Reject,
     Say,
+    StartStream,
+    StopStream,
     Stream,
-    TwimlError,
     Verb,
-    read,
 )
+from .voicemail import Recorder, Recording
 from .webhooks import Answer, WebhookError, is_loopback
 
 if TYPE_CHECKING:
@@ -37,6 +50,7 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENTS = 200
 _RINGBACK = tone(2000, 440, 480, level=0.1) + b"\xff" * 32000
+_BEEP = tone(400, 1000, level=0.15)
 _APPLICATION_ERROR_MS = 1500
 _APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 
@@ -57,6 +71,10 @@ class CallRejected(Exception):
         self.status = status
 
 
+class CallOver(Exception):
+    """The call has nothing to go on with, whatever its document says."""
+
+
 class Program:
     """One run of TwiML on a call."""
 
@@ -64,6 +82,8 @@ class Program:
         self._call = call
         self._dial: Dial | None = None
         self._rest: tuple[Verb, ...] = ()
+        self.left_by: LeftBecause = "participant_hung_up"
+        """Set before the program is cancelled: who takes the call out of it."""
         self._child: LocalCall | None = None
 
     async def run(self, start: Start) -> None:
@@ -71,6 +91,7 @@ class Program:
 
         Raises:
             CallRejected: the call was not taken.
+            CallOver: it was taken out of a conference and ends with that.
         """
         if isinstance(start, Hold):
             await asyncio.Event().wait()
@@ -117,18 +138,7 @@ class Program:
         self._call.log.notify(error.code, str(error), protocol=isinstance(error, TwimlError))
 
     def _read(self, answer: Answer) -> Document:
-        kind = answer.content_type.split(";")[0].strip().lower()
-        if not kind:
-            raise TwimlError(12300, "the answer has no content type")
-        if kind.startswith("audio/"):
-            return Document(answer.url, (Play(answer.url, ""), Hangup()))
-        if kind == "text/plain":
-            text = answer.body.decode("utf-8", "replace")
-            if not text.lstrip().startswith("<"):
-                return Document(answer.url, (Say(text), Hangup()))
-        elif kind not in ("text/xml", "application/xml", "text/html"):
-            raise TwimlError(12300, f"content type {kind!r} is not TwiML")
-        document = read(answer.body, url=answer.url)
+        document = document_of(answer)
         self._call.log.add("twiml", url=answer.url, body=answer.body.decode("utf-8", "replace"))
         return document
 
@@ -149,20 +159,33 @@ class Program:
                     return verb.to, {}
                 case Hangup() | Reject():
                     return None, {}
-                case Pause():
-                    await asyncio.sleep(verb.length_s)
-                case Say():
-                    call.log.add("text", text=verb.text)
-                    await self._play(self._voice(verb.text) * max(1, verb.loop))
-                case Play():
-                    await self._play(await self._file(verb) * max(1, verb.loop))
+                case Pause() | Say() | Play():
+                    await self._utter(verb)
                 case Stream():
                     await self._stream(verb)
                     if verb.action is not None:
                         return verb.action, {}
                 case Dial():
-                    form = await self._dialled(verb)
-                    if verb.action is not None:
+                    form = await (
+                        self._dialled(verb) if verb.room is None else self._in_room(verb, verb.room)
+                    )
+                    if verb.action is not None and form is not None:
+                        return verb.action, form
+                case StartStream():
+                    call.start_fork(verb)
+                case StopStream():
+                    call.stop_fork(verb.name)
+                case Gather():
+                    typed = await self._gathered(verb)
+                    if verb.action is not None and (typed or verb.action_on_empty):
+                        return verb.action, {"Digits": typed or ""}
+                case Pay():
+                    form = await self._paid(verb, inline=not document.url)
+                    if verb.action is not None and form is not None:
+                        return verb.action, form
+                case Record():
+                    form = await self._recorded(verb)
+                    if verb.action is not None and form is not None:
                         return verb.action, form
         return None, {}
 
@@ -176,20 +199,22 @@ class Program:
             if line.sound is clip:
                 line.sound = None
 
-    def _voice(self, text: str) -> bytes:
-        return murmur(65 * max(4, len(text)))
+    async def _ask(self, jump: Jump) -> Answer:
+        return await self._call.request(jump, None, purpose="play")
 
-    async def _file(self, verb: Play) -> bytes:
-        if verb.digits:
-            return b"\xff" * (8 * 200 * len(verb.digits))  # sent out of band: the line stays silent
-        try:
-            answer = await self._call.request(Jump(verb.url, "GET"), None, purpose="play")
-            return read_wav(answer.body, name=verb.url)
-        except WebhookError as error:
-            self._failed(error)
-        except ClipError as error:
-            self._call.log.notify(12300, str(error))
-        return b""
+    async def _utter(self, verb: Say | Play | Pause) -> None:
+        """What is heard and nothing else: the verbs that may stand in ``<Gather>``."""
+        call = self._call
+        match verb:
+            case Pause():
+                await asyncio.sleep(verb.length_s)
+            case Say():
+                call.log.add("text", text=verb.text)
+                await self._play(voice(verb.text) * max(1, verb.loop))
+            case Play():
+                ulaw = await sound_of(verb, self._ask, call.log)
+                call.log.add("played", url=verb.url, ms=len(ulaw) / 8)
+                await self._play(ulaw * max(1, verb.loop))
 
     async def _stream(self, verb: Stream) -> None:
         call = self._call
@@ -240,21 +265,160 @@ class Program:
             await asyncio.Event().wait()  # no document says what comes next; here: silence
 
     def _tell(self, verb: Stream, stream: MediaStream | None, event: str, error: str) -> None:
-        if verb.status_callback is None:
-            return
-        call = self._call
         sid = stream.stream_sid if stream is not None else ""
-        form = {
-            "AccountSid": call.account_sid,
-            "CallSid": call.call_sid,
-            "StreamSid": sid,
-            "StreamName": verb.name or sid,
-            "StreamEvent": event,
-            "Timestamp": iso8601(now()),
-        }
-        if error:
-            form["StreamError"] = error
-        call.callbacks.send("stream", verb.status_callback, form, call.options.stream_callbacks)
+        self._call.tell_stream(verb.status_callback, verb.name or sid, sid, event, error)
+
+    # --- keys and voicemail -------------------------------------------------------------
+
+    async def _gathered(self, verb: Gather) -> str | None:
+        call = self._call
+        keys: asyncio.Queue[str] = asyncio.Queue()
+
+        async def prompts() -> None:
+            for prompt in verb.prompts:
+                await self._utter(prompt)
+
+        call.key_listeners.append(keys.put_nowait)
+        try:
+            typed = await gather(verb, keys, prompts())
+        finally:
+            call.key_listeners.remove(keys.put_nowait)
+        call.log.add("gathered", digits=typed or "")
+        return typed
+
+    async def _paid(self, verb: Pay, *, inline: bool) -> dict[str, str] | None:
+        """The form of ``action``; None: the next verb."""
+        call = self._call
+        if inline:  # seen in the field: in TwiML that came by REST it does nothing, and nobody is told
+            call.log.notify(12200, "<Pay> in TwiML handed over by REST does nothing")
+            return None
+        where = urlsplit(verb.action.url) if verb.action is not None else None
+        here = call.options.plain_loopback and where is not None and is_loopback(where.hostname)
+        if where is not None and where.scheme != "https" and not here:
+            call.log.notify(11100, f"<Pay action={where.geturl()!r}>: https only")
+            return None
+        keys: asyncio.Queue[str] = asyncio.Queue()
+
+        def tell(form: dict[str, str]) -> None:
+            if verb.status_callback is not None:
+                ids = {"AccountSid": call.account_sid, "CallSid": call.call_sid}
+                call.callbacks.send("pay", verb.status_callback, ids | form, call.options.pay_callbacks)
+
+        async def say(text: str) -> None:
+            await self._utter(Say(text))
+
+        session = Session(verb, call.options.pay, keys, say, tell, now().date())
+        call.key_listeners.append(keys.put_nowait)
+        try:
+            form = await session.run()
+        except asyncio.CancelledError:
+            if self.left_by == "participant_hung_up" and verb.action is not None:
+                call.spawn(call.ask_dead(verb.action, {"Result": "caller-hung-up"}))
+            raise
+        finally:
+            call.key_listeners.remove(keys.put_nowait)
+        call.log.add("pay", result=None if form is None else form["Result"])
+        return form
+
+    async def _recorded(self, verb: Record) -> dict[str, str] | None:
+        """The form of ``action``; None when nothing was said."""
+        call = self._call
+        if verb.play_beep:
+            await self._play(_BEEP)
+        recorder = Recorder(verb)
+        call.line.listeners.append(recorder.said)
+        call.key_listeners.append(recorder.key)
+        try:
+            key = await recorder.over
+        except asyncio.CancelledError:
+            if self.left_by == "participant_hung_up" and recorder.voiced:
+                form = self._keep(verb, recorder, "hangup")
+                if verb.action is not None:
+                    call.spawn(call.ask_dead(verb.action, form))
+            raise
+        finally:
+            call.line.listeners.remove(recorder.said)
+            call.key_listeners.remove(recorder.key)
+        return self._keep(verb, recorder, key) if recorder.voiced else None
+
+    def _keep(self, verb: Record, recorder: Recorder, key: str) -> dict[str, str]:
+        call = self._call
+        recording = Recording(call.call_sid, bytes(recorder.ulaw))
+        form = call.keep_recording(recording, verb.status_callback, verb.status_events)
+        return form | ({"Digits": key} if key else {})
+
+    # --- conferences --------------------------------------------------------------------
+
+    async def _in_room(self, verb: Dial, spec: ConferenceRoom) -> dict[str, str] | None:
+        """Takes part until the leg or the room is over; None: go on with the next verb."""
+        call = self._call
+        self._dial = verb
+        try:
+            participant, conference = await self._join(spec)
+        except NotJoined as refused:
+            call.log.notify(refused.code, f"not joined: {refused}", protocol=refused.code != 13233)
+            self._dial = None
+            call.not_joined(spec.name)
+            return {"DialCallStatus": "failed"} if refused.goes_on == "action" else None
+        stars: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def spoke(frame: bytes) -> None:
+            conference.spoke(call.call_sid, frame)
+
+        def pressed(digit: str) -> None:
+            if digit == "*" and verb.hangup_on_star and not stars.done():
+                stars.set_result(None)
+
+        line = call.line
+        line.sound = participant.sound
+        line.listeners.append(spoke)
+        call.key_listeners.append(pressed)
+        try:
+            await asyncio.wait(
+                {participant.gone, stars}, timeout=verb.time_limit_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            self.left_by = "participant_hung_up"
+        finally:
+            line.listeners.remove(spoke)
+            call.key_listeners.remove(pressed)
+            if line.sound is participant.sound:
+                line.sound = None
+            status = "completed" if call.leaving_for_good else call.status
+            conference.leave(call.call_sid, self.left_by, call_status=status)
+            self._dial = None
+        if participant.by_rest or (
+            participant.gone.done()
+            and call.options.kicked_leg == "ends"
+            and participant.gone.result() in ("participant_updated_via_api", "conference_ended_via_api")
+        ):
+            raise CallOver
+        return {"DialCallStatus": "answered"}
+
+    async def _join(self, spec: ConferenceRoom) -> tuple[Participant, Conference]:
+        call = self._call
+        conference = call.conference(spec.name)
+        music = None
+        if conference is None or conference.waits_with(spec):
+            music = await self._first_music(spec)
+            conference = call.conference(spec.name)
+        elif conference.participants:
+            conference.check(call.call_sid, spec)
+        if conference is None or conference.over:
+            conference = call.open_conference(spec.name)
+        return conference.join(call, spec, music), conference
+
+    async def _first_music(self, spec: ConferenceRoom) -> Document | None:
+        if spec.wait is None or spec.wait is HOLD_MUSIC:
+            return None
+
+        async def ask(jump: Jump) -> Answer:
+            return await self._call.request(jump, {}, purpose="music")
+
+        try:
+            return await fetch_aside(spec.wait, ask)
+        except (WebhookError, TwimlError) as error:
+            self._failed(error)
+            raise NotJoined(13233, f"waitUrl: {error}") from error
 
     # --- dial -------------------------------------------------------------------------
 

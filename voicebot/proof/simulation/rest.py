@@ -1,4 +1,4 @@
-"""Twilio's REST API, as far as this stand-in goes: calls, numbers, messages.
+"""Twilio's REST API, as far as this stand-in goes: calls, numbers, messages; conferences and streams beside.
 
 Refuses what Twilio refuses, with its HTTP status and code. Not promised by any document, and said so here:
 20001 for ``Url`` together with ``Twiml`` and for ``Twiml`` above 4000 characters.
@@ -6,6 +6,7 @@ Refuses what Twilio refuses, with its HTTP status and code. Not promised by any 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import secrets
@@ -19,7 +20,10 @@ from .account import E164, Message, RestError, call_json, check_url, not_found, 
 from .call import LocalCall
 from .callbacks import StatusTarget
 from .formats import API_VERSION
+from .forms import seconds
 from .program import Start
+from .rest_conferences import add_conferences
+from .rest_streams import add_streams
 from .twiml import Jump, TwimlError, read
 
 if TYPE_CHECKING:
@@ -48,11 +52,24 @@ def rest_app(twilio: LocalTwilio) -> FastAPI:
             twilio.refusals.append(error)
             return JSONResponse(error.body(), status_code=401)
         parts = request.url.path.split("/")
-        if len(parts) < 5 or parts[3] != twilio.account_sid or not request.url.path.endswith(".json"):
+        if len(parts) < 5 or parts[3] != twilio.account_sid or not _addressed(parts):
             error = not_found(request.url.path)
             twilio.refusals.append(error)
             return JSONResponse(error.body(), status_code=404)
-        return await call_next(request)
+        fault = next((f for f in twilio.faults if f.fits(request.method, request.url.path)), None)
+        if fault is None:
+            return await call_next(request)
+        fault.times -= 1
+        if fault.how != "refused":
+            await call_next(request)
+        if fault.how == "done_then_silent":
+            await asyncio.sleep(fault.silent_s)
+        error = RestError(fault.status, fault.code, "on demand")
+        twilio.refusals.append(error)
+        return JSONResponse(error.body(), status_code=fault.status)
+
+    add_streams(app, twilio)
+    add_conferences(app, twilio)
 
     @app.get(f"{base}/Calls/{{sid}}.json")
     async def fetch_call(account: str, sid: str) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
@@ -119,6 +136,11 @@ def rest_app(twilio: LocalTwilio) -> FastAPI:
         raise not_found(f"/{path}")
 
     return app
+
+
+def _addressed(parts: list[str]) -> bool:
+    """Everything is asked for as JSON but the sound of a recording."""
+    return parts[-1].endswith(".json") or (len(parts) == 6 and parts[4] == "Recordings")
 
 
 def _authorised(twilio: LocalTwilio, header: str) -> bool:
@@ -223,7 +245,12 @@ def _create(twilio: LocalTwilio, form: dict[str, str], events: tuple[str, ...]) 
     )
     if target is not None and any(event not in _EVENTS for event in events):
         call.log.notify(21626, f"StatusCallbackEvent {' '.join(events)} is not understood", level="warning")
-    call.begin(start, person=person, ring_s=float(form.get("Timeout", "60")))
+    call.begin(
+        start,
+        person=person,
+        ring_s=seconds(form, "Timeout", 60, 1, 600),
+        limit_s=seconds(form, "TimeLimit", 14400, 1, 86400),
+    )
     return call
 
 

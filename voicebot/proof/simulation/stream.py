@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from .ear import FRAME_MS
 from .formats import new_sid
 from .log import CallLog
 from .options import Options
 from .playout import Playout
-from .signing import UPGRADE_HEADER, signature
+from .sockets import Outbox, StreamRefused, open_socket
 from .twiml import Stream
 from .uplink import Uplink
 from .webhooks import Routes
 from .wire import Clear, Mark, Media, Outgoing, WireViolation, parse
 
-_MAX_MESSAGE = 16 * 1024 * 1024  # ten minutes of audio in base64 and some more
 UNDERRUN_MS = 500
 """The buffer ran empty and more audio came within this time: a hole in the speech. Longer is a pause."""
 _MAX_BACKLOG = 500  # messages the server has not read: 10 s of audio
@@ -44,16 +41,6 @@ class StreamEnd:
     how: Literal["closed", "broken", "refused", "stopped"]
     error: int | None = None
     text: str = ""
-
-
-@dataclass
-class _Out:
-    """Messages on their way to the server, in order, so that the audio clock never waits for a socket."""
-
-    queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue[str | None]())
-
-    def put(self, message: str | None) -> None:
-        self.queue.put_nowait(message)
 
 
 class MediaStream:
@@ -76,7 +63,7 @@ class MediaStream:
         self._messages = Outgoing(account_sid=account_sid, call_sid=call_sid, stream_sid=self.stream_sid)
         self._playout = Playout()
         self._uplink = Uplink(options)
-        self._out = _Out()
+        self._out = Outbox()
         self._socket: ClientConnection | None = None
         self._live = False
         self._age_ms = 0
@@ -145,12 +132,14 @@ class MediaStream:
         if self._options.stream_setup_ms:
             await asyncio.sleep(self._options.stream_setup_ms / 1000)
         try:
-            socket = await self._open()
-        except _Refused as error:
+            socket = await open_socket(
+                self.spec.url, auth_token=self._token, routes=self._routes, options=self._options
+            )
+        except StreamRefused as error:
             self._log.notify(error.code, str(error), protocol=error.code == 31920)
             return StreamEnd("refused", error.code, str(error))
         self._socket = socket
-        sender = asyncio.create_task(self._send(socket), name="local-twilio-stream-sender")
+        sender = asyncio.create_task(self._out.send_all(socket), name="local-twilio-stream-sender")
         try:
             return await self._relay(socket)
         finally:
@@ -161,53 +150,6 @@ class MediaStream:
             with contextlib.suppress(asyncio.CancelledError):
                 await sender
             socket.transport.abort()
-
-    async def _open(self) -> ClientConnection:
-        url = self.spec.url
-        target, proxied = self._routes.resolve(url)
-        parts = urlsplit(target)
-        host = urlsplit(url)
-        # The Host header follows the URL given here; the connection goes where the route leads.
-        shown = target if not proxied else f"{parts.scheme}://{host.netloc}{parts.path}"
-        headers = {k: v for k, v in proxied.items() if k != "Host"}
-        headers[UPGRADE_HEADER] = signature(self._token, url)
-        try:
-            return await connect(
-                shown,
-                host=parts.hostname,
-                port=parts.port or (443 if parts.scheme == "wss" else 80),
-                additional_headers=headers,
-                user_agent_header="Twilio.TmeWs/1.0",
-                compression=None,
-                proxy=None,
-                ping_interval=None,
-                open_timeout=self._options.webhook_connect_s,
-                close_timeout=1.0,
-                max_size=_MAX_MESSAGE,
-                max_queue=None,
-            )
-        except InvalidStatus as error:
-            raise _Refused(31920, f"upgrade answered with {error.response.status_code}") from error
-        except (InvalidMessage, InvalidHandshake) as error:
-            raise _Refused(31920, f"no upgrade: {error}") from error
-        except TimeoutError as error:
-            raise _Refused(31901, "connection timed out") from error
-        except ssl.SSLError as error:
-            raise _Refused(31910, f"TLS failed: {error}") from error
-        except ConnectionRefusedError as error:
-            raise _Refused(31902, "connection refused") from error
-        except OSError as error:
-            raise _Refused(31904, f"host unreachable: {error}") from error
-
-    async def _send(self, socket: ClientConnection) -> None:
-        while True:
-            message = await self._out.queue.get()
-            if message is None:
-                return
-            try:
-                await socket.send(message)
-            except ConnectionClosed:
-                return  # the receiving side reports it
 
     async def _relay(self, socket: ClientConnection) -> StreamEnd:
         self._out.put(self._messages.connected())
@@ -287,9 +229,3 @@ class MediaStream:
         if code not in self._said:
             self._said.add(code)
             self._log.notify(code, what, level=level)
-
-
-class _Refused(Exception):
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code

@@ -134,27 +134,27 @@ class Outgoing:
         """The first message; without number and SID."""
         return json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
 
-    def start(self, parameters: dict[str, str]) -> str:
-        """Once, right after ``connected``."""
+    def start(self, parameters: dict[str, str], tracks: tuple[str, ...] = ("inbound",)) -> str:
+        """Once, right after ``connected``; ``tracks`` are ``inbound`` and ``outbound``."""
         return self._numbered(
             "start",
             {
                 "accountSid": self.account_sid,
                 "callSid": self.call_sid,
                 "streamSid": self.stream_sid,
-                "tracks": ["inbound"],
+                "tracks": list(tracks),
                 "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
                 "customParameters": parameters,
             },
         )
 
-    def media(self, ulaw: bytes, timestamp_ms: int) -> str:
-        """The caller's audio; ``timestamp_ms`` since the stream began."""
+    def media(self, ulaw: bytes, timestamp_ms: int, track: str = "inbound") -> str:
+        """Audio of a track; ``timestamp_ms`` since the stream began. Chunks are counted over all tracks."""
         self._chunk += 1
         return self._numbered(
             "media",
             {
-                "track": "inbound",
+                "track": track,
                 "chunk": str(self._chunk),
                 "timestamp": str(timestamp_ms),
                 "payload": base64.b64encode(ulaw).decode("ascii"),
