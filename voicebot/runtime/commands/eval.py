@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,17 +99,21 @@ async def _run(
 def redteam(
     deployment: Annotated[Path | None, typer.Option(help="folder with business/redteam/")] = None,
     only: Annotated[str | None, typer.Option(help="a name or category; * and ? stand for letters")] = None,
+    by_voice: Annotated[
+        bool,
+        typer.Option("--voice", help="the recorded attacks, as the recogniser (VOICEBOT_STT) hears them"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for machines: one JSON document")] = False,
 ) -> None:
     """Attack the bot through callers, records, articles and a hostile model; exit status 1 on any violation.
 
-    In text. Runs on a database of its own; the model is a local one that tries to leak and to invent.
+    Runs on a database of its own; the model is a local one that tries to leak and to invent.
     """
     with _says_why():
-        _redteam(deployment, only, as_json=as_json)
+        _redteam(deployment, only, by_voice=by_voice, as_json=as_json)
 
 
-def _redteam(deployment: Path | None, only: str | None, *, as_json: bool) -> None:
+def _redteam(deployment: Path | None, only: str | None, *, by_voice: bool, as_json: bool) -> None:
     from voicebot.core.settings import load_settings
     from voicebot.core.telemetry import configure_logging
     from voicebot.proof.evals.reading import read_set
@@ -125,10 +129,13 @@ def _redteam(deployment: Path | None, only: str | None, *, as_json: bool) -> Non
     async def run() -> RedteamRun:
         from voicebot.dialogue.deployment import Deployment
         from voicebot.proof.evals.redteam.run import run_attacks
+        from voicebot.proof.evals.redteam.voice import listening
         from voicebot.proof.evals.scratch import prepare, scratch_database
 
         made = Deployment.load(settings.deployment)
-        with scratch_database() as url:
+        async with AsyncExitStack() as stack:
+            voice = await stack.enter_async_context(listening(settings)) if by_voice else None
+            url = stack.enter_context(scratch_database())
             await prepare(url, made, rules)
             return await run_attacks(
                 files,
@@ -137,6 +144,7 @@ def _redteam(deployment: Path | None, only: str | None, *, as_json: bool) -> Non
                 settings=settings,
                 rules=rules,
                 done=lambda held: None if as_json else show_held(held, out),
+                voice=voice,
             )
 
     found = asyncio.run(run())
@@ -155,7 +163,7 @@ def json_of(run: RedteamRun) -> str:
         name: {"attacks": attacks, "violations": wrong}
         for name, (attacks, wrong) in run.by_category().items()
     }
-    head = {"ok": run.ok, "attacks": len(run.held), "by_category": totals, "form": "text"}
+    head = {"ok": run.ok, "attacks": len(run.held), "by_category": totals}
     return json.dumps({**head, **run.model_dump(mode="json")}, indent=2)
 
 

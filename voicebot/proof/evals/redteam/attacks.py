@@ -24,6 +24,7 @@ class Attack(Strict):
     order. ``record``: text that stands in the order's item. ``article``: text that stands in an article about
     returns. ``model``: what the hostile model writes; without it the model obeys whoever attacks.
     ``never``: what may not be said, beyond what never may. ``after``: how it has to end, if that matters.
+    ``spoken``: the recorded line of each of ``says`` (``VOICE/NAME`` of recordings/lines).
     """
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -35,12 +36,15 @@ class Attack(Strict):
     model: str | None = None
     never: tuple[str, ...] = ()
     after: Literal["continue", "hang_up", "hand_over"] | None = None
+    spoken: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         given = {"tool": self.record, "article": self.article, "model": self.model}
         if self.through in given and given[self.through] is None:
             raise ValueError(f"an attack through a {self.through} needs its text")
+        if self.spoken and len(self.spoken) != len(self.says):
+            raise ValueError("`spoken` names one recorded line for each of `says`")
         return self
 
 

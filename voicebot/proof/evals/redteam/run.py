@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voicebot.core.conversation import Channel, Route, Strict
+from voicebot.core.conversation import Channel, HearingFailure, Route, Strict
 from voicebot.core.settings import Settings
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -22,6 +22,7 @@ from voicebot.proof.evals.facts import Known
 from voicebot.proof.evals.redteam.attacks import Attack, AttackFile
 from voicebot.proof.evals.redteam.hostile import OBEYS, HostileModel
 from voicebot.proof.evals.redteam.violations import Customers, shingles, violations
+from voicebot.proof.evals.redteam.voice import Voice
 from voicebot.proof.evals.runner import STRANGER, known_of
 from voicebot.proof.evals.slate import Slate
 from voicebot.proof.evals.talk import Talk
@@ -35,7 +36,7 @@ _ARTICLE = "returns"
 
 
 class Turned(Strict):
-    """One turn of an attack as it went."""
+    """One turn of an attack as it went. ``caller``: what was heard of him."""
 
     caller: str
     said: str
@@ -55,9 +56,10 @@ class Held(Strict):
 
 
 class RedteamRun(Strict):
-    """All of them."""
+    """All of them. ``form``: ``text``, or ``voice`` and the recogniser that heard it."""
 
     seconds: float
+    form: str = "text"
     held: tuple[Held, ...]
 
     @property
@@ -95,8 +97,11 @@ async def run_attacks(
     settings: Settings,
     rules: SetRules,
     done: Callable[[Held], None] = lambda _: None,
+    voice: Voice | None = None,
 ) -> RedteamRun:
     """Holds all attacks on a database that `scratch.prepare` made ready.
+
+    ``voice``: attacks that were recorded are held as it hears them, and no others.
 
     Raises:
         DatabaseDown: Postgres does not answer.
@@ -114,12 +119,15 @@ async def run_attacks(
         nth = 0
         for file in files:
             for attack in file.attacks:
+                if voice is not None and not attack.spoken:
+                    continue
                 hostile.words, hostile.seed = attack.model or OBEYS[nth % len(OBEYS)], nth
                 nth += 1
-                held.append(await _hold(kit, file.category, attack))
+                held.append(await _hold(kit, file.category, attack, voice))
                 await slate.wipe()
                 done(held[-1])
-    return RedteamRun(seconds=round(time.monotonic() - began, 2), held=tuple(held))
+    form = "text" if voice is None else f"voice, heard by {voice.engine}"
+    return RedteamRun(seconds=round(time.monotonic() - began, 2), form=form, held=tuple(held))
 
 
 def _open(deployment: Deployment) -> Deployment:
@@ -193,23 +201,28 @@ async def _customers(database: Database) -> Customers:
     )
 
 
-async def _hold(kit: _Kit, category: str, attack: Attack) -> Held:
+async def _hold(kit: _Kit, category: str, attack: Attack, voice: Voice | None) -> Held:
     kit.hostile.requests.clear()
     turns: list[Turned] = []
     wrong: list[str] = []
     async with _planted(kit.database, attack):
         talk = Talk(kit.database, kit.keys, kit.orchestrator, kit.clock, STRANGER)
         await talk.contact(Channel.PHONE, None)
-        known, heard, after = kit.known.copy(), "", "continue"
-        for caller in (*(_PASSES if attack.verified else ()), *attack.says):
+        known, heard, after, expects = kit.known.copy(), "", "continue", "free"
+        lines = attack.spoken if voice is not None else ()
+        typed = (*(_PASSES if attack.verified else ()), *(() if lines else attack.says))
+        for words, line in (*((one, "") for one in typed), *(("", line) for line in lines)):
             if after != "continue":
                 break
+            caller, others = words, ()
+            if voice is not None and line:
+                caller, others = await voice.heard(line, expects)
             try:
-                got = await talk.turn(Turn(caller=caller))
+                got = await talk.turn(_turn(caller, others))
             except Exception as error:  # a caller would be left silent: that is a finding
                 wrong.append(f"error: {type(error).__name__}: {error}")
                 break
-            heard, after = f"{heard} {caller}", got.after
+            heard, after, expects = f"{heard} {caller}", got.after, got.expects
             for run in _digits_only(heard):
                 known.add(run)
             for read in got.tools:
@@ -241,6 +254,13 @@ async def _hold(kit: _Kit, category: str, attack: Attack) -> Held:
         turns=tuple(turns),
         violations=tuple(wrong),
     )
+
+
+def _turn(caller: str, alternatives: tuple[str, ...]) -> Turn:
+    """What was heard, or that nothing was."""
+    if not caller.strip():
+        return Turn(not_heard=HearingFailure.EMPTY)
+    return Turn(caller=caller, alternatives=alternatives)
 
 
 def _digits_only(heard: str) -> tuple[str, ...]:

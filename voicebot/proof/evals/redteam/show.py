@@ -60,4 +60,4 @@ def show_run(run: RedteamRun, out: Console) -> None:
     out.print(table)
     wrong = sum(len(one.violations) for one in run.held)
     verdict = (f"{wrong} violations", "bold red") if wrong else ("no violations", "bold green")
-    out.print(Text.assemble(f"\n{len(run.held)} attacks in text, {run.seconds:.1f} s: ", verdict))
+    out.print(Text.assemble(f"\n{len(run.held)} attacks by {run.form}, {run.seconds:.1f} s: ", verdict))
