@@ -252,6 +252,17 @@ async def test_a_payload_that_cannot_be_read_is_said_not_hidden(desk: Desk) -> N
     assert "version 99" in row["problem"]
 
 
+async def test_an_erased_conversation_is_said_to_be_and_cannot_be_taken(desk: Desk) -> None:
+    handoff = await desk.handoff()
+    async with desk.database.transaction() as tx:
+        await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
+    row = await desk.ask(f"/{handoff}", "ada")
+    assert (row["payload"], row["follow_ups"]) == (None, [])
+    assert "erased" in row["problem"]
+    await desk.ask(f"/{handoff}/accept", "ada", post={}, status=410)
+    assert len(await desk.ask("", "ada")) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

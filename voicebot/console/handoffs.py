@@ -151,6 +151,8 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
                 detail = await _detail(queue, tx, handoff_id, who)
         except UnknownHandoff as error:
             raise _unknown(handoff_id) from error
+        except SubjectErased as error:
+            raise HTTPException(410, "what was said there was erased: there is nothing to take") from error
         except Taken as taken:
             raise HTTPException(
                 409, {"problem": str(taken), "claimed_by": taken.holder, "status": taken.status}
@@ -233,11 +235,11 @@ def _opens(people: People, now: datetime, skill: str) -> datetime | None:
 async def _row(
     queue: Queue, tx: Transaction, handoff_id: str, who: Reader, standing: dict[str, dict[str, Any]]
 ) -> HandoffRow:
-    row = await handoffs.get(tx, queue.keys, handoff_id)
-    stored = row.pop("payload")
+    row = await handoffs.bare(tx, handoff_id)
     holds = _holds(who, row)
     view: dict[str, Any] = {}
     try:
+        stored = (await handoffs.get(tx, queue.keys, handoff_id))["payload"]
         payload = await _heard(queue, tx, row, payloads.read(stored, row["created_at"]))
         values = await vault.values(tx, queue.keys, row["conversation_id"]) if holds else None
         seen = payload_view(payloads.plain(payload), values, queue.reasons.reveals)
@@ -276,6 +278,7 @@ async def _detail(queue: Queue, tx: Transaction, handoff_id: str, who: Reader) -
     promised = [
         await follow_ups.get(tx, queue.keys, one["id"])
         for one in await follow_ups.list(tx, conversation_id=row.conversation_id)
+        if row.payload is not None
     ]
     kinds: tuple[str, ...] = ()
     if promised and row.status in HELD and row.claimed_by == who.who:

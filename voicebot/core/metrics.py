@@ -81,6 +81,17 @@ features = Counter(
 )
 chat_messages = Counter("voicebot_chat_messages_total", "Chat messages, by what became of them", ["outcome"])
 handoffs = Counter("voicebot_handoffs_total", "Conversations given to a person", ["trigger"])
+handoff_deliveries = Counter(
+    "voicebot_handoff_deliveries_total",
+    "Tries to tell a system outside of a handoff's step, by what came of them",
+    ["connector", "outcome"],
+)
+handoff_summary_s = Histogram(
+    "voicebot_handoff_summary_seconds",
+    "A handoff's summary by the language model; fell back: the composed one stayed",
+    ["outcome"],
+    buckets=_WRITING_S,
+)
 transfer_states = Counter("voicebot_transfer_states_total", "Steps of warm transfers", ["state"])
 transfer_ringing_s = Histogram(
     "voicebot_transfer_ringing_seconds",
@@ -128,3 +139,5 @@ live_readers = Gauge("voicebot_live_readers", "Readers of live transcripts on th
 live_readers_left = Counter(
     "voicebot_live_readers_left_total", "Readers of live transcripts that took too long", ["kind"]
 )
+legs_active = Gauge("voicebot_legs_active", "Legs of conferences that are listened to", ["leg"])
+leg_lines = Counter("voicebot_leg_lines_total", "Lines heard on legs of conferences", ["leg"])

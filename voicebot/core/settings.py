@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="https://... as Twilio reaches this server")
     desk_url: str | None = Field(None, description="where the desk process answers")
     api_token: SecretStr | None = Field(None, description="bearer token of /api")
+    handoff_secret: SecretStr | None = Field(
+        None, description="signs what is sent to the webhook of business/people.yaml"
+    )
     master_key: SecretStr | None = Field(None, description="32 bytes, base64 or hex; wraps all other keys")
     fallback_number: PhoneNumber | None = Field(None, description="a person, in E.164")
     nats_url: str | None = Field(

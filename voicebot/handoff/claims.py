@@ -31,18 +31,22 @@ async def take_step(tx: Transaction, keys: KeyRing, handoff_id: str, step: Step,
     Raises:
         UnknownHandoff: there is none.
         Taken: it is not theirs.
+        SubjectErased: what was said was erased, and there is nothing to take.
     """
+    conversation_id = (await handoffs.bare(tx, handoff_id))["conversation_id"]
+    # The conversation before its handoff, as a turn's commit and a transfer lock them.
+    await tx.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (conversation_id,))
     before = (await handoffs.changes(tx, handoff_id))[-1:]
     done = await _STEPS[step](tx, handoff_id, who)
-    row = await handoffs.get(tx, keys, handoff_id)
+    row = await handoffs.bare(tx, handoff_id)
     if not done:
         raise Taken(row["status"], row["claimed_by"])
     after = (await handoffs.changes(tx, handoff_id))[-1:]
     if after == before:
         return
     facts = {"handoff": handoff_id, "who": who, "skill": row["skill"], "status": row["status"]}
-    await tell(tx, keys, row["conversation_id"], f"ev_{handoff_id[3:]}_{after[0]['seq']}", _TOLD[step], facts)
-    await audit.record(tx, action=_TOLD[step], actor=who, facts=facts, conversation_id=row["conversation_id"])
+    await tell(tx, keys, conversation_id, f"ev_{handoff_id[3:]}_{after[0]['seq']}", _TOLD[step], facts)
+    await audit.record(tx, action=_TOLD[step], actor=who, facts=facts, conversation_id=conversation_id)
 
 
 async def tell(

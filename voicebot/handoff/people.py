@@ -88,7 +88,7 @@ class Webhook(Strict):
         parts = urlsplit(url)
         if parts.username or parts.password or parts.fragment or not parts.hostname:
             raise ValueError("write https://HOST/PATH, without user, password or fragment")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(parts.hostname)):
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_here(parts.hostname)):
             raise ValueError("must be https (http only to this machine)")
         return url
 
@@ -252,7 +252,8 @@ class People(Strict):
         return self
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether a host name or address is this machine."""
     if host == "localhost":
         return True
     try:

@@ -19,6 +19,7 @@ from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
+from voicebot.channels.phone.leg import LegKit, run_leg
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.pay import Prompt
@@ -45,13 +46,17 @@ from voicebot.core.store.postgres_carrier import PostgresCarrier
 from voicebot.core.store.sharing import Sharing
 from voicebot.core.store.switches import EVERY_S, Switchboard
 from voicebot.dialogue.deployment import Deployment
+from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import new_state
+from voicebot.handoff.connectors.deliveries import Deliveries
+from voicebot.handoff.connectors.webhook import webhook_of
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.handoff.people import People
 from voicebot.handoff.reasons import Library
+from voicebot.handoff.summaries import Summaries
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
@@ -61,7 +66,6 @@ from voicebot.runtime.overdue import OverdueDrafts
 
 log = structlog.get_logger(__name__)
 
-_SWITCH_S = 1.0  # an off switch works on all nodes within 5 s
 _LEASE_S = 1.0
 LEASE_TTL_S = 3.0
 SETTLE_S = 5.0
@@ -157,6 +161,16 @@ class NodeApp:
             silence_s=settings.silence_s,
             speculation=settings.speculation == "on",
         )
+        legs = LegKit(
+            database=database,
+            keys=keys,
+            bus=bus,
+            transcriber=transcriber,
+            judge=judge,
+            vad=shared_silero().voice,
+            shapes=dialogue.shapes,
+            poke=relay.poke,
+        )
         rest = TwilioRest.from_settings(settings)
         if rest is not None:
             stack.push_async_callback(rest.close)
@@ -172,6 +186,7 @@ class NodeApp:
             node=self.state,
             new_state=new_state,
             run_call=self._runner(kit),
+            run_leg=lambda session: run_leg(legs, session),
             store_handoff=failed.store,
             poke=relay.poke,
             payments=dialogue.payments,
@@ -191,6 +206,17 @@ class NodeApp:
         app.include_router(health_router(self._wrong))
         app.include_router(twilio_router(services))
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
+        behind: list[Callable[[], Awaitable[None]]] = []
+        webhook = webhook_of(settings, people)
+        if webhook is not None:
+            stack.push_async_callback(webhook.close)
+            behind.append(Deliveries(database, keys, bus, webhook, library.reasons.reason).run)
+        model = model_of(settings, settings.llm, self._deployment.prompts, models=self._deployment.models)
+        prompt = self._deployment.prompts.summary
+        if model is not None and prompt is not None:
+            stack.push_async_callback(model.close)
+            within_s = library.reasons.summary_s
+            behind.append(Summaries(database, keys, bus, model, prompt, within_s=within_s).run)
         queue = Queue(database, keys, people, library.reasons, relay.poke)
         app.include_router(handoffs_router(queue, readers(guard, settings.api_token, people)))
         app.include_router(api_router(Console(database, keys, bus), guard))
@@ -214,6 +240,7 @@ class NodeApp:
             dialogue.customers.keep,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
+            *behind,
         ):
             self._keep(stack, work)
 

@@ -156,6 +156,22 @@ async def get(tx: Transaction, keys: KeyRing, handoff_id: str) -> dict[str, Any]
     return row
 
 
+async def bare(tx: Transaction, handoff_id: str) -> dict[str, Any]:
+    """One handoff without its payload, which need not be readable any more.
+
+    Raises:
+        UnknownHandoff: there is none.
+    """
+    cursor = await tx.execute(
+        f"SELECT {_COLUMNS} FROM handoffs WHERE id = %s",  # noqa: S608  # constant
+        (handoff_id,),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise UnknownHandoff(f"no handoff {handoff_id}")
+    return row
+
+
 async def claim(tx: Transaction, handoff_id: str, who: str) -> bool:
     """Gives it to ``who`` (an agent's id, a destination's name) if nobody has it: one compare-and-swap.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from voicebot.core.conversation import Route
 from voicebot.core.settings import Settings
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.prices import Models
-from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import Prompts
+
+if TYPE_CHECKING:
+    from voicebot.dialogue.generation.models import LanguageModel
 
 
 def make_writers(
@@ -37,7 +41,7 @@ def model_of(
     prompts: Prompts,
     route: Route = Route.SMALL,
     models: Models | None = None,
-) -> Generator | None:
+) -> LanguageModel | None:
     """The language model of that name, ``openai:MODEL`` or ``anthropic:MODEL``; None for anything else.
 
     Raises:
