@@ -44,8 +44,8 @@ class Told(Strict):
     Attributes:
         id: of a stored entry; None: live only, never repeated.
         text: masked. Of a ``line`` of the bot: what the caller heard of it.
-        heard: of a ``line`` of the bot: ``all``, ``part`` (interrupted) or ``none``; of a line of the caller
-            that the bot did not trust: ``unsure``.
+        heard: of a ``line`` of the bot: ``all``, ``part`` (interrupted) or ``none``; of a line that the
+            recogniser did not trust: ``unsure``.
         intent, action: what the bot made of a caller's line, where it did.
     """
 
@@ -87,7 +87,8 @@ def told(event: Event) -> Told | None:
             if who not in ("caller", "agent") or not _text(data):
                 return None
             kind = "line" if event.type == LEG_LINE else "partial"
-            return Told(id=event.seq, type=kind, who=who, text=_text(data), at=event.time)
+            heard = "unsure" if data.get("sure") is False else None
+            return Told(id=event.seq, type=kind, who=who, text=_text(data), at=event.time, heard=heard)
         case _:
             return _happened(event)
 

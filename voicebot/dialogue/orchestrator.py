@@ -94,6 +94,7 @@ from voicebot.dialogue.spotting import Spotter
 from voicebot.safety.guard_out.clause import LEAK_WORDS
 from voicebot.safety.guard_out.facts import shingles
 from voicebot.safety.identity import Gate
+from voicebot.safety.pii.finding import Shapes
 from voicebot.safety.pii.masking import Masker
 
 __all__ = ["Committed", "Orchestrator", "Plan", "StalePlan"]
@@ -533,6 +534,11 @@ class Orchestrator:
         async with self._database.transaction() as tx:
             values = await vault.values(tx, self._keys, conversation_id)
         return Masker(self._shapes, values).hide_cut(heard.text)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The deployment's numbers, by which spoken digits are masked."""
+        return self._shapes
 
     def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
         """Words of a conversation as whoever watches it live may see them.
