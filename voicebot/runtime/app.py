@@ -20,7 +20,6 @@ from voicebot.channels.chat.service import ChatService
 from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.leg import LegKit, run_leg
-from voicebot.channels.phone.leg import LegKit, run_leg
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.pay import Prompt
@@ -172,16 +171,6 @@ class NodeApp:
             shapes=dialogue.shapes,
             poke=relay.poke,
         )
-        legs = LegKit(
-            database=database,
-            keys=keys,
-            bus=bus,
-            transcriber=transcriber,
-            judge=judge,
-            vad=shared_silero().voice,
-            shapes=dialogue.shapes,
-            poke=relay.poke,
-        )
         rest = TwilioRest.from_settings(settings)
         if rest is not None:
             stack.push_async_callback(rest.close)
@@ -197,7 +186,6 @@ class NodeApp:
             node=self.state,
             new_state=new_state,
             run_call=self._runner(kit),
-            run_leg=lambda session: run_leg(legs, session),
             run_leg=lambda session: run_leg(legs, session),
             store_handoff=failed.store,
             poke=relay.poke,
