@@ -90,6 +90,7 @@ from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
 from voicebot.dialogue.recovery import Recovery
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
+from voicebot.dialogue.staff import Staff
 from voicebot.dialogue.spotting import Spotter
 from voicebot.safety.guard_out.clause import LEAK_WORDS
 from voicebot.safety.guard_out.facts import shingles
@@ -127,6 +128,7 @@ class Orchestrator:
         now: the time, aware; tests set it.
         busy: the node has no time for plans that may be thrown away.
         degraded: hearing, speaking or a system of record is not well.
+        staff: who is there, and when callers can be called back; None: as if somebody always were.
         off: names of the switches that are off.
         health: which parts are down, as this process has seen it.
         patience_s: how long a plan for a speaking channel waits for a tool.
@@ -149,6 +151,7 @@ class Orchestrator:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
+        staff: Staff | None = None,
         off: Callable[[], frozenset[str]] = frozenset,
         health: Health | None = None,
         patience_s: float = PATIENCE_S,
@@ -163,6 +166,7 @@ class Orchestrator:
         self._poke = poke
         self._now = now
         self._degraded = degraded
+        self._staff = staff
         self._off = off
         self._health = health or Health()
         self._patience_s = patience_s
@@ -275,6 +279,7 @@ class Orchestrator:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
+        staff: Staff | None = None,
         off: Callable[[], frozenset[str]] = frozenset,
         health: Health | None = None,
     ) -> Orchestrator:
@@ -286,7 +291,9 @@ class Orchestrator:
         """
         processor = HttpCardProcessor.from_settings(settings)
         if deployment.policy.table.cards == "keypad" and processor is None:
-            raise SettingsError("policy.yaml says `cards: keypad`: set VOICEBOT_CARD_PROCESSOR, or `cards: pay`")
+            raise SettingsError(
+                "policy.yaml says `cards: keypad`: set VOICEBOT_CARD_PROCESSOR, or `cards: pay`"
+            )
         return cls(
             database=database,
             keys=keys,
@@ -299,6 +306,7 @@ class Orchestrator:
             now=now,
             busy=busy,
             degraded=degraded,
+            staff=staff,
             off=off,
             health=health,
             texting=settings.twilio_account_sid is not None and settings.twilio_auth_token is not None,
@@ -643,6 +651,10 @@ class Orchestrator:
             degraded=self._degraded(),
             off=self._off(),
             down=self._down(),
+            staff=self._staff,
+            dialable=self._staff is not None
+            and snapshot.caller is not None
+            and self._staff.number(snapshot.caller) is not None,
         )
 
     def _down(self) -> Mapping[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from voicebot.core.conversation import Channel
+from voicebot.dialogue.staff import Staff
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,9 @@ class Scene:
     ``reachable``: the channel knows a number at which the caller can be called back (a hint, which is
     enough to phone there). ``degraded``: hearing, speaking or a system of record is not well.
     ``off``: names of the switches that are off (``bot``, ``intent:NAME``, ``tool:NAME``, ``route:NAME``).
-    ``down``: failures in a row of the parts that are down.
+    ``staff``: who is there, and when callers can be called back; None: nobody knows, as if somebody always
+    were. ``dialable``: the number that the channel knows is one that we may call. ``down``: failures in a
+    row of the parts that are down.
     """
 
     conversation_id: str
@@ -27,3 +30,5 @@ class Scene:
     degraded: bool = False
     off: frozenset[str] = frozenset()
     down: Mapping[str, int] = field(default_factory=dict[str, int])
+    staff: Staff | None = None
+    dialable: bool = False

@@ -53,6 +53,10 @@ class AskedKind(StrEnum):
     """The number at which the caller can be reached."""
     SLOT = "slot"
     """A value that an act needs."""
+    CALL_TIME = "call_time"
+    """When the caller shall be called back."""
+    MESSAGE = "message"
+    """Nothing: the caller leaves a message."""
 
 
 class Option(Strict):
@@ -80,9 +84,10 @@ class Proposal(Strict):
 class Asked(Strict):
     """A question put to the caller.
 
-    ``factor`` for FACTOR; ``want`` for CONFIRM, WAITING and CONTACT, and for PERSON when a person was
-    offered because this want could not be answered; ``options`` for CHOICE; ``proposal`` or ``proposes`` (the
-    id of a stored proposal, `voicebot.core.store.proposals`) for PROPOSAL; ``slot`` for SLOT.
+    ``factor`` for FACTOR; ``want`` for CONFIRM, WAITING, CONTACT, CALL_TIME and MESSAGE, and for PERSON when
+    a person was offered because this want could not be answered; ``options`` for CHOICE; ``proposal`` or
+    ``proposes`` (the id of a stored proposal, `voicebot.core.store.proposals`) for PROPOSAL; ``slot`` for
+    SLOT.
     """
 
     kind: AskedKind
@@ -102,6 +107,29 @@ class Filling(Strict):
     values: dict[str, Any] = Field(default_factory=dict[str, Any])
     asked: tuple[str, ...] = ()
     """Names of the values that were asked for, once for each time."""
+
+
+class Calling(Strict):
+    """We made this call: what for, and what was promised.
+
+    ``callback``: its id (`core.store.callbacks`). ``want``: what it is about, as it was said then, with
+    tokens. ``person``: a colleague was promised, of the team ``owner``. ``earlier``: the conversation that
+    it comes from.
+    """
+
+    callback: str
+    purpose: str
+    want: Want
+    person: bool = False
+    owner: str | None = None
+    earlier: str | None = None
+
+
+class Page(Strict):
+    """An article that was told, of which a link can be sent."""
+
+    article: str
+    title: str
 
 
 class Acting(Strict):
@@ -221,6 +249,11 @@ class ConversationState(Strict):
     """Intents for which something was promised."""
     filling: Filling | None = None
     acting: tuple[Acting, ...] = ()
+    calling: Calling | None = None
+    message: str | None = None
+    """The follow-up of the message that is being left."""
+    pages: tuple[Page, ...] = ()
+    """Articles that were told, the newest last."""
     paying: Paying | None = None
     refused_cards: int = 0
     """Card payments of this conversation that came to nothing."""

@@ -102,6 +102,10 @@ class Outbound(Strict):
     from_: PhoneNumber | None = Field(default=None, alias="from")
     allow: tuple[Beginning, ...] = ()
     deny: tuple[Beginning, ...] = ()
+    country: str = Field(default="US", pattern=r"^[A-Z]{2}$")
+    """In which numbers without a country's code are."""
+    article_link: str | None = Field(default=None, pattern=r"^https://[^{}\s]+/[^{}\s]*\{article\}[^{}\s]*$")
+    """The page of an article, with ``{article}`` for its id."""
     hours: dict[str, str | tuple[str, ...]] = Field(
         default_factory=lambda: dict[str, Any]({"mon-fri": "09:00-18:00"})
     )

@@ -139,6 +139,20 @@ async def _parts(tx: Transaction, cipher: Cipher, follow_up_id: str) -> builtins
     ]
 
 
+async def move(tx: Transaction, follow_up_id: str, due_at: datetime) -> None:
+    """Another time was agreed.
+
+    Raises:
+        UnknownFollowUp: there is none.
+    """
+    cursor = await tx.execute(
+        "UPDATE follow_ups SET due_at = %s, changed_at = clock_timestamp() WHERE id = %s",
+        (due_at, follow_up_id),
+    )
+    if cursor.rowcount != 1:
+        raise UnknownFollowUp(f"no follow-up {follow_up_id}")
+
+
 async def set_status(
     tx: Transaction, follow_up_id: str, status: Literal["open", "done", "cancelled"]
 ) -> None:

@@ -15,6 +15,8 @@ _NOON = 12
 _DAY = timedelta(days=1)
 _EARLY, _LATE = (7, 10), (16, 18)
 _KEYS = 4
+_ROUND = 5
+"""Nobody says "at ten thirty one": minutes from now are rounded up to fives."""
 
 
 @dataclass
@@ -99,6 +101,7 @@ def _gather(pieces: Sequence[Piece]) -> _Said:
         match piece:
             case Day():
                 said.day = piece
+                said.after = None
             case Clock():
                 if joins and said.bound == "between" and len(said.clocks) == 1:
                     said.clocks.append(piece)
@@ -106,13 +109,14 @@ def _gather(pieces: Sequence[Piece]) -> _Said:
                     said.clocks = [piece]
                     if corrected:
                         said.part = None
-                said.after = None if corrected else said.after
+                if said.after is not None and (corrected or not said.after.days):
+                    said.after = None
             case Part():
                 said.part = piece.name
                 if corrected:
                     said.clocks = []
             case After():
-                said.after = piece
+                said.after, said.clocks, said.part, said.day = piece, [], None, None
         joins = False
     return said
 
@@ -133,12 +137,11 @@ def _meant(said: _Said, now: datetime) -> When | None:
 
 
 def _later(after: After, said: _Said, now: datetime) -> When:
-    at = (now.astimezone(UTC) + after.length).astimezone(
-        now.tzinfo
-    )  # so long in real time, whatever clocks do
+    real = now.astimezone(UTC) + after.length  # whatever clocks do meanwhile
     if after.within:
-        return When(now, at, part="within")
-    at = at.replace(second=0, microsecond=0)
+        return When(now, real.astimezone(now.tzinfo), part="within")
+    real = real.replace(second=0, microsecond=0)
+    at = (real + timedelta(minutes=-real.minute % _ROUND)).astimezone(now.tzinfo)
     return When(at, at)
 
 

@@ -49,7 +49,8 @@ def tokens_of(text: str) -> list[Token]:
     >>> [token.text for token in tokens_of("Tomorrow, at half-past TEN a.m.!")]
     ['tomorrow', ',', 'at', 'half', 'past', '10', 'am', '!']
     """
-    plain = text.lower().replace("’", "'").replace("o'clock", "oclock").replace("o clock", "oclock")
+    plain = re.sub(r"\[[^\]]*\]", " ; ", text.lower())  # what was masked
+    plain = plain.replace("’", "'").replace("o'clock", "oclock").replace("o clock", "oclock")
     plain = re.sub(r"\b([ap])\.?\s?m\b\.?", r"\1m", plain)
     plain = re.sub(r"(\d)\s?([ap]m)\b", r"\1 \2", plain)
     plain = re.sub(r"\b(\d{1,2})-?ish\b", r"at \1", plain).replace("@", " at ")

@@ -6,9 +6,11 @@ import re
 from dataclasses import replace
 
 from voicebot.core.conversation import Utterance
+from voicebot.core.when import parse_when
+from voicebot.dialogue.flow.booking import PHONE_NUMBER, WISHED_TIME, wishing
 from voicebot.dialogue.flow.calling_back import wants_call_back, wished_time
 from voicebot.dialogue.flow.draft import Draft
-from voicebot.dialogue.flow.promising import ACT, PHONE_DIGITS, PHONE_NUMBER, WISHED_TIME, Promising
+from voicebot.dialogue.flow.promising import ACT, PHONE_DIGITS, Promising
 from voicebot.dialogue.flow.rules import Rules
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.intents import IntentCatalog
@@ -34,19 +36,21 @@ class CallBacks:
         self, state: ConversationState, given: Utterance, reading: Reading, setting: Setting
     ) -> Draft | None:
         """The offer, or the one that stands with another time; None if no call is asked for."""
-        wish = wished_time(given.text)
+        wish = _wish(given.text, setting)
         numbers = read_digits(given.raw.text, PHONE_DIGITS, given.raw.alternatives, limit=1)
         pending = _offered(state)
         if pending is not None and wish is not None and not numbers:
             other = _ASKS.match(given.text.strip()) or f"not {wish}" in given.text.lower()
             if not other:
-                return self._promising.offer(_wishing(state, wish), pending, setting, "call_back/time")
+                before = state.slots.get(WISHED_TIME) if setting.scene.staff is not None else None
+                joined = wish if before is None else f"{before}, {wish}"
+                return self._promising.offer(wishing(state, joined), pending, setting, "call_back/time")
         if not wants_call_back(given.text):
             return None
         about = self._about(reading, given)
         if about is None:
             return None
-        state = _wishing(state, wish)
+        state = wishing(state, wish)
         if numbers:
             state = state.model_copy(update={"slots": {**state.slots, PHONE_NUMBER: numbers[0]}})
         draft = self._promising.offer(state, about, setting, "call_back/asked")
@@ -72,7 +76,13 @@ def _offered(state: ConversationState) -> Want | None:
     return asked.proposal.want if asked.proposal is not None and asked.proposal.act == ACT else None
 
 
-def _wishing(state: ConversationState, wish: str | None) -> ConversationState:
-    if wish is None:
-        return state
-    return state.model_copy(update={"slots": {**state.slots, WISHED_TIME: wish}})
+def _wish(text: str, setting: Setting) -> str | None:
+    """The time that is named: in the words that name it, or, where those leave something out, in all."""
+    wish = wished_time(text)
+    if setting.scene.staff is None:
+        return wish
+    now = setting.scene.now
+    whole = parse_when(text, now)
+    if whole is None or (wish is not None and parse_when(wish, now) == whole):
+        return wish
+    return text

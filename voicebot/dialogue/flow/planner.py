@@ -28,6 +28,7 @@ from voicebot.dialogue.flow.also import with_the_others
 from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.bare import Bare
 from voicebot.dialogue.flow.call_backs import CallBacks
+from voicebot.dialogue.flow.calling import Outgoing
 from voicebot.dialogue.flow.coming_back import ComingBack
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.escalating import Escalating
@@ -35,6 +36,9 @@ from voicebot.dialogue.flow.guarding import Guarding
 from voicebot.dialogue.flow.holding import Holding
 from voicebot.dialogue.flow.late import LateResults
 from voicebot.dialogue.flow.leaning import Leaning
+from voicebot.dialogue.flow.leaving import Leaving
+from voicebot.dialogue.flow.linking import Linking, with_page
+from voicebot.dialogue.flow.nobody import Nobody
 from voicebot.dialogue.flow.paying import Payments
 from voicebot.dialogue.flow.promising import Promising
 from voicebot.dialogue.flow.proposing import Proposing
@@ -62,7 +66,7 @@ from voicebot.dialogue.monitor.course import Course, signals
 from voicebot.dialogue.monitor.monitor import Monitor, Reading
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.scene import Scene
-from voicebot.dialogue.state import ConversationState
+from voicebot.dialogue.state import AskedKind, ConversationState
 from voicebot.safety.guard_in import GuardReading, InputGuard, Kind, Source
 from voicebot.safety.guard_in.reading import ATTACKS
 from voicebot.safety.identity import Gate
@@ -113,6 +117,7 @@ class Planner:
         self._late = LateResults(answers)
         self._coming_back = ComingBack(steering, promising)
         self._payments = Payments(steering, policy.table.cards)
+        leaving, linking = Leaving(steering), Linking(steering, phrases)
         self._flows = Flows(
             monitor=monitor,
             rules=rules,
@@ -131,12 +136,17 @@ class Planner:
             bare=Bare(rules, steering, phrases, intents),
             call_backs=CallBacks(rules, intents, promising),
             leaning=Leaning(rules, intents, monitor),
+            nobody=Nobody(steering, promising, leaving, linking),
+            leaving=leaving,
+            linking=linking,
+            outgoing=Outgoing(steering, phrases, intents),
         )
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
         state = state.model_copy(update={"risk": state.risk.begun(scene.now)})
         draft = self._escalating.switched(await self._draft(scene, state, given, reads), scene)
+        draft = with_page(self._flows.nobody.instead(draft, Setting(scene, reads)))
         draft = with_the_others(draft, self._flows.intents)
         if scene.channel in {Channel.PHONE, Channel.BROWSER}:
             draft = keypad_at_once(at_end(_with_unsettled_question(state), draft, given))
@@ -163,8 +173,14 @@ class Planner:
                 return await self._payments.meanwhile(state, state.paying, spoken, setting)
             if isinstance(given, CallStarted | PaymentOver):
                 return await self._payments.over(state, state.paying, setting)
+        if state.asked is not None and state.asked.kind is AskedKind.MESSAGE:
+            left = self._message(state, given, setting)
+            if left is not None:
+                return left
         match given:
             case CallStarted():
+                if not state.greeted and state.calling is not None:
+                    return self._flows.outgoing.opening(state, state.calling)
                 if not state.greeted:
                     return self._steering.greeting(state, after_loss=given.resumed)
                 return self._steering.recovery(state)
@@ -192,6 +208,21 @@ class Planner:
                 return self._coming_back.told(state, given, setting)
             case PaymentOver():  # told already
                 return replace(self._steering.repeat(state), parts=(), asked=None, unspoken=True)
+
+    def _message(self, state: ConversationState, given: TurnInput, setting: Setting) -> Draft | None:
+        """What comes while a message is being left; None for what is none of it, danger above all."""
+        want = state.asked.want if state.asked is not None else None
+        if want is None:
+            return None
+        match given:
+            case Utterance() if not self._in_distress(self._flows.monitor.read(given)):
+                return self._flows.leaving.take(state, want, given, setting)
+            case Silence() | Keys():
+                return self._flows.leaving.end(state, want, setting)
+            case NotHeard():
+                return self._flows.leaving.unheard(state, want)
+            case _:
+                return None
 
     async def _utterance(
         self, state: ConversationState, given: Utterance, setting: Setting, cut_off: str | None

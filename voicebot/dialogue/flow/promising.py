@@ -10,6 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from voicebot.core.conversation import Action, Confidences, Expects, Route, Urgency
+from voicebot.core.when import spoken_when
+from voicebot.dialogue.flow import booking
+from voicebot.dialogue.flow.booking import ASKED_TIME, MOST_ASKED, PHONE_NUMBER, WISHED_TIME
 from voicebot.dialogue.flow.calling_back import wished_at
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.due import due, spoken_due
@@ -22,10 +25,6 @@ from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Proposa
 from voicebot.safety.identity import Gate
 
 ACT = "follow_up"
-PHONE_NUMBER = "callback_number"
-"""The slot with the number at which the caller can be reached."""
-WISHED_TIME = "call_at_as_said"
-"""The slot with the time at which the caller wishes to be called, in his own words."""
 SERVICE = "customer service"
 """Who keeps a promise that policy gives to no team."""
 
@@ -51,11 +50,14 @@ class Promising:
         reasons: tuple[str, ...] = (),
         confidences: Confidences = Confidences(),  # noqa: B008  # frozen
     ) -> Draft:
-        """Proposes a call back, or asks for the number if nobody knows it."""
-        if want.intent in state.promised:
+        """Proposes a call back, or asks for the number if nobody knows it, or for a time that can be kept."""
+        when = booking.wish_of(state, setting)
+        if want.intent in state.promised and when is None:
             return self._already(state, want, row, before)
         question = self._question(state, want, setting, owner or SERVICE, urgency)
-        if question.asked.proposal is not None:
+        if question.asked.kind is AskedKind.CALL_TIME:
+            state = booking.asked_once_more(state)
+        elif question.asked.proposal is not None and "call_at" not in question.asked.proposal.arguments:
             before = (*before, *_cannot_promise(state, setting.scene.now))
         return Draft(
             state=state.model_copy(update={"topic": None}),
@@ -155,6 +157,9 @@ class Promising:
             line = Line("promise.contact", question=True)
             asked = Asked(kind=AskedKind.CONTACT, want=want)
             return Question((line,), asked, Expects(kind="digits", length=PHONE_DIGITS))
+        call = self._call(state, want, setting, owner) if kind == "callback" else None
+        if isinstance(call, Question):
+            return call
         wish = state.slots.get(WISHED_TIME)
         wished = wished_at(wish, setting.scene.now) if wish is not None else None
         at = wished or due(setting.scene.now, urgency)
@@ -176,12 +181,29 @@ class Promising:
                 "question": want.text,
                 "contact": number,
                 "known": known,
+                **({} if call is None else call.arguments()),
             },
             want=want,
-            essentials=(when,),
+            essentials=(when,) if call is None else call.essentials,
         )
+        if call is not None:
+            return call.question(Asked(kind=AskedKind.PROPOSAL, proposal=proposal))
         line = Line("promise.offer", slots={"when": when}, question=True)
         return Question((line,), Asked(kind=AskedKind.PROPOSAL, proposal=proposal), YES_NO)
+
+    def _call(
+        self, state: ConversationState, want: Want, setting: Setting, owner: str
+    ) -> booking.Booked | Question | None:
+        """The call that we make when they wish, or what has to be asked first; None: somebody calls."""
+        when, staff = booking.wish_of(state, setting), setting.scene.staff
+        if when is None or staff is None:
+            return None
+        kept = booking.keep(when, staff, owner, setting.scene.now)
+        if kept.at is not None:
+            return booking.booked(state, when, kept, setting)
+        if state.clarified.count(ASKED_TIME) >= MOST_ASKED:
+            return None
+        return booking.time_question(state, want, kept, setting)
 
     def _already(self, state: ConversationState, want: Want, row: str, before: tuple[Part, ...]) -> Draft:
         state, question = self._steering.and_next(state.model_copy(update={"topic": None}))
@@ -220,6 +242,8 @@ class Promising:
         at = datetime.fromisoformat(outcome.result["due_at"])
         when = spoken_due(at.astimezone(now.tzinfo), now)
         key = "promise.already" if outcome.result["outcome"] == "already" else f"promise.{_kind(proposal)}"
+        if "callback" in outcome.result:
+            key, when = "callback.booked", spoken_when(at.astimezone(now.tzinfo), now)
         promised = tuple(dict.fromkeys((*base.state.promised, base.intent)))
         waiting = tuple(want for want in base.state.waiting if want.intent != base.intent)
         state = base.state.model_copy(update={"promised": promised, "waiting": waiting})

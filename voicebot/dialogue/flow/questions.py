@@ -111,9 +111,16 @@ def again(asked: Asked | None, state: ConversationState, gate: Gate, intents: In
         case AskedKind.SLOT if asked.slot is not None and state.filling is not None:
             line = Line("act.value_again", question=True)
             return Question((line,), asked)
+        case AskedKind.PROPOSAL if asked.proposal is not None and asked.proposal.act == "text_link":
+            line = Line("link.confirm", slots={"page": asked.proposal.essentials[0]}, question=True)
+            return Question((line,), asked, YES_NO)
         case AskedKind.PROPOSAL if asked.proposal is not None and asked.proposal.essentials:
             line = Line("promise.confirm", slots={"when": asked.proposal.essentials[0]}, question=True)
             return Question((line,), asked, YES_NO)
+        case AskedKind.CALL_TIME:
+            return Question((Line("callback.ask", 1, question=True),), asked)
+        case AskedKind.MESSAGE:
+            return Question((Line("message.begin", question=True),), asked)
         case AskedKind.CONTACT:
             line = Line("promise.contact", 1, question=True)
             return Question((line,), asked, Expects(kind="digits", length=PHONE_DIGITS))

@@ -10,11 +10,17 @@ from voicebot.dialogue.flow.abstaining import PERSON_DECLINED, Abstaining, both,
 from voicebot.dialogue.flow.answers import Answers
 from voicebot.dialogue.flow.asides import asks_why, asks_why_of, content_words, doubts
 from voicebot.dialogue.flow.bare import Bare
+from voicebot.dialogue.flow.booking import PHONE_NUMBER
 from voicebot.dialogue.flow.call_backs import CallBacks
+from voicebot.dialogue.flow.calling import Outgoing, wants_no_calls
 from voicebot.dialogue.flow.calling_back import beside_the_call, wants_call_back
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.leaning import Leaning, builds_on
-from voicebot.dialogue.flow.promising import PHONE_DIGITS, PHONE_NUMBER, Promising
+from voicebot.dialogue.flow.leaving import Leaving, wants_to_leave_a_message
+from voicebot.dialogue.flow.linking import ACT as TEXT_LINK
+from voicebot.dialogue.flow.linking import LINK, Linking, wants_link
+from voicebot.dialogue.flow.nobody import Nobody
+from voicebot.dialogue.flow.promising import PHONE_DIGITS, Promising
 from voicebot.dialogue.flow.proposing import Given, Proposing
 from voicebot.dialogue.flow.questions import Question, open_question, person_question
 from voicebot.dialogue.flow.reasons import Reasons
@@ -74,6 +80,10 @@ class Flows:
     reasons: Reasons
     bare: Bare
     call_backs: CallBacks
+    nobody: Nobody
+    leaving: Leaving
+    linking: Linking
+    outgoing: Outgoing
     leaning: Leaning
     unheard: Unheard
 
@@ -114,6 +124,10 @@ class CallerTurn:
         asked = self._state.asked
         if asked is not None and asked.kind is AskedKind.CONTACT and len(digits) == PHONE_DIGITS:
             return self._contact(asked, digits)
+        if asked is not None and asked.kind is AskedKind.CALL_TIME and asked.want is not None:
+            timed = self._f.nobody.keyed(self._state, asked.want, digits, self._setting)
+            if timed is not None:
+                return timed
         if asked is not None and asked.proposes is not None and digits in {YES_KEY, NO_KEY}:
             by_key = Given(key=digits == YES_KEY)
             answered = await self._f.proposing.answered(self._state, asked, by_key, self._setting)
@@ -172,6 +186,9 @@ class CallerTurn:
         if in_distress is not None:
             evidence = danger.evidence if danger is not None else {}
             return self._f.wanting.distress(self._state, in_distress, self._setting, evidence)
+        beyond = self._beyond_the_call(given, want, sure)
+        if beyond is not None:
+            return beyond
         call_back = self._f.call_backs.asked(self._state, given, reading, self._setting)
         if call_back is not None:
             return call_back
@@ -211,6 +228,23 @@ class CallerTurn:
         if want.intent == OUT_OF_SCOPE and self._out_of_scope_rather():
             return self._out_of_scope(want)
         return await self._want(want, given)
+
+    def _beyond_the_call(self, given: Utterance, want: Want, sure: bool) -> Draft | None:
+        """Words about being called, a message, or a link: what reaches beyond this call; else None."""
+        state, setting = self._state, self._setting
+        if state.calling is not None and wants_no_calls(given.text):
+            return self._f.outgoing.left_alone(state, state.calling)
+        asked = state.asked
+        if asked is not None and asked.kind is AskedKind.CALL_TIME and asked.want is not None:
+            other = sure and self._f.intents.is_content(want.intent)
+            answered = self._f.nobody.answered(state, asked.want, given, setting, sure_of_other=other)
+            if answered is not None:
+                return answered
+        if setting.scene.staff is None:
+            return None
+        if wants_to_leave_a_message(given.text):
+            return self._f.leaving.begin(state, want, setting)
+        return self._f.linking.offer(state, want, setting) if state.pages and wants_link(given.text) else None
 
     async def _no_words(self, given: Utterance) -> Draft | None:
         """Signs and pictures: a thumb answers a question, the rest is asked for in words."""
@@ -399,6 +433,9 @@ class CallerTurn:
         slots = {**self._state.slots, PHONE_NUMBER: number}
         state = self._state.model_copy(update={"slots": slots})
         assert asked.want is not None  # CONTACT is asked for a want
+        if asked.want.intent == LINK:
+            draft = self._f.linking.offer(state, asked.want, self._setting)
+            return replace(draft, gave={PHONE_NUMBER: number})
         draft = self._f.promising.offer(state, asked.want, self._setting, "contact/given")
         return replace(draft, gave={PHONE_NUMBER: number})
 
@@ -418,6 +455,8 @@ class CallerTurn:
             if draft is not None:
                 return draft
         if asked is not None and asked.proposal is not None:
+            if answer and asked.proposal.act == TEXT_LINK:
+                return self._f.linking.accepted(self._state, asked.proposal)
             if answer:
                 return self._f.promising.accepted(self._state, asked.proposal, self._setting)
             return self._f.promising.declined(self._state, asked.proposal)
@@ -426,6 +465,9 @@ class CallerTurn:
                 return await self._want(
                     want.model_copy(update={"confidence": 1.0}), Utterance(text=want.text)
                 )
+            case ((AskedKind.CONFIRM | AskedKind.PERSON), False) if self._not_now(want):
+                assert want is not None  # a call of ours is about something
+                return self._f.nobody.ask_when(self._state, want, "call/not_now", before=(Line("say.no"),))
             case AskedKind.CONFIRM, False:
                 return steering.not_understood(
                     self._state, "confirm/no", ("the caller said no",), Confidences()
@@ -436,13 +478,15 @@ class CallerTurn:
                 state, question = steering.and_next(self._state)
                 return steering.say(state, "no", "waiting/no", (Line("say.dropped"),), question)
             case AskedKind.PERSON, True:
-                return steering.person(
+                taken = steering.person(
                     self._state,
                     "person",
                     "offer/yes",
                     trigger="accepted_offer",
                     evidence={"offered": True, "for": want.intent if want is not None else None},
                 )
+                calling = self._state.calling
+                return taken if calling is None else replace(taken, owner=calling.owner)
             case AskedKind.PERSON, False if want is not None:
                 return self._f.abstaining.no_person(self._state, want, self._setting)
             case AskedKind.PERSON, False if asked is not None and asked.factor is not None:
@@ -461,6 +505,11 @@ class CallerTurn:
                 if state.waiting:
                     state, question = steering.and_next(state)
                 return steering.say(state, "yes" if answer else "no", "open", (), question)
+
+    def _not_now(self, want: Want | None) -> bool:
+        """Whether the no is one to the question with which a call of ours begins."""
+        calling = self._state.calling
+        return calling is not None and want is not None and want == calling.want
 
     async def _choice_answered(self, asked: Asked, want: Want, answer: bool) -> Draft:
         """Yes to the only option takes it, yes to two takes one after the other, no leaves nothing to say."""

@@ -71,7 +71,7 @@ def kind_of(asked: Asked | None) -> Kind:
             return Kind.YES_NO
         case AskedKind.CHOICE:
             return Kind.CHOICE if len(asked.options) > 1 else Kind.YES_NO
-        case AskedKind.OPEN | AskedKind.MORE | AskedKind.SLOT:
+        case AskedKind.OPEN | AskedKind.MORE | AskedKind.SLOT | AskedKind.CALL_TIME | AskedKind.MESSAGE:
             return Kind.OPEN
 
 
