@@ -209,8 +209,9 @@ async def test_a_placed_call_rings_is_answered_and_runs_its_twiml(server, twilio
 async def test_a_placed_call_nobody_answers(twilio, rest):
     """`Timeout` seconds of ringing, then no-answer."""
     twilio.people[AGENT] = Person(does="no_answer")
+    twilio.options.second_s = 0.01
     answer = await rest.post(
-        "/Calls.json", data={"To": AGENT, "From": "+15005550006", "Twiml": "<Response/>", "Timeout": "0.2"}
+        "/Calls.json", data={"To": AGENT, "From": "+15005550006", "Twiml": "<Response/>", "Timeout": "20"}
     )
     call = twilio.call(answer.json()["sid"])
     await call.wait_ended()

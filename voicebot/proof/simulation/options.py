@@ -72,6 +72,8 @@ class Options:
 
     webhook_connect_s: float = 5.0
     webhook_total_s: float = 15.0
+    second_s: float = 1.0
+    """How long a second of ``Timeout`` and ``TimeLimit`` lasts; tests shorten it."""
     ringback: bool = True
     """While a dialled person's phone rings, the caller hears it ring."""
     plain_loopback: bool = True

@@ -431,7 +431,7 @@ class Program:
         if call.options.ringback:
             line.sound = Clip(_RINGBACK, loop=True)
         try:
-            self._child = await _first_ready(children, verb.timeout_s)
+            self._child = await _first_ready(children, verb.timeout_s * call.options.second_s)
             line.sound = None
             if self._child is not None:
                 await self._joined(self._child, verb.time_limit_s)

@@ -233,6 +233,8 @@ def _create(twilio: LocalTwilio, form: dict[str, str], events: tuple[str, ...]) 
         fallback = Jump(
             check_url(form["FallbackUrl"], code=21205), form.get("FallbackMethod", "POST").upper()
         )
+    ring_s = seconds(form, "Timeout", 60, 1, 600) * twilio.options.second_s
+    limit_s = seconds(form, "TimeLimit", 14400, 1, 86400) * twilio.options.second_s
     person = twilio.person(to)
     call = LocalCall(
         twilio,
@@ -245,12 +247,7 @@ def _create(twilio: LocalTwilio, form: dict[str, str], events: tuple[str, ...]) 
     )
     if target is not None and any(event not in _EVENTS for event in events):
         call.log.notify(21626, f"StatusCallbackEvent {' '.join(events)} is not understood", level="warning")
-    call.begin(
-        start,
-        person=person,
-        ring_s=seconds(form, "Timeout", 60, 1, 600),
-        limit_s=seconds(form, "TimeLimit", 14400, 1, 86400),
-    )
+    call.begin(start, person=person, ring_s=ring_s, limit_s=limit_s)
     return call
 
 

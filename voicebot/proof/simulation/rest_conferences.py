@@ -205,8 +205,8 @@ def _invite(twilio: LocalTwilio, room: str, form: Form, raw: Any) -> tuple[Local
         raise not_found(f"/{API_VERSION}/Accounts/{twilio.account_sid}/Conferences/{room}.json")
     name = room if conference is None else conference.friendly_name
     spec = _spec(name, form, raw, conference)
-    ring_s = seconds(form, "Timeout", 60, 5, 600)
-    limit_s = seconds(form, "TimeLimit", 14400, 1, 86400)
+    ring_s = seconds(form, "Timeout", 60, 5, 600) * twilio.options.second_s
+    limit_s = seconds(form, "TimeLimit", 14400, 1, 86400) * twilio.options.second_s
     target = None
     if form.get("StatusCallback"):
         asked = tuple(word for v in raw.getlist("StatusCallbackEvent") for word in str(v).split())
