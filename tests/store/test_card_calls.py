@@ -1,4 +1,4 @@
-"""Whole calls that pay, over real sockets: through `<Pay>` and on our own keypad; then everything is searched.
+"""Whole calls that pay, over real sockets: through `<Pay>`, and on our own keypad; then all is searched.
 
 The real node, dialogue, shop, recording and phone pipeline; the local Twilio; only the engines are made up.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Event
-from voicebot.core.store import follow_ups, outbox, payments
+from voicebot.core.store import outbox, payments
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import Cipher, KeyRing
@@ -40,7 +40,6 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.connectors.card_processor import HttpCardProcessor
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.proof.simulation import LocalCall, LocalTwilio, Quiet, twice
-from voicebot.proof.simulation.paying import PayConnector
 from voicebot.safety.pii.checksums import luhn
 from voicebot.safety.policy import Policy
 
@@ -222,7 +221,7 @@ async def open_counter(
 
 
 @pytest.fixture
-def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def sealed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Everything that is sealed, vault included, as it was before."""
     found: list[str] = []
     seal = Cipher.seal
@@ -232,7 +231,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return seal(self, plaintext, context)
 
     monkeypatch.setattr(Cipher, "seal", spy)
-    yield found
+    return found
 
 
 async def dump(database: Database) -> list[str]:
@@ -304,13 +303,21 @@ async def recording_key(counter: Counter, call: LocalCall) -> bytes:
         return (await counter.keys.cipher(tx, snapshot.subject_id)).derive("recording")
 
 
+def recorded_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.vbrec"))
+
+
 def said_by_caller(call: LocalCall) -> list[tuple[int, str]]:
     """Keys that the caller's phone really sent as tones: the decoder sees them there."""
     return keys_in(call.recording.samples()[:, 0])
 
 
 async def test_a_call_that_pays_through_pay(
-    shop_database: Database, keys: KeyRing, tmp_path: Path, sealed: list[str], capfd: pytest.CaptureFixture[str]
+    shop_database: Database,
+    keys: KeyRing,
+    tmp_path: Path,
+    sealed: list[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The stream ends, Twilio takes the card, the call is back with its context; nothing of the card is ours.
 
@@ -339,7 +346,7 @@ async def test_a_call_that_pays_through_pay(
         assert kinds.index("call.paying") < kinds.index("payment.paid")
         assert cards_in(await dump(shop_database)) == []
         key = await recording_key(counter, call)
-        recordings = sorted(tmp_path.glob("*.vbrec"))
+        recordings = recorded_in(tmp_path)
         assert len(recordings) == 2  # before and after
         tones = [tone for path in recordings for _, tone in keys_in(read_recording(path, key).pcm16[:, 0])]
         assert set(tones) == set(ORDER + POST_CODE + "1")
@@ -350,13 +357,15 @@ async def test_a_call_that_pays_through_pay(
 
 
 async def test_a_call_that_pays_on_our_keypad(
-    shop_database: Database, keys: KeyRing, tmp_path: Path, sealed: list[str], capfd: pytest.CaptureFixture[str]
+    shop_database: Database,
+    keys: KeyRing,
+    tmp_path: Path,
+    sealed: list[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The card goes to the processor and nowhere else: not into the recording, whose tones are decoded."""
     processor = CardProcessor()
-    async with open_counter(
-        shop_database, keys, tmp_path, cards="keypad", processor=processor
-    ) as counter:
+    async with open_counter(shop_database, keys, tmp_path, cards="keypad", processor=processor) as counter:
         counter.twilio.options.dtmf_in_audio = True
         call = await counter.agrees()
         await counter.heard(call, 5)
@@ -377,7 +386,7 @@ async def test_a_call_that_pays_on_our_keypad(
         assert call.violations == []
         # --- nowhere else ---
         assert cards_in(await dump(shop_database)) == []
-        recording = read_recording(next(tmp_path.glob("*.vbrec")), await recording_key(counter, call))
+        recording = read_recording(recorded_in(tmp_path)[0], await recording_key(counter, call))
         resumed = next(event for event in recording.events if event["type"] == "resumed")
         begin, until = resumed["paused_from_ms"], resumed["at_ms"]
         assert until - begin > 3000
@@ -402,6 +411,8 @@ async def test_a_call_that_pays_on_our_keypad(
 def test_the_search_finds_what_it_looks_for() -> None:
     """Whole, in pieces, with blanks; and any other card by its check digit."""
     spaced = " ".join(CARD)
-    assert cards_in([f"x {CARD} y", f"x {CARD[3:11]} y", spaced, "to 4242 4242 4242 4242", "4242424242424241"])
+    assert cards_in(
+        [f"x {CARD} y", f"x {CARD[3:11]} y", spaced, "to 4242 4242 4242 4242", "4242424242424241"]
+    )
     assert len(cards_in([f"x {CARD} y", f"x {CARD[3:11]} y", spaced, "4242 4242 4242 4242"])) == 4
     assert cards_in(["4242424242424241", "2026-11-21 09:30:47.123456", "pay_" + "a" * 32]) == []
