@@ -74,7 +74,8 @@ class PlanReads:
     """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``.
 
     ``allowed``: what may be read by now. ``patience_s``: how long a tool is waited for; None: to its end.
-    ``off``: switches; a tool that is off is not asked. ``exposed``: the tools that an intent's row names. ``now``, ``zone``: the time where the business is.
+    ``off``: switches; a tool that is off is not asked. ``exposed``: the tools that an intent's row names.
+    ``now``, ``zone``: the time where the business is.
     """
 
     def __init__(

@@ -275,7 +275,7 @@ class Escalating:
             needs.add("records")
         if isinstance(given, NotHeard) and given.reason is HearingFailure.ENGINE_DOWN:
             needs.add("recogniser")
-        if draft.route in {Route.SMALL, Route.STRONG} or draft.action is Action.DRAFT:
+        if rule is not None and rule.route in {Route.SMALL, Route.STRONG} and draft.action is Action.ANSWER:
             needs.add("model")
         return frozenset(needs)
 

@@ -57,7 +57,7 @@ def judge(facts: TurnFacts, rules: TriggerRules) -> Cause | None:
         return cause
     risk = facts.risk
     course = (
-        (rules.mood.on and falling(facts.sentiments, rules.mood)) or None,
+        (rules.mood.on and falling(facts.sentiments, rules.mood, answered=facts.answered)) or None,
         (rules.no_grounding.on and not facts.answered and _uncovered(facts, rules)) or None,
         (rules.weak_signals.on and weak_signals(risk, rules.weak_signals)) or None,
         (rules.customer_tier.on and customer_tier(facts.segment, risk, rules.customer_tier)) or None,
