@@ -232,8 +232,9 @@ class People(Strict):
         for one in self.agents:
             if unknown := [skill for skill in one.skills if skill not in self.skills]:
                 raise ValueError(f"agents, {one.id}: there is no team {unknown}")
-        ids = [*(one.id for one in self.agents), *(one.name for one in self.destinations_)]
-        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        ids = [one.id for one in self.agents]
+        dialled = {one.name for one in self.destinations_}
+        if twice := sorted({one for one in ids if ids.count(one) > 1 or one in dialled}):
             raise ValueError(f"agents: {twice} stand there twice, or are a destination's name too")
         names = [LAST_RESORT, *(one.name for one in self.destinations_)]
         if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -98,7 +98,7 @@ def estimate(
             ``typical_s`` until there are `ENOUGH`.
         agents: how many people there are.
         under_way: seconds that each conversation under way has taken. One longer than usual is taken to be
-            half over.
+            half over; of more conversations than people those count that end first.
         typical_s: the deployment's figure.
 
     Returns:
@@ -107,9 +107,9 @@ def estimate(
     if agents <= 0:
         return None
     talk_s = _usual(talk_times, typical_s)
-    busy = sorted(under_way)[:agents]
-    free_in = [talk_s - talked if talked < talk_s else talk_s / 2 for talked in busy]
-    free_in += [0.0] * (agents - len(busy))
+    busy = (talk_s - talked if talked < talk_s else talk_s / 2 for talked in under_way)
+    free_in = heapq.nsmallest(agents, busy)
+    free_in += [0.0] * (agents - len(free_in))
     heapq.heapify(free_in)
     for _ in range(waiting):
         heapq.heapreplace(free_in, free_in[0] + talk_s)
