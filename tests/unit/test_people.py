@@ -94,7 +94,7 @@ def test_without_a_file_there_is_one_team_and_nobody_to_dial(tmp_path: Path) -> 
     [
         ({"skills": {"delivery": {}}}, "general is missing"),
         ({"skills": {"general": {"falls_to": "nobody"}}}, "no team 'nobody'"),
-        ({"skills": {"general": {"hours": {"mon": "9-5"}}}}, "no span"),
+        ({"skills": {**TEAMS, "general": {"hours": {"mon": "9-5"}}}}, "no span"),
         ({"skills": {"general": {"colour": "red"}}}, "skills.general.colour"),
         (
             {"destinations": [{"name": "x", "number": "030 999", "skills": ["general"]}]},

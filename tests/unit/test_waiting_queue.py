@@ -1,4 +1,4 @@
-"""Danger first, then who has waited long enough; an estimate from who talks, how long, and how many there are."""
+"""Danger first, then who has waited long enough; an estimate from who talks, how long, how many there are."""
 
 from __future__ import annotations
 
