@@ -27,7 +27,7 @@ demo: .venv/installed  ## set-up, then one real call from end to end; leaves eve
 	@$(BIN)/python scripts/demo.py
 
 run: .venv/installed  ## the server, for this machine only; says what to open
-	@$(BIN)/voicebot serve --insecure-local
+	@$(BIN)/voicebot serve --insecure-local --desk-port 8090
 
 check: .venv/installed-dev  ## lint, types, room borders
 	@$(BIN)/ruff check .

@@ -71,9 +71,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.switches import UnknownSwitch
     from voicebot.dialogue.actions.tool import ToolError
     from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.handoff.patterns import PatternsError
+    from voicebot.handoff.people import PeopleError
     from voicebot.proof.ears.ears import EarsError
     from voicebot.proof.simulation.phonecall import PhoneCallError
     from voicebot.proof.simulation.script import ScriptError
+    from voicebot.runtime.desk import DeskError
     from voicebot.runtime.own_server import OwnServerError
     from voicebot.runtime.supervisor import ServeError
     from voicebot.safety.policy import PolicyError
@@ -92,6 +95,9 @@ def _mendable() -> tuple[type[Exception], ...]:
         PolicyError,
         ToolError,
         ServeError,
+        DeskError,
+        PatternsError,
+        PeopleError,
         OwnServerError,
         EarsError,
         PhoneCallError,
@@ -109,6 +115,9 @@ def serve(
     insecure_local: Annotated[
         bool, typer.Option("--insecure-local", help="accept unsigned webhooks and media, from loopback only")
     ] = False,
+    desk_port: Annotated[
+        int | None, typer.Option(help="run the agents' desk too, on this port; 0 takes a free one")
+    ] = None,
     stt: Annotated[str | None, typer.Option(help="auto | whisper:NAME_OR_DIR | sphinx")] = None,
     tts: Annotated[str | None, typer.Option(help="auto | piper:VOICE_OR_PATH | espeak")] = None,
 ) -> None:
@@ -134,6 +143,7 @@ def serve(
         port=port,
         workers=workers,
         insecure_local=insecure_local,
+        desk_port=desk_port,
         overrides=overrides,
         on_ready=lambda s: _banner(s, settings, insecure_local),
     )
@@ -157,6 +167,8 @@ def _banner(supervisor: Any, settings: Settings, insecure_local: bool) -> None:
             "can be read[/yellow]"
         )
     out.print(f"  open      {supervisor.local_url}/docs (the REST API), /readyz, /metrics")
+    if supervisor.desk_url is not None:
+        out.print(f"  desk      {supervisor.desk_url}/desk (for agents)")
     out.print("  try it    voicebot call --url " + supervisor.local_url)
     if insecure_local:
         out.print("  [yellow]insecure-local: unsigned webhooks are accepted from this machine[/yellow]")
@@ -271,6 +283,23 @@ _Intent = Annotated[str | None, typer.Option("--intent", help="only this intent"
 _Tool = Annotated[str | None, typer.Option("--tool", help="only this tool")]
 _Route = Annotated[str | None, typer.Option("--route", help="only this writer of answers")]
 _By = Annotated[str, typer.Option(help="who, for the audit")]
+
+
+@app.command()
+@says_why
+def desk(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one", min=0, max=65535)] = 8090,
+    api: Annotated[str, typer.Option(help="a node's address")] = "http://127.0.0.1:8080",
+    insecure_local: Annotated[
+        bool, typer.Option("--insecure-local", help="ask for no key, from loopback only")
+    ] = False,
+) -> None:
+    """Run the agents' desk: who waits, what is being said, what to do next."""
+    from voicebot.runtime.desk import run_desk
+
+    configure_logging("desk")
+    asyncio.run(run_desk(load_settings(), host=host, port=port, api_url=api, insecure_local=insecure_local))
 
 
 @app.command()

@@ -16,6 +16,17 @@ class EngineTargets(Strict):
     voice_id: str
 
 
+class DeskBoot(Strict):
+    """Everything the desk's process needs that is not in its environment."""
+
+    parent_pid: int
+    host: str
+    port: int
+    api_url: str
+    insecure_local: bool
+    overrides: dict[str, Any]
+
+
 class NodeBoot(Strict):
     """Everything a node needs that is not in its environment.
 

@@ -31,7 +31,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.connectors.choice import ConnectionUnusable, started
 from voicebot.dialogue.deployment import Deployment
-from voicebot.runtime.boot import EngineTargets, NodeBoot
+from voicebot.runtime.boot import DeskBoot, EngineTargets, NodeBoot
 from voicebot.runtime.engines import engine_hosts
 from voicebot.runtime.server import shared_socket
 
@@ -41,6 +41,7 @@ _READY_S = 60.0
 _RESTART_FIRST_S = 0.2
 _RESTART_MOST_S = 10.0
 _STEADY_S = 60.0
+_DESK_END_S = 3.0
 _DATABASE_LOOK_S = 0.5
 _DATABASE_RESTART_S = 3.0
 
@@ -57,6 +58,7 @@ class Supervisor:
         host, port: where nodes listen; port 0 takes a free one (see ``url``).
         workers: number of nodes.
         insecure_local: accept unsigned webhooks from loopback.
+        desk_port: where the agents' desk listens, 0 for a free one; None: it runs elsewhere, or not at all.
         on_ready: called once with this supervisor when calls are taken.
     """
 
@@ -68,6 +70,7 @@ class Supervisor:
         port: int,
         workers: int = 1,
         insecure_local: bool = False,
+        desk_port: int | None = None,
         overrides: dict[str, Any] | None = None,
         on_ready: Callable[[Supervisor], None] | None = None,
     ) -> None:
@@ -77,6 +80,8 @@ class Supervisor:
         self._workers = workers
         self._insecure_local = insecure_local
         self._overrides = overrides or {}
+        self._desk_port = desk_port
+        self._desk: asyncio.subprocess.Process | None = None
         self._on_ready = on_ready
         self._stopping = asyncio.Event()
         self._nodes: dict[int, asyncio.subprocess.Process] = {}
@@ -116,7 +121,9 @@ class Supervisor:
             stack.callback(reserved.close)
             self._port = reserved.getsockname()[1]
             self._refuse_if_taken()
+            self._place_desk(stack)
             deployment = Deployment.load(self._settings.deployment)
+            whole.check(self._settings)
             keys = KeyRing.from_settings(self._settings)
             if keys.generated:
                 self.new_key = keys.source
@@ -144,6 +151,10 @@ class Supervisor:
             try:
                 await self._until_ready(watchers)
                 self.started_s = time.monotonic() - began
+                if self._desk_port is not None:
+                    desk = asyncio.create_task(self._keep_desk(self._desk_port))
+                    stack.callback(desk.cancel)
+                    stack.push_async_callback(self._end_desk)
                 if self._on_ready is not None and not self._stopping.is_set():
                     self._on_ready(self)
                 stop = asyncio.create_task(self._stopping.wait())
@@ -156,6 +167,60 @@ class Supervisor:
                 self._stopping.set()
                 await self._drain(watchers)
                 database.cancel()
+
+    @property
+    def desk_url(self) -> str | None:
+        """Where the desk answers, once ``run`` has begun."""
+        return self._overrides.get("desk_url") or self._settings.desk_url
+
+    def _place_desk(self, stack: AsyncExitStack) -> None:
+        """Finds the desk's port before the nodes start: they send people there."""
+        if self._desk_port is None:
+            return
+        try:
+            place = shared_socket(self._host, self._desk_port, listen=False)
+        except OSError as error:
+            raise ServeError(
+                f"cannot listen on {self._host}:{self._desk_port} for the desk: {error.strerror}. "
+                "Stop what uses the port, or give another with --desk-port"
+            ) from error
+        with place:
+            self._desk_port = place.getsockname()[1]
+        if self._settings.desk_url is None:
+            host = self.local_url.rpartition(":")[0]
+            self._overrides = {**self._overrides, "desk_url": f"{host}:{self._desk_port}"}
+
+    async def _keep_desk(self, port: int) -> None:
+        """Starts the desk, and again when it has died. Calls do not need it."""
+        pause_s = _RESTART_FIRST_S
+        while not self._stopping.is_set():
+            boot = DeskBoot(
+                parent_pid=os.getpid(),
+                host=self._host,
+                port=port,
+                api_url=self.local_url,
+                insecure_local=self._insecure_local,
+                overrides=self._overrides,
+            )
+            self._desk = process = await _child("voicebot.runtime.desk", boot.model_dump_json())
+            code = await process.wait()
+            if code == os.EX_CONFIG or self._stopping.is_set():
+                return  # why stands in its log
+            log.error("desk.died", code=code, restart_in_s=round(pause_s, 1))
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _RESTART_MOST_S)
+
+    async def _end_desk(self) -> None:
+        process = self._desk
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(_DESK_END_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
     def _refuse_if_taken(self) -> None:
         """A plain listener without SO_REUSEPORT makes bind fail; another voicebot would not."""
@@ -216,21 +281,7 @@ class Supervisor:
             engines=targets,
             overrides=self._overrides,
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "voicebot.runtime.node",
-            stdin=asyncio.subprocess.PIPE,
-            # numpy's threads would fight the engines for the cores (a MiniLM question: 300 ms instead of 14).
-            # Pipecat logs before we can lead it into ours.
-            env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "LOGURU_AUTOINIT": "False"},
-            start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, which drains
-        )
-        assert process.stdin is not None
-        process.stdin.write(boot.model_dump_json().encode() + b"\n")
-        await process.stdin.drain()
-        process.stdin.close()
-        return process
+        return await _child("voicebot.runtime.node", boot.model_dump_json())
 
     async def _keep_node(self, index: int, database_url: str, targets: EngineTargets) -> None:
         pause_s = _RESTART_FIRST_S
@@ -288,6 +339,25 @@ class Supervisor:
                 log.error("node.killed", reason="did not end within the drain time")
                 process.kill()
                 await process.wait()
+
+
+async def _child(module: str, boot: str) -> asyncio.subprocess.Process:
+    """Starts a process of ours and tells it on standard input what it needs to know."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        stdin=asyncio.subprocess.PIPE,
+        # numpy's threads would fight the engines for the cores (a MiniLM question: 300 ms instead of 14).
+        # Pipecat logs before we can lead it into ours.
+        env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "LOGURU_AUTOINIT": "False"},
+        start_new_session=True,  # a terminal's Ctrl-C reaches the supervisor only, which drains
+    )
+    assert process.stdin is not None
+    process.stdin.write(boot.encode() + b"\n")
+    await process.stdin.drain()
+    process.stdin.close()
+    return process
 
 
 _ADOPT_S = 30.0
