@@ -355,10 +355,11 @@ async def stop_watches(services: TwilioServices) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def free_port() -> socket.socket:
-    """A bound socket; its address is known before anything listens on it."""
+def free_port(number: int = 0) -> socket.socket:
+    """A bound socket; its address is known before anything listens on it. ``number``: one that was ours."""
     bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", number))
     return bound
 
 

@@ -386,6 +386,17 @@ def test_the_caller_is_sent_in_and_sent_back() -> None:
     assert not still_wanted(step(waits, CallerAsks(1), T0).transfer, back), "it has asked by itself"
 
 
+def test_a_caller_whom_nobody_sends_into_the_room() -> None:
+    """The node died while the bot spoke, and Twilio did not ask: the caller is fetched from silence."""
+    transfer = after(Dialled(1, LEG), is_("ringing"))
+    early = step(transfer, Tick(), T0 + timedelta(seconds=machine.NEWS_S))
+    assert Do.SEND_IN not in [one.do for one in early.effects]
+    late = step(early.transfer, Tick(), T0 + timedelta(seconds=machine.FETCH_S))
+    (fetch,) = (one for one in late.effects if one.do is Do.SEND_IN)
+    assert still_wanted(late.transfer, fetch)
+    assert not still_wanted(step(late.transfer, CallerAsks(), T0).transfer, fetch)
+
+
 def test_sending_back_is_tried_for_minutes() -> None:
     """REST is down while the caller waits in the room: again and again, then it is given up."""
     transfer, at, sent = after(*RINGS, is_("busy")), T0, 0

@@ -46,8 +46,10 @@ def still_wanted(transfer: Transfer, effect: Effect) -> bool:
         case Do.LOOK_AT_LEG:
             mine = transfer.state in LIVE or transfer.state is State.BRIDGED
             return mine and transfer.attempt == effect.attempt
-        case Do.LOOK_AT_ROOM | Do.SEND_IN:
+        case Do.LOOK_AT_ROOM:
             return transfer.state is State.ACCEPTED
+        case Do.SEND_IN:
+            return transfer.state is State.ACCEPTED or (transfer.state in LIVE and transfer.entry == 0)
         case Do.LOOK_AT_CALLER:
             return transfer.state is State.BRIDGED
         case Do.SEND_BACK:

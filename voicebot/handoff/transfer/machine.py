@@ -66,6 +66,9 @@ LOOKS = 4
 ENTRIES = 6
 """A room that lets the caller go so often does not work."""
 
+FETCH_S = 15.0
+"""A caller who is not in the room by then hears nobody: the bot's last words take some 8 s."""
+
 BACK_S = 4.0
 """The bot's socket stands 1 s after the caller was sent back."""
 
@@ -213,6 +216,9 @@ class _Stepping:
     def waited_s(self) -> float:
         return (self.now - self.transfer.since).total_seconds()
 
+    def since_request_s(self) -> float:
+        return (self.now - self.transfer.requested_at).total_seconds()
+
     def tell(self, state: State) -> None:
         self._told.append(Told(state, self.transfer.destination, self.transfer.attempt))
 
@@ -265,7 +271,7 @@ class _Stepping:
         transfer = self.transfer
         self.set(tried=(*transfer.tried, Tried(destination=transfer.destination, outcome=outcome)))
         nobody = transfer.place + 1 >= min(len(transfer.destinations), MAX_DESTINATIONS)
-        waited = (self.now - transfer.requested_at).total_seconds() >= GIVE_UP_S
+        waited = self.since_request_s() >= GIVE_UP_S
         if transfer.bridged or transfer.blind or nobody or waited:
             self.come_back(outcome)
             return
@@ -450,6 +456,8 @@ def _tick(one: _Stepping) -> None:
         one.set(due=one.after(LOST_S))
     if transfer.over:
         return
+    if transfer.state in LIVE and transfer.entry == 0 and one.since_request_s() >= FETCH_S:
+        one.order(Do.SEND_IN)
     match transfer.state:
         case State.REQUESTED:
             _look_at_leg(one)

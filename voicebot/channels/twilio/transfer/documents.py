@@ -5,6 +5,7 @@ https://www.twilio.com/docs/voice/twiml/conference
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -85,17 +86,20 @@ def hold(at: Addresses, transfer_id: str, nth: int, words: str, sound: Sound) ->
     return str(response)
 
 
-def briefing(at: Addresses, transfer: Transfer, spoken: list[tuple[str, Sound]]) -> str:
+def briefing(
+    at: Addresses, transfer: Transfer, spoken: Sequence[tuple[str, Sound]], wait_s: int = KEY_WAIT_S
+) -> str:
     """What it is about, and the question: 1 takes the call, 2 does not.
 
     Args:
         at: where Twilio reaches this server.
         transfer: whose ``asked`` counts the askings.
         spoken: words and their recordings, in order; a key stops them.
+        wait_s: seconds for the key, from their end on.
     """
     answer = at.http(path(transfer.id, "pressed", transfer.attempt, max(1, transfer.asked)))
     response = VoiceResponse()
-    gather = Gather(input="dtmf", num_digits=1, timeout=KEY_WAIT_S, action=answer, method="POST")
+    gather = Gather(input="dtmf", num_digits=1, timeout=wait_s, action=answer, method="POST")
     for words, sound in spoken:
         _speak(gather, at, words, sound)
     response.append(gather)

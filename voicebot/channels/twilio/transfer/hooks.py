@@ -168,14 +168,14 @@ class TransferHooks:
 
     async def _to_agent(self, asked: _Asked, sign: Answered | Pressed) -> Response:
         transfer = await self._take(asked.transfer_id, sign)
-        at, words = asked.proven.at, self._ours.words
+        at, words, wait_s = asked.proven.at, self._ours.words, self._ours.key_wait_s
         match agent_hears(transfer, sign.attempt, sign.leg):
             case "briefing":
                 told = await briefing_words(self._services, self._ours, transfer.id)
                 spoken = [await words.briefing(transfer.id, told), await words.said("take")]
-                return _twiml(documents.briefing(at, transfer, spoken))
+                return _twiml(documents.briefing(at, transfer, spoken, wait_s))
             case "again":
-                return _twiml(documents.briefing(at, transfer, [await words.said("take_again")]))
+                return _twiml(documents.briefing(at, transfer, [await words.said("take_again")], wait_s))
             case "room":
                 words.forget(transfer.id)
                 return _twiml(documents.agent_joins(at, transfer, await self._fork(asked, transfer)))

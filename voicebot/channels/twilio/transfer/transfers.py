@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from voicebot.channels.twilio.addresses import Addresses
+from voicebot.channels.twilio.transfer.documents import KEY_WAIT_S
 from voicebot.channels.twilio.transfer.words import Words
 from voicebot.core.conversation import TransferFailed
 from voicebot.core.store import transfers
@@ -31,6 +32,7 @@ class Transfers:
         brief: what a person is told of a handoff's payload before they take it.
         public_url: where Twilio reaches us; None: as the last request of Twilio's said.
         forks: legs in the room get a stream of what is heard from them.
+        key_wait_s: how long a person may think before they are asked again.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Transfers:
         brief: Callable[[dict[str, Any]], str],
         public_url: str | None,
         forks: bool = False,
+        key_wait_s: int = KEY_WAIT_S,
     ) -> None:
         self.transferring = transferring
         self.words = words
         self.brief = brief
         self.addresses = Addresses.at(public_url) if public_url is not None else None
         self.forks = forks
+        self.key_wait_s = key_wait_s
         self.woken = asyncio.Event()
 
     def seen_at(self, at: Addresses) -> None:
