@@ -150,7 +150,7 @@ def call_json(call: LocalCall) -> dict[str, Any]:
     return {
         "account_sid": call.account_sid,
         "annotation": None,
-        "answered_by": None,
+        "answered_by": call.answered_by,
         "api_version": API_VERSION,
         "caller_name": None,
         "date_created": rfc2822(call.created),

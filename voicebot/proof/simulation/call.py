@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from .callbacks import Callbacks, StatusTarget
 from .clips import key_tone
 from .conference import Conference
+from .detection import Detection
 from .ear import Ear
 from .fork import MAX_TRACKS, Fork
 from .formats import API_VERSION, iso8601, new_sid, now, rfc2822
@@ -113,6 +114,10 @@ class LocalCall:
         self.key_listeners: list[Callable[[str], None]] = []
         self.leaving_for_good = False
         """The call is about to end, not to go on with other TwiML."""
+        self.answered_by: str | None = None
+        """By answering-machine detection."""
+        self._verdict: dict[str, str] = {}
+        self._detection: Detection | None = None
         self._exchange = exchange
         self._target = target
         self._sequence = 0
@@ -303,7 +308,7 @@ class LocalCall:
             form |= {f"{who}{what}": "" for what in ("City", "State", "Zip", "Country")}
         if self.parent_sid is not None:
             form["ParentCallSid"] = self.parent_sid
-        return form | self.options.extra_parameters
+        return form | self._verdict | self.options.extra_parameters
 
     # --- rooms, copies of streams, recordings ------------------------------------------
 
@@ -409,14 +414,16 @@ class LocalCall:
 
     def begin(
         self, start: Start, *, person: Person | None = None, then_hold: bool = False, ring_s: float = 600.0,
-        dialled_for: str | None = None, limit_s: float | None = None,
+        dialled_for: str | None = None, limit_s: float | None = None, detection: Detection | None = None,
     ) -> None:  # fmt: skip
         """Places the call; ``person`` is rung first when it goes out, for at most ``ring_s`` seconds.
 
+        ``detection``: of answering machines, after the answer.
         ``dialled_for``: the conference that REST dialled it for. ``limit_s``: ends so long after the answer.
         """
         self._dialled_for = (dialled_for,) if dialled_for is not None else ()
         self._limit_s = limit_s
+        self._detection = detection
         self._life = asyncio.create_task(
             self._live(start, person, then_hold, ring_s), name=f"local-twilio-{self.call_sid[:8]}"
         )
@@ -452,19 +459,51 @@ class LocalCall:
         except TimeoutError:
             if not answers:
                 return "no-answer"
-            if person.does == "busy":
+            if person.does in ("busy", "decline"):
                 return "busy"
             if person.does == "fail":
                 return "failed"
         else:
             return command.status if isinstance(command, _End) else "failed"
         self.answer()
+        self.line.open_now()
         self._ticker = asyncio.create_task(self.line.run(), name="local-twilio-line")
         if self._limit_s is not None:
             asyncio.get_running_loop().call_later(self._limit_s, self.complete)
         if person.hangs_up_after_s is not None:
             asyncio.get_running_loop().call_later(person.hangs_up_after_s, self.hang_up)
-        return None
+        return await self._detect(person)
+
+    async def _detect(self, person: Person) -> str | None:
+        """Waits for the verdict, or tells it later; a final status if the call ends meanwhile."""
+        if self._detection is None:
+            return None
+        answered_by, after_s = self._detection.verdict(person)
+        after_s *= self.options.second_s
+        if self._detection.asynchronous:
+            self.spawn(self._tell_detected(answered_by, after_s, self._detection.tell))
+            return None
+        try:
+            async with asyncio.timeout(after_s):
+                command = await self._commands.get()
+        except TimeoutError:
+            self._detected(answered_by, after_s)
+            return None
+        return command.status if isinstance(command, _End) else "failed"
+
+    async def _tell_detected(self, answered_by: str, after_s: float, tell: Jump | None) -> None:
+        await asyncio.sleep(after_s)
+        if self.ended:
+            return
+        self._detected(answered_by, after_s)
+        if tell is not None:
+            form = {"AccountSid": self.account_sid, "CallSid": self.call_sid, **self._verdict}
+            self.callbacks.send("amd", tell, form, self.options.callbacks)
+
+    def _detected(self, answered_by: str, after_s: float) -> None:
+        self.answered_by = answered_by
+        self._verdict = {"AnsweredBy": answered_by, "MachineDetectionDuration": str(round(after_s * 1000))}
+        self.log.add("detected", **self._verdict)
 
     async def _conduct(self, start: Start, then_hold: bool) -> str:
         """Runs programs until the call is over; returns its final status."""

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from .account import RestError, check_url
+from .detection import Detection
 from .verbs import Jump
 
 Form = dict[str, str]
@@ -65,3 +66,23 @@ def events_of(raw: Any, name: str, known: tuple[str, ...], default: tuple[str, .
         if word not in known:
             raise RestError(400, 16002, f"{name} {word}: one of {', '.join(known)}")
     return words or default
+
+
+def detection_of(form: Form) -> Detection | None:
+    """What a request to create a call asks for; None: no detection.
+
+    Raises:
+        RestError: 21234 a value that is none, 21609 an address that is none.
+    """
+    asked = form.get("MachineDetection")
+    if not asked or form.get("SendDigits"):
+        return None
+    if asked not in ("Enable", "DetectMessageEnd"):
+        raise RestError(400, 21234, f"MachineDetection {asked}: Enable or DetectMessageEnd")
+    asynchronous = form.get("AsyncAmd", "false").lower() == "true"
+    tell = None
+    if asynchronous and form.get("AsyncAmdStatusCallback"):
+        method = form.get("AsyncAmdStatusCallbackMethod", "POST").upper()
+        tell = Jump(check_url(form["AsyncAmdStatusCallback"], code=21609), method)
+    timeout_s = seconds(form, "MachineDetectionTimeout", 30, 3, 59)
+    return Detection(asked == "DetectMessageEnd", timeout_s, tell, asynchronous)

@@ -20,7 +20,7 @@ from .account import E164, Message, RestError, call_json, check_url, not_found, 
 from .call import LocalCall
 from .callbacks import StatusTarget
 from .formats import API_VERSION
-from .forms import seconds
+from .forms import detection_of, seconds
 from .program import Start
 from .rest_conferences import add_conferences
 from .rest_streams import add_streams
@@ -235,6 +235,7 @@ def _create(twilio: LocalTwilio, form: dict[str, str], events: tuple[str, ...]) 
         )
     ring_s = seconds(form, "Timeout", 60, 1, 600) * twilio.options.second_s
     limit_s = seconds(form, "TimeLimit", 14400, 1, 86400) * twilio.options.second_s
+    detection = detection_of(form)
     person = twilio.person(to)
     call = LocalCall(
         twilio,
@@ -247,7 +248,7 @@ def _create(twilio: LocalTwilio, form: dict[str, str], events: tuple[str, ...]) 
     )
     if target is not None and any(event not in _EVENTS for event in events):
         call.log.notify(21626, f"StatusCallbackEvent {' '.join(events)} is not understood", level="warning")
-    call.begin(start, person=person, ring_s=ring_s, limit_s=limit_s)
+    call.begin(start, person=person, ring_s=ring_s, limit_s=limit_s, detection=detection)
     return call
 
 
