@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo run test check bench clean nats-server
+.PHONY: help demo run test check bench clean debian-packages
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -35,15 +35,18 @@ check: .venv/installed-dev  ## lint, types, room borders
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-# The live transcript is tested against a real NATS server: Debian's package, which `make test` installs where
-# it may (root); elsewhere install it once by hand.
-nats-server:
-	@command -v nats-server >/dev/null || test -x /usr/sbin/nats-server || { \
-	  echo "installing nats-server, which the tests need ..."; \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends nats-server; } >/dev/null; } \
-	  || { echo "the tests need nats-server: sudo apt-get install nats-server"; exit 1; }
+# The live transcript is tested against a real NATS server, the pages in a real Chromium: Debian's packages, which
+# `make test` installs where it may (root); elsewhere install them once by hand.
+debian-packages:
+	@missing=""; \
+	  { command -v nats-server || test -x /usr/sbin/nats-server; } >/dev/null || missing="nats-server"; \
+	  command -v chromium >/dev/null || missing="$$missing chromium"; \
+	  test -z "$$missing" || { \
+	    echo "installing $$missing, which the tests need ..."; \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null; } \
+	    || { echo "the tests need $$missing: sudo apt-get install $$missing"; exit 1; }
 
-test: check nats-server  ## set-up, checks, all tests
+test: check debian-packages  ## set-up, checks, all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## the figures of docs/benchmarks.md (some minutes)
