@@ -322,6 +322,24 @@ def on(intent: _Intent = None, tool: _Tool = None, route: _Route = None, by: _By
         switch(settings, url, out, on=True, by=by, intent=intent, tool=tool, route=route)
 
 
+@app.command("people")
+@says_why
+def people_command(
+    token: Annotated[str | None, typer.Option(help="print the API key of this agent, nothing else")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+) -> None:
+    """Who takes over from the bot: teams and who is there now, numbers that may be dialled, agents."""
+    from voicebot.runtime.commands import people
+
+    settings = load_settings()
+    if token is not None:
+        typer.echo(people.key_of(settings, token))
+    elif as_json:
+        typer.echo(json.dumps(people.people_now(settings), indent=2))
+    else:
+        people.show(settings)
+
+
 @app.command("switches")
 @says_why
 def switches_off(as_json: JsonFlag = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.models.errors import ModelsError
 from voicebot.audio.engines.types import EngineUnavailable
-from voicebot.core.settings import PREFIX, Settings
+from voicebot.core.settings import PREFIX, Settings, SettingsError
 from voicebot.core.store.chain.anchors import anchors_path
 from voicebot.core.store.chain.verifying import verify
 from voicebot.core.store.database import DatabaseDown
@@ -23,6 +24,9 @@ from voicebot.core.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from voicebot.core.store.keys import KeyRing, KeysError
 from voicebot.core.store.migrate import SchemaMismatch, expected_version, found_version
 from voicebot.dialogue.deployment import Deployment, DeploymentError
+from voicebot.handoff import whole
+from voicebot.handoff.patterns import PatternsError
+from voicebot.handoff.people import PeopleError
 from voicebot.runtime.models import better, store_of
 
 _FREE_GB = 1.0
@@ -87,6 +91,7 @@ def examine(settings: Settings, wrong_settings: str | None = None) -> Report:
         _models,
         _database,
         _deployment,
+        _people,
         _twilio,
         _disk,
     )
@@ -181,6 +186,19 @@ def _deployment(settings: Settings) -> list[Finding]:
     except DeploymentError as error:
         return [Finding("deployment", ok=False, found=str(error))]
     return [Finding("deployment", ok=True, found=str(settings.deployment.resolve().name))]
+
+
+def _people(settings: Settings) -> list[Finding]:
+    try:
+        whole.check(settings)
+        rules = Deployment.load(settings.deployment).policy.table
+    except (PatternsError, PeopleError, SettingsError) as error:
+        return [Finding("people", ok=False, found=str(error))]
+    except DeploymentError:
+        return []
+    owners = (rule.owner for rule in rules.intents.values())
+    said = whole.remarks(settings, owners, datetime.now(UTC).date())
+    return [Finding("people", ok=None if said else True, found="; ".join(said) or "business/people.yaml")]
 
 
 def _twilio(settings: Settings) -> list[Finding]:

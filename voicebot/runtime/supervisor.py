@@ -31,6 +31,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 from voicebot.dialogue.connectors.choice import ConnectionUnusable, started
 from voicebot.dialogue.deployment import Deployment
+from voicebot.handoff import whole
 from voicebot.runtime.boot import DeskBoot, EngineTargets, NodeBoot
 from voicebot.runtime.engines import engine_hosts
 from voicebot.runtime.server import shared_socket

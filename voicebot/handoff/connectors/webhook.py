@@ -87,6 +87,16 @@ def webhook_of(settings: Settings, people: People) -> WebhookConnector | None:
     Raises:
         SettingsError: it has one, and no secret to sign with.
     """
+    secret = secret_of(settings, people)
+    return None if people.webhook is None or secret is None else WebhookConnector(people.webhook, secret)
+
+
+def secret_of(settings: Settings, people: People) -> SecretStr | None:
+    """What signs, None if nothing is sent.
+
+    Raises:
+        SettingsError: there is a webhook, and no secret to sign with.
+    """
     if people.webhook is None:
         return None
     secret = settings.handoff_secret
@@ -95,7 +105,7 @@ def webhook_of(settings: Settings, people: People) -> WebhookConnector | None:
             f"business/people.yaml names a webhook: set VOICEBOT_HANDOFF_SECRET, {_SHORTEST_SECRET} "
             "characters or more, which the receiver knows too"
         )
-    return WebhookConnector(people.webhook, secret)
+    return secret
 
 
 def _answer(response: httpx.Response) -> Answer:
