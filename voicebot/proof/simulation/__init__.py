@@ -4,10 +4,13 @@
 document; what no document promises is an entry of ``Options``. Nothing here is imported by the server.
 """
 
+from .agent import Agent, HangUp, Listen, Press, Talk, Wait, accepting, declining, mute, not_there
 from .call import LocalCall
 from .clips import murmur, read_wav, tone
+from .conference import Conference
 from .ear import FRAME_BYTES, FRAME_MS, SILENCE, Ear, Quiet, Timeline
 from .exchange import DEFAULT_CALLER, DEFAULT_NUMBER, LocalTwilio
+from .faults import RestFault
 from .log import CallLog, Entry, Notification
 from .options import Options, late, on_time, out_of_order, twice
 from .people import Person, silent_person
@@ -19,19 +22,31 @@ __all__ = [
     "FRAME_BYTES",
     "FRAME_MS",
     "SILENCE",
+    "Agent",
     "CallLog",
     "CallRecording",
+    "Conference",
     "Ear",
     "Entry",
+    "HangUp",
+    "Listen",
     "LocalCall",
     "LocalTwilio",
     "Notification",
     "Options",
     "Person",
+    "Press",
     "Quiet",
+    "RestFault",
+    "Talk",
     "Timeline",
+    "Wait",
+    "accepting",
+    "declining",
     "late",
     "murmur",
+    "mute",
+    "not_there",
     "on_time",
     "out_of_order",
     "read_wav",

@@ -98,6 +98,27 @@ class Analysis:
         return [r.latency_ms for r in self.replies if r.latency_ms is not None and not r.keys]
 
 
+def dead_air(
+    samples: npt.NDArray[np.int16], *, longer_than_ms: float, threshold: int = THRESHOLD
+) -> list[Span]:
+    """Where a party neither said nor heard anything for longer than that.
+
+    ``samples`` has shape ``[n, 2]``: column 0 what they said, column 1 what they heard.
+    """
+    length_ms = len(samples) / (RATE_HZ / 1000)
+    sounds = sorted(
+        (s for column in (0, 1) for s in spans(samples[:, column], join_ms=0, threshold=threshold)),
+        key=lambda s: s.start_ms,
+    )
+    silences: list[Span] = []
+    quiet_since = 0.0
+    for sound in [*sounds, Span(length_ms, length_ms)]:
+        if sound.start_ms - quiet_since > longer_than_ms:
+            silences.append(Span(quiet_since, sound.start_ms))
+        quiet_since = max(quiet_since, sound.end_ms)
+    return silences
+
+
 def threshold_over(pcm: npt.NDArray[np.int16]) -> int:
     """THRESHOLD, or on a noisy line what is clearly louder than the quietest tenth of it."""
     if len(pcm) < _BLOCK:

@@ -12,7 +12,10 @@ SILENCE = b"\xff" * FRAME_BYTES
 
 
 class Ear(Protocol):
-    """A person on the line. Called every 20 ms of the call clock; must return within a millisecond."""
+    """A person on the line. Called every 20 ms; must return within a millisecond.
+
+    ``at_ms`` counts from when they called, or picked up.
+    """
 
     def on_audio(self, frame: bytes, at_ms: int) -> None:
         """160 bytes of mu-law that were heard from ``at_ms`` on; called when they are over."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -61,6 +62,8 @@ class LocalTwilio:
         self.numbers = {number: OwnNumber(number) for number in numbers}
         self.people: dict[str, Person] = {}
         self.default_person = Person()
+        self.turns: dict[str, deque[Person]] = {}
+        """Who answers a number the next times it is rung, before ``people``."""
         self.calls: list[LocalCall] = []
         self.conferences: list[Conference] = []
         """Those that are over too, oldest first."""
@@ -145,8 +148,9 @@ class LocalTwilio:
         return call
 
     def person(self, number: str) -> Person:
-        """Who answers a number that is dialled; set in ``people``."""
-        return self.people.get(number, self.default_person)
+        """Who answers a number that is dialled: the next in ``turns``, or else of ``people``."""
+        turns = self.turns.get(number)
+        return turns.popleft() if turns else self.people.get(number, self.default_person)
 
     def conference(self, name: str) -> Conference | None:
         """The running conference of that name."""

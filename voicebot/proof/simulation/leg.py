@@ -75,6 +75,8 @@ class Line:
         self.hearers: list[Callable[[bytes], None]] = []
         self.recording = CallRecording()
         self.max_late_ms = 0.0
+        self.opened_ms = 0
+        """When the line opened, on the call clock; the ear counts from there."""
         self._began = time.monotonic()
         self._frame = 0
         self._tones: deque[bytes] = deque()
@@ -88,6 +90,13 @@ class Line:
         for at in range(0, len(ulaw), FRAME_BYTES):
             self._tones.append(ulaw[at : at + FRAME_BYTES])
 
+    def open_now(self) -> None:
+        """The party answers now: what they say and hear begins here, on the same clock."""
+        self._frame = int(self.now_ms() // FRAME_MS)
+        self.opened_ms = self._frame * FRAME_MS
+        for channel in (self.recording.said, self.recording.heard):
+            channel += SILENCE * self._frame
+
     async def run(self) -> None:
         """Ticks until cancelled."""
         said = SILENCE
@@ -100,15 +109,15 @@ class Line:
             else:
                 await asyncio.sleep(0)  # after a stall: let arrived messages in before the next frame
             self.max_late_ms = max(self.max_late_ms, self.now_ms() - due)
-            if self._frame:
-                self.ear.on_audio(heard, due - FRAME_MS)
+            if due > self.opened_ms:
+                self.ear.on_audio(heard, due - FRAME_MS - self.opened_ms)
                 for listener in tuple(self.listeners):
                     listener(said)
                 for hearer in tuple(self.hearers):
                     hearer(heard)
             played = self.sound.next_frame() if self.sound is not None else b""
             heard = played if len(played) == FRAME_BYTES else played.ljust(FRAME_BYTES, b"\xff")
-            voice = self.ear.next_frame(due) or SILENCE
+            voice = self.ear.next_frame(due - self.opened_ms) or SILENCE
             if self._tones:
                 voice = self._tones.popleft()
             said = voice if len(voice) == FRAME_BYTES else voice[:FRAME_BYTES].ljust(FRAME_BYTES, b"\xff")
