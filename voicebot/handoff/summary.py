@@ -36,6 +36,11 @@ _DONE = listed(
     "reset removed added updated registered exchanged returned compensated approved granted"
 )
 """What the assistant can only have done if a tool or the assistant itself said so."""
+_WISH = re.compile(
+    r"\b(?:wants?|wanted|wish(?:es|ed)?|asks?|asked|asking|needs?|needed|should|hopes?|expects?|not|never|"
+    r"couldn't|wasn't|hasn't|isn't)\b"
+)
+_CLAUSE = re.compile(r"[.;,]|\b(?:and|but|then)\b")
 _WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 
 
@@ -143,21 +148,27 @@ def _unfounded(text: str, payload: Payload) -> str | None:
         return "token"
     plain = [TOKEN.sub("that", one) for one in known]
     outcomes = [call.call.result.get("outcome", "") for call in payload.tool_calls if call.call.result]
-    facts = Facts(cited=plain, states=[str(one).replace("_", " ") for one in outcomes])
     line = TOKEN.sub("that", text)
+    ours = " ".join((*payload.tried, *(one.text for one in payload.transcript if one.who == "bot")))
+    wished, claimed = _deeds(line)
+    if claimed - set(_words(ours)):
+        return "deed"
+    facts = Facts(cited=plain, states=[*(str(one).replace("_", " ") for one in outcomes), *wished])
     ruling = ClauseGuard(facts).check(line)
     if isinstance(ruling, Block) and ruling.reason.value != "off_topic":
         return ruling.reason.value
-    ours = " ".join((*payload.tried, *(one.text for one in payload.transcript if one.who == "bot")))
-    done = _DONE & set(_words(line)) - set(_words(ours))
-    if done and not re.search(
-        r"\b(?:wants?|wanted|wishes|asks?|asked|needs?|should|to be|not|never)\b", line
-    ):
-        return "deed"
     if not payload.identity.verified and re.search(r"(?<!not )(?<!un)\bverified\b", line.lower()):
         return "identity"
     names = set(_capitals(line)) - {word for one in plain for word in _words(one)}
     return "name" if names else None
+
+
+def _deeds(line: str) -> tuple[set[str], set[str]]:
+    """Words of `_DONE` in a line: those that are wished for or denied, and those that are claimed."""
+    wished, claimed = set[str](), set[str]()
+    for clause in _CLAUSE.split(line.lower()):
+        (wished if _WISH.search(clause) else claimed).update(_DONE & set(_words(clause)))
+    return wished, claimed
 
 
 def _words(text: str) -> list[str]:
