@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +15,12 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.requests import HTTPConnection
 
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
 from voicebot.console.live_routes import Readers, live_router
+from voicebot.console.readers import Reader, anyone
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Channel, Event
 from voicebot.core.store import outbox
@@ -38,15 +40,15 @@ async def serving(
     token: str | None = None,
     local: bool = True,
     readers: Readers | None = None,
+    who: Callable[[HTTPConnection], Reader] | None = None,
+    reveals: tuple[str, ...] = (),
 ) -> AsyncGenerator[str]:
     """The API on a free port; yields its address, ``http://127.0.0.1:N``."""
     app = FastAPI()
     guard = bearer_guard(SecretStr(token) if token else None, insecure_local=local)
     console = Console(database, keys, bus)
-    if readers is not None:
-        app.include_router(live_router(console, guard, readers))
-    else:
-        app.include_router(api_router(console, guard))
+    app.include_router(api_router(console, guard))
+    app.include_router(live_router(console, who or anyone(guard), reveals=reveals, readers=readers))
     config = uvicorn.Config(
         app,
         log_config=None,

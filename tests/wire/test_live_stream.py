@@ -15,11 +15,13 @@ import httpx
 import pytest
 import websockets
 from live_kit import Talk, entries_of, read_sse, serving
+from starlette.requests import HTTPConnection
 
 from voicebot.console import live, live_routes
 from voicebot.console.live_routes import Readers
+from voicebot.console.readers import Reader
 from voicebot.core.bus import Bus
-from voicebot.core.store import audit
+from voicebot.core.store import audit, handoffs, vault
 from voicebot.core.store import follow as following
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -336,3 +338,57 @@ async def test_only_who_may_use_the_api_reads_and_no_page_of_another_host(
         rows = await audit.accesses(tx, talk.id)
     read = [(row["actor"], row["purpose"], row["fields"]) for row in rows]
     assert read == [("api", "live", ["transcript"])] * 3
+
+
+async def test_who_has_the_handoff_reads_values_and_everybody_else_tokens(
+    database: Database, keys: KeyRing
+) -> None:
+    """From the moment an agent takes it until they give it back; whose read it was is in the access log."""
+    talk = await Talk.begin(database, keys)
+    async with database.transaction() as tx:
+        await vault.save(tx, keys, talk.id, turn=1, values={"[order number 1]": "427103"})
+        await vault.save(tx, keys, talk.id, turn=1, values={"[card 1]": "4242424242424242"})
+    handoff = f"ho_{7:032x}"
+    text = "order [order number 1], card [card 1]"
+
+    async def steps(step: Any, told: str) -> None:
+        async with database.transaction() as tx:
+            assert await step(tx, handoff, "sam")
+        await talk.store((f"handoff.{told}", {"handoff": handoff}))
+
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO handoffs (id, conversation_id, turn, trigger, urgency, status, sealed_payload)"
+            " VALUES (%s, %s, 1, 'asked', 'normal', 'waiting', 'x')",
+            (handoff, talk.id),
+        )
+    await talk.line(text)
+    await steps(handoffs.claim, "accepted")
+    await talk.line(text)
+    await steps(handoffs.decline, "declined")
+    await talk.line(text)
+
+    def who(request: HTTPConnection) -> Reader:
+        name = request.headers.get("x-who", "api")
+        return Reader("api" if name == "api" else "agent", name)
+
+    serve = serving(database, keys, Bus(), who=who, reveals=("order number",))
+    async with serve as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        for name in ("api", "kim"):
+            client.headers["x-who"] = name
+            seen = await read_sse(client, path_of(talk), count=5)
+            assert [one.text for one in seen if one.type == "line"] == [text] * 3
+        client.headers["x-who"] = "sam"
+        reading = asyncio.create_task(read_sse(client, path_of(talk), count=9))
+        await asyncio.sleep(0.3)  # sam has caught up, and has nothing
+        await steps(handoffs.claim, "accepted")
+        await talk.line(text)
+        await asyncio.sleep(0.3)  # it was told while sam had it
+        await steps(handoffs.finish, "done")
+        await talk.line(text)
+        seen = await reading
+    opened = "order 427103, card [card 1]"
+    assert [one.text for one in seen if one.type == "line"] == [text, text, text, opened, text]
+    async with database.transaction() as tx:
+        rows = [row for row in await audit.accesses(tx, talk.id) if row["purpose"] == "handoff.held"]
+    assert [(row["actor"], row["fields"]) for row in rows] == [("sam", ["order number"])]

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
 from voicebot.console.access import Guard
-from voicebot.console.live_routes import live_router
 from voicebot.console.reading import Console, load
 from voicebot.core.conversation import Event
 from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls
@@ -62,8 +61,7 @@ def event_dict(event: Event) -> dict[str, Any]:
 
 
 def api_router(console: Console, guard: Guard) -> APIRouter:
-    """All endpoints under ``/api``; database down is 503 with a ``Retry-After``."""
-    everything = APIRouter()
+    """Conversations under ``/api``; database down is 503 with a ``Retry-After``."""
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)], tags=["conversations"])
 
     @router.get("/conversations")
@@ -121,6 +119,4 @@ def api_router(console: Console, guard: Guard) -> APIRouter:
             drafts=held,
         )
 
-    everything.include_router(router)
-    everything.include_router(live_router(console, guard))
-    return everything
+    return router

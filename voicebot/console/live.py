@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import HTTPException
 
+from voicebot.console.readers import Reader
 from voicebot.console.reading import Console, load
+from voicebot.console.sight import Sight
 from voicebot.core.store import audit, outbox
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.store.follow import follow
@@ -41,7 +43,7 @@ class Opening:
     seen_all: bool
 
 
-async def open_for(console: Console, conversation_id: str, after: int) -> Opening:
+async def open_for(console: Console, reader: Reader, conversation_id: str, after: int) -> Opening:
     """Lets a reader in; the read is logged.
 
     Raises:
@@ -57,7 +59,7 @@ async def open_for(console: Console, conversation_id: str, after: int) -> Openin
         behind = any(map(is_told, await outbox.types_after(tx, conversation_id, after)))
         await audit.access(
             tx,
-            actor="api",
+            actor=reader.who,
             resource="conversation",
             fields=["transcript"],
             purpose="live",
@@ -68,8 +70,8 @@ async def open_for(console: Console, conversation_id: str, after: int) -> Openin
     return Opening(conversation_id, after, over, seen_all=after > 0 and not behind)
 
 
-async def entries(console: Console, opening: Opening) -> AsyncGenerator[Told | None]:
-    """Everything after ``opening.after``, then live; None now and then, when there is nothing to tell.
+async def entries(console: Console, sight: Sight, opening: Opening) -> AsyncGenerator[Told | None]:
+    """Everything after ``opening.after`` as the reader sees it, then live; None now and then: nothing new.
 
     The last entry is a ``state``: ``closed`` (the conversation has ended, nothing follows) or ``erased``.
     While the database is away it waits, and goes on where it was.
@@ -97,10 +99,12 @@ async def entries(console: Console, opening: Opening) -> AsyncGenerator[Told | N
                             return
                         yield None
                         continue
-                    after = after if event.seq is None else event.seq
                     entry = told(event)
                     if entry is not None:
-                        yield saying.whole(entry)
+                        entry = saying.whole(await sight.seen(entry))
+                    after = after if event.seq is None else event.seq
+                    if entry is not None:
+                        yield entry
                     if event.type in ENDINGS and over_s is None:
                         over_s = clock() + ENDING_S
                         break

@@ -7,7 +7,7 @@ with the last id it has seen. What waits for it meanwhile is one page, and what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Annotated
 
@@ -18,9 +18,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from voicebot.console.access import Guard
 from voicebot.console.live import MAX_READERS, Opening, entries, open_for
+from voicebot.console.readers import Reader
 from voicebot.console.reading import Console
+from voicebot.console.sight import Sight
 from voicebot.core import metrics
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.transcript import Told
@@ -65,14 +66,30 @@ class Readers:
             metrics.live_readers.labels(kind).dec()
 
 
-def live_router(console: Console, guard: Guard, readers: Readers | None = None) -> APIRouter:
-    """The two routes. The WebSocket's guard answers before the upgrade, with the same refusals."""
+def live_router(
+    console: Console,
+    who: Callable[[HTTPConnection], Reader],
+    *,
+    reveals: Collection[str] = (),
+    readers: Readers | None = None,
+) -> APIRouter:
+    """The two routes. A WebSocket is answered before the upgrade, with the same refusals.
+
+    Args:
+        console: what is read from.
+        who: says who asks, or refuses.
+        reveals: kinds of values that who has the conversation's handoff sees instead of tokens.
+        readers: the places; made here when not given.
+    """
     router = APIRouter(prefix="/api", tags=["conversations"])
     places = readers or Readers()
 
+    def known(request: HTTPConnection) -> None:
+        request.state.reader = who(request)
+
     @router.get(
         "/conversations/{conversation_id}/stream",
-        dependencies=[Depends(guard)],
+        dependencies=[Depends(known)],
         response_class=Response,
         responses={
             200: {"content": {"text/event-stream": {}}, "model": Told, "description": "one entry an event"},
@@ -94,19 +111,22 @@ def live_router(console: Console, guard: Guard, readers: Readers | None = None) 
         Lines carry an id, so that a reconnect misses and repeats nothing. Words so far (``partial``) come
         without one. The same path takes a WebSocket, which gets the same entries as JSON texts.
         """
-        opening = await _open(console, conversation_id, max(last_event_id, after))
+        reader: Reader = request.state.reader
+        opening = await _open(console, reader, conversation_id, max(last_event_id, after))
         if opening.over and opening.seen_all:
             return Response(status_code=204)
-        return _EventStream(console, opening, places)
+        sight = Sight(console, reader, conversation_id, reveals)
+        return _EventStream(console, sight, opening, places)
 
     @router.websocket("/conversations/{conversation_id}/stream")
     async def socket(socket: WebSocket, conversation_id: str) -> None:
         try:
-            guard(socket)
-            opening = await _open(console, conversation_id, _after(socket))
+            reader = who(socket)
+            opening = await _open(console, reader, conversation_id, _after(socket))
             with places.one("websocket"):
                 await socket.accept()
-                await _serve(socket, console, opening)
+                sight = Sight(console, reader, conversation_id, reveals)
+                await _serve(socket, entries(console, sight, opening), opening)
         except HTTPException as refused:
             answer = JSONResponse({"detail": refused.detail}, refused.status_code, refused.headers)
             with suppress(WebSocketDisconnected, RuntimeError, OSError):  # gone already
@@ -116,9 +136,9 @@ def live_router(console: Console, guard: Guard, readers: Readers | None = None) 
     return router
 
 
-async def _open(console: Console, conversation_id: str, after: int) -> Opening:
+async def _open(console: Console, reader: Reader, conversation_id: str, after: int) -> Opening:
     try:
-        return await open_for(console, conversation_id, after)
+        return await open_for(console, reader, conversation_id, after)
     except DatabaseDown as error:
         raise HTTPException(503, "the database is away: try again", {"Retry-After": "2"}) from error
 
@@ -144,11 +164,11 @@ class _EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, console: Console, opening: Opening, places: Readers) -> None:
+    def __init__(self, console: Console, sight: Sight, opening: Opening, places: Readers) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._console = console
+        self._entries = entries(console, sight, opening)
         self._opening = opening
         self._places = places
 
@@ -162,7 +182,7 @@ class _EventStream(Response):
 
     async def _tell(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(_kept_alive(entries(self._console, self._opening))) as told:
+        async with aclosing(_kept_alive(self._entries)) as told:
             async for entry in told:
                 text = ": still here\n\n" if entry is None else _sse(entry)
                 body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
@@ -171,12 +191,12 @@ class _EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _serve(socket: WebSocket, console: Console, opening: Opening) -> None:
+async def _serve(socket: WebSocket, entries: AsyncGenerator[Told | None], opening: Opening) -> None:
     last = opening.after
 
     async def tell() -> None:
         nonlocal last
-        async with aclosing(_kept_alive(entries(console, opening))) as told:
+        async with aclosing(_kept_alive(entries)) as told:
             async for entry in told:
                 text = '{"type":"quiet"}' if entry is None else entry.model_dump_json()
                 if not await _sent(socket.send_text(text), opening, "websocket"):

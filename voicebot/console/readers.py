@@ -40,6 +40,16 @@ def agent_key(token: SecretStr, agent_id: str) -> str:
     return f"{agent_id}.{made.hexdigest()}"
 
 
+def anyone(guard: Guard) -> Callable[[HTTPConnection], Reader]:
+    """A FastAPI dependency: whoever ``guard`` lets pass, for nobody in particular."""
+
+    def reader(request: HTTPConnection) -> Reader:
+        guard(request)
+        return Reader("api", API)
+
+    return reader
+
+
 def readers(guard: Guard, token: SecretStr | None, people: People) -> Callable[[HTTPConnection], Reader]:
     """A FastAPI dependency: who asks. Who is no agent of ``people`` must pass ``guard``."""
 

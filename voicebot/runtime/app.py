@@ -31,6 +31,7 @@ from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
+from voicebot.console.live_routes import live_router
 from voicebot.console.readers import readers
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
@@ -218,8 +219,11 @@ class NodeApp:
             within_s = library.reasons.summary_s
             behind.append(Summaries(database, keys, bus, model, prompt, within_s=within_s).run)
         queue = Queue(database, keys, people, library.reasons, relay.poke)
-        app.include_router(handoffs_router(queue, readers(guard, settings.api_token, people)))
-        app.include_router(api_router(Console(database, keys, bus), guard))
+        who = readers(guard, settings.api_token, people)
+        app.include_router(handoffs_router(queue, who))
+        console = Console(database, keys, bus)
+        app.include_router(api_router(console, guard))
+        app.include_router(live_router(console, who, reveals=library.reasons.reveals))
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (
             relay.run,
