@@ -8,7 +8,7 @@ Trouble begins with its first sign and is over after ``calm_after`` turns of the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -80,14 +80,6 @@ class Risk(Strict):
                 "signs": (*kept, *new)[-KEPT:],
             }
         )
-
-    def recent(self, within: int) -> Mapping[SignName, int]:
-        """Names of the signs of the last ``within`` turns of the caller, and how often each."""
-        counts: dict[SignName, int] = {}
-        for sign in self.signs:
-            if sign.turn > self.turns - within:
-                counts[sign.name] = counts.get(sign.name, 0) + 1
-        return counts
 
     def timed(self, latency_ms: int | None, limit_ms: int) -> Risk:
         """After an answer was heard; ``latency_ms`` is None where nothing was measured."""
