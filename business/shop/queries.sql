@@ -291,6 +291,15 @@ SELECT outcome, %(day)s::date AS day, %(part)s::text AS part FROM now_is;
 -- row: phone text
 SELECT phone FROM shop.customers WHERE id = %(customer_id)s;
 
+-- name: own_identifiers
+-- row: kind text, value text?
+-- What the verified customer may say of himself, to be masked even when it is misheard. Kinds as in safety/pii/cues.py.
+SELECT 'name' AS kind, first_name || ' ' || last_name AS value FROM shop.customers WHERE id = %(customer_id)s
+UNION ALL SELECT 'email', email FROM shop.customers WHERE id = %(customer_id)s
+UNION ALL SELECT 'phone number', phone FROM shop.customers WHERE id = %(customer_id)s
+UNION ALL SELECT 'address', street FROM shop.orders WHERE customer_id = %(customer_id)s AND street IS NOT NULL
+UNION ALL SELECT 'order number', number FROM shop.orders WHERE customer_id = %(customer_id)s;
+
 -- name: customer_identifiers
 -- row: customer text, kind text, value text?
 -- What points at one customer, for the output guard: orders, phones, addresses of the net, tracking numbers, full

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from changes_kit import PACKED, verified
 from prometheus_client import generate_latest
 
 from tests.store.dialogue_kit import Talk
@@ -190,10 +191,30 @@ async def test_the_read_back_says_the_value_and_stores_its_token(
 async def test_erasing_a_conversation_erases_its_vault(shop_database: Database, keys: KeyRing) -> None:
     """The rows go with the conversation; without its key nothing opens."""
     talk = await Talk.begin(shop_database, keys)
-    await talk.turn("my card is 4242 4242 4242 4242")
+    await talk.turn("my number is 617 555 0123")
     async with shop_database.transaction() as tx:
-        assert CARD in (await vault.values(tx, keys, talk.id)).values()
+        assert PHONE in (await vault.values(tx, keys, talk.id)).values()
         await tx.execute("DELETE FROM conversations WHERE id = %s", (talk.id,))
         left = await (await tx.execute("SELECT count(*) AS n FROM vault")).fetchone()
     assert left == {"n": 0}
+    await talk.close()
+
+
+async def test_a_verified_customers_own_name_is_masked_though_it_was_misheard(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """Known from the records once the gate was passed; said before that, by nobody known, it stays."""
+    async with shop_database.transaction() as tx:
+        await tx.execute(
+            "UPDATE shop.customers SET first_name = 'Anna', last_name = 'Baker' WHERE id ="
+            " (SELECT customer_id FROM shop.orders WHERE number = %s)",
+            (PACKED[0],),
+        )
+    talk = await Talk.begin(shop_database, keys)
+    await talk.turn("the parcel says ana backer on it")
+    assert "ana backer" in (await talk.turns())[-1]["input"]["text"]
+    await verified(talk, PACKED, "where is my order")
+    await talk.turn("the parcel says ana backer on it")
+    assert (await talk.turns())[-1]["input"]["text"] == "the parcel says [name 1] on it"
+    assert "backer" not in talk.orchestrator.veil(talk.id, "so ana backer", so_far=True)
     await talk.close()

@@ -31,7 +31,8 @@ from test_dialogue_acts import Fragile
 from voicebot.core.conversation import Action, AgentDecision, Channel, Keys, Silence, Timer, Utterance
 from voicebot.core.store import drafts
 from voicebot.core.store.database import Database, DatabaseDown
-from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.keys import KeyRing, SealBroken
+from voicebot.core.store.vault import vault_cipher
 from voicebot.dialogue.plan import StalePlan
 from voicebot.dialogue.speculation import Verdict
 from voicebot.safety.policy import Policy
@@ -440,3 +441,28 @@ async def test_a_stale_yes_acts_on_nothing(shop_database: Database, keys: KeyRin
     with pytest.raises(StalePlan):
         await talk.commit(plan)
     assert await done(talk) == []
+
+
+async def test_its_values_open_under_the_key_of_the_vault_only(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """Who holds the conversation's own key reads no argument; what an older node sealed under it still counts."""
+    talk = await read_back(shop_database, keys)
+    async with shop_database.transaction() as tx:
+        row = await (
+            await tx.execute(
+                "SELECT p.id, p.sealed, c.subject_id FROM proposals p JOIN conversations c"
+                " ON c.id = p.conversation_id WHERE c.id = %s",
+                (talk.id,),
+            )
+        ).fetchone()
+        assert row is not None
+        subject = await keys.cipher(tx, row["subject_id"])
+        context = f"proposal:{row['id']}"
+        with pytest.raises(SealBroken):
+            subject.open_json(row["sealed"], context)
+        opened = vault_cipher(subject, row["subject_id"]).open_json(row["sealed"], context)
+        assert NUMBER in opened["canonical"]
+        older = subject.seal_json(opened, context)
+        await tx.execute("UPDATE proposals SET sealed = %s WHERE id = %s", (older, row["id"]))
+    assert "is cancelled" in await talk.turn("yes")

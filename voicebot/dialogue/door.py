@@ -12,7 +12,7 @@ see tokens. Pure; `core.store.vault` holds the values.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -24,8 +24,10 @@ from voicebot.dialogue.generation.spoken import spoken
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import FactorKind, GateRules
 from voicebot.safety.pii import cues
+from voicebot.safety.pii.checksums import luhn
 from voicebot.safety.pii.finding import NOTHING, Expected, Shapes
-from voicebot.safety.pii.masking import TOKEN, Carry, Masker
+from voicebot.safety.pii.masking import TOKEN, Carry, Masked, Masker
+from voicebot.safety.pii.own_values import OwnValue
 
 OPENED = ("gate", "slots", "asked", "open_turns", "last_said", "owed", "held", "pending", "filling")
 """Fields of the state in which values stand while a turn is planned; the others keep their tokens."""
@@ -40,6 +42,15 @@ _MASKED_AS = {
     FactorKind.CODE: cues.CODE,
 }
 _SLOT_KINDS = {PHONE_NUMBER: cues.PHONE}
+
+
+def is_card(value: str) -> bool:
+    """Whether a value is the whole number of a payment card: 13 to 19 digits with Luhn's check digit."""
+    return value.isdigit() and 13 <= len(value) <= 19 and luhn(value)
+
+
+def _tells_card(masked: Masked) -> bool:
+    return any(is_card(one.value) for one in masked.found)
 
 
 def kind_of_factor(rules: GateRules, name: str) -> str:
@@ -70,18 +81,28 @@ class Masks:
 
     @property
     def fresh(self) -> Mapping[str, str]:
-        """Values that belong into the vault with this turn."""
-        return self.masker.fresh
+        """Values that belong into the vault with this turn: never a card's whole number."""
+        return {token: value for token, value in self.masker.fresh.items() if not is_card(value)}
+
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """Tokens of the vault whose values turned out to be the beginning of a card's number."""
+        cards = [value for value in self.masker.fresh.values() if is_card(value)]
+        return tuple(
+            token
+            for token, value in self.masker.values.items()
+            if value.isdigit() and any(card != value and card.startswith(value) for card in cards)
+        )
 
     def given(self, given: TurnInput) -> TurnInput:
         """The input with tokens; the gate still reads its ``raw``."""
         match given:
             case Utterance():
-                text = self.masker.mask(given.text, self.expected).text
+                masked = self.masker.mask(given.text, self.expected)
                 others = (
                     self.masker.mask(one, self.expected, learn=False).text for one in given.alternatives
                 )
-                return given.masked(text, tuple(others))
+                return given.masked(masked.text, tuple(others), card=_tells_card(masked))
             case Keys():
                 digits = given.raw.strip("#*")
                 if len(digits) < _KEYED_FROM:
@@ -165,6 +186,7 @@ def enter(
     asked: Asked | None,
     turn: int,
     today: date | None = None,
+    own: Sequence[OwnValue] = (),
 ) -> Entered:
     """Masks an input, and opens the state it is planned in.
 
@@ -177,9 +199,10 @@ def enter(
         asked: the question that is open.
         turn: number of the turn.
         today: where the business is.
+        own: what the records hold of the customer, once verified.
     """
     before = Carry.model_validate(stored["carry"]) if stored.get("carry") else None
-    masker = Masker(shapes, values, carry=before, turn=turn, today=today)
+    masker = Masker(shapes, values, carry=before, turn=turn, today=today, own=own)
     expected = expects(asked, rules)
     joined, carry = None, before
     masks = Masks(masker, rules, expected)
@@ -188,7 +211,8 @@ def enter(
         joined, carry = masked.joined, masked.carry
         others = (masker.mask(one, expected, learn=False).text for one in given.alternatives)
         earlier = stored.get("cut_off")
-        given = given.masked(masked.text, tuple(others), earlier and masker.resolve(earlier, _said))
+        earlier = earlier and masker.resolve(earlier, _said)
+        given = given.masked(masked.text, tuple(others), earlier, card=_tells_card(masked))
         masks = Masks(masker, rules, expected, joined, before.since if before and joined else turn)
     else:
         given = masks.given(given)
@@ -203,16 +227,23 @@ class Veil:
     values: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     carry: Carry | None = None
     expected: Expected = NOTHING
+    own: tuple[OwnValue, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, masks: Masks, state: ConversationState) -> Veil:
         """After a turn was committed."""
         asked = open_question(state)
-        return cls(masks.masker.shapes, dict(masks.masker.values), state.carry, expects(asked, masks.rules))
+        return cls(
+            masks.masker.shapes,
+            dict(masks.masker.values),
+            state.carry,
+            expects(asked, masks.rules),
+            masks.masker.own,
+        )
 
     def partial(self, text: str) -> str:
         """The caller's words so far."""
-        masker = Masker(self.shapes, self.values, carry=self.carry)
+        masker = Masker(self.shapes, self.values, carry=self.carry, own=self.own)
         return masker.open_end(masker.mask(text, self.expected, learn=False).text)
 
     def bot(self, text: str) -> str:

@@ -83,6 +83,7 @@ from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.other_customers import OtherCustomers
+from voicebot.dialogue.own_records import OwnRecords
 from voicebot.dialogue.payments import Payments
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
@@ -90,8 +91,8 @@ from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
 from voicebot.dialogue.recovery import Recovery
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
-from voicebot.dialogue.staff import Staff
 from voicebot.dialogue.spotting import Spotter
+from voicebot.dialogue.staff import Staff
 from voicebot.safety.guard_out.clause import LEAK_WORDS
 from voicebot.safety.guard_out.facts import shingles
 from voicebot.safety.identity import Gate
@@ -231,6 +232,7 @@ class Orchestrator:
         self._spoken: dict[tuple[str, int], UtteranceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[Committed]] = set()
+        self._own_records = OwnRecords(connector)
         self.customers = OtherCustomers(connector)
         """Whose identifiers are never said to somebody else. `OtherCustomers.keep` fills it."""
         self._secret = frozenset(
@@ -564,6 +566,9 @@ class Orchestrator:
             snapshot = await self._conversations.load(tx, conversation_id)
             values = await vault.values(tx, self._keys, conversation_id)
         began_s = time.monotonic()
+        before = states.load(snapshot.state)
+        match = before.gate.match
+        own = () if match is None else await self._own_records.of(match.customer_id)
         turn, transaction_id = snapshot.turn + 1, f"tx_{secrets.token_hex(16)}"
         entered = enter(
             turn_input,
@@ -571,9 +576,10 @@ class Orchestrator:
             values,
             self._gate.rules,
             self._shapes,
-            asked=open_question(states.load(snapshot.state)),
+            asked=open_question(before),
             turn=turn,
             today=self._now().astimezone(self._zone).date(),
+            own=own,
         )
         turn_input = entered.given
         state = states.load(entered.stored).model_copy(update={"carry": entered.carry})

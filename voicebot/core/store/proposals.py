@@ -1,4 +1,6 @@
-"""What was proposed to a caller, from the read-back to the yes. Sealed; status and times are in the clear.
+"""What was proposed to a caller, from the read-back to the yes. Status and times are in the clear.
+
+Arguments and read-back hold the caller's own values, so they are sealed under the vault's key, like those.
 
 A proposal is open until it was consented to, declined or voided; only one is open in a conversation. All
 times are the database's, so no node's clock can make one last longer.
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicebot.core.store.database import Transaction
-from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.keys import Cipher, KeyRing, SealBroken
+from voicebot.core.store.vault import vault_cipher
 
 LASTS_S = 120
 """How long a read-back may be answered with a yes; after that the facts are read anew."""
@@ -90,7 +93,8 @@ async def save(
         turn: the turn that reads it back.
         waits: a person has to approve it before it is read back.
     """
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    subject = await _subject(tx, conversation_id)
+    cipher = vault_cipher(await keys.cipher(tx, subject), subject)
     sealed = {
         "canonical": proposed.canonical,
         "customer_id": proposed.customer_id,
@@ -129,8 +133,8 @@ async def get(tx: Transaction, keys: KeyRing, proposal_id: str) -> Standing:
     row = await cursor.fetchone()
     if row is None:
         raise UnknownProposal(f"no proposal {proposal_id}")
-    cipher = await keys.cipher(tx, row["subject_id"])
-    sealed: dict[str, Any] = cipher.open_json(row["sealed"], f"proposal:{proposal_id}")
+    subject = await keys.cipher(tx, row["subject_id"])
+    sealed = _opened(subject, row["subject_id"], row["sealed"], proposal_id)
     proposed = Proposed(
         id=row["id"],
         intent=row["intent"],
@@ -255,3 +259,12 @@ async def _subject(tx: Transaction, conversation_id: str) -> str:
     if row is None:
         raise LookupError(f"no conversation {conversation_id}")
     return row["subject_id"]
+
+
+def _opened(subject: Cipher, subject_id: str, sealed: bytes, proposal_id: str) -> dict[str, Any]:
+    """Under the vault's key; a node of the version before sealed it under the subject's own."""
+    context = f"proposal:{proposal_id}"
+    try:
+        return vault_cipher(subject, subject_id).open_json(sealed, context)
+    except SealBroken:
+        return subject.open_json(sealed, context)

@@ -7,7 +7,7 @@ subject is erased; the rows go with the conversation. Read by the dialogue's doo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from voicebot.core.store.database import Transaction
@@ -33,6 +33,15 @@ async def save(
             "INSERT INTO vault (conversation_id, token, turn, sealed_value) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (conversation_id, token) DO NOTHING",
             (conversation_id, token, turn, cipher.seal(value.encode(), _at(conversation_id, token))),
+        )
+
+
+async def forget(tx: Transaction, conversation_id: str, tokens: Collection[str]) -> None:
+    """Deletes values that must not be kept. Their tokens stay where they stand, and mean nothing."""
+    if tokens:
+        await tx.execute(
+            "DELETE FROM vault WHERE conversation_id = %s AND token = ANY(%s)",
+            (conversation_id, list(tokens)),
         )
 
 
@@ -73,14 +82,18 @@ def tokens_for(values: Mapping[str, str], given: Any) -> Any:
             return given
 
 
+def vault_cipher(subject: Cipher, subject_id: str) -> Cipher:
+    """What seals the caller's own values: derived from the subject's key for this purpose alone."""
+    return Cipher(subject.derive("vault"), subject_id)
+
+
 async def _cipher(tx: Transaction, keys: KeyRing, conversation_id: str) -> Cipher:
     row = await (
         await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
     ).fetchone()
     if row is None:
         raise LookupError(f"no conversation {conversation_id}")
-    subject = await keys.cipher(tx, row["subject_id"])
-    return Cipher(subject.derive("vault"), row["subject_id"])
+    return vault_cipher(await keys.cipher(tx, row["subject_id"]), row["subject_id"])
 
 
 def _at(conversation_id: str, token: str) -> str:

@@ -13,7 +13,7 @@ was said: digits at the end of an utterance are carried, and join those at the b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -25,6 +25,7 @@ from voicebot.core.number_words import DIGIT_WORDS
 from voicebot.safety.pii import cues
 from voicebot.safety.pii.checksums import luhn
 from voicebot.safety.pii.finding import NOTHING, Expected, Found, Run, Shapes, find, kind_of, runs, unfinished
+from voicebot.safety.pii.own_values import OwnValue, near, said_again
 from voicebot.safety.pii.spoken_form import Asked, normalise
 from voicebot.safety.pii.words import Kind, Written
 
@@ -75,6 +76,7 @@ class Masker:
         carry: what the utterance before left open.
         turn: number of the turn, for what is carried.
         today: where the business is.
+        own: what the records hold of the customer, once verified.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Masker:
         carry: Carry | None = None,
         turn: int = 0,
         today: date | None = None,
+        own: Sequence[OwnValue] = (),
     ) -> None:
         self.shapes = shapes
+        self.own = tuple(own)
         self._values = dict(held or {})
         self._tokens = {_key(value): token for token, value in self._values.items()}
         self._carry = carry if carry is not None and turn - carry.since <= _CARRY_TURNS else None
@@ -111,6 +115,7 @@ class Masker:
         tokens = normalise(blank, asked=_asked(expected))
         found = list(find(tokens, expected=expected, shapes=self.shapes, today=self._today))
         found += self._known(tokens, found)
+        found += [one for one in said_again(tokens, self.own) if _free(one, found)]
         joined: tuple[str, str] | None = None
         carry: Carry | None = None
         if learn:
@@ -319,18 +324,9 @@ _LEADS = frozenset(
 ) | {".", "-"}
 
 
-def near(one: str, other: str) -> bool:
-    """Whether two strings are at most one insertion, deletion or change apart."""
-    if abs(len(one) - len(other)) > 1:
-        return False
-    if len(one) > len(other):
-        one, other = other, one
-    at = 0
-    while at < len(one) and one[at] == other[at]:
-        at += 1
-    if len(one) == len(other):
-        return one[at + 1 :] == other[at + 1 :]
-    return one[at:] == other[at + 1 :]
+def _free(one: Found, found: Sequence[Found]) -> bool:
+    """Whether nothing that was found stands there."""
+    return all(one.end <= other.start or other.end <= one.start for other in found)
 
 
 def _places(tokens: tuple[Written, ...], value: str) -> list[tuple[int, int]]:
