@@ -98,7 +98,7 @@ async def test_distress_goes_straight_to_a_person_whatever_else_is_asked(talk: T
     handoff = await talk.handoff()
     assert handoff is not None
     assert handoff["payload"]["urgency"] == Urgency.CRITICAL.value
-    assert handoff["payload"]["trigger"] == "distress"
+    assert handoff["payload"]["trigger"]["name"] == "distress"
 
 
 async def test_a_verified_customers_record_counts_and_a_callers_word_does_not(talk: Talk) -> None:
