@@ -10,6 +10,7 @@ from voicebot.channels.twilio.closing import Closing
 from voicebot.channels.twilio.gate import MediaGate
 from voicebot.channels.twilio.keeper import LeaseKeeper
 from voicebot.channels.twilio.live import LiveSessions
+from voicebot.channels.twilio.outbound.hooks import OutboundHooks, add_outbound
 from voicebot.channels.twilio.reception import Reception
 from voicebot.channels.twilio.recovery import Recovery
 from voicebot.channels.twilio.refusal_log import RefusalLog
@@ -51,6 +52,8 @@ def twilio_router(services: TwilioServices) -> APIRouter:
     ):
         router.add_api_route(path, handler, methods=["POST"], response_model=None)
 
+    if services.outbound is not None:
+        add_outbound(router, OutboundHooks(services.outbound, hooks, services.rest))
     if services.transfers is not None:
         _add_transfers(router, services, services.transfers, reception, recovery, hooks)
 

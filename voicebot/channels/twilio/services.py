@@ -8,6 +8,7 @@ from typing import Any
 
 from voicebot.channels.node import NodeState
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.outbound.calls import OutboundCalls
 from voicebot.channels.twilio.pay import Prompt
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.transfer.transfers import Transfers
@@ -52,6 +53,7 @@ class TwilioServices:
         payments: card payments of callers; None: no card is taken.
         transfers: warm transfers to people; None: a person is dialled without more ado.
         pay_prompts: what Twilio says when it takes one; else its own words.
+        outbound: calls that we make; None: none are.
         poke: called after a commit that put events into the outbox.
         run_leg: listens to one leg of a conference until it is over; None: legs are refused.
     """
@@ -74,6 +76,7 @@ class TwilioServices:
     start_within_s: float = START_WITHIN_S
     keeper: Callable[[], Awaitable[None]] | None = None
     payments: Payments | None = None
+    outbound: OutboundCalls | None = None
     transfers: Transfers | None = None
     transfer_keeper: Callable[[], Awaitable[None]] | None = None
     pay_prompts: tuple[Prompt, ...] = ()

@@ -238,8 +238,9 @@ async def open_dials(
     """Tries that should have come further by now; each is looked at by one node, again at ``again_at``."""
     cursor = await tx.execute(
         "UPDATE dials SET look_at = %s WHERE id IN (SELECT id FROM dials WHERE look_at <= %s"
-        " AND status IN ('claimed', 'unknown', 'placed', 'answered') ORDER BY look_at LIMIT %s"
-        " FOR UPDATE SKIP LOCKED) RETURNING *",
+        " AND (status IN ('claimed', 'unknown', 'placed', 'answered') OR (status = 'connected' AND EXISTS"
+        " (SELECT 1 FROM callbacks c WHERE c.id = callback_id AND c.status = 'dialling')))"
+        " ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING *",
         (again_at, now, limit),
     )
     return [_dial(row) for row in await cursor.fetchall()]

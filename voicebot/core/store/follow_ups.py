@@ -153,6 +153,15 @@ async def move(tx: Transaction, follow_up_id: str, due_at: datetime) -> None:
         raise UnknownFollowUp(f"no follow-up {follow_up_id}")
 
 
+async def press(tx: Transaction, follow_up_id: str, due_at: datetime) -> None:
+    """It did not come about by itself: somebody has to see to it now. One that is settled stays so."""
+    await tx.execute(
+        "UPDATE follow_ups SET due_at = least(due_at, %s), urgency = 'high', changed_at = clock_timestamp()"
+        " WHERE id = %s AND status = 'open'",
+        (due_at, follow_up_id),
+    )
+
+
 async def set_status(
     tx: Transaction, follow_up_id: str, status: Literal["open", "done", "cancelled"]
 ) -> None:

@@ -50,7 +50,8 @@ CREATE TABLE dials (
     changed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (callback_id, nth)
 );
-CREATE INDEX dials_open ON dials (look_at) WHERE status IN ('claimed', 'unknown', 'placed', 'answered');
+CREATE INDEX dials_open ON dials (look_at)
+    WHERE status IN ('claimed', 'unknown', 'placed', 'answered', 'connected');
 
 -- Who asked not to be called. A number is only known by its HMAC.
 CREATE TABLE do_not_call (
