@@ -83,6 +83,8 @@ class Counter:
     orchestrator: Orchestrator
     folder: Path
     live: list[Event] = field(default_factory=list[Event])
+    closed: bool = False
+    """A call's pipeline has been taken down."""
 
     async def agrees(self) -> LocalCall:
         """A caller who says the wish, keys order and post code, and says yes to the read-back with a key."""
@@ -159,6 +161,7 @@ async def open_counter(
     *,
     cards: str = "pay",
     processor: CardProcessor | None = None,
+    words: tuple[str, ...] = (WISH,) * 9,
 ) -> AsyncIterator[Counter]:
     table = DEPLOYMENT.policy.table.model_copy(update={"cards": cards})
     deployment = replace(DEPLOYMENT, policy=Policy(table))
@@ -184,8 +187,8 @@ async def open_counter(
         kit = PhoneKit(
             dialogue=orchestrator,
             phrases=deployment.phrases,
-            transcriber=FakeEars(texts=(WISH,) * 9),
-            speech=FakeSpeech(rate=60.0, word_ms=50),
+            transcriber=FakeEars(texts=words),
+            speech=FakeSpeech(rate=60.0, word_ms=25),
             judge=FakeJudge(),
             vad=OwnVoice,
             phrase_cache=PhraseCache(None),
@@ -197,7 +200,10 @@ async def open_counter(
         parts = deployment.pipeline("phone")
 
         async def run(session: MediaSession) -> CallOutcome:
-            return await run_call(kit, parts, session, set())
+            try:
+                return await run_call(kit, parts, session, set())
+            finally:
+                counter.closed = True
 
         settings = settings_for(
             public_url=counter.url,
@@ -406,6 +412,99 @@ async def test_a_call_that_pays_on_our_keypad(
     assert cards_in(sealed) == []
     out, err = capfd.readouterr()
     assert cards_in([*live, *out.splitlines(), *err.splitlines(), generate_latest().decode()]) == []
+
+
+SPOKEN = "four five three nine five seven eight seven six three six two one four eight six"
+
+
+async def test_a_card_that_is_said_aloud_is_not_in_the_recording(
+    shop_database: Database,
+    keys: KeyRing,
+    tmp_path: Path,
+    sealed: list[str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """In two turns: both are silent on the caller's channel, what was said before and after is there."""
+    half = SPOKEN.split()
+    words = ("when are you open", " ".join(half[:8]), " ".join(half[8:]), "no thanks")
+    async with open_counter(shop_database, keys, tmp_path, words=words) as counter:
+        call = await counter.twilio.phone(
+            f"{counter.url}/twilio/voice", ear=Quiet(), status_callback=f"{counter.url}/twilio/status"
+        )
+        for turn in range(1, 5):
+            await counter.heard(call, turn)
+            call.line.say_also(TONE * 40)
+        await counter.heard(call, 5)
+        await counter.says(call, "don't tell me your card number")
+        call.hang_up()
+        await counter.ended(call)
+        await eventually(lambda: counter.closed)
+        recording = read_recording(recorded_in(tmp_path)[0], await recording_key(counter, call))
+        unsaid = [e for e in recording.events if e["type"] == "unsaid"]
+        assert len(unsaid) == 2
+        assert len(voiced(recording.pcm16[:, 0])) == 2  # of four
+        for one in unsaid:
+            stretch = recording.pcm16[one["at_ms"] * 8 : one["until_ms"] * 8, 0]
+            assert np.abs(stretch.astype(int)).max() < 40
+        assert len(voiced(call.recording.samples()[:, 0])) == 4
+        assert cards_in(await dump(shop_database)) == []
+        live = [str(event) for event in counter.live]
+    kept = [one for one in sealed if not one.startswith("vault:")]
+    assert cards_in(kept) == []
+    out, err = capfd.readouterr()
+    assert cards_in([*live, *out.splitlines(), *err.splitlines(), generate_latest().decode()]) == []
+
+
+def voiced(pcm16: npt.NDArray[np.int16]) -> list[int]:
+    """Where somebody begins to speak, in 20 ms."""
+    loud = np.abs(pcm16[: len(pcm16) // 160 * 160].astype(int)).reshape(-1, 160).max(axis=1) > 300
+    return [at for at in range(len(loud)) if loud[at] and not loud[max(0, at - 10) : at].any()]
+
+
+async def test_our_keypad_declined_and_again_with_another_card_whose_answer_is_lost(
+    shop_database: Database, keys: KeyRing, tmp_path: Path
+) -> None:
+    """The second card needs a second yes. It is charged once: what came of it is asked by its key."""
+    processor = CardProcessor(declines=frozenset({CARD}))
+    async with open_counter(shop_database, keys, tmp_path, cards="keypad", processor=processor) as counter:
+        call = await counter.agrees()
+        await counter.heard(call, 5)
+        for part in (CARD, EXPIRY, CODE):
+            await call.press(part, every_ms=20)
+            await asyncio.sleep(0.2)
+        await counter.heard(call, 6)
+        await counter.says(call, "was not accepted. Nothing was charged. Would you like to try again?")
+        call.press_key("1")
+        await counter.heard(call, 7)
+        processor.loses_answers = True
+        call.press_key("1")
+        await counter.heard(call, 8)
+        for part in ("378282246310005", EXPIRY, "9171"):
+            await call.press(part, every_ms=20)
+            await asyncio.sleep(0.2)
+        await counter.says(call, "went through")
+        assert [row["status"] for row in await counter.payments(call)] == ["declined", "paid"]
+        assert processor.asked == 2
+        call.hang_up()
+        await counter.ended(call)
+
+
+async def test_who_hangs_up_on_our_keypad_pays_nothing(
+    shop_database: Database, keys: KeyRing, tmp_path: Path
+) -> None:
+    """The digits are gone with the call; the sweep ends the payment, and the order can be paid again."""
+    processor = CardProcessor()
+    async with open_counter(shop_database, keys, tmp_path, cards="keypad", processor=processor) as counter:
+        call = await counter.agrees()
+        await counter.heard(call, 5)
+        await call.press(CARD[:10], every_ms=20)
+        call.hang_up()
+        await counter.ended(call)
+        async with shop_database.transaction() as tx:
+            await tx.execute("UPDATE payments SET changed_at = clock_timestamp() - interval '1 hour'")
+        await counter.orchestrator.payments.sweep()
+        assert [row["status"] for row in await counter.payments(call)] == ["left"]
+        assert processor.asked == 0
 
 
 def test_the_search_finds_what_it_looks_for() -> None:

@@ -1,4 +1,4 @@
-"""`<Pay>` ends in every way Twilio knows, and the caller hears the truth; hang-ups, deaths, late callbacks."""
+"""`<Pay>` ends in every way Twilio knows, and the caller hears the truth; hang-ups, deaths, late news."""
 
 from __future__ import annotations
 

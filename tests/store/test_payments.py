@@ -9,7 +9,7 @@ from changes_kit import count, verified
 from dialogue_kit import Talk, node
 
 from voicebot.core.conversation import CallStarted, Channel, PaymentOver
-from voicebot.core.store import follow_ups, payments
+from voicebot.core.store import follow_ups, payments, vault
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.payments import Told
@@ -200,3 +200,52 @@ async def test_a_payment_that_was_told_already_says_nothing(shop_database: Datab
     await talk.turn(CallStarted(resumed=True))
     committed = await talk.commit(await talk.plan(PaymentOver(payment=payment)))
     assert committed.silent
+
+
+SPOKEN = "four five three nine five seven eight seven six three six two one four eight six"
+
+
+async def test_a_card_that_is_said_aloud_is_stopped_and_kept_nowhere(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """Not even in the vault, where other numbers lie; the caller is offered the keypad."""
+    talk = await Talk.begin(shop_database, keys)
+    words = await talk.turn(f"i want to pay my card is {SPOKEN}")
+    assert words.startswith("Please don't tell me your card number. I haven't kept it.")
+    assert "type it in on your keypad. Shall we do that?" in words
+    async with shop_database.transaction() as tx:
+        assert await vault.values(tx, keys, talk.id) == {}
+    assert "card.spoken" in await talk.audited()
+    words = await verified(talk, UNPAID, "yes")
+    assert "eighty nine dollars is open" in words
+
+
+async def test_a_card_said_in_pieces_is_kept_nowhere_either(shop_database: Database, keys: KeyRing) -> None:
+    """Four turns of four digits: once they are a card, the pieces go, too."""
+    talk = await Talk.begin(shop_database, keys)
+    digits = SPOKEN.split()
+    await talk.turn(f"my card is {' '.join(digits[:4])}")
+    for at in (4, 8):
+        await talk.turn(" ".join(digits[at : at + 4]))
+    async with shop_database.transaction() as tx:
+        assert await vault.values(tx, keys, talk.id) != {}
+    assert "don't tell me your card number" in await talk.turn(" ".join(digits[12:]))
+    async with shop_database.transaction() as tx:
+        assert await vault.values(tx, keys, talk.id) == {}
+
+
+async def test_four_digits_of_a_card_are_no_card(shop_database: Database, keys: KeyRing) -> None:
+    """As the identity gate asks for them."""
+    talk = await Talk.begin(shop_database, keys)
+    assert "don't tell me" not in await talk.turn("my card ends in four four one seven")
+
+
+async def test_during_the_read_back_a_spoken_card_gets_the_question_again(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """It is no yes."""
+    talk = await Talk.begin(shop_database, keys)
+    await verified(talk, UNPAID, WISH)
+    words = await talk.turn(f"yes it's {SPOKEN}")
+    assert "don't tell me your card number" in words
+    assert await rows(talk) == []

@@ -9,6 +9,7 @@ import time
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from voicebot.audio import mulaw
@@ -247,3 +248,64 @@ async def test_what_json_cannot_say_is_written_as_text(tmp_path: Path) -> None:
     recorder.event({"type": "x", "path": Path("/a")})
     await recorder.close()
     assert read_recording(tmp_path / "cv_1", KEY).events[0]["path"] == "/a"
+
+
+async def test_a_pause_is_silence_on_both_channels_with_the_span_beside_it(tmp_path: Path) -> None:
+    """Also for the bot's sound, which is placed after it was played."""
+    recorder = Recorder(tmp_path / "cv_1", KEY, "cv_1")
+    for at in range(0, 9000, 20):
+        if at == 3000:
+            recorder.pause("card")
+        if at == 6000:
+            recorder.resume()
+        recorder.caller(CALLER, at)
+        if at == 6500:
+            recorder.bot(BOT * 40, 2500)  # 4 s: from before the pause until after it
+    await recorder.close()
+    recording = read_recording(recorder.audio_path, KEY)
+    quiet = np.abs(recording.pcm16.astype(int)).max(axis=1).reshape(-1, 160).max(axis=1)  # by 20 ms
+    assert all(quiet[150:300] < 40)
+    assert all(quiet[:150] > 40)
+    assert all(quiet[300:] > 40)
+    (paused,) = [e for e in recording.events if e["type"] == "paused"]
+    (resumed,) = [e for e in recording.events if e["type"] == "resumed"]
+    assert (paused["why"], paused["at_ms"]) == ("card", 3000)
+    assert (resumed["paused_from_ms"], resumed["at_ms"]) == (3000, 6000)
+
+
+async def test_what_was_unsaid_is_in_the_file_no_more(tmp_path: Path) -> None:
+    """The stretch is silent for every reader, the other channel and the rest are as they were."""
+    plain = read_recording(await recorded(tmp_path / "plain"), KEY)
+    recorder = Recorder(tmp_path / "cv_1", KEY, "cv_1")
+    for at in range(0, 12000, 20):
+        recorder.caller(CALLER, at)
+        if at % 2000 == 1000:
+            recorder.bot(BOT, at - 500)
+    recorder.unsay("caller", 2995, 4005)
+    await recorder.close()
+    assert recorder.failed is None
+    recording = read_recording(recorder.audio_path, KEY)
+    expected = plain.pcm16.copy()
+    expected[2995 * 8 : 4005 * 8, 0] = 0
+    assert np.abs(recording.pcm16.astype(int) - expected).max() < 20
+    assert recording.whole
+    assert [e["until_ms"] for e in recording.events if e["type"] == "unsaid"] == [4005]
+    assert not recorder.audio_path.with_name("cv_1.vbrec.scrubbing").exists()
+
+
+async def test_a_recording_that_cannot_be_scrubbed_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better no recording than one that holds a card."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "scrub", full)
+    recorder = Recorder(tmp_path / "cv_1", KEY, "cv_1")
+    for at in range(0, 12000, 20):
+        recorder.caller(CALLER, at)
+    recorder.unsay("caller", 1000, 2000)
+    await recorder.close()
+    assert recorder.failed is not None
+    assert not recorder.audio_path.exists()

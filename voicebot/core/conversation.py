@@ -66,19 +66,32 @@ class Utterance(Strict):
     last_voiced_ms: int | None = None
     _raw: Utterance | None = PrivateAttr(default=None)
     _earlier: str | None = PrivateAttr(default=None)
+    _card: bool = PrivateAttr(default=False)
+
+    @property
+    def tells_card(self) -> bool:
+        """Whether the number of a payment card was said, with this turn or up to it."""
+        return self._card
 
     @property
     def raw(self) -> Utterance:
         """The words as they were said: for the identity gate, in memory only; never dumped or shown."""
         return self._raw or self
 
-    def masked(self, text: str, alternatives: tuple[str, ...] = (), earlier: str | None = None) -> Utterance:
+    def masked(
+        self,
+        text: str,
+        alternatives: tuple[str, ...] = (),
+        earlier: str | None = None,
+        *,
+        card: bool = False,
+    ) -> Utterance:
         """The same turn with tokens in place of what is personal; `raw` keeps the words.
 
-        ``earlier``: raw words of the turn before, if they may belong to this one.
+        ``earlier``: raw words of the turn before, if they may belong to this one. ``card``: `tells_card`.
         """
         copy = self.model_copy(update={"text": text, "alternatives": alternatives})
-        copy._raw, copy._earlier = self.raw, earlier
+        copy._raw, copy._earlier, copy._card = self.raw, earlier, card
         return copy
 
     def behind(self, before: str) -> Utterance:

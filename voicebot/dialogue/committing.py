@@ -47,6 +47,7 @@ AUDITED = frozenset(
         "act.proposed",
         "draft.requested",
         "draft.decided",
+        "card.spoken",
         "guard.blocked",
         "guard.flagged",
     }
@@ -312,6 +313,7 @@ class Committing:
         state = masks.state(states.dump(written.worded.state))
         await self._conversations.advance(tx, plan.snapshot, turn=plan.turn, state=state)
         await vault.save(tx, self._keys, plan.conversation_id, turn=plan.turn, values=masks.fresh)
+        await vault.forget(tx, plan.conversation_id, masks.unkept)
         if masks.joined is not None:
             await remasking.again(
                 tx, self._keys, plan.conversation_id, since=masks.since, before=plan.turn, hide=masks.hide

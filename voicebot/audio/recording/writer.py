@@ -23,9 +23,11 @@ from voicebot.audio.recording.format import (
     RECORD_HEAD,
     Header,
     Kind,
+    RecordingError,
     Seal,
 )
 from voicebot.audio.recording.pausing import Pauses
+from voicebot.audio.recording.scrubbing import Stretch, scrub
 from voicebot.audio.recording.tracks import BOT, CALLER, Chunk, Tracks
 
 log = structlog.get_logger(__name__)
@@ -65,6 +67,8 @@ class Recorder:
         self._conversation_id = conversation_id
         self._tracks = Tracks()
         self._pauses = Pauses()
+        self._key = key
+        self._unsaid: list[Stretch] = []
         self._audio_header = Header.new("audio", conversation_id, key)
         self._events_header = Header.new("events", conversation_id, key)
         self._audio_seal = Seal(key, self._audio_header)
@@ -116,6 +120,11 @@ class Recorder:
         span = self._pauses.end(self._tracks.head_ms)
         if span is not None:
             self.event({"type": "resumed", "at_ms": span[1], "paused_from_ms": span[0]})
+
+    def unsay(self, channel: str, at_ms: int, until_ms: int) -> None:
+        """Takes a stretch of a channel out for good when the recording is closed; an event says so."""
+        self._unsaid.append(Stretch(channel, max(0, at_ms), until_ms))
+        self.event({"type": "unsaid", "channel": channel, "at_ms": max(0, at_ms), "until_ms": until_ms})
 
     async def close(self) -> None:
         """Writes what is held and the end; afterwards the files are whole. Safe to call twice.
@@ -189,6 +198,17 @@ class Recorder:
             finally:
                 if end:
                     self._close_files()
+                    self._scrub()
+
+    def _scrub(self) -> None:
+        """What was said and must not be kept. A file that cannot be rewritten is not kept either."""
+        if not self._unsaid:
+            return
+        try:
+            scrub(self.audio_path, self._key, self._unsaid)
+        except (OSError, RecordingError) as error:
+            self._fail(f"it holds what must not be kept ({type(error).__name__}), so it was deleted")
+            self.audio_path.unlink(missing_ok=True)
 
     def _write(self, end: bool) -> None:
         if self._audio_file is None and self.failed is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from voicebot.audio.hearing.events import (
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
-from voicebot.audio.recording.muting import masked
+from voicebot.audio.recording.muting import MARGIN_MS, masked
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.events import (
     ClauseStarted,
@@ -53,6 +54,9 @@ from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
 
+
+CARD_TURNS = 4
+"""Over so many turns the digits of one card are joined (`safety.pii.masking`)."""
 
 LAST_WORD_MS = 400
 """With so little left unheard the bot has said what it had to say: "okay" is a turn then, no backchannel."""
@@ -157,6 +161,7 @@ class PhoneCall:
         self.cards = CardCapture(self)
         self._patience: Patience | None = None
         self._personal_ms: int | None = None
+        self._personal: deque[tuple[int, int]] = deque(maxlen=CARD_TURNS)
 
     def now_ms(self) -> int:
         """Milliseconds on the media clock; 0 before the first frame."""
@@ -301,6 +306,11 @@ class PhoneCall:
             return
         until_ms = given.last_voiced_ms if given.last_voiced_ms is not None else self.now_ms()
         self.recorder.event(masked("caller", given.started_ms, until_ms))
+        self._personal.append((given.started_ms, until_ms))
+        if given.tells_card:  # the turns before may hold its first digits
+            for begin_ms, end_ms in self._personal:
+                self.recorder.unsay("caller", begin_ms - MARGIN_MS, end_ms + MARGIN_MS)
+            self._personal.clear()
 
     def _read_back(self, at_ms: int | None, personal: bool) -> None:
         """A clause begins, or speaking ends: the one before it was personal if ``_personal_ms`` is set."""

@@ -13,7 +13,7 @@ from voicebot.core.conversation import Action, Channel, Route, Utterance
 from voicebot.core.store import payments
 from voicebot.core.store.payments import Payment, Way
 from voicebot.dialogue.actions.tool import Tool
-from voicebot.dialogue.flow.draft import ActOutcome, Draft
+from voicebot.dialogue.flow.draft import ActOutcome, Draft, Fact
 from voicebot.dialogue.flow.questions import YES_NO, Question, person_question
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
@@ -21,6 +21,7 @@ from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Paying
 from voicebot.safety.consent import Consent, consent
+from voicebot.safety.policy.table import PolicyTable
 
 MOST_REFUSED = 2
 """So many payments that came to nothing; then a person is offered instead of another one."""
@@ -46,12 +47,34 @@ class Payments:
 
     Args:
         steering: says things.
-        cards: who takes a card, as policy says.
+        table: says who takes a card, and for which intent.
     """
 
-    def __init__(self, steering: Steering, cards: Way) -> None:
+    def __init__(self, steering: Steering, table: PolicyTable) -> None:
         self._steering = steering
-        self._cards: Way = cards
+        self._cards: Way = table.cards
+        self._table = table
+
+    def spoken_card(self, state: ConversationState, setting: Setting) -> Draft:
+        """A card number was said aloud: stopped kindly, and sent to where it can be typed in."""
+        line = Line("pay.spoken_card")
+        question = self._steering.open_again(state)
+        if state.asked is None or state.asked.kind in {AskedKind.OPEN, AskedKind.MORE}:
+            intent = self._intent(setting)
+            if intent is not None and setting.scene.channel is Channel.PHONE:
+                want = Want(intent=intent, confidence=1.0, text="")
+                asked = Asked(kind=AskedKind.WAITING, want=want)
+                question = Question((Line("pay.offer", question=True),), asked, YES_NO)
+        draft = self._steering.say(state, INTENT, "card/spoken", (line,), question, action=Action.CLARIFY)
+        return replace(draft, facts=(Fact("card.spoken", {}),))
+
+    def _intent(self, setting: Setting) -> str | None:
+        """The intent that ends with a card payment."""
+        for name, rule in self._table.intents.items():
+            tool = setting.reads.declared(rule.act) if rule.act is not None else None
+            if tool is not None and tool.takes_card:
+                return name
+        return None
 
     def elsewhere(self, state: ConversationState, want: Want, setting: Setting) -> Draft | None:
         """Where no card can be taken, that is said. None: it can."""

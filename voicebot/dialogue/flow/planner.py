@@ -116,7 +116,7 @@ class Planner:
         verifying = Verifying(rules, gate, steering, answers, phrases)
         self._late = LateResults(answers)
         self._coming_back = ComingBack(steering, promising)
-        self._payments = Payments(steering, policy.table.cards)
+        self._payments = Payments(steering, policy.table)
         leaving, linking = Leaving(steering), Linking(steering, phrases)
         self._flows = Flows(
             monitor=monitor,
@@ -192,6 +192,8 @@ class Planner:
             case Keys():
                 draft = await CallerTurn(self._flows, state, setting).keys(given)
                 return self._escalating.look(draft, state, given, setting.scene)
+            case Utterance() if given.tells_card:
+                return self._payments.spoken_card(state, setting)
             case Utterance():
                 return await self._utterance(state, given, setting, cut_off)
             case LateResult():

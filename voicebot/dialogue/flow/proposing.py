@@ -86,7 +86,7 @@ class Proposing:
         self._intents = intents
         self._holding = holding
         self._routing = routing
-        self._payments = Payments(steering, rules.table.cards)
+        self._payments = Payments(steering, rules.table)
 
     # --- towards a proposal -----------------------------------------------------------
 
