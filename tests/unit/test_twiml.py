@@ -36,6 +36,7 @@ SPOKEN = [("A caller about an order.", None), ("Press one.", "/twilio/transfer/w
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "connect": lambda: twiml.connect_stream(AT, TOKEN),
+    "connect_again": lambda: twiml.connect_stream(AT, TOKEN, ["caller-0123456789ab"]),
     "dial": lambda: twiml.dial(AT, SOMEONE),
     "dial_nobody": lambda: twiml.dial(AT, NOBODY),
     "play_then_dial": lambda: twiml.play_then_dial(AT, "handing_over", SOMEONE),

@@ -173,7 +173,7 @@ async def test_no_answer(
     twilio.people = {DESK: RINGS_ON, DESK_2: Person(does="fail", after_s=0.1)}
     bot.at_once = False
     call = await caller(twilio, channel)
-    await eventually(lambda: call.stream is not None)
+    await back_with_the_bot(bot, 1)
     await call.press("0")
     await back_with_the_bot(bot)
     assert bot.sessions[1].returned is not None
@@ -181,7 +181,6 @@ async def test_no_answer(
     transfer = await transfer_of(channel, call)
     assert [t.outcome for t in transfer.tried] == ["no_answer", "failed"]
     twilio.people = {DESK: PICKS_UP}
-    await eventually(lambda: call.stream is not None)
     await call.press("0")
     await presses(await leg_of(twilio, DESK, 1), "1")
     await reaches(channel, call, "bridged")

@@ -22,16 +22,21 @@ from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.leg import LegKit, run_leg
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.outbound.calls import OutboundCalls, OutboundKit
+from voicebot.channels.twilio.outbound.keeping import keep_dialling
 from voicebot.channels.twilio.pay import Prompt
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.router import twilio_router
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
+from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
+from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
 from voicebot.console.live_routes import live_router
+from voicebot.console.pages import pages_router
 from voicebot.console.readers import readers
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
@@ -48,6 +53,7 @@ from voicebot.core.store.sharing import Sharing
 from voicebot.core.store.switches import EVERY_S, Switchboard
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.generation.writer import model_of
+from voicebot.dialogue.handover import HandoverDesk
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import new_state
@@ -55,15 +61,19 @@ from voicebot.handoff.connectors.deliveries import Deliveries
 from voicebot.handoff.connectors.webhook import webhook_of
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
+from voicebot.handoff.outbound import Outbound
 from voicebot.handoff.people import People
+from voicebot.handoff.presence import Presence, check_phrases
 from voicebot.handoff.reasons import Library
 from voicebot.handoff.summaries import Summaries
+from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
+from voicebot.runtime.transfers import make_transfers
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +135,20 @@ class NodeApp:
             stack.push_async_callback(client.close)
         library = Library.read(settings.deployment)
         people = People.read(settings.deployment).with_fallback(settings.fallback_number)
-        handoffs = StoredHandoffs(keys, library, people)
+        stored = StoredHandoffs(keys, library, people)
+        cache = PhraseCache(settings.data_dir / "phrases")
+        rest = TwilioRest.from_settings(settings)
+        if rest is not None:
+            stack.push_async_callback(rest.close)
+        transfers: Transfers | None = None
+        handoffs: HandoverDesk = stored
+        if rest is not None:
+            phrases = self._deployment.phrases
+            transfers = make_transfers(settings, keys, people, phrases, cache, speech, forks=True)
+            handoffs = TransferringDesk(stored, transfers.transferring, transfers.wake)
+        outbound = Outbound.read(settings.deployment, people)
+        check_phrases(outbound, self._deployment.phrases)
+        presence = Presence(people, outbound)
         dialogue = await Orchestrator.create(
             database=database,
             keys=keys,
@@ -137,9 +160,9 @@ class NodeApp:
             degraded=self._degraded,
             off=lambda: self._switchboard.off,
             health=self._health,
+            staff=presence,
         )
         stack.push_async_callback(dialogue.close)
-        cache = PhraseCache(settings.data_dir / "phrases")
         recordings = settings.data_dir / "recordings"
 
         async def recorder(conversation_id: str) -> Recorder:
@@ -172,9 +195,19 @@ class NodeApp:
             shapes=dialogue.shapes,
             poke=relay.poke,
         )
-        rest = TwilioRest.from_settings(settings)
-        if rest is not None:
-            stack.push_async_callback(rest.close)
+        calls = OutboundCalls(
+            OutboundKit(
+                database=database,
+                keys=keys,
+                conversations=conversations,
+                rest=rest,
+                rules=outbound,
+                node=self.state,
+                public_url=settings.public_url,
+                message=self._deployment.phrases.text("outbound.message"),
+                poke=relay.poke,
+            )
+        )
         failed = FailedCalls(keys, handoffs, self._deployment.policy.version)
         services = TwilioServices(
             settings=settings,
@@ -191,7 +224,9 @@ class NodeApp:
             store_handoff=failed.store,
             poke=relay.poke,
             payments=dialogue.payments,
+            transfers=transfers,
             pay_prompts=_pay_prompts(self._deployment.phrases),
+            outbound=calls,
         )
         chat = ChatService(
             dialogue,
@@ -205,6 +240,7 @@ class NodeApp:
         access = ChatAccess(settings, insecure_local=boot.insecure_local)
         app.include_router(chat_router(chat, access, self.state, idle_s=settings.chat_idle_s))
         app.include_router(health_router(self._wrong))
+        app.include_router(pages_router(settings.desk_url))
         app.include_router(twilio_router(services))
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
         behind: list[Callable[[], Awaitable[None]]] = []
@@ -221,6 +257,7 @@ class NodeApp:
         queue = Queue(database, keys, people, library.reasons, relay.poke)
         who = readers(guard, settings.api_token, people)
         app.include_router(handoffs_router(queue, who))
+        app.include_router(follow_ups_router(queue, who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, guard))
         app.include_router(live_router(console, who, reveals=library.reasons.reveals))
@@ -231,9 +268,11 @@ class NodeApp:
             watch_loop_lag,
             self._watch_switches,
             services.keep_leases,
+            services.keep_transfers,
+            lambda: keep_dialling(calls),
             chat.sweep,
             overdue.run,
-            TextSender(database, keys, rest).run,
+            TextSender(database, keys, rest, public_url=settings.public_url).run,
             keeping.later.run,
             keeping.anchoring,
             keeping.pruning,

@@ -17,7 +17,7 @@ from voicebot.core.conversation import TurnTimings
 from voicebot.core.settings import Settings, load_settings
 from voicebot.core.store.embedded import erase
 from voicebot.core.waterfall import hops, waited_ms
-from voicebot.proof.simulation import LocalTwilio
+from voicebot.proof.simulation import LocalTwilio, Talk, accepting, murmur
 from voicebot.proof.simulation.phonecall import CallResult, ServerUnderCall, run_call
 from voicebot.proof.simulation.script import read_script
 from voicebot.proof.simulation.waterfall import draw, headline
@@ -163,8 +163,12 @@ class _Own:
 
     @asynccontextmanager
     async def start(self, twilio: LocalTwilio) -> AsyncGenerator[ServerUnderCall]:
-        """Starts the server with an empty data directory; looks at the call before ending it."""
+        """Starts the server with an empty data directory; looks at the call before ending it.
+
+        Whoever it rings hears the briefing out, accepts, and talks for a moment.
+        """
         self.forget()
+        twilio.default_person = accepting(Talk(murmur(2500))).person
         environment = {
             **self._environment,
             "VOICEBOT_DEPLOYMENT": str(self._settings.deployment.absolute()),

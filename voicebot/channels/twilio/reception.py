@@ -15,7 +15,7 @@ from voicebot.channels.twilio.transfer import documents
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.core.conversation import Channel
-from voicebot.core.store import audit, payments, tokens
+from voicebot.core.store import audit, payments, tokens, transfers
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.payments import Payment
@@ -57,6 +57,7 @@ class _Given:
     payment: Payment | None = None
     transfer: Transfer | None = None
     fork: str | None = None
+    stops: tuple[str, ...] = ()
 
 
 class Reception:
@@ -111,7 +112,9 @@ class Reception:
             if snapshot is None:
                 snapshot = await self._create(tx, request)
             await journal.note(tx, services.keys, snapshot, journal.CONNECTING, {"sessions": facts.sessions})
-            return _Given(given, await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S))
+            token = await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S)
+            stops = await transfers.caller_forks(tx, snapshot.id) if gets == "bot" else []
+            return _Given(given, token, stops=tuple(stops))
         await self._forward(tx, request, snapshot, given, facts)
         return _Given(given)
 
@@ -191,7 +194,7 @@ class Reception:
                 fork = leg_stream(at, "caller", given.fork) if given.fork is not None else None
                 return documents.caller_waits(at, given.transfer, fork)
             case Answer.CONNECT:
-                return twiml.connect_stream(at, given.token)
+                return twiml.connect_stream(at, given.token, given.stops)
             case Answer.DIAL:
                 return twiml.dial(at, person)
             case Answer.APOLOGISE_AND_DIAL:

@@ -5,13 +5,14 @@ https://www.twilio.com/docs/voice/twiml
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Literal
 
 from twilio.twiml.messaging_response import MessagingResponse
-from twilio.twiml.voice_response import Connect, Dial, Stream, VoiceResponse
+from twilio.twiml.voice_response import Connect, Dial, Stop, Stream, VoiceResponse
 
 from voicebot.channels.twilio.addresses import Addresses
 
@@ -46,13 +47,18 @@ class Person:
     number: str | None
 
 
-def connect_stream(at: Addresses, token: str) -> str:
+def connect_stream(at: Addresses, token: str, stops: Sequence[str] = ()) -> str:
     """The media socket, and what happens once it is over.
 
     The token travels as ``<Parameter>``, since Twilio drops a query from the stream's URL.
-    When our side closes the socket the call goes on to ``/twilio/resume``.
+    When our side closes the socket the call goes on to ``/twilio/resume``. ``stops``: streams of the call
+    that end now (they outlive the documents that began them).
     """
     response = VoiceResponse()
+    for name in stops:
+        stop = Stop()
+        stop.stream(name=name)
+        response.append(stop)
     stream = Stream(
         url=at.stream,
         status_callback=at.http("/twilio/stream-status"),

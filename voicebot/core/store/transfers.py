@@ -219,6 +219,19 @@ async def due(tx: Transaction, *, limit: int = 20) -> list[str]:
     return [row["id"] for row in await cursor.fetchall()]
 
 
+async def caller_forks(tx: Transaction, conversation_id: str) -> list[str]:
+    """Names of the streams that were given to the caller's leg for what is said in the room.
+
+    As `voicebot.channels.twilio.leg_media` names them: by the hash of their key.
+    """
+    cursor = await tx.execute(
+        "SELECT 'caller-' || left(encode(token_hash, 'hex'), 12) AS name FROM stream_tokens"
+        " WHERE conversation_id = %s AND leg = 'caller' AND used_at IS NOT NULL ORDER BY used_at",
+        (conversation_id,),
+    )
+    return [row["name"] for row in await cursor.fetchall()]
+
+
 async def known_legs(tx: Transaction, legs: Sequence[str]) -> frozenset[str]:
     """Which of these CallSids are legs of some transfer."""
     if not legs:

@@ -22,13 +22,15 @@ from .analysis import Analysis, analyse
 from .call import LocalCall
 from .caller import BotBegan, CallerEvent, Said, SyntheticCaller
 from .exchange import LocalTwilio
+from .legs import AgentResult, LegLine, ScriptedAgents, where
 from .mind import Outcome
 from .recording import CallRecording
-from .script import CallScript, load_lines
+from .script import AgentScript, CallScript, load_lines
 from .show import Show
 from .watch import ServerWatch
 
 _WATCH_AFTER_S = 3.0
+_AGENTS_LEAVE_S = 10.0  # a person who is told goodbye after the caller has gone
 
 
 class PhoneCallError(Exception):
@@ -64,6 +66,8 @@ class CallResult:
     """What the caller's ears made of the bot."""
     put_through: bool
     """A dialled person and the caller heard each other."""
+    agents: list[AgentResult]
+    """What came of the script's agents."""
     violations: list[str]
     """Twilio's rules that the server broke."""
     notifications: list[str]
@@ -74,8 +78,9 @@ class CallResult:
 
     @property
     def ok(self) -> bool:
-        """Every step was done, and no rule of Twilio's was broken."""
-        return all(step.done for step in self.steps) and not self.violations and self.status == "completed"
+        """Every step of every party was done, and no rule of Twilio's was broken."""
+        done = all(step.done for step in self.steps) and all(agent.ok for agent in self.agents)
+        return done and not self.violations and self.status == "completed"
 
     @property
     def latencies_ms(self) -> list[float]:
@@ -99,6 +104,7 @@ class CallResult:
             "steps": [asdict(step) for step in self.steps],
             "keypad_helped": self.keypad_helped,
             "put_through": self.put_through,
+            "agents": [agent.as_dict() for agent in self.agents],
             "turn_latency_ms": {
                 "all": [round(ms) for ms in latencies],
                 "p50": round(float(np.percentile(latencies, 50))) if latencies else None,
@@ -150,9 +156,9 @@ async def run_call(
     voice = load_lines(lines, script)
     async with twilio or LocalTwilio() as exchange, _server(exchange, url, api_token, start_server) as server:
         with Show(console) as show:
-            return await _Conversation(exchange, server, script, show).run(
-                SyntheticCaller(script, voice), from_
-            )
+            talk = _Conversation(exchange, server, script, show)
+            async with ScriptedAgents(exchange, script, lines, talk.on_leg) as agents:
+                return await talk.run(SyntheticCaller(script, voice), from_, agents)
 
 
 @asynccontextmanager
@@ -182,7 +188,7 @@ class _Conversation:
         self._server_speaks = False
         self._call: LocalCall | None = None
 
-    async def run(self, caller: SyntheticCaller, from_: str | None) -> CallResult:
+    async def run(self, caller: SyntheticCaller, from_: str | None, agents: ScriptedAgents) -> CallResult:
         caller.tell = self._happened
         async with caller.ears:
             call = await self._exchange.phone(
@@ -197,6 +203,8 @@ class _Conversation:
             try:
                 await call.wait_ended()
                 caller.mind.over(round(call.log.clock_ms()))
+                await agents.wait_ended(_AGENTS_LEAVE_S)
+                agents.over()
                 await call.settle(3.0)
                 await asyncio.wait({watching}, timeout=_WATCH_AFTER_S)
             finally:
@@ -205,9 +213,9 @@ class _Conversation:
                 await asyncio.wait({watching})
                 if not watching.cancelled():
                     watching.result()
-        return self._result(call, caller)
+        return self._result(call, caller, agents.results())
 
-    def _result(self, call: LocalCall, caller: SyntheticCaller) -> CallResult:
+    def _result(self, call: LocalCall, caller: SyntheticCaller, agents: list[AgentResult]) -> CallResult:
         if any(n.code == 11205 for n in call.notifications) and not call.log.of("twiml"):
             raise PhoneCallError(f"nobody answers at {self._server.url}: is the server running there?")
         keys = tuple(e.at_ms for e in call.log.of("dtmf"))
@@ -222,12 +230,23 @@ class _Conversation:
             analysis=analysis,
             underruns_ms=[e.data["ms"] for e in call.log.of("underrun")],
             understood=[{"at_ms": c.start_ms, "text": c.text} for c in caller.heard if c.text],
-            put_through=bool(call.log.of("leg", event="bridged")),
+            put_through=self._put_through(call),
+            agents=agents,
             violations=[str(v) for v in call.violations],
             notifications=[str(n) for n in call.notifications],
             clock_late_ms=call.line.max_late_ms,
             recording=call.recording,
         )
+
+    def _put_through(self, call: LocalCall) -> bool:
+        """Joined to a dialled leg, or together with somebody in a conference that had begun."""
+        rooms = {e.data["sid"] for e in call.log.of("conference", event="joined")}
+        begun = [
+            room
+            for room in self._exchange.conferences
+            if room.sid in rooms and any(e.name == "conference-start" for e in room.events)
+        ]
+        return bool(begun) or bool(call.log.of("leg", event="bridged"))
 
     # --- what is shown ----------------------------------------------------------------
 
@@ -245,6 +264,16 @@ class _Conversation:
             case _:
                 if not self._server_speaks and event.text:
                     self._line("bot", event.text, event.start_ms, by_ear=True)
+
+    def on_leg(self, agent: AgentScript, leg: LocalCall, line: LegLine) -> None:
+        """Something on an agent's leg; what it hears is shown until it talks with the caller."""
+        if self._call is None:
+            return
+        at_ms = where(self._call, leg, line.at_ms)
+        if line.who == "agent":
+            self._line("agent", line.text, at_ms, keys=line.keys)
+        elif not leg.log.of("conference", event="joined"):
+            self._line("briefing", line.text, at_ms, shown_as="note", by_ear=True)
 
     def _line(
         self,
