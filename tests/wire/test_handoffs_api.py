@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from voicebot.console.access import bearer_guard
+from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.readers import agent_key, readers
 from voicebot.core.conversation import Channel
@@ -47,7 +48,12 @@ VALUES = {
     "[code 1]": "881204",
     "[number 1]": "5555 5555 5555 4444",
 }
+PROMISED = {"where": "[address 1]", "card": "[card 1]", "contact": "+12025550100"}
 SAID = "it is [address 1] and my card is [card 1] or [number 1] and the code [code 1]"
+
+
+KEPT = {"where": "12 Elm Street", "card": "[card 1]", "contact": "+12025550100"}
+MASKED = {**PROMISED, "contact": "[caller's phone number]"}
 
 
 class Desk:
@@ -61,21 +67,29 @@ class Desk:
         app = FastAPI()
         guard = bearer_guard(TOKEN, insecure_local=False)
         queue = Queue(database, keys, PEOPLE, LIBRARY.reasons, self._poke, lambda: self.now)
-        app.include_router(handoffs_router(queue, readers(guard, TOKEN, PEOPLE)))
+        who = readers(guard, TOKEN, PEOPLE)
+        app.include_router(handoffs_router(queue, who))
+        app.include_router(follow_ups_router(queue, who))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice.example")
 
     def _poke(self) -> None:
         self.pokes += 1
 
     async def ask(
-        self, path: str = "", who: str | None = None, *, post: Any = None, status: int = 200
+        self,
+        path: str = "",
+        who: str | None = None,
+        *,
+        post: Any = None,
+        status: int = 200,
+        route: str = ROUTE,
     ) -> Any:
         """As an agent with a key, or (None) with the API's token."""
         key = TOKEN.get_secret_value() if who is None else agent_key(TOKEN, who)
         headers = {"Authorization": f"Bearer {key}"}
         method = "GET" if post is None else "POST"
         body = None if post in (None, {}) else post
-        answer = await self.http.request(method, f"{ROUTE}{path}", headers=headers, json=body)
+        answer = await self.http.request(method, f"{route}{path}", headers=headers, json=body)
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -102,7 +116,7 @@ class Desk:
                 owner="delivery desk",
                 urgency="normal",
                 due_at=OPEN,
-                details={"where": "[address 1]", "card": "[card 1]"},
+                details=PROMISED,
             )
             request = HandoverRequest(
                 snapshot=await conversations.load(tx, conversation),
@@ -137,12 +151,13 @@ async def test_who_has_it_sees_values_and_everybody_else_tokens(desk: Desk) -> N
         row = await desk.ask(f"/{handoff}", who)
         assert words(row) == SAID
         assert row["payload"]["identity"]["caller"] == "[caller's phone number]"
+        assert row["follow_ups"][0]["details"] == MASKED
         assert row["revealed"] == []
     mine = await desk.ask(f"/{handoff}/accept", "ada", post={})
     shown = "it is 12 Elm Street and my card is [card 1] or [number 1] and the code [code 1]"
     assert words(mine) == shown, "a number that checks out as a card's is one"
     assert mine["payload"]["identity"]["caller"] == "+12025550100"
-    assert mine["follow_ups"][0]["details"] == {"where": "12 Elm Street", "card": "[card 1]"}
+    assert mine["follow_ups"][0]["details"] == KEPT
     assert mine["revealed"] == ["address", "phone number"]
     for who in (None, "ben", "cleo"):
         assert words(await desk.ask(f"/{handoff}", who)) == SAID
@@ -161,8 +176,9 @@ async def test_every_look_is_written_down_with_who_and_what_kinds(desk: Desk) ->
     seen = [(one["actor"], one["resource"], one["purpose"], one["fields"]) for one in reads]
     assert seen == [
         ("ben", "handoff", "console", []),
+        ("ben", "follow_up", "console", []),
         ("ada", "handoff", "handoff.held", ["address", "phone number"]),
-        ("ada", "follow_up", "handoff.held", ["address"]),
+        ("ada", "follow_up", "handoff.held", ["address", "phone number"]),
     ]
     assert [(one["what"], one["actor"]) for one in done] == [("handoff.accepted", "ada")]
 
@@ -314,3 +330,46 @@ async def test_a_key_is_one_agents_and_made_with_this_servers_token(
     desk: Desk, header: dict[str, str], status: int
 ) -> None:
     assert (await desk.http.get(ROUTE, headers=header)).status_code == status
+
+
+FOLLOW_UPS = "/api/follow-ups"
+
+
+async def test_a_promise_is_one_persons_who_sees_what_it_takes(desk: Desk) -> None:
+    """Also without a handoff of theirs: of two at once one has it; values while they have it, tokens else."""
+    await desk.handoff()
+    (listed,) = await desk.ask(route=FOLLOW_UPS, who="ada")
+    assert (listed["details"], listed["claimed_by"]) == (MASKED, None)
+    path = f"/{listed['id']}"
+
+    async def accept(who: str) -> int:
+        headers = {"Authorization": f"Bearer {agent_key(TOKEN, who)}"}
+        return (await desk.http.post(f"{FOLLOW_UPS}{path}/accept", headers=headers)).status_code
+
+    assert sorted(await asyncio.gather(accept("ada"), accept("ben"))) == [200, 409]
+    (taken,) = await desk.ask(route=FOLLOW_UPS)
+    mine, other = taken["claimed_by"], {"ada": "ben", "ben": "ada"}[taken["claimed_by"]]
+    assert taken["details"] == MASKED
+    (held,) = await desk.ask(route=FOLLOW_UPS, who=mine)
+    assert (held["details"], held["revealed"]) == (KEPT, ["address", "phone number"])
+    refused = await desk.ask(f"{path}/done", other, post={}, status=409, route=FOLLOW_UPS)
+    assert refused["detail"]["claimed_by"] == mine
+    await desk.ask(f"{path}/decline", mine, post={}, route=FOLLOW_UPS)
+    await desk.ask(f"{path}/accept", post={"agent": "zendesk:1"}, route=FOLLOW_UPS)
+    (outside,) = await desk.ask("?status=open", route=FOLLOW_UPS)
+    assert (outside["claimed_by"], outside["details"]) == ("zendesk:1", MASKED)
+    done = await desk.ask(f"{path}/done", post={"agent": "zendesk:1"}, route=FOLLOW_UPS)
+    assert done["status"] == "done"
+    assert await desk.ask("?status=open", route=FOLLOW_UPS) == []
+    async with desk.database.transaction() as tx:
+        told = await audit.records(tx, conversation_id=listed["conversation_id"])
+    steps = ["follow_up.accepted", "follow_up.declined", "follow_up.accepted", "follow_up.done"]
+    assert [one["what"] for one in reversed(told)] == steps
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/fu_1/accept", 422), (f"/fu_{'0' * 32}/accept", 404), (f"/fu_{'0' * 32}/done", 404)],
+)
+async def test_a_promise_that_is_not_there_is_said(desk: Desk, path: str, status: int) -> None:
+    await desk.ask(path, "ada", post={}, status=status, route=FOLLOW_UPS)

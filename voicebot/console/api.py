@@ -13,6 +13,7 @@ from voicebot.console.access import Guard
 from voicebot.console.reading import Console, load
 from voicebot.core.conversation import Event
 from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls
+from voicebot.handoff.views import without_number
 
 __all__ = ["Console", "ConversationDetail", "ConversationRow", "api_router", "event_dict"]
 
@@ -115,7 +116,7 @@ def api_router(console: Console, guard: Guard) -> APIRouter:
             acts=[asdict(act) for act in done],
             tool_calls=calls,
             text_messages=texts,
-            follow_ups=promised,
+            follow_ups=without_number(promised, snapshot.caller),
             drafts=held,
         )
 

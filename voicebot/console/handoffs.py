@@ -23,7 +23,7 @@ from voicebot.handoff.payload import Payload, UnknownPayload
 from voicebot.handoff.people import People, PeopleError
 from voicebot.handoff.queue import Waiting, estimate, places
 from voicebot.handoff.reasons import Reasons
-from voicebot.handoff.views import payload_view, revealed
+from voicebot.handoff.views import payload_view, promise_view
 
 HandoffId = Annotated[str, Path(pattern="^ho_[0-9a-f]{32}$")]
 
@@ -144,7 +144,7 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
             return await _detail(queue, tx, handoff_id, who)
 
     async def step(who: Reader, handoff_id: str, what: Step, body: StepBody | None) -> HandoffDetail:
-        agent = _acting(who, body)
+        agent = acting(who, body)
         try:
             async with queue.database.transaction() as tx:
                 await take_step(tx, queue.keys, handoff_id, what, agent)
@@ -178,7 +178,12 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
     return router
 
 
-def _acting(who: Reader, body: StepBody | None) -> str:
+def acting(who: Reader, body: StepBody | None) -> str:
+    """Who takes a step.
+
+    Raises:
+        HTTPException: 422 the API's token names nobody; 403 a key names somebody else.
+    """
     named = body.agent if body is not None else None
     if who.who == API:
         if named is None:
@@ -280,17 +285,21 @@ async def _detail(queue: Queue, tx: Transaction, handoff_id: str, who: Reader) -
         for one in await follow_ups.list(tx, conversation_id=row.conversation_id)
         if row.payload is not None
     ]
-    kinds: tuple[str, ...] = ()
-    if promised and row.status in HELD and row.claimed_by == who.who:
-        values = await vault.values(tx, queue.keys, row.conversation_id)
-        view = revealed(promised, values, queue.reasons.reveals)
-        promised, kinds = view.shown, view.kinds
+    kinds: set[str] = set()
+    if promised:
+        holds = who.role != "api" and row.status in HELD and row.claimed_by == who.who
+        snapshot = await queue.conversations.load(tx, row.conversation_id)
+        values = await vault.values(tx, queue.keys, row.conversation_id) if holds else None
+        for one in promised:
+            view = promise_view(one["details"], snapshot.caller, values, queue.reasons.reveals)
+            one["details"] = view.shown
+            kinds |= {*view.kinds}
         await audit.access(
             tx,
             actor=who.who,
             resource="follow_up",
-            purpose="handoff.held",
-            fields=kinds,
+            purpose="handoff.held" if holds else "console",
+            fields=sorted(kinds),
             conversation_id=row.conversation_id,
         )
     return HandoffDetail(

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voicebot.core.store.vault import tokens_for
 from voicebot.handoff.reasons import NEVER_REVEALED
 from voicebot.safety.pii import cues
 from voicebot.safety.pii.checksums import luhn
@@ -73,6 +74,24 @@ def payload_view(
     if shows_number and number is not None:
         return View(view.shown, tuple(sorted({*view.kinds, cues.PHONE})))
     return view
+
+
+def without_number(stored: Any, caller: str | None) -> Any:
+    """JSON values with `CALLERS_NUMBER` in place of the number that the network showed."""
+    return stored if caller is None else tokens_for({CALLERS_NUMBER: caller}, stored)
+
+
+def promise_view(
+    details: Any, caller: str | None, values: Mapping[str, str] | None, kinds: Collection[str]
+) -> View:
+    """Details of a promise for one reader. ``caller``: the number that the network showed."""
+    hidden = without_number(details, caller)
+    if values is None:
+        return View(hidden)
+    if caller is not None and cues.PHONE in kinds and hidden != details:
+        view = revealed(details, values, kinds)
+        return View(view.shown, tuple(sorted({*view.kinds, cues.PHONE})))
+    return revealed(hidden, values, kinds)
 
 
 def _is_card(value: str) -> bool:
