@@ -34,7 +34,9 @@ def typed(keys: str, entry: CardEntry | None = None) -> CardEntry:
 )
 def test_a_card_that_is_whole(keys: str) -> None:
     """With and without ``#``; the month it runs out counts."""
-    assert typed(keys).over == "complete"
+    entry = typed(keys)
+    assert entry.over == "complete"
+    assert entry.step.attempt == 1
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,7 @@ class Session:
         self._tell = tell
         self._today = today
         self._given: dict[str, str] = {}
+        self._whole = False
 
     async def run(self) -> dict[str, str] | None:
         """Until there is a result."""
@@ -200,6 +201,8 @@ class Session:
             await asyncio.wait({speaking, first}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({first}, timeout=self._verb.timeout_s)
             key = first.result() if first.done() else None
+            if key == "#" and self._whole:  # out of habit, after a number that was complete by itself
+                key = await self._next()
         finally:
             for task in (speaking, first):
                 task.cancel()
@@ -210,13 +213,19 @@ class Session:
             typed += key
             self._tell({"For": stage, "Attempt": str(attempt), "PartialResult": "true"} | self._shown())
             if complete(stage, typed, self._given.get("payment-card-number", "")):
-                break
-            try:
-                async with asyncio.timeout(self._verb.timeout_s):
-                    key = await self._keys.get()
-            except TimeoutError:
-                key = None
+                self._whole = True
+                return typed
+            key = await self._next()
+        self._whole = False
         return typed
+
+    async def _next(self) -> str | None:
+        """The next key; None: none comes in time."""
+        try:
+            async with asyncio.timeout(self._verb.timeout_s):
+                return await self._keys.get()
+        except TimeoutError:
+            return None
 
     async def _ask(self, stage: str, attempt: int, error: str) -> None:
         fitting = [p for p in self._verb.prompts if p.fits(stage, attempt, error)]

@@ -53,6 +53,7 @@ class CardEntry:
         self._fields: dict[Field, Digits] = {name: Digits(_MOST[name]) for name in _FIELDS}
         self._since_s: float | None = None
         self._pressed = False
+        self._was_whole = False  # a `#` right after that is pressed out of habit
         self.step = Step("number")
         self.over: Over | None = None
 
@@ -77,11 +78,17 @@ class CardEntry:
             self.over = "stopped"
             return True
         if key == "#":
-            return self._finish()
+            after_whole, self._was_whole = self._was_whole, False
+            return False if after_whole else self._finish()
         self._pressed = True
+        self._was_whole = False
         self._since_s = now_s
         self._here.add(key)
-        return self._finish() if self._whole() else False
+        if not self._whole():
+            return False
+        self._finish()
+        self._was_whole = True
+        return True
 
     def wait_s(self, now_s: float) -> float | None:
         """Seconds until `due` has something to say; None: nothing is waited for."""
