@@ -12,7 +12,7 @@ import pytest
 from dialogue_kit import Talk, node, with_policy
 
 from voicebot.channels.twilio.texts import TextSender
-from voicebot.core.conversation import Channel, Keys
+from voicebot.core.conversation import Channel, Keys, Silence
 from voicebot.core.store import text_messages
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -296,7 +296,34 @@ async def test_a_message_that_fails_is_gone_and_said_to_have_failed(database: Da
     assert (row["status"], bytes(row["sealed"])) == ("failed", b"")
     async with database.transaction() as tx:
         await tx.execute("UPDATE one_time_codes SET sent_at = sent_at - interval '1 min'")
-    await talk.turn("nothing came")
+    words = await talk.turn(Silence(nth=1))
+    assert "couldn't be delivered" in words, "who waits for it is told, and asked for something else"
+    assert "date of birth" in words
+
+
+@pytest.mark.parametrize("given", [Silence(nth=1), "hm let me see"])
+async def test_a_code_that_did_not_arrive_is_told_with_another_way(
+    database: Database, given: Silence | str
+) -> None:
+    """Twilio reports it after it was taken; no second code goes to a number that took none."""
+    talk = await begin(database, deployment=level_two(), texting=True)
+    for words in (WANT, ORDER, POST_CODE):
+        await talk.turn(words)
+    async with database.transaction() as tx:
+        (message,) = await text_messages.claim(tx, KEYS)
+        await text_messages.settle(tx, message.id, provider_id="SM1")
+    assert "couldn't be delivered" not in await talk.turn(Silence(nth=1)), "nothing is known yet"
+    async with database.transaction() as tx:
+        assert not await text_messages.undelivered(tx, message.id, provider_id="SM2", reason="another's")
+        assert await text_messages.undelivered(
+            tx, message.id, provider_id="SM1", reason="Twilio: undelivered"
+        )
+        assert not await text_messages.undelivered(tx, message.id, provider_id="SM1", reason="again")
+    said = await talk.turn(given)
+    assert said.startswith("I've just seen that the text message couldn't be delivered.")
+    assert "date of birth" in said
+    assert "last four digits" in await talk.turn("march third nineteen eighty five")
+    assert "on its way" in await talk.turn("four four one seven")
 
 
 async def test_on_a_chat_the_same_gate_stands(database: Database) -> None:

@@ -228,6 +228,11 @@ class PlanReads:
                 tx, self._keys, conversation_id=self._id, number=number, candidates=candidates, use=False
             )
 
+    async def code_undelivered(self) -> bool:
+        """Whether the text message with the last code did not arrive, as far as is known by now."""
+        async with self._database.transaction() as tx:
+            return await one_time_codes.undelivered(tx, self._id)
+
     async def tool(
         self, name: str, slots: Mapping[str, Any], *, customer: VerifiedCustomer | None, purpose: str
     ) -> tuple[ToolRead, Outcome | None]:

@@ -247,9 +247,15 @@ class TwilioRest:
 
     # --- messages ------------------------------------------------------------------------
 
-    async def send_message(self, *, to: str, from_: str, body: str) -> str:
-        """Sends a text message (at most 1600 characters); returns its SID."""
-        answer = await self._send("POST", "/Messages.json", {"To": to, "From": from_, "Body": body})
+    async def send_message(self, *, to: str, from_: str, body: str, status_url: str | None = None) -> str:
+        """Sends a text message (at most 1600 characters); returns its SID.
+
+        ``status_url``: where Twilio reports what becomes of it.
+        """
+        form: dict[str, str | list[str]] = {"To": to, "From": from_, "Body": body}
+        if status_url is not None:
+            form["StatusCallback"] = status_url
+        answer = await self._send("POST", "/Messages.json", form)
         return str(answer.get("sid", ""))
 
     # --- notices -------------------------------------------------------------------------

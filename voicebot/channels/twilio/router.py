@@ -49,6 +49,7 @@ def twilio_router(services: TwilioServices) -> APIRouter:
         ("/status", hooks.status),
         ("/stream-status", hooks.stream_status),
         ("/sms", hooks.sms),
+        ("/texts/{message}", hooks.text_report),
     ):
         router.add_api_route(path, handler, methods=["POST"], response_model=None)
 

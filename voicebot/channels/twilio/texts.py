@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
+from voicebot.channels.twilio.addresses import Addresses
 from voicebot.channels.twilio.rest import TwilioError, TwilioRefusedError, TwilioRest
 from voicebot.core.store import text_messages
 from voicebot.core.store.conversations import Conversations
@@ -20,6 +21,8 @@ from voicebot.core.store.text_messages import TextMessage
 
 log = structlog.get_logger(__name__)
 
+REPORTS = "/twilio/texts"
+"""Where Twilio reports what became of a message; its id follows."""
 EVERY_S = 0.5
 """A caller waits for a code on the line."""
 
@@ -31,14 +34,18 @@ class TextSender:
         database: ours.
         keys: opens what was ordered.
         rest: Twilio; None: there is no account, and every message fails at once.
+        public_url: of this server, for Twilio's report of what did not arrive; None: none is asked for.
     """
 
-    def __init__(self, database: Database, keys: KeyRing, rest: TwilioRest | None) -> None:
+    def __init__(
+        self, database: Database, keys: KeyRing, rest: TwilioRest | None, *, public_url: str | None = None
+    ) -> None:
         self._database = database
         self._keys = keys
         self._rest = rest
         self._conversations = Conversations(keys)
         self._own: str | None = None
+        self._addresses = Addresses.at(public_url) if public_url is not None else None
 
     async def run(self, over: Callable[[], bool] = lambda: False) -> None:
         """Until it is cancelled, or ``over``.
@@ -74,7 +81,11 @@ class TextSender:
             from_ = await self._number(message.conversation_id, self._rest)
             if from_ is None:
                 return None, "the Twilio account has no number to send from"
-            return await self._rest.send_message(to=message.to, from_=from_, body=message.words), None
+            status_url = None if self._addresses is None else self._addresses.http(f"{REPORTS}/{message.id}")
+            sid = await self._rest.send_message(
+                to=message.to, from_=from_, body=message.words, status_url=status_url
+            )
+            return sid, None
         except TwilioRefusedError as error:
             return None, f"Twilio refused: {error.code or error.status}"
         except TwilioError as error:

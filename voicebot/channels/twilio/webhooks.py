@@ -25,6 +25,7 @@ from voicebot.channels.twilio.signature import Form
 from voicebot.channels.twilio.transfers import after_dial
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.wire import SID_PATTERN
+from voicebot.core.store import text_messages
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.store.payments import UnknownPayment
 from voicebot.dialogue.payments import Told
@@ -35,6 +36,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 SMS_REPLY = "Thank you for your message. This number cannot answer texts yet. Please call us instead."
 
+_NOT_ARRIVED = frozenset({"failed", "undelivered"})
 _LONGEST_NUMBER = 128
 _LONGEST_ERROR = 200
 
@@ -175,6 +177,22 @@ class Webhooks:
         except Refused as refused:
             return await self.refuse(request, refused)
         return _twiml(twiml.sms_reply(SMS_REPLY))
+
+    async def text_report(self, request: Request, message: str) -> Response:
+        """``/twilio/texts/MESSAGE``: what became of a text message of ours; late, twice and in any order."""
+        try:
+            form, _ = await self.read(request)
+        except Refused as refused:
+            return await self.refuse(request, refused)
+        if form.get("MessageStatus") in _NOT_ARRIVED:
+            reason = f"Twilio: {form['MessageStatus']} {form.get('ErrorCode', '')[:16]}".rstrip()
+            async with self._services.database.transaction() as tx:
+                told = await text_messages.undelivered(
+                    tx, message, provider_id=form.get("MessageSid", "")[:64], reason=reason
+                )
+            if told:
+                log.warning("text_message.undelivered", message=message, reason=reason)
+        return Response(status_code=204)
 
     async def _answer(self, request: Request, *, new: bool) -> Response:
         try:

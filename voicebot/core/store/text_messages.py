@@ -80,6 +80,20 @@ async def settle(
     )
 
 
+async def undelivered(tx: Transaction, message: str, *, provider_id: str, reason: str) -> bool:
+    """What was taken did not reach the phone: it counts as failed. False: none such, or it failed before.
+
+    The provider may say so before the sender has noted that it was taken.
+    """
+    cursor = await tx.execute(
+        "UPDATE text_messages SET status = 'failed', provider_id = %(provider)s, reason = %(reason)s,"
+        " changed_at = clock_timestamp(), sealed = '' WHERE id = %(id)s AND status IN ('sending', 'sent')"
+        " AND coalesce(provider_id, %(provider)s) = %(provider)s",
+        {"id": message, "provider": provider_id, "reason": reason},
+    )
+    return cursor.rowcount == 1
+
+
 async def of(tx: Transaction, conversation_id: str) -> builtins.list[dict[str, Any]]:
     """Messages of a conversation, oldest first, without number and words."""
     cursor = await tx.execute(

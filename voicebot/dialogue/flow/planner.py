@@ -115,7 +115,6 @@ class Planner:
         )
         verifying = Verifying(rules, gate, steering, answers, phrases)
         self._late = LateResults(answers)
-        self._coming_back = ComingBack(steering, promising)
         self._payments = Payments(steering, policy.table)
         leaving, linking = Leaving(steering), Linking(steering, phrases)
         self._flows = Flows(
@@ -141,6 +140,7 @@ class Planner:
             linking=linking,
             outgoing=Outgoing(steering, phrases, intents),
         )
+        self._coming_back = ComingBack(steering, promising, self._flows.nobody)
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
@@ -185,7 +185,8 @@ class Planner:
                     return self._steering.greeting(state, after_loss=given.resumed)
                 return self._steering.recovery(state)
             case Silence():
-                return self._holding.still(state) or self._steering.silence(state, given.nth)
+                undelivered = await self._flows.verifying.undelivered(state, asked_factor(state), setting)
+                return undelivered or self._holding.still(state) or self._steering.silence(state, given.nth)
             case NotHeard():
                 draft = await CallerTurn(self._flows, state, setting).unheard(given)
                 return self._escalating.look(draft, state, given, setting.scene)

@@ -97,6 +97,10 @@ class Reads(Protocol):
         """
         ...
 
+    async def code_undelivered(self) -> bool:
+        """Whether the text message with the last code did not arrive, as far as is known by now."""
+        ...
+
     @property
     def texting(self) -> bool:
         """Whether text messages can be sent."""

@@ -406,6 +406,10 @@ class CallerTurn:
 
     async def _while_verifying(self, given: Utterance, want: Want, sure: bool, factor: str) -> Draft:
         """An utterance while the gate waits for a factor: digits, or something else in between."""
+        if not self._f.gate.holds_digits(given, factor):
+            undelivered = await self._f.verifying.undelivered(self._state, factor, self._setting)
+            if undelivered is not None:
+                return undelivered
         answers = self._f.gate.holds_digits(given, factor) or self._f.verifying.sidesteps(given, factor)
         if answers or not sure or _only_numbers(given.text):
             return await self._f.verifying.take(self._state, given, factor, self._setting)

@@ -86,6 +86,21 @@ class Verifying:
             return draft
         return replace(draft, parts=(Line("identity.other"), *draft.parts))
 
+    async def undelivered(
+        self, state: ConversationState, asked: str | None, setting: Setting
+    ) -> Draft | None:
+        """The code that is waited for will not come: said so, and another way. None: nothing is known of it.
+
+        No second one goes to a number that took none.
+        """
+        if asked is None or self._gate.rules.factor(asked).kind is not FactorKind.CODE:
+            return None
+        if not await setting.reads.code_undelivered():
+            return None
+        declined = state.model_copy(update={"gate": self._gate.decline(state.gate, asked)})
+        draft = await self.go_on(declined, setting)
+        return replace(draft, parts=(Line("identity.code.undelivered"), *draft.parts))
+
     async def go_on(
         self,
         state: ConversationState,
