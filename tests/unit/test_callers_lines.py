@@ -19,7 +19,8 @@ from voicebot.proof.simulation.script import load_lines, read_script
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINES = ROOT / "recordings" / "lines"
-SCRIPTS = sorted((ROOT / "recordings" / "scripts").glob("*.yaml"))
+SCRIPTS = sorted((ROOT / "recordings" / "scripts").glob("demo*.yaml"))
+OTHERS = sorted(set((ROOT / "recordings" / "scripts").glob("*.yaml")) - set(SCRIPTS))
 ENTRIES = yaml.safe_load((LINES / "lines.yaml").read_text())
 
 # Said in one way only, by everybody.
@@ -87,6 +88,14 @@ def test_a_script_has_its_lines_and_asks_for_everything_the_demo_shows(path: Pat
     assert set(load_lines(LINES, script)) == set(script.line_names)
     assert {"opening hours", "order status", "an answer interrupted", "return policy", "a person"} <= wishes
     assert len(script.steps) >= 5
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_every_party_of_a_script_has_its_lines(path: Path) -> None:
+    script = read_script(path)
+
+    for party in (script, *script.agents):
+        assert set(load_lines(LINES, party)) == set(party.line_names)
 
 
 def test_the_demo_callers_differ_in_voice_order_and_pace() -> None:

@@ -20,7 +20,7 @@ from .call import LocalCall
 from .ear import FRAME_BYTES, FRAME_MS
 from .meter import VoiceMeter
 from .mind import Act, HangUp, Mind, Press, Say
-from .script import CallScript, Line
+from .script import Line, PartyScript
 
 __all__ = ["BotBegan", "CallerEvent", "Said", "SyntheticCaller", "VoiceMeter"]
 
@@ -65,7 +65,7 @@ class SyntheticCaller:
 
     def __init__(
         self,
-        script: CallScript,
+        script: PartyScript,
         lines: Mapping[str, Line],
         tell: Callable[[CallerEvent], None] = lambda _: None,
     ) -> None:

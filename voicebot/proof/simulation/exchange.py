@@ -63,7 +63,7 @@ class LocalTwilio:
         self.people: dict[str, Person] = {}
         self.default_person = Person()
         self.turns: dict[str, deque[Person]] = {}
-        """Who answers a number the next times it is rung, before ``people``."""
+        """Who answers a number (``""``: any) the next times it is rung, before ``people``."""
         self.calls: list[LocalCall] = []
         self.conferences: list[Conference] = []
         """Those that are over too, oldest first."""
@@ -149,7 +149,7 @@ class LocalTwilio:
 
     def person(self, number: str) -> Person:
         """Who answers a number that is dialled: the next in ``turns``, or else of ``people``."""
-        turns = self.turns.get(number)
+        turns = self.turns.get(number) or self.turns.get("")
         return turns.popleft() if turns else self.people.get(number, self.default_person)
 
     def conference(self, name: str) -> Conference | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from voicebot.proof.ears.recogniser import normal
 
-from .script import CallScript, Interruption, Rule, Step
+from .script import Interruption, PartyScript, Rule, Step
 
 _SLOW_EARS_MS = 3000  # words that take longer than this to be read are not waited for
 
@@ -76,7 +76,7 @@ class _Hearing:
 class Mind:
     """The caller's decisions. Call ``tick`` every 20 ms, ``words`` whenever a clause was read."""
 
-    def __init__(self, script: CallScript) -> None:
+    def __init__(self, script: PartyScript) -> None:
         self._script = script
         self.outcomes = [
             Outcome(step.label, interrupted=None if step.interrupt is None else False)
@@ -189,6 +189,8 @@ class Mind:
         return Press(step.press) if step.press is not None else None
 
     def _pursue(self, at_ms: int, step: Step, talking: bool, reading: bool) -> Act | None:
+        if step.at_once:
+            return self._done(at_ms)
         if step.wait_s is not None:
             return self._waited(at_ms, step)
         if step.interrupt is not None and not self._interrupting:

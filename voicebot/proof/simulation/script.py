@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .clips import ClipError, read_wav
+from .people import Does
 
 
 class ScriptError(Exception):
@@ -56,6 +57,8 @@ class Step(_Strict):
     name: str | None = None
     until: Phrases = ()
     """Answered when one of these was heard; without, when the bot has spoken and stopped."""
+    at_once: bool = False
+    """Goes on as soon as it was said or pressed, without waiting for an answer."""
     tries: int = Field(default=3, ge=1, le=10)
     interrupt: Interruption | None = None
     """Counts as done only if the bot really was interrupted."""
@@ -69,6 +72,8 @@ class Step(_Strict):
             raise ValueError(
                 f"a step needs exactly one of say, press, wait_s, hang_up; it has {given or 'none'}"
             )
+        if self.at_once and (self.until or (self.say is None and self.press is None)):
+            raise ValueError("at_once is for what is said or pressed without waiting for an answer")
         if self.interrupt is not None and self.murmur is not None:
             raise ValueError("an answer that is interrupted cannot be murmured into")
         spoken_into = self.interrupt or self.murmur
@@ -112,8 +117,8 @@ class Rule(_Strict):
         return self
 
 
-class CallScript(_Strict):
-    """A whole script."""
+class PartyScript(_Strict):
+    """What one party of a call wants and does."""
 
     voice: str
     """Folder of the lines. ``VOICE/LINE`` in a step is somebody else's line: the phone was passed on."""
@@ -153,6 +158,40 @@ class CallScript(_Strict):
         return tuple(dict.fromkeys(found))
 
 
+class AgentScript(PartyScript):
+    """Somebody whom the bot may have rung: whether they answer, and what they then do, by what they hear."""
+
+    voice: str = ""
+    """Of its lines; needed where it says something."""
+    steps: tuple[Step, ...] = Field(default=(), strict=False)
+    """After the last one it hangs up; ``wait_s`` stays on the line. None: it answers and says nothing."""
+    number: str | None = Field(default=None, pattern=r"^\+[1-9]\d{4,14}$")
+    """The number it answers, once; without one, any."""
+    does: Does = "answer"
+    rings_s: float = Field(default=2.0, ge=0, le=120)
+    """So long its phone rings before it answers, is busy or turns the call away."""
+    name: str = ""
+
+    @model_validator(mode="after")
+    def _acts_only_when_there(self) -> AgentScript:
+        if self.steps and self.does != "answer":
+            raise ValueError(f"an agent that does {self.does} takes no steps")
+        if self.line_names and not self.voice and not all("/" in name for name in self.line_names):
+            raise ValueError("an agent that says something needs a voice")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return self.name or self.number or "agent"
+
+
+class CallScript(PartyScript):
+    """A whole script: the caller's wishes, and who is there when the bot rings somebody."""
+
+    agents: tuple[AgentScript, ...] = Field(default=(), strict=False)
+
+
 def read_script(path: Path) -> CallScript:
     """Reads a script file.
 
@@ -182,7 +221,7 @@ class Line(BaseModel):
     ulaw: bytes
 
 
-def load_lines(folder: Path, script: CallScript) -> dict[str, Line]:
+def load_lines(folder: Path, script: PartyScript) -> dict[str, Line]:
     """The lines of a script: ``<folder>/<voice>/<name>.wav`` with their words from ``<folder>/lines.yaml``.
 
     Raises:

@@ -6,7 +6,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-_WHO = {"caller": "bold cyan", "bot": "bold green", "keys": "bold magenta", "note": "dim"}
+_WHO = {
+    "caller": "bold cyan",
+    "bot": "bold green",
+    "agent": "bold blue",
+    "keys": "bold magenta",
+    "note": "dim",
+}
 
 
 class Show:
@@ -31,7 +37,7 @@ class Show:
             self._live.stop()
 
     def line(self, who: str, text: str, at_ms: float) -> None:
-        """A finished line; ``who`` is caller, bot, keys or note."""
+        """A finished line; ``who`` is caller, bot, agent, keys or note."""
         if self._console is None:
             return
         self.partial("", "")
