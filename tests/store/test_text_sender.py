@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twilio_kit import PUBLIC_URL, twilio_channel
+
 from voicebot.channels.twilio.rest import TwilioRest
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.core.conversation import Channel
@@ -57,3 +59,42 @@ async def test_what_twilio_refuses_has_failed_with_a_reason(database: Database) 
         [row] = await text_messages.of(tx, conversation)
     assert row["status"] == "failed"
     assert row["reason"].startswith("Twilio refused")
+
+
+async def test_twilio_reports_what_did_not_arrive(database: Database) -> None:
+    """Asked for with every message; only a signed report of that very message counts, and only once."""
+    async with LocalTwilio() as twilio:
+        conversation = await ordered(database, next(iter(twilio.numbers)))
+        async with TwilioRest(twilio.account_sid, twilio.auth_token, twilio.api_url) as rest:
+            forms: list[dict[str, str]] = []
+            send = rest.send_message
+
+            async def noted(**form: str) -> str:
+                forms.append(form)
+                return await send(**form)
+
+            rest.send_message = noted  # type: ignore[method-assign,assignment]
+            assert await TextSender(database, KEYS, rest, public_url=PUBLIC_URL).send_queued() == 1
+    async with database.transaction() as tx:
+        [row] = await text_messages.of(tx, conversation)
+    path = f"/twilio/texts/{row['id']}"
+    assert forms[0]["status_url"] == f"{PUBLIC_URL}{path}"
+
+    async def status() -> tuple[str, str | None]:
+        async with database.transaction() as tx:
+            [one] = await text_messages.of(tx, conversation)
+        return one["status"], one["reason"]
+
+    async with twilio_channel(database, KEYS) as channel:
+        report = {"MessageSid": row["provider_id"], "ErrorCode": "30003"}
+        await channel.post(path, MessageStatus="delivered", **report)
+        assert (
+            await channel.post(path, token=None, MessageStatus="undelivered", **report)
+        ).status_code == 403
+        await channel.post(path, MessageStatus="undelivered", **{**report, "MessageSid": "SM" + "0" * 32})
+        assert await status() == ("sent", None)
+        answer = await channel.post(path, MessageStatus="undelivered", **report)
+        assert answer.status_code == 204
+        assert await status() == ("failed", "Twilio: undelivered 30003")
+        await channel.post(path, MessageStatus="failed", **report)
+        assert await status() == ("failed", "Twilio: undelivered 30003")
