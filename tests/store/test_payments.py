@@ -23,7 +23,7 @@ async def agreed(database: Database, keys: KeyRing, **more: Any) -> tuple[Talk, 
     """A payment that the caller has said yes to, and its id."""
     talk = await Talk.begin(database, keys, **more)
     words = await verified(talk, UNPAID, WISH)
-    assert "eighty nine dollars is open" in words, words
+    assert "eighty nine dollars left to pay" in words, words
     words = await talk.turn("yes please")
     assert "secure payment line" in words, words
     (row,) = await rows(talk)
@@ -95,7 +95,7 @@ async def test_trying_again_reads_back_and_asks_again_then_a_person(
     await taken(talk)
     await talk.orchestrator.payments.settle(payment, Told("declined", "x", "twilio"))
     await talk.turn(CallStarted(resumed=True))
-    assert "eighty nine dollars is open" in await talk.turn("yes")
+    assert "eighty nine dollars left to pay" in await talk.turn("yes")
     assert "secure payment line" in await talk.turn("yes")
     first, second = await rows(talk)
     assert (first["status"], second["status"]) == ("declined", "agreed")
@@ -217,7 +217,7 @@ async def test_a_card_that_is_said_aloud_is_stopped_and_kept_nowhere(
         assert await vault.values(tx, keys, talk.id) == {}
     assert "card.spoken" in await talk.audited()
     words = await verified(talk, UNPAID, "yes")
-    assert "eighty nine dollars is open" in words
+    assert "eighty nine dollars left to pay" in words
 
 
 async def test_a_card_said_in_pieces_is_kept_nowhere_either(shop_database: Database, keys: KeyRing) -> None:
