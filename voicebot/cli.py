@@ -71,11 +71,13 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.core.store.switches import UnknownSwitch
     from voicebot.dialogue.actions.tool import ToolError
     from voicebot.dialogue.deployment import DeploymentError
+    from voicebot.handoff.outbound import OutboundError
     from voicebot.handoff.patterns import PatternsError
     from voicebot.handoff.people import PeopleError
     from voicebot.proof.ears.ears import EarsError
     from voicebot.proof.simulation.phonecall import PhoneCallError
     from voicebot.proof.simulation.script import ScriptError
+    from voicebot.runtime.commands.dial import DialRefused
     from voicebot.runtime.desk import DeskError
     from voicebot.runtime.own_server import OwnServerError
     from voicebot.runtime.supervisor import ServeError
@@ -83,6 +85,8 @@ def _mendable() -> tuple[type[Exception], ...]:
 
     return (
         SettingsError,
+        DialRefused,
+        OutboundError,
         EngineUnavailable,
         ModelsError,
         TwilioError,
@@ -348,6 +352,29 @@ def switches_off(as_json: JsonFlag = False) -> None:
 
     with _database_url(load_settings()) as url:
         show(url, out, as_json=as_json)
+
+
+@app.command()
+@says_why
+def dial(
+    number: Annotated[str, typer.Argument(help="whom to call, E.164")],
+    purpose: Annotated[str, typer.Option(help="what for, of business/outbound.yaml")],
+    consent: Annotated[
+        bool, typer.Option("--consent", help="the called person agreed to be called for that")
+    ] = False,
+    key: Annotated[str | None, typer.Option(help="the same key again is the same call")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Order a call: a running server makes it, when people are called. What came of it: GET /api/calls/ID."""
+    from voicebot.runtime.commands.dial import dial as order_call
+
+    settings = load_settings()
+    with _database_url(settings) as url:
+        stands = asyncio.run(order_call(url, settings, to=number, purpose=purpose, consent=consent, key=key))
+    if as_json:
+        print(json.dumps(stands, indent=2, default=str))
+    else:
+        out.print(f"{stands['id']}: {stands['status']}, to be made at {stands['next_at']}", markup=False)
 
 
 @twilio.command("connect")

@@ -32,6 +32,7 @@ from voicebot.channels.twilio.texts import TextSender
 from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
+from voicebot.console.calls import Calling, calls_router
 from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
@@ -260,6 +261,7 @@ class NodeApp:
         app.include_router(follow_ups_router(queue, who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, guard))
+        app.include_router(calls_router(Calling(database, keys, outbound), guard))
         app.include_router(live_router(console, who, reveals=library.reasons.reveals))
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (

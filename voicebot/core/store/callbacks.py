@@ -356,6 +356,11 @@ async def allow_calls(tx: Transaction, keys: KeyRing, number: str) -> None:
     await tx.execute("DELETE FROM do_not_call WHERE number_hash = %s", (number_hash(keys, number),))
 
 
+async def by_key(tx: Transaction, key: str) -> str | None:
+    """The call that was asked for under this key."""
+    return await _by_key(tx, key, None)
+
+
 async def _by_key(tx: Transaction, key: str, asked: bytes | None) -> str | None:
     row = await (await tx.execute("SELECT id, request_hash FROM callbacks WHERE key = %s", (key,))).fetchone()
     if row is None:
