@@ -28,6 +28,7 @@ from voicebot.core.conversation import (
 from voicebot.core.conversation import HearingFailure as Failure
 from voicebot.core.store.conversations import Snapshot
 from voicebot.dialogue.handover import HandoverRequest
+from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.state import ConversationState
 from voicebot.handoff.compose import as_heard, compose
 from voicebot.handoff.patterns import PatternsError
@@ -284,6 +285,15 @@ def test_the_trigger_comes_with_its_evidence_and_a_failure_is_its_own_first_sign
         NOW,
     )
     assert failed.scores.moment is None
+
+
+def test_what_is_still_open_counts_where_nothing_was_taken_up() -> None:
+    """A wish in the same breath as "a person please": the next action is for that wish."""
+    wish = Want(intent="parcel_lost", confidence=0.8, text="my parcel is lost")
+    asked = request(turns=(), turn=1, state=ConversationState(waiting=(wish,)))
+    payload = compose(asked, LIBRARY, NOW)
+    assert payload.choice.pattern == "parcel_lost"
+    assert "Still open: a parcel that did not arrive." in payload.summary.issue
 
 
 def test_lines_that_were_being_spoken_then_show_what_was_heard_since() -> None:

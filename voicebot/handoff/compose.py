@@ -110,6 +110,7 @@ def _facts(
 ) -> Facts:
     last = decisions[-1][1].intent if decisions else ""
     topics = [one.intent for _, one in decisions if reasons.is_topic(one.intent)]
+    topics = topics or [want.intent for want in request.state.waiting[:1]]
     felt = [one.sentiment for one in measured if one.sentiment is not None]
     return Facts(
         trigger=request.trigger,

@@ -21,6 +21,7 @@ from voicebot.handoff.payload import Choice, Lost
 
 MOST_LOST = 5
 """Patterns that lost which a choice names: the nearest ones."""
+_MOST_NAMES = 3
 _LONGEST = 160
 """Characters of a next action: one line on a desk, ten seconds when spoken."""
 
@@ -180,4 +181,4 @@ def _why(lost: Pattern, best: Pattern) -> str:
 
 
 def _either(names: tuple[str, ...] | list[str]) -> str:
-    return " or ".join(names)
+    return " or ".join(names) if len(names) <= _MOST_NAMES else f"one of {len(names)}"
