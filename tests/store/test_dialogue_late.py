@@ -205,10 +205,11 @@ async def test_a_tool_whose_reading_counts_runs_once_though_the_commit_has_to_be
     deployment = slow.deployment(cost=Cost.STATEFUL)
     talk = await Talk.begin(database, keys, deployment=deployment)
     talk.orchestrator = node(
-        losing, keys, deployment=deployment, connector=PostgresConnector(database, deployment.queries)
+        losing, keys, deployment=deployment, connector=PostgresConnector(losing, deployment.queries)
     )
     await talk.turn(f"where is my order {ORDER}")
     plan = await talk.plan(CODE)
+    losing.deepest = 0
     losing.lose = lambda: slow.calls == 1
     with pytest.raises(DatabaseDown):
         await talk.commit(plan)
@@ -219,6 +220,24 @@ async def test_a_tool_whose_reading_counts_runs_once_though_the_commit_has_to_be
     assert [discarded for resource, discarded in await talk.accesses() if resource == "shop.orders"] == [
         False
     ]
+
+
+async def test_a_tool_that_breaks_at_the_commit_breaks_nothing_else(
+    database: Database, keys: KeyRing, slow: Slow
+) -> None:
+    """A statement that fails on the commit's own connection: told honestly, and the turn stands."""
+    slow.may_answer.set()
+    deployment = slow.deployment(cost=Cost.STATEFUL)
+    talk = await Talk.begin(database, keys, deployment=deployment)
+    await talk.turn(f"where is my order {ORDER}")
+    plan = await talk.plan(CODE)
+    async with database.transaction() as tx:
+        await tx.execute("ALTER TABLE shop.shipments RENAME TO elsewhere")
+    words = await talk.words(await talk.commit(plan))
+    assert "on its way" not in words
+    assert talk.last is not None
+    assert talk.last.after == "hand_over"
+    assert (await talk.turns())[-1]["turn"] == talk.last.turn
 
 
 async def test_two_slow_reads_of_one_tool_are_two_tasks(

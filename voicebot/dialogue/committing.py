@@ -274,7 +274,7 @@ class Committing:
         if deed.agreed is not None:
             return await self._doing.begin(tx, deed.agreed, self._act(plan, deed.agreed))
         if deed.kind == "read":
-            outcome = await plan.reads.stateful(deed.name, deed.arguments)
+            outcome = await plan.reads.stateful(tx, deed.name, deed.arguments)
             await plan.reads.note(tx, deed.name)
             return outcome
         arguments = plan.masks.hide(deed.arguments)
@@ -302,7 +302,7 @@ class Committing:
             elif deed.kind == "act":
                 outcome = await self._acts.outcome_of(tx, plan.conversation_id, plan.turn, deed.name)
             else:  # this very plan has done it, and knows
-                outcome = await plan.reads.stateful(deed.name, deed.arguments)
+                outcome = await plan.reads.stateful(tx, deed.name, deed.arguments)
             draft = _like(plan.draft, after_deed(deed, outcome))
             worded = word(draft, plan.phrases, plan.turn, plan.input)
         handoff = states.load(current.state).handoff if draft.after == "hand_over" else None

@@ -70,6 +70,13 @@ class SlowRead:
         )
 
 
+class _Back(Exception):
+    """The savepoint is rolled back; ``outcome`` is told all the same."""
+
+    def __init__(self, outcome: ActOutcome) -> None:
+        self.outcome = outcome
+
+
 class PlanReads:
     """Reads for one plan. ``actor`` names the plan in the access log: ``bot:TRANSACTION``.
 
@@ -334,13 +341,23 @@ class PlanReads:
                 await self._log(tool.resource, sorted(tool.result.model_fields), self._due[name][1])
             self._announced.add(name)
 
-    async def stateful(self, name: str, arguments: dict[str, Any]) -> ActOutcome:
+    async def stateful(self, tx: Transaction, name: str, arguments: dict[str, Any]) -> ActOutcome:
         """Runs a prepared and announced tool, at the commit. A tool that fails is an outcome too.
 
-        Once a plan, however often its commit is tried: what it changed is outside of our transaction.
+        Once a plan, however often its commit is tried: what it changed is outside of our transaction. Records
+        of our own are read on the commit's connection: commits that each held one and waited for another
+        could empty the pool for good.
         """
         if name not in self._done:
-            self._done[name] = await self._stateful(name, arguments, *self._due[name])
+            records = self._connector.within(tx) if self._connector.local else self._connector
+            try:
+                async with tx.transaction():  # what breaks in the tool breaks nothing else
+                    outcome = await self._stateful(name, arguments, *self._due[name], records)
+                    if outcome.status != "done":
+                        raise _Back(outcome)
+            except _Back as back:
+                outcome = back.outcome
+            self._done[name] = outcome
         return self._done[name]
 
     async def note(self, tx: Transaction, name: str) -> None:
@@ -349,10 +366,15 @@ class PlanReads:
             await self._write(tx, self._calls[name])
 
     async def _stateful(
-        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        customer: VerifiedCustomer | None,
+        purpose: str,
+        records: Connector,
     ) -> ActOutcome:
         try:
-            read, _ = await self._read(name, arguments, customer, purpose)
+            read, _ = await self._read(name, arguments, customer, purpose, records)
         except ToolRefused as error:
             self._calls[name] = self._tools.rejected(name, arguments, error)
             return ActOutcome("refused", {"outcome": str(error)})
@@ -395,12 +417,18 @@ class PlanReads:
         return read, outcome
 
     async def _read(
-        self, name: str, arguments: dict[str, Any], customer: VerifiedCustomer | None, purpose: str
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        customer: VerifiedCustomer | None,
+        purpose: str,
+        records: Connector | None = None,
     ) -> tuple[ToolRead, Outcome | None]:
+        context = self._context()
         read, outcome = await self._tools.read(
             name,
             arguments,
-            context=self._context(),
+            context=context if records is None else replace(context, records=records),
             customer=customer,
             conversation_id=self._id,
             exposed=self._exposed(purpose),
