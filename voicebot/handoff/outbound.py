@@ -117,6 +117,8 @@ class Outbound(Strict):
     most_a_day: int = Field(default=3, ge=1)
     machine: Literal["message", "hang_up"] = "hang_up"
     detection: Literal["wait", "meanwhile"] = "wait"
+    longest_wait_minutes: float = Field(default=10, gt=0)
+    """A longer wait for a person is not asked of a caller: a call back is offered instead."""
     purposes: dict[str, Purpose] = Field(
         default_factory=lambda: {"callback": Purpose(intent="person", person=True)}
     )

@@ -10,9 +10,6 @@ from voicebot.dialogue.staff import Absence
 from voicebot.handoff.outbound import Outbound, OutboundError, is_number, national
 from voicebot.handoff.people import GENERAL, People, PeopleError
 
-TOO_LONG_S = 600.0
-"""A longer wait than this is not asked of a caller: a call back is offered instead."""
-
 
 class Presence:
     """One per node. Implements `voicebot.dialogue.staff.Staff`.
@@ -25,6 +22,7 @@ class Presence:
     def __init__(self, people: People, outbound: Outbound) -> None:
         self._people = people
         self._outbound = outbound
+        self._most_s = outbound.longest_wait_minutes * 60
         self._waits: Mapping[str, float] = {}
 
     def learn(self, waits_s: Mapping[str, float]) -> None:
@@ -38,7 +36,7 @@ class Presence:
         if team is None and not self._people.destinations(skill, now):
             return Absence("closed", opens_at=self._opens(now, skill))
         wait_s = 0.0 if team is None else self._waits.get(team, 0.0)
-        return Absence("too_long", wait_minutes=round(wait_s / 60)) if wait_s > TOO_LONG_S else None
+        return Absence("too_long", wait_minutes=round(wait_s / 60)) if wait_s > self._most_s else None
 
     def calls_at(self, at: datetime, owner: str | None) -> bool:
         """Somebody of the team (or whom it falls to) is at work, and people are called at that hour."""

@@ -75,6 +75,7 @@ from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
 from voicebot.runtime.transfers import make_transfers
+from voicebot.runtime.waiting import watch_waits
 
 log = structlog.get_logger(__name__)
 
@@ -272,6 +273,7 @@ class NodeApp:
             services.keep_leases,
             services.keep_transfers,
             lambda: keep_dialling(calls),
+            lambda: watch_waits(database, people, presence),
             chat.sweep,
             overdue.run,
             TextSender(database, keys, rest, public_url=settings.public_url).run,

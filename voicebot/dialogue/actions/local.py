@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from voicebot.core.conversation import Strict
-from voicebot.core.store import acts, callbacks, follow_ups, text_messages, vault
+from voicebot.core.store import acts, callbacks, follow_ups, handoffs, text_messages, vault
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -153,6 +153,9 @@ async def _booked(
         conversation_id=snapshot.id,
         follow_up_id=follow_up,
     )
+    for row in await handoffs.list(tx, conversation_id=snapshot.id):
+        if row["status"] in {"waiting", "missed"}:
+            await handoffs.move(tx, row["id"], "callback", who="bot")
     outcome = _promised("promised", follow_up, request.owner, due_at)
     return ActOutcome("done", {**outcome.result, "callback": callback})
 
