@@ -130,7 +130,7 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
                 tx, status=status, conversation_id=conversation, skill=skill, limit=limit
             )
             standing = await _standing(queue, tx)
-            return [await _row(queue, tx, row["id"], who, standing) for row in rows]
+            return [await _row(queue, tx, row, who, standing) for row in rows]
 
     @router.get("/schema")
     async def payload_schema(who: Reads) -> dict[str, Any]:
@@ -238,13 +238,16 @@ def _opens(people: People, now: datetime, skill: str) -> datetime | None:
 
 
 async def _row(
-    queue: Queue, tx: Transaction, handoff_id: str, who: Reader, standing: dict[str, dict[str, Any]]
+    queue: Queue,
+    tx: Transaction,
+    row: dict[str, Any],
+    who: Reader,
+    standing: dict[str, dict[str, Any]],
 ) -> HandoffRow:
-    row = await handoffs.bare(tx, handoff_id)
     holds = _holds(who, row)
     view: dict[str, Any] = {}
     try:
-        stored = (await handoffs.get(tx, queue.keys, handoff_id))["payload"]
+        stored = (await handoffs.get(tx, queue.keys, row["id"]))["payload"]
         payload = await _heard(queue, tx, row, payloads.read(stored, row["created_at"]))
         values = await vault.values(tx, queue.keys, row["conversation_id"]) if holds else None
         seen = payload_view(payloads.plain(payload), values, queue.reasons.reveals)
@@ -263,7 +266,7 @@ async def _row(
     return HandoffRow(
         **row,
         **view,
-        **standing.get(handoff_id, {}),
+        **standing.get(row["id"], {}),
         reason=queue.reasons.reason(row["trigger"]),
         waited_s=round(max(0.0, (waited_until - row["created_at"]).total_seconds()), 1),
     )
@@ -277,9 +280,10 @@ async def _heard(queue: Queue, tx: Transaction, row: dict[str, Any], payload: Pa
 
 async def _detail(queue: Queue, tx: Transaction, handoff_id: str, who: Reader) -> HandoffDetail:
     try:
-        row = await _row(queue, tx, handoff_id, who, await _standing(queue, tx))
+        bare = await handoffs.bare(tx, handoff_id)
     except UnknownHandoff as error:
         raise _unknown(handoff_id) from error
+    row = await _row(queue, tx, bare, who, await _standing(queue, tx))
     promised = [
         await follow_ups.get(tx, queue.keys, one["id"])
         for one in await follow_ups.list(tx, conversation_id=row.conversation_id)
