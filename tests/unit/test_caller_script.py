@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from voicebot.proof.ears.recogniser import normal, unknown_words
-from voicebot.proof.simulation.script import CallScript, ScriptError, load_lines, read_script
+from voicebot.proof.simulation.script import AgentScript, CallScript, ScriptError, load_lines, read_script
 
 ROOT = Path(__file__).parents[2]
 GOOD = "voice: rms\nsteps:\n  - say: opening_hours\n    until: we are open\n"
@@ -91,8 +92,32 @@ def test_every_example_in_the_document_is_a_script():
     assert examples
     for example in examples:
         script = CallScript.model_validate(yaml.safe_load(example))
-        assert unknown_words(script.cues) == set()
-        load_lines(ROOT / "recordings" / "lines", script)
+        for party in (script, *script.agents):
+            assert unknown_words(party.cues) == set()
+            load_lines(ROOT / "recordings" / "lines", party)
+
+
+@pytest.mark.parametrize(
+    ("agent", "why"),
+    [
+        ({"does": "busy", "steps": [{"press": "1"}]}, "takes no steps"),
+        ({"steps": [{"say": "desk_hello"}]}, "needs a voice"),
+        ({"number": "030 1234"}, "pattern"),
+        ({"steps": [{"wait_s": 1.0, "at_once": True}]}, "without waiting"),
+        ({"does": "sleep"}, "busy"),
+    ],
+)
+def test_agents_that_make_no_sense(agent, why):
+    with pytest.raises(ValidationError, match=why):
+        CallScript.model_validate({"voice": "slt", "steps": [{"hang_up": True}], "agents": [agent]})
+
+
+def test_an_agent_listens_for_what_it_must_be_told():
+    agent = AgentScript.model_validate(
+        {"told": "press one", "steps": [{"wait_s": 5.0, "until": "take the call"}]}
+    )
+    assert agent.cues == ("take the call", "press one")
+    assert agent.label == "agent"
 
 
 def test_cues_are_compared_as_words():

@@ -211,10 +211,12 @@ def show_report(report: PhoneReport, out: Console) -> None:
         out.print(f"  {mark} {step.step}{tries}{keys}")
     for agent in report.result.agents:
         mark = "[green]ok[/green]    " if agent.ok else "[red]failed[/red]"
-        undone = ", ".join(step.step for step in agent.steps if not step.done)
+        undone = ", ".join([s.step for s in agent.steps if not s.done] + ["was told"] * (not agent.told))
         out.print(f"  {mark} {agent.name}: {agent.status}{', not done: ' if undone else ''}{undone}")
         for violation in agent.violations:
             out.print(f"  [red]broke a rule of Twilio's on that leg: {violation}[/red]")
+    for silence in report.result.dead_air:
+        out.print(f"  silence of {silence.length_ms / 1000:.1f} s from {silence.start_ms / 1000:.1f} s on")
     latency = facts["turn_latency_ms"]
     if latency["p50"] is not None:
         out.print(f"  turn latency as heard: p50 {latency['p50']} ms, p95 {latency['p95']} ms")

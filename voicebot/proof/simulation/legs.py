@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from voicebot.proof.ears.ears import HeardClause
+from voicebot.proof.ears.recogniser import normal
 
 from .call import LocalCall
 from .caller import CallerEvent, Said, SyntheticCaller
@@ -44,6 +45,8 @@ class AgentResult:
     status: str
     steps: list[Outcome]
     understood: list[str]
+    told: bool
+    """It understood what the script says it must be told."""
     in_conference: bool
     """Took part in a conference that had begun."""
     violations: list[str]
@@ -51,8 +54,9 @@ class AgentResult:
 
     @property
     def ok(self) -> bool:
-        """It was rung, every step was done, and no rule of Twilio's was broken on its leg."""
-        return self.status != "not rung" and all(s.done for s in self.steps) and not self.violations
+        """It was rung, was told what it must be, did every step, and saw no rule of Twilio's broken."""
+        rung = self.status != "not rung"
+        return rung and self.told and all(s.done for s in self.steps) and not self.violations
 
     def as_dict(self) -> dict[str, Any]:
         """JSON able; without the sound."""
@@ -60,6 +64,7 @@ class AgentResult:
             "name": self.name,
             "number": self.number,
             "status": self.status,
+            "told": self.told,
             "in_conference": self.in_conference,
             "steps": [asdict(step) for step in self.steps],
             "understood": self.understood,
@@ -171,12 +176,16 @@ class ScriptedAgents:
             and any(e.form.get("CallSid") == sid for e in room.events)
             for room in self._exchange.conferences
         )
+        understood = [clause.text for clause in caller.heard if clause.text] if caller is not None else []
+        words = f" {' '.join(understood)} "
+        told = phone.script.told
         return AgentResult(
             name=phone.script.label,
             number=call.to if call is not None else phone.script.number or "",
             status=call.status if call is not None else "not rung",
             steps=caller.mind.outcomes if caller is not None else [],
-            understood=[clause.text for clause in caller.heard if clause.text] if caller is not None else [],
+            understood=understood,
+            told=not told or any(f" {normal(cue)} " in words for cue in told),
             in_conference=call is not None and begun,
             violations=[str(v) for v in call.violations] if call is not None else [],
             recording=call.recording if call is not None else None,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from .analysis import Analysis, analyse
+from .analysis import Analysis, Span, analyse, dead_air
 from .call import LocalCall
 from .caller import BotBegan, CallerEvent, Said, SyntheticCaller
 from .exchange import LocalTwilio
@@ -29,6 +29,7 @@ from .script import AgentScript, CallScript, load_lines
 from .show import Show
 from .watch import ServerWatch
 
+DEAD_AIR_MS = 3000.0
 _WATCH_AFTER_S = 3.0
 _AGENTS_LEAVE_S = 10.0  # a person who is told goodbye after the caller has gone
 
@@ -88,6 +89,11 @@ class CallResult:
         return self.analysis.latencies_ms()
 
     @property
+    def dead_air(self) -> list[Span]:
+        """Where the caller neither said nor heard anything for more than three seconds."""
+        return dead_air(self.recording.samples(), longer_than_ms=DEAD_AIR_MS)
+
+    @property
     def keypad_helped(self) -> list[str]:
         """Steps on whose way the keypad was needed."""
         return [step.step for step in self.steps if step.keypad]
@@ -113,6 +119,7 @@ class CallResult:
             "cut_ins_ms": [round(ms) for ms in self.analysis.cut_ins_ms()],
             "barge_ins": [asdict(barge_in) for barge_in in self.analysis.barge_ins],
             "underruns_ms": [round(ms) for ms in self.underruns_ms],
+            "dead_air_ms": [[round(s.start_ms), round(s.end_ms)] for s in self.dead_air],
             "longest_gap_ms": round(max((gap.length_ms for gap in self.analysis.gaps), default=0)),
             "levels": {"caller": asdict(self.analysis.caller_level), "bot": asdict(self.analysis.bot_level)},
             "transcript": self.transcript,
@@ -309,8 +316,13 @@ class _Conversation:
                     found = f"a sound over the bot: {facts['verdict']}, after {facts['after_ms']} ms"
                     self._show.line("note", found, self._now_ms())
                 case {"type": "line", "who": "caller", "text": text}:
+                    if event.get("intent") is None:  # said to a person, on a leg of its own
+                        self._show.line("note", f"transcript, caller: '{text}'", self._now_ms())
+                        continue
                     made = f"{event['intent']}, {event['action']}"
                     self._show.line("note", f"understood '{text}' -> {made}", self._now_ms())
+                case {"type": "line", "who": "agent", "text": text}:
+                    self._show.line("note", f"transcript, agent: '{text}'", self._now_ms())
                 case _:
                     pass
         if self._watch.reason:

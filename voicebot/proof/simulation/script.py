@@ -168,6 +168,8 @@ class AgentScript(PartyScript):
     number: str | None = Field(default=None, pattern=r"^\+[1-9]\d{4,14}$")
     """The number it answers, once; without one, any."""
     does: Does = "answer"
+    told: Phrases = ()
+    """One of these must have been understood by the end, e.g. words of the briefing."""
     rings_s: float = Field(default=2.0, ge=0, le=120)
     """So long its phone rings before it answers, is busy or turns the call away."""
     name: str = ""
@@ -179,6 +181,11 @@ class AgentScript(PartyScript):
         if self.line_names and not self.voice and not all("/" in name for name in self.line_names):
             raise ValueError("an agent that says something needs a voice")
         return self
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """Everything the agent listens for."""
+        return tuple(dict.fromkeys((*super().cues, *self.told)))
 
     @property
     def label(self) -> str:
