@@ -28,6 +28,7 @@ from voicebot.dialogue.connectors.choice import Connection, ConnectionUnusable, 
 from voicebot.dialogue.connectors.queries import QueriesError, Query, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
 from voicebot.dialogue.generation.prices import Models, ModelsError
+from voicebot.dialogue.flow.paying import LINES, SPOKEN_CARD
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.knowledge.articles import Article, ArticleError, read_articles
 from voicebot.dialogue.knowledge.embedding import EmbeddingError, choose_embedding
@@ -277,6 +278,10 @@ class Deployment:
         """Every change that an intent may lead to can be asked for, read back and agreed to."""
         first = self.policy.table.identity.factors[0].name
         acts = sorted({rule.act for rule in self.policy.table.intents.values() if rule.act is not None})
+        cards = any(self.tools.get(name).takes_card for name in acts)
+        for line in (SPOKEN_CARD, *(LINES if cards else ())):
+            if not self.phrases.has(line):
+                raise DeploymentError(f"phrases.yaml: spoken.{line} is missing")
         for tool in map(self.tools.get, acts):
             key = f"propose.{tool.name}"
             if not self.phrases.has(key):

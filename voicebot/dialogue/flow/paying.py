@@ -26,6 +26,14 @@ from voicebot.safety.policy.table import PolicyTable
 MOST_REFUSED = 2
 """So many payments that came to nothing; then a person is offered instead of another one."""
 INTENT = "payment"
+SPOKEN_CARD = "pay.spoken_card"
+LINES = (
+    "pay.ahead_pay", "pay.ahead_keypad", "pay.by_phone_only", "pay.paid", "pay.declined", "pay.spent",
+    "pay.stopped", "pay.left", "pay.failed", "pay.unknown", "pay.try_again", "pay.offer", "pay.key.number",
+    "pay.key.number_again", "pay.key.expiry", "pay.key.expiry_again", "pay.key.code", "pay.key.code_again",
+    "pay.key.wait",
+)  # fmt: skip
+"""What a deployment needs that takes cards."""
 
 
 def goes_to_card(draft: Draft, tool: Tool, outcome: ActOutcome, want: Want, key: str, cards: Way) -> Draft:
@@ -57,7 +65,7 @@ class Payments:
 
     def spoken_card(self, state: ConversationState, setting: Setting) -> Draft:
         """A card number was said aloud: stopped kindly, and sent to where it can be typed in."""
-        line = Line("pay.spoken_card")
+        line = Line(SPOKEN_CARD)
         question = self._steering.open_again(state)
         if state.asked is None or state.asked.kind in {AskedKind.OPEN, AskedKind.MORE}:
             intent = self._intent(setting)
