@@ -25,6 +25,7 @@ from voicebot.handoff.payload import (
 )
 from voicebot.handoff.summary import BRIEFING_S, WORDS_PER_S, briefing, checked, material
 
+LONG = "word " * 31 + "end."
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LINES = (
     ("caller", "where is my order it is [order number 1]"),
@@ -191,15 +192,24 @@ def test_a_model_sees_no_value_of_a_tool_and_nobody_can_end_a_tag() -> None:
 @pytest.mark.parametrize(
     ("more", "says", "says_not"),
     [
-        ({}, "You have a verified customer, about where an order is and cancelling an order.", "urgent"),
+        ({}, "You have a verified customer, about cancelling an order.", "urgent"),
+        (
+            {"sentiments": (), "next_action": "Say sorry."},
+            "You have a verified customer, about where an order is and cancelling an order.",
+            "upset",
+        ),
         ({"verified": False}, "a caller who is not verified", "a verified customer"),
         ({"urgency": "critical"}, "This is urgent.", "Tuesday"),
         ({"sentiments": (0.1, -0.5)}, "They sound upset.", "waiting"),
         ({"sentiments": (0.4,)}, "The caller asked for a person.", "upset"),
         ({"about": ()}, "You have a verified customer.", "about"),
         ({"next_action": "Call 911 now."}, "asked for a person", "911"),
+        ({"sentiments": (0.1,)}, "Next: Say sorry first and give one date you can keep.", "upset"),
+        ({"next_action": f"Say sorry; {LONG}"}, "Next: Say sorry.", "word"),
+        ({"next_action": f"Say sorry; {LONG}"}, "They sound upset.", "word"),
+        ({"reason": LONG}, "You have a verified customer", "word"),
         ({"next_action": "Look at [order number 1]."}, "asked for a person", "["),
-        ({"next_action": "word " * 31 + "end."}, "asked for a person", "word"),
+        ({"next_action": LONG}, "asked for a person", "word"),
     ],
 )
 def test_the_briefing_says_what_counts_and_nothing_secret(

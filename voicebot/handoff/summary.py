@@ -27,6 +27,7 @@ BRIEFING_S = 12.0
 WORDS_PER_S = 2.5
 """Speech at 150 words a minute: slower than our voices, which leaves room for pauses."""
 
+_MOST_WORDS = int(BRIEFING_S * WORDS_PER_S)
 _LINES = ("issue", "tried", "mood")
 _LONGEST = 320
 _LATEST_LINES = 60
@@ -187,26 +188,29 @@ def briefing(payload: Payload) -> str:
     """What is spoken to the person before they are connected: at most `BRIEFING_S` of speech, nothing secret.
 
     Made of the deployment's own words for topic, reason and next step, never of what was said. A sentence
-    with a digit or a token in it is left out, and so is what there is no time for, last things first.
+    with a digit or a token in it is left out. If there is no time for all of it, only the latest topic is
+    named, then only the first part of the next step, then the mood and at last the next step go.
     """
+    upset = ["They sound upset."] if is_upset([one.sentiment for one in payload.scores.turns]) else []
+    step = payload.next_action
+    first = re.split(r"(?<=[.!?])\s|[;:,]\s", step)[0].rstrip(".!?")
+    for topics, mood, following in (
+        (2, upset, [f"Next: {step}"]),
+        (1, upset, [f"Next: {step}"]),
+        (1, upset, [f"Next: {first}."]),
+        (1, [], [f"Next: {first}."]),
+        (1, upset, []),
+    ):
+        said = [*_opening(payload, topics), *mood, *following]
+        said = [one for one in said if not re.search(r"[\d\[\]]", one)]
+        if sum(len(one.split()) for one in said) <= _MOST_WORDS:
+            return " ".join(said)
+    return " ".join(_opening(payload, 0)[:1])
+
+
+def _opening(payload: Payload, topics: int) -> list[str]:
     identity = "a verified customer" if payload.identity.verified else "a caller who is not verified"
-    about = f", about {_first_two(payload.about)}" if payload.about else ""
-    reason = payload.reason[:1].upper() + payload.reason[1:]
-    wanted = [f"You have {identity}{about}.", f"{reason}."]
-    if payload.urgency == "critical":
-        wanted.insert(0, "This is urgent.")
-    if is_upset([one.sentiment for one in payload.scores.turns]):
-        wanted.append("They sound upset.")
-    wanted.append(f"Next: {payload.next_action}")
-    said: list[str] = []
-    left = int(BRIEFING_S * WORDS_PER_S)
-    for sentence in wanted:
-        count = len(sentence.split())
-        if count <= left and not re.search(r"[\d\[\]]", sentence):
-            said.append(sentence)
-            left -= count
-    return " ".join(said)
-
-
-def _first_two(about: tuple[str, ...]) -> str:
-    return " and ".join(about[-2:])
+    about = " and ".join(payload.about[-topics:]) if topics else ""
+    urgent = ["This is urgent."] if payload.urgency == "critical" else []
+    reason = f"{payload.reason[:1].upper()}{payload.reason[1:]}."
+    return [*urgent, f"You have {identity}{', about ' if about else ''}{about}.", reason]
