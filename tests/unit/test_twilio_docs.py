@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from voicebot.channels.twilio import resumption, selftest_script
+from voicebot.channels.twilio import resumption, selftest_room, selftest_script
 from voicebot.channels.twilio.connect import webhooks_of
 from voicebot.channels.twilio.refusals import Refusal, close_code
 from voicebot.core.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "twilio.md").read_text()
-SCRIPT = Path(selftest_script.__file__).read_text()
+SCRIPT = "".join(Path(str(module.__file__)).read_text() for module in (selftest_script, selftest_room))
 
 ROWS = [row for row in PAGE.splitlines() if row.startswith("|")]
 

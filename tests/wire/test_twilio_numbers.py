@@ -134,6 +134,9 @@ async def the_selftest_rings_a_phone(broken_socket: Any) -> None:
     for point in ("broken socket", "refused upgrade"):
         assert ("silence" in seen[point].saw) is (broken_socket == "hang"), seen[point].line()
     assert "404" in seen["ending twice"].saw
+    assert "['selftest']" in seen["room with one leg"].saw
+    assert "asked with completed" in seen["leaving a room"].saw
+    assert int(seen["copy in a room"].saw.split()[0]) > 10
 
 
 async def the_selftest_waits_for_a_caller() -> None:

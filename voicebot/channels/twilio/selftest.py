@@ -19,7 +19,8 @@ from voicebot.channels.twilio.rest import (
     TwilioRefusedError,
     TwilioUnreachableError,
 )
-from voicebot.channels.twilio.selftest_script import Check, Run, scenes, write_script
+from voicebot.channels.twilio.selftest_run import Check, Run
+from voicebot.channels.twilio.selftest_script import scenes, write_script
 from voicebot.core.settings import Settings
 
 __all__ = ["Check", "SelftestError", "selftest"]

@@ -7,67 +7,18 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 from xml.sax.saxutils import escape
 
 from voicebot.channels.twilio import signature, wire
-from voicebot.channels.twilio.probe import PREFIX, Probe, ProbeSocket
-from voicebot.channels.twilio.rest import TwilioError, TwilioRefusedError, TwilioRest
-
-Result = Literal["ok", "differs", "not_tested"]
+from voicebot.channels.twilio.probe import PREFIX, ProbeSocket
+from voicebot.channels.twilio.rest import TwilioError, TwilioRefusedError
+from voicebot.channels.twilio.selftest_room import in_a_room, write_room
+from voicebot.channels.twilio.selftest_run import Check, Result, Run
 
 _STEP_S = 10.0
 _CALLBACKS_S = 0.5  # they come by themselves, a little later
 _TONE = bytes([0x8E] * 4 + [0x0E] * 4) * 100  # 100 ms of a 1000 Hz square wave, mu-law, soft
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One point: what was seen, and whether the server can live with it."""
-
-    name: str
-    result: Result
-    saw: str
-
-    @property
-    def ok(self) -> bool:
-        """False only if the server relies on something else."""
-        return self.result != "differs"
-
-    def line(self) -> str:
-        """For a person to read."""
-        return f"{self.result.replace('_', ' '):<10} {self.name}: {self.saw}"
-
-
-@dataclass
-class Run:
-    """One self-test: its server, its account, its call."""
-
-    probe: Probe
-    rest: TwilioRest
-    patience_s: float
-    call_sid: str = ""
-
-    def stream(self, scene: str, then: str, *, before: str = "", action: bool = False) -> str:
-        """A document that opens the scene's stream, and asks ``then`` afterwards."""
-        at = self.probe.at
-        url = at.websocket(f"{PREFIX}/media/{scene}")
-        callback = at.http(f"{PREFIX}/stream-status")
-        following = at.http(f"{PREFIX}/{then}")
-        with_action = f' action="{escape(following)}" method="POST"' if action else ""
-        after = "" if action else f"<Redirect>{escape(following)}</Redirect>"
-        return (
-            f"<Response>{before}<Connect{with_action}>"
-            f'<Stream url="{escape(url)}" name="{scene}" statusCallback="{escape(callback)}"/>'
-            f"</Connect>{after}</Response>"
-        )
-
-    def stream_events(self, sid: str, since_s: float) -> list[str]:
-        """Stream callbacks about a stream (or without one) since a moment."""
-        found = self.probe.of("stream-status", since_s)
-        return [_event(s.form) for s in found if not sid or s.form.get("StreamSid") in {sid, None}]
 
 
 def write_script(run: Run) -> None:
@@ -85,7 +36,7 @@ def write_script(run: Run) -> None:
     twiml["6"] = run.stream("protocol", "7")
     on = escape(run.probe.at.http(f"{PREFIX}/8"))
     twiml["7"] = f'<Response><Pause length="1" colour="green"/><Redirect>{on}</Redirect></Response>'
-    twiml["8"] = '<Response><Pause length="30"/></Response>'
+    write_room(run, "8")
 
 
 async def scenes(run: Run) -> AsyncIterator[Check]:
@@ -367,6 +318,7 @@ _SCENES = (
     _broken,
     _protocol_error,
     _unknown_attribute,
+    in_a_room,
     _ending,
 )
 
@@ -387,8 +339,3 @@ _COMMON = _PLACES | {
     "ParentCallSid",
     "StirVerstat",
 }
-
-
-def _event(form: dict[str, str]) -> str:
-    error = form.get("StreamError", "")
-    return form.get("StreamEvent", "?") + (f" ({error})" if error else "")
