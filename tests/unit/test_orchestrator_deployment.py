@@ -39,6 +39,7 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
         ("business/phrases.yaml", "{carrier}", "{driver}", r"order_status\.shipped.*driver"),
         ("business/phrases.yaml", "order_status.delayed:", "order_status.late:", r"order_status\.delayed"),
         ("business/phrases.yaml", "identity.post_code.keypad", "identity.post_code.keys", r"post_code\.keypad"),  # noqa: E501
+        ("business/phrases.yaml", "identity.code.undelivered", "identity.code.lost", r"code\.undelivered"),
         ("business/phrases.yaml", '"1": opening_hours', '"1": opening', "opening"),
         ("business/phrases.yaml", '"1": opening_hours', '"0": opening_hours', "menu"),
         ("business/intents.yaml", "  warranty:\n", "  garantie:\n", "garantie|warranty"),

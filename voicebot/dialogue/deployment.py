@@ -27,8 +27,8 @@ from voicebot.dialogue.actions.tool import ToolError
 from voicebot.dialogue.connectors.choice import Connection, ConnectionUnusable, read_connection
 from voicebot.dialogue.connectors.queries import QueriesError, Query, read_queries
 from voicebot.dialogue.connectors.shop_setup import ShopSetupError, prepare_shop
-from voicebot.dialogue.generation.prices import Models, ModelsError
 from voicebot.dialogue.flow.paying import LINES, SPOKEN_CARD
+from voicebot.dialogue.generation.prices import Models, ModelsError
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.knowledge.articles import Article, ArticleError, read_articles
 from voicebot.dialogue.knowledge.embedding import EmbeddingError, choose_embedding
@@ -40,6 +40,7 @@ from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
 from voicebot.safety.guard_in import InputGuard
 from voicebot.safety.guard_in.model import GuardModelError
+from voicebot.safety.identity import FactorKind
 from voicebot.safety.policy import Policy, PolicyError, check_policy, read_cases, read_policy
 from voicebot.safety.policy.owners import unowned
 
@@ -47,6 +48,9 @@ log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
+_ASKED_FOR = ("first", "again", "say", "retry", "keypad", "missing")
+"""Lines that each factor of the gate needs."""
+_OF_A_CODE = ("message", "not_sent", "undelivered", "expired")
 _UNUSABLE = (
     ArticleError,
     ClearanceError,
@@ -239,7 +243,8 @@ class Deployment:
         if query not in self.queries:
             raise DeploymentError(f"shop/queries.sql has no query {query}, which the identity gate needs")
         for factor in factors:
-            for how in ("first", "again", "say", "retry", "keypad", "missing"):
+            code = factor.kind is FactorKind.CODE
+            for how in (*_ASKED_FOR, *(_OF_A_CODE if code else ())):
                 if not self.phrases.has(f"identity.{factor.name}.{how}"):
                     raise DeploymentError(f"phrases.yaml: spoken.identity.{factor.name}.{how} is missing")
         for intent in self.policy.table.intents:
