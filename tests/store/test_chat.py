@@ -132,7 +132,8 @@ async def test_a_person_gets_the_chat_and_what_is_written_later_is_kept_for_them
     assert again.replies == ("I have added that too. Nobody has picked it up yet.",)
     stored = await turns_of(shop_database, keys, asked.conversation_id)
     assert [row["input"]["text"] for row in stored[-2:]] == ["It is about my lamp", "Hello?"]
-    assert (await event_types(shop_database, keys, asked.conversation_id))[-1] == "turn.committed"
+    events = await event_types(shop_database, keys, asked.conversation_id)
+    assert events[-2:] == ["turn.committed", "turn.heard"], "whoever watches sees the answer too"
 
 
 async def test_the_summary_says_that_it_was_written(shop_database: Database, keys: KeyRing):

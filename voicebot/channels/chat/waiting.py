@@ -42,7 +42,7 @@ async def keep(
     if snapshot.status == "ended":
         raise ConversationEnded(f"chat {snapshot.id} has ended")
     turn = snapshot.turn + 1
-    given = Utterance(text=text)
+    given, heard = Utterance(text=text), Heard(text=said, complete=True)
     await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
     await conversations.save_turn(
         tx,
@@ -57,22 +57,25 @@ async def keep(
         tx,
         snapshot.id,
         turn=turn,
-        heard=Heard(text=said, complete=True).model_dump(mode="json"),
+        heard=heard.model_dump(mode="json"),
         timings=TurnTimings().model_dump(mode="json"),
     )
-    event = Event(
-        id=f"ev_{uuid.uuid4().hex}",
-        type="turn.committed",
-        conversation_id=snapshot.id,
-        turn=turn,
-        transaction_id=transaction_id,
-        time=datetime.now(UTC),
-        data={
-            "input": given.model_dump(mode="json"),
-            "decision": DECISION.model_dump(mode="json"),
-            "said": said,
-            "after": "hand_over",
-        },
-    )
-    await outbox.append(tx, keys, snapshot.subject_id, event)
+    told = {
+        "input": given.model_dump(mode="json"),
+        "decision": DECISION.model_dump(mode="json"),
+        "said": said,
+        "after": "hand_over",
+    }
+    read = {"heard": heard.model_dump(mode="json"), "timings": TurnTimings().model_dump(mode="json")}
+    for kind, data in (("turn.committed", told), ("turn.heard", read)):
+        event = Event(
+            id=f"ev_{uuid.uuid4().hex}",
+            type=kind,
+            conversation_id=snapshot.id,
+            turn=turn,
+            transaction_id=transaction_id,
+            time=datetime.now(UTC),
+            data=data,
+        )
+        await outbox.append(tx, keys, snapshot.subject_id, event)
     return turn
