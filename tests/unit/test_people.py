@@ -114,6 +114,7 @@ def test_without_a_file_there_is_one_team_and_nobody_to_dial(tmp_path: Path) -> 
         ({"agents": [{"id": "ada"}, {"id": "ada"}]}, "stand there twice"),
         ({"agents": [{"id": "ada", "skills": ["nobody"]}]}, "there is no team"),
         ({"agents": [{"id": "desk"}]}, "destination's name"),
+        ({"agents": [{"id": "ada", "answers": "nobody"}]}, "no destination 'nobody'"),
         ({"webhook": {"url": "http://tickets.example/in"}}, "must be https"),
         ({"webhook": {"url": "ftp://tickets.example/in"}}, "must be https"),
         ({"webhook": {"url": "https://user:pass@tickets.example/"}}, "without user"),

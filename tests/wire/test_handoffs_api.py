@@ -166,6 +166,19 @@ async def test_who_has_it_sees_values_and_everybody_else_tokens(desk: Desk) -> N
     assert words(await desk.ask(f"/{handoff}/done", "ada", post={})) == SAID, "done: no longer"
 
 
+async def test_who_answers_the_phone_that_took_the_call_has_it_on_the_screen(desk: Desk) -> None:
+    """Put through to the service desk, which ada answers and ben does not."""
+    handoff = await desk.handoff()
+    async with desk.database.transaction() as tx:
+        await handoffs.move(tx, handoff, "offered", who="service desk")
+        assert await handoffs.claim(tx, handoff, "service desk")
+    assert "12 Elm Street" in words(await desk.ask(f"/{handoff}", "ada"))
+    assert words(await desk.ask(f"/{handoff}", "ben")) == SAID
+    await desk.ask(f"/{handoff}/done", "ben", post={}, status=409)
+    done = await desk.ask(f"/{handoff}/done", "ada", post={})
+    assert (done["status"], words(done)) == ("done", SAID)
+
+
 async def test_every_look_is_written_down_with_who_and_what_kinds(desk: Desk) -> None:
     handoff = await desk.handoff()
     await desk.ask(f"/{handoff}", "ben")

@@ -14,7 +14,7 @@ from voicebot.console.readers import API, Reader
 from voicebot.core.store import audit, follow_ups, handoffs, vault
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
-from voicebot.core.store.handoffs import HELD, Status, UnknownHandoff
+from voicebot.core.store.handoffs import Status, UnknownHandoff
 from voicebot.core.store.keys import KeyRing, SubjectErased
 from voicebot.handoff import payload as payloads
 from voicebot.handoff.claims import Step, Taken, take_step
@@ -147,7 +147,7 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
         agent = acting(who, body)
         try:
             async with queue.database.transaction() as tx:
-                await take_step(tx, queue.keys, handoff_id, what, agent)
+                await take_step(tx, queue.keys, handoff_id, what, agent, answers=who.answers)
                 detail = await _detail(queue, tx, handoff_id, who)
         except UnknownHandoff as error:
             raise _unknown(handoff_id) from error
@@ -244,7 +244,7 @@ async def _row(
     who: Reader,
     standing: dict[str, dict[str, Any]],
 ) -> HandoffRow:
-    holds = _holds(who, row)
+    holds = who.holds(row)
     view: dict[str, Any] = {}
     try:
         stored = (await handoffs.get(tx, queue.keys, row["id"]))["payload"]
@@ -291,7 +291,7 @@ async def _detail(queue: Queue, tx: Transaction, handoff_id: str, who: Reader) -
     ]
     kinds: set[str] = set()
     if promised:
-        holds = who.role != "api" and row.status in HELD and row.claimed_by == who.who
+        holds = who.holds(bare)
         snapshot = await queue.conversations.load(tx, row.conversation_id)
         values = await vault.values(tx, queue.keys, row.conversation_id) if holds else None
         for one in promised:
@@ -312,8 +312,3 @@ async def _detail(queue: Queue, tx: Transaction, handoff_id: str, who: Reader) -
         changes=await handoffs.changes(tx, handoff_id),
         follow_ups=promised,
     )
-
-
-def _holds(who: Reader, row: dict[str, Any]) -> bool:
-    """Whether the reader is the one who acts on it: only such a one sees values."""
-    return who.role != "api" and row["status"] in HELD and row["claimed_by"] == who.who

@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import HTTPException
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
 from voicebot.console.access import Guard
-from voicebot.handoff.people import People
+from voicebot.core.store.handoffs import HELD
+from voicebot.handoff.people import Agent, People
 
 AGENT_HEADER = "X-Voicebot-Agent"
 API = "api"
@@ -28,10 +29,22 @@ API = "api"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks. ``who``: an agent's id, or `API`."""
+    """Who asks. ``who``: an agent's id, or `API`; ``answers``: the destination whose phone they answer."""
 
     role: Literal["agent", "supervisor", "api"]
     who: str
+    answers: str | None = None
+
+    @classmethod
+    def of(cls, agent: Agent) -> Reader:
+        """An agent."""
+        return cls(agent.role, agent.id, agent.answers)
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether a handoff's row is theirs now: only who acts on it sees values."""
+        if self.role == "api" or row["status"] not in HELD:
+            return False
+        return row["claimed_by"] is not None and row["claimed_by"] in (self.who, self.answers)
 
 
 def agent_key(token: SecretStr, agent_id: str) -> str:
@@ -59,7 +72,7 @@ def readers(guard: Guard, token: SecretStr | None, people: People) -> Callable[[
         if token is not None and agent is not None:
             key = agent_key(token, agent.id)
             if secrets.compare_digest(given.encode(), key.encode()):
-                return Reader(agent.role, agent.id)
+                return Reader.of(agent)
         guard(request)
         asked_for = request.headers.get(AGENT_HEADER)
         if asked_for is None:
@@ -67,6 +80,6 @@ def readers(guard: Guard, token: SecretStr | None, people: People) -> Callable[[
         agent = people.agent(asked_for)
         if agent is None:
             raise HTTPException(403, "no such agent: list them under `agents` in business/people.yaml")
-        return Reader(agent.role, agent.id)
+        return Reader.of(agent)
 
     return reader

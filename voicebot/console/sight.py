@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from voicebot.console.readers import Reader
 from voicebot.console.reading import Console
 from voicebot.core.store import audit, handoffs, vault
-from voicebot.core.store.handoffs import HELD
 from voicebot.core.transcript import Told
 from voicebot.handoff.views import revealed
 from voicebot.safety.pii.masking import TOKEN
@@ -59,7 +58,7 @@ class Sight:
     async def _look(self) -> None:
         async with self._console.database.transaction() as tx:
             rows = await handoffs.list(tx, conversation_id=self._id, limit=100)
-            self._holds = any(row["status"] in HELD and row["claimed_by"] == self._reader.who for row in rows)
+            self._holds = any(self._reader.holds(row) for row in rows)
             self._values = await vault.values(tx, self._console.keys, self._id) if self._holds else {}
 
     async def _log(self, kinds: set[str]) -> None:

@@ -25,8 +25,12 @@ class Taken(Exception):
         super().__init__(f"{holder} has it ({status})" if holder else f"nobody has it ({status})")
 
 
-async def take_step(tx: Transaction, keys: KeyRing, handoff_id: str, step: Step, who: str) -> None:
+async def take_step(
+    tx: Transaction, keys: KeyRing, handoff_id: str, step: Step, who: str, *, answers: str | None = None
+) -> None:
     """One step by ``who``, told to whoever watches; the same again changes and tells nothing.
+
+    ``answers``: the destination whose phone they answer: what it has is theirs to give back or to settle.
 
     Raises:
         UnknownHandoff: there is none.
@@ -37,7 +41,10 @@ async def take_step(tx: Transaction, keys: KeyRing, handoff_id: str, step: Step,
     # The conversation before its handoff, as a turn's commit and a transfer lock them.
     await tx.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (conversation_id,))
     before = (await handoffs.changes(tx, handoff_id))[-1:]
-    done = await _STEPS[step](tx, handoff_id, who)
+    named = who
+    if step != "accept" and answers is not None and await handoffs.holder(tx, handoff_id) == answers:
+        named = answers
+    done = await _STEPS[step](tx, handoff_id, named)
     row = await handoffs.bare(tx, handoff_id)
     if not done:
         raise Taken(row["status"], row["claimed_by"])

@@ -44,11 +44,15 @@ class Destination(Strict):
 
 
 class Agent(Strict):
-    """A person at a desk. ``id``: as it stands in logs and in the audit, so no name."""
+    """A person at a desk. ``id``: as it stands in logs and in the audit, so no name.
+
+    ``answers``: the destination whose phone they answer; what that has taken is before them on the screen.
+    """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_-]{1,39}$")
     role: Literal["agent", "supervisor"] = "agent"
     skills: tuple[str, ...] = Field(default=(GENERAL,), min_length=1)
+    answers: str | None = None
 
 
 class Skill(Strict):
@@ -234,6 +238,9 @@ class People(Strict):
                 raise ValueError(f"agents, {one.id}: there is no team {unknown}")
         ids = [one.id for one in self.agents]
         dialled = {one.name for one in self.destinations_}
+        for one in self.agents:
+            if one.answers is not None and one.answers not in dialled:
+                raise ValueError(f"agents, {one.id}.answers: there is no destination {one.answers!r}")
         if twice := sorted({one for one in ids if ids.count(one) > 1 or one in dialled}):
             raise ValueError(f"agents: {twice} stand there twice, or are a destination's name too")
         names = [LAST_RESORT, *(one.name for one in self.destinations_)]
