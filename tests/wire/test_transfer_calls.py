@@ -288,20 +288,24 @@ async def test_a_dial_without_an_answer_and_without_callbacks(
 ) -> None:
     """Its outcome is unknown and no callback comes: it is looked for, found, and adopted."""
     monkeypatch.setattr(machine, "LOOK_S", 0.2)
+    other = await caller(twilio, channel)
+    await presses(await leg_of(twilio, DESK), "1")
+    await reaches(channel, other, "bridged")  # another caller's leg to the same number is not mistaken for it
     twilio.options.callbacks = lambda _: ()
     twilio.options.conference_callbacks = lambda _: ()
     twilio.people = {DESK: Person(after_s=2.0, ear=Quiet)}
     twilio.faults = [RestFault(path="/Calls.json", method="POST", how="done_then_refused")]
     call = await caller(twilio, channel)
-    agent = await leg_of(twilio, DESK)
+    agent = await leg_of(twilio, DESK, 1)
 
     async def adopted() -> bool:
         return (await transfer_of(channel, call)).leg == agent.call_sid
 
     await eventually(adopted, 4)
+    assert agent.status == "ringing", "found in the list, before anybody picked up"
     await presses(agent, "1")
     await reaches(channel, call, "bridged", 10)  # the room is looked at, since nobody tells
-    assert len(legs(twilio, DESK)) == 1
+    assert len(legs(twilio, DESK)) == 2
     no_violations(twilio)
 
 
@@ -332,6 +336,24 @@ async def test_rest_is_down(twilio: LocalTwilio, database: Database, keys: KeyRi
         assert (await transfer_of(channel, call)).forwarded
         assert len(twilio.calls) == 2
         no_violations(twilio)
+
+
+async def test_dialled_through_while_somebody_is_rung(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
+) -> None:
+    """Twilio could not fetch a document of ours: the caller gets the last resort, the other phone stops."""
+    twilio.people = {DESK: RINGS_ON}
+    async with node(twilio, database, keys, bot, cold=True) as channel:
+        call = await caller(twilio, channel)
+        agent = await leg_of(twilio, DESK)
+        await call.log.wait("conference", event="joined")
+        answer = await channel.post(
+            "/twilio/resume", token=twilio.auth_token, CallSid=call.call_sid, ErrorCode="11200"
+        )
+        assert LAST in answer.text
+        await asyncio.wait_for(agent.wait_ended(), 5)
+        transfer = await transfer_of(channel, call)
+        assert (transfer.state.value, transfer.forwarded) == ("cancelled", True)
 
 
 async def test_the_node_dies_between_dial_and_bridge(
