@@ -149,6 +149,7 @@ class Session(Ear):
 
     conversation_id = ID
     resumed = False
+    returned = None
 
     def __init__(self, sent: Sequence[Packet]) -> None:
         super().__init__()

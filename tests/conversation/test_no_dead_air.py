@@ -137,6 +137,7 @@ class Line(Ear):
 
     conversation_id = ID
     resumed = False
+    returned = None
 
     def __init__(self, voiced: tuple[tuple[float, float], ...], keys: tuple[tuple[float, str], ...]) -> None:
         super().__init__()

@@ -66,6 +66,7 @@ class Session(Ear):
 
     conversation_id = "cv_test"
     resumed = False
+    returned = None
 
     def __init__(self, delay_s: float, *, returns_marks: bool) -> None:
         super().__init__(delay_s, returns_marks=returns_marks)
