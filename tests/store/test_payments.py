@@ -150,7 +150,7 @@ async def test_a_no_before_the_card_stops_it_and_anything_else_goes_on(
 async def test_a_chat_takes_no_card(shop_database: Database, keys: KeyRing) -> None:
     """It says where one can be paid."""
     talk = await Talk.begin(shop_database, keys, channel=Channel.CHAT)
-    assert "on the telephone only" in await verified(talk, UNPAID, WISH)
+    assert "in a call only" in await verified(talk, UNPAID, WISH)
 
 
 async def test_a_paid_order_is_not_paid_again(shop_database: Database, keys: KeyRing) -> None:
