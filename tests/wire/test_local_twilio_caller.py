@@ -177,6 +177,29 @@ async def test_a_whole_call_by_ear_with_an_interruption_keys_and_a_person(server
     assert [line["who"] for line in written["transcript"]][:3] == ["bot", "caller", "bot"]
 
 
+async def test_the_next_ring_gets_the_next_agent_of_the_script(server):
+    """Each answers once: the first is busy, the second is there, the third is never rung, which is told."""
+    server.twiml["/api/conversations"] = lambda form: Response(status_code=404)
+    server.twiml["/twilio/voice"] = '<Dial action="/again">+12025550140</Dial>'
+    server.twiml["/again"] = "<Dial>+12025550141</Dial>"
+    agents = [
+        {"name": "busy", "does": "busy", "rings_s": 0.1, "number": "+12025550140"},
+        {"name": "there", "rings_s": 0.1},
+        {"name": "spare"},
+    ]
+    scripted = script({"wait_s": 1.5}, {"hang_up": True}, agents=agents, greeting_s=0.0)
+    result = await run_call(scripted, lines=LINES, url=server.url)
+    assert [(a.name, a.status, a.number) for a in result.agents] == [
+        ("busy", "busy", "+12025550140"),
+        ("there", "completed", "+12025550141"),
+        ("spare", "not rung", ""),
+    ]
+    assert [a.ok for a in result.agents] == [True, True, False]
+    assert result.put_through
+    assert not result.ok
+    assert json.loads(json.dumps(result.as_dict()))["agents"][1]["in_conference"] is False
+
+
 async def test_nobody_there_is_an_error_that_says_so(server):
     """A URL where nothing listens."""
     port = int(server.url.rsplit(":", 1)[1])

@@ -216,11 +216,12 @@ class LocalCall:
 
     async def wait_ended(self) -> None:
         """Until the call is over (its callbacks may still be on their way: ``settle``)."""
+        if self._life is None:
+            return  # it was never placed
         await self._ended.wait()
-        if self._life is not None:
-            await asyncio.wait({self._life})
-            if not self._life.cancelled() and (error := self._life.exception()) is not None:
-                raise error
+        await asyncio.wait({self._life})
+        if not self._life.cancelled() and (error := self._life.exception()) is not None:
+            raise error
 
     async def settle(self, timeout_s: float = 5.0) -> None:
         """After the end: waits for callbacks and lingering sockets, then drops what is left."""

@@ -277,9 +277,10 @@ class _Conversation:
         if self._call is None:
             return
         at_ms = where(self._call, leg, line.at_ms)
+        joined = leg.log.of("conference", event="joined")
         if line.who == "agent":
             self._line("agent", line.text, at_ms, keys=line.keys)
-        elif not leg.log.of("conference", event="joined"):
+        elif not joined or line.at_ms < joined[0].at_ms:
             self._line("briefing", line.text, at_ms, shown_as="note", by_ear=True)
 
     def _line(
