@@ -214,17 +214,19 @@ async def test_what_policy_has_followed_up_is_promised_at_once(database: Databas
 
 async def test_a_route_goes_to_a_person_with_a_form(database: Database, keys: KeyRing) -> None:
     """What is known is filled in, and who answers for it is named."""
-    deployment = with_policy(change_order={"then": Action.ROUTE, "owner": "orders desk"})
+    deployment = with_policy(change_order={"then": Action.ROUTE, "owner": "delivery desk"})
     talk = await begin(database, keys, deployment=deployment)
     await talk.turn("where is my order four two seven one zero three")
     words = await talk.turn("i want to change my order")
     assert talk.last is not None
     assert talk.last.decision.action is Action.ROUTE
-    assert "our orders desk" in words
+    assert "our delivery desk" in words
     handoff = await talk.handoff()
     assert handoff is not None
     payload = handoff["payload"]
-    assert payload["specialist"] == "orders desk"
+    assert payload["specialist"] == handoff["skill"] == "delivery desk"
+    assert payload["choice"]["pattern"] == "unverified_change"
+    assert payload["trigger"]["name"] == handoff["trigger"]
     assert payload["form"]["intent"] == "change_order"
     assert payload["form"]["order_number_as_said"] == "[order number 1]"
     assert payload["form"]["verified"] is False

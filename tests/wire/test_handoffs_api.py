@@ -234,6 +234,18 @@ async def test_declining_gives_it_back_and_only_the_holder_is_done(desk: Desk) -
     await desk.ask(f"/{handoff}/accept", "ada", post={}, status=409)
 
 
+async def test_a_supervisor_gives_back_what_another_left_lying(desk: Desk) -> None:
+    """And cannot settle it in their name; an agent can do neither. The audit says who it was."""
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}/accept", "ada", post={})
+    await desk.ask(f"/{handoff}/done", "cleo", post={}, status=409)
+    row = await desk.ask(f"/{handoff}/decline", "cleo", post={})
+    assert (row["status"], row["claimed_by"]) == ("waiting", None)
+    async with desk.database.transaction() as tx:
+        done = await audit.records(tx, conversation_id=row["conversation_id"])
+    assert (done[0]["what"], done[0]["actor"]) == ("handoff.declined", "cleo")
+
+
 async def test_the_queue_shows_place_wait_reason_and_team(desk: Desk) -> None:
     first = await desk.handoff()
     urgent = await desk.handoff(urgency="critical")

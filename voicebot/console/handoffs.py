@@ -147,7 +147,10 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
         agent = acting(who, body)
         try:
             async with queue.database.transaction() as tx:
-                await take_step(tx, queue.keys, handoff_id, what, agent, answers=who.answers)
+                supervises = who.role == "supervisor"
+                await take_step(
+                    tx, queue.keys, handoff_id, what, agent, answers=who.answers, supervises=supervises
+                )
                 detail = await _detail(queue, tx, handoff_id, who)
         except UnknownHandoff as error:
             raise _unknown(handoff_id) from error

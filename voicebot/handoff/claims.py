@@ -26,11 +26,19 @@ class Taken(Exception):
 
 
 async def take_step(
-    tx: Transaction, keys: KeyRing, handoff_id: str, step: Step, who: str, *, answers: str | None = None
+    tx: Transaction,
+    keys: KeyRing,
+    handoff_id: str,
+    step: Step,
+    who: str,
+    *,
+    answers: str | None = None,
+    supervises: bool = False,
 ) -> None:
     """One step by ``who``, told to whoever watches; the same again changes and tells nothing.
 
     ``answers``: the destination whose phone they answer: what it has is theirs to give back or to settle.
+    ``supervises``: may give back what anybody has.
 
     Raises:
         UnknownHandoff: there is none.
@@ -42,8 +50,11 @@ async def take_step(
     await tx.execute("SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (conversation_id,))
     before = (await handoffs.changes(tx, handoff_id))[-1:]
     named = who
-    if step != "accept" and answers is not None and await handoffs.holder(tx, handoff_id) == answers:
-        named = answers
+    holder = await handoffs.holder(tx, handoff_id)
+    if holder is not None and (
+        (step != "accept" and holder == answers) or (step == "decline" and supervises)
+    ):
+        named = holder
     done = await _STEPS[step](tx, handoff_id, named)
     row = await handoffs.bare(tx, handoff_id)
     if not done:
