@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
-from changes_kit import count, verified
-from dialogue_kit import Talk, node
+from changes_kit import change, count, verified
+from dialogue_kit import DEPLOYMENT, Talk, node
+from shop_service import running
 
 from voicebot.core.conversation import CallStarted, Channel, PaymentOver
+from voicebot.core.settings import Settings, SettingsError
 from voicebot.core.store import follow_ups, payments, vault
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.connectors.card_processor import Charged, ChargeUnknown
+from voicebot.dialogue.connectors.http import HttpConnector
+from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.payments import Told
+from voicebot.handoff.desk import StoredHandoffs
+from voicebot.safety.cards import Card
+from voicebot.safety.policy import Policy
 
 UNPAID = ("830274", "30309")
 WISH = "my card was declined, can i try the payment again"
@@ -249,3 +258,76 @@ async def test_during_the_read_back_a_spoken_card_gets_the_question_again(
     words = await talk.turn(f"yes it's {SPOKEN}")
     assert "don't tell me your card number" in words
     assert await rows(talk) == []
+
+
+async def test_a_remote_shop_books_once_though_its_answer_is_lost(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """The money has come: the booking is repeated under the payment's id until it is known."""
+    with running(shop_database.url) as service:
+        async with service.client(timeout=1.0) as client:
+            records = HttpConnector(client, DEPLOYMENT.queries, attempts=1)
+            talk, payment = await agreed(shop_database, keys, connector=records)
+            service.breaks(drop=True)
+            await talk.orchestrator.payments.settle(payment, PAID)
+            (row,) = await rows(talk)
+            assert (row["status"], row["booked_at"]) == ("paid", None)
+            await change(shop_database, "UPDATE payments SET changed_at = changed_at - interval '1 minute'")
+            await talk.orchestrator.payments.sweep()
+            (row,) = await rows(talk)
+            assert row["booked_at"] is not None
+    assert await count(shop_database, "shop.card_payments") == 1
+    assert await count(shop_database, "shop.payments", "order_number = '830274' AND status = 'paid'") == 1
+
+
+class Remembers:
+    """A processor of which one thing is known: what came of a key."""
+
+    def __init__(self, outcome: Literal["approved", "declined", "none"] | None) -> None:
+        self.outcome = outcome
+
+    async def charge(self, card: Card, *, amount: str, currency: str, key: str) -> Charged:
+        raise AssertionError("a card is never sent again")
+
+    async def outcome_of(self, key: str) -> Charged:
+        if self.outcome is None:
+            raise ChargeUnknown("not now")
+        return Charged(self.outcome, "ok_1")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("approved", "paid"), ("declined", "declined"), ("none", "failed"), (None, "unknown")],
+)
+async def test_a_node_that_died_while_it_charged_is_asked_after(
+    shop_database: Database, keys: KeyRing, outcome: Any, status: str
+) -> None:
+    """On the keypad: the digits died with it, the processor knows what came of the key."""
+    talk, _ = await agreed(shop_database, keys)
+    await change(
+        shop_database,
+        "UPDATE payments SET way = 'keypad', status = 'charging', changed_at = changed_at - interval '2 min'",
+    )
+    await node(shop_database, keys, processor=Remembers(outcome)).payments.sweep()
+    assert [row["status"] for row in await rows(talk)] == [status]
+    assert await count(shop_database, "shop.card_payments") == (1 if status == "paid" else 0)
+
+
+async def test_a_server_that_takes_cards_has_somebody_to_charge_them(
+    shop_database: Database, keys: KeyRing
+) -> None:
+    """`cards: keypad` without a processor refuses to start, and says what to set."""
+    table = DEPLOYMENT.policy.table.model_copy(update={"cards": "keypad"})
+    deployment = replace(DEPLOYMENT, policy=Policy(table))
+    settings = Settings.model_construct(card_processor=None, llm="grounded")
+    with pytest.raises(SettingsError, match="VOICEBOT_CARD_PROCESSOR"):
+        await Orchestrator.create(
+            database=shop_database,
+            keys=keys,
+            deployment=deployment,
+            settings=settings,
+            handoffs=StoredHandoffs.of(keys, deployment.folder),
+        )

@@ -16,6 +16,7 @@ from voicebot.channels.twilio.resumption import (
     MAX_PUSHES,
     MAX_SESSIONS,
     NO_WORD_S,
+    PAYING_WAIT_S,
     Answer,
     Asked,
     CallState,
@@ -55,6 +56,11 @@ PERSON = Answer.APOLOGISE_AND_DIAL
         (Asked("unknown", database=False, decided="handoff"), Answer.DIAL),
         (Asked("live", decided="handoff"), Answer.DIAL),
         (Asked("live", decided="ended"), Answer.HANG_UP),
+        (Asked("live", paying=True), Answer.PAY),
+        (Asked("live", paying=True, sessions=MAX_SESSIONS), Answer.PAY),
+        (Asked("live", paying=True, failed=True), PERSON),
+        (Asked("live", paying=True, bot_on=False), PERSON),
+        (Asked("ended", paying=True), Answer.HANG_UP),
     ],
 )
 def test_what_twiml_a_call_gets(facts: Asked, expected: Answer) -> None:
@@ -104,6 +110,11 @@ LOST = Lost(standing="live", step="media", waited_s=GRACE_S)
         (replace(LOST, step="connecting", waited_s=CONNECT_WAIT_S), Rescue.ASK),
         (replace(LOST, step="connecting", failed=True), Rescue.ASK),
         (replace(LOST, step="connecting", failed=True, waited_s=0.0), Rescue.WAIT),
+        # a card is being taken: nobody calls the caller away from it; then it is looked at
+        (replace(LOST, step="paying", waited_s=PAYING_WAIT_S - 1), Rescue.WAIT),
+        (replace(LOST, step="paying", waited_s=PAYING_WAIT_S), Rescue.ASK),
+        (replace(LOST, step="paying", waited_s=PAYING_WAIT_S, call="in_progress"), Rescue.PUSH),
+        (replace(LOST, step="paying", waited_s=0.0, call="over"), Rescue.FINISH),
         # it is not tried for ever
         (replace(LOST, call="in_progress", pushes=MAX_PUSHES), Rescue.NOTHING),
         # Twilio's REST API does not answer
@@ -139,6 +150,7 @@ def test_waiting_ends() -> None:
             pytest.fail(f"waits for ever: {facts}")
 
 
+AWAY = CallOutcome("away", "payment")
 ENDED, HANDOFF, LOST_OUTCOME = (
     CallOutcome("ended", "goodbye"),
     CallOutcome("handoff", "asked_for_person"),
@@ -168,6 +180,10 @@ ENDED, HANDOFF, LOST_OUTCOME = (
         (EndKind.TAKEN_OVER, ENDED, False, Settlement.NOT_OURS),
         (EndKind.TAKEN_OVER, None, False, Settlement.NOT_OURS),
         (EndKind.CLOSED, ENDED, False, Settlement.ENDED),
+        (None, AWAY, False, Settlement.AWAY),
+        (None, AWAY, True, Settlement.ENDED),  # nobody asks for TwiML there
+        (EndKind.STOP, AWAY, False, Settlement.OPEN),
+        (EndKind.BROKEN, AWAY, False, Settlement.AWAY),
     ],
 )
 def test_what_the_end_of_a_session_means(

@@ -148,12 +148,13 @@ def rescue(facts: Lost) -> tuple[Rescue, float]:
         patience = CONNECT_WAIT_S
     if facts.waited_s < patience:
         return Rescue.WAIT, patience - facts.waited_s
+    silent_s = facts.waited_s - (PAYING_WAIT_S if facts.step == "paying" else 0.0)
     if facts.call == "in_progress":
         return (Rescue.PUSH, 0.0) if facts.pushes < MAX_PUSHES else (Rescue.NOTHING, 0.0)
-    if facts.can_ask and facts.waited_s < ASKING_S:
+    if facts.can_ask and silent_s < ASKING_S:
         return Rescue.ASK, 0.0
     if facts.standing != "live":
         return Rescue.NOTHING, 0.0
-    if not facts.can_ask and facts.waited_s < NO_WORD_S:
-        return Rescue.WAIT, NO_WORD_S - facts.waited_s
+    if not facts.can_ask and silent_s < NO_WORD_S:
+        return Rescue.WAIT, NO_WORD_S - silent_s
     return Rescue.FINISH, 0.0
