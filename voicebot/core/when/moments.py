@@ -52,6 +52,19 @@ def parse_when(text: str, now: datetime, *, answers: bool = False) -> When | Non
     return _meant(said, now)
 
 
+def go_on(before: str | None, text: str) -> str:
+    """Words about a time behind those that came before, or alone if they name a day and a time themselves.
+
+    >>> go_on("friday", "half past ten"), go_on("sunday at noon", "then monday morning")
+    ('friday, half past ten', 'then monday morning')
+    """
+    pieces = pieces_of(tokens_of(text), bare=True)
+    day = any(isinstance(piece, Day) for piece in pieces)
+    whole = day and any(isinstance(piece, Clock | Part) for piece in pieces)
+    later = any(isinstance(piece, After) for piece in pieces)
+    return text if before is None or whole or later else f"{before}, {text}"
+
+
 def parse_keys(digits: str, now: datetime) -> When | None:
     """A time that was keyed: ``9``, ``14``, ``930``, ``1430``; None if it is none.
 

@@ -31,7 +31,8 @@ class FollowUpRequest(Strict):
     """Arguments of the act ``follow_up``: what is promised, to whom, by whom, until when.
 
     ``contact``: where the caller can be reached, None if the channel or the records know it. ``call_at``: we
-    call them then by ourselves (until ``call_until``), at ``dial`` or, if that is None, where they call from.
+    call them then by ourselves (until ``call_until``): at ``contact`` behind ``dial`` ("+1"), or, if that is
+    None, where they call from.
     """
 
     kind: follow_ups.Kind
@@ -61,10 +62,11 @@ class MessagePart(Strict):
 
 
 class LinkText(Strict):
-    """Arguments of ``text_link``. ``to``: a number that was read back; None: the one they call from."""
+    """Arguments of ``text_link``. ``to``: a number that was read back, behind ``prefix``; None: their own."""
 
     article: str
     to: str | None
+    prefix: str | None = None
     words: str
 
 
@@ -132,7 +134,7 @@ async def _booked(
     follow_up: str,
 ) -> ActOutcome:
     """The call that keeps a promise. Who asks to be called is called, whatever was said before."""
-    number = await _number(tx, keys, snapshot, request.dial)
+    number = await _number(tx, keys, snapshot, request.contact if request.dial else None, request.dial)
     if number is None or request.call_at is None:
         return ActOutcome("failed", {"outcome": "no_number", "follow_up": follow_up})
     due_at = datetime.fromisoformat(request.call_at)
@@ -194,7 +196,7 @@ async def text_link(
 ) -> ActOutcome:
     """Orders one text message with the link; it is sent after the transaction."""
     link = LinkText.model_validate(arguments)
-    number = await _number(tx, keys, snapshot, link.to)
+    number = await _number(tx, keys, snapshot, link.to, link.prefix)
     if number is None:
         return ActOutcome("refused", {"outcome": "no_number"})
     sent = [one for one in await text_messages.of(tx, snapshot.id) if one["key"].endswith(":text_link")]
@@ -280,13 +282,16 @@ def stored(act: acts.Act) -> ActOutcome:
     return ActOutcome(act.status, act.outcome or {})
 
 
-async def _number(tx: Transaction, keys: KeyRing, snapshot: Snapshot, given: str | None) -> str | None:
-    """A number in E.164 whose digits may stand as a token; None: there is none."""
+async def _number(
+    tx: Transaction, keys: KeyRing, snapshot: Snapshot, given: str | None, prefix: str | None
+) -> str | None:
+    """A number in E.164 whose digits, behind the prefix, may stand as a token; None: there is none."""
     if given is None:
         return snapshot.caller
     for token, value in (await vault.values(tx, keys, snapshot.id)).items():
         given = given.replace(token, value)
-    return given if _E164.fullmatch(given) else None
+    number = f"{prefix or ''}{given.removeprefix('+').lstrip('0')}"
+    return number if _E164.fullmatch(number) else None
 
 
 def _promised(outcome: str, follow_up: str, owner: str, due_at: datetime) -> ActOutcome:

@@ -39,6 +39,13 @@ class Booked:
     until: datetime
     when: str
     number: str | None
+    given: str | None = None
+    """The same as the caller gave it: the digits that stand as a token wherever they are stored."""
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the digits that were given."""
+        return None if self.number is None else before_digits(self.number, self.given or "")
 
     @property
     def essentials(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class Booked:
     def arguments(self) -> dict[str, Any]:
         """For the act that books it."""
         until = None if self.until == self.at else self.until.isoformat()
-        return {"call_at": self.at.isoformat(), "call_until": until, "dial": self.number}
+        return {"call_at": self.at.isoformat(), "call_until": until, "dial": self.prefix}
 
     def question(self, asked: Asked) -> Question:
         """The read-back."""
@@ -91,7 +98,7 @@ def booked(state: ConversationState, when: When, kept: Kept, setting: Setting) -
     whole_day = until - kept.at > timedelta(hours=12)
     said = spoken_when(kept.at, setting.scene.now, until=None if whole_day else until, zone=when.named_zone)
     number = None if given is None else setting.scene.staff.number(given)
-    return Booked(kept.at, until, said, number)
+    return Booked(kept.at, until, said, number, given)
 
 
 def time_question(state: ConversationState, want: Want, kept: Kept, setting: Setting) -> Question:
@@ -121,6 +128,15 @@ def wishing(state: ConversationState, wish: str | None) -> ConversationState:
     if wish is None:
         return state
     return state.model_copy(update={"slots": {**state.slots, WISHED_TIME: wish}})
+
+
+def before_digits(number: str, given: str) -> str:
+    """What makes digits, as a caller gave them, a number in E.164.
+
+    >>> before_digits("+12025550175", "2025550175")
+    '+1'
+    """
+    return number.removesuffix(given.removeprefix("+").lstrip("0"))
 
 
 def _day(at: datetime, now: datetime) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from voicebot.core.conversation import Utterance
-from voicebot.core.when import parse_when
+from voicebot.core.when import go_on, parse_when
 from voicebot.dialogue.flow.booking import PHONE_NUMBER, WISHED_TIME, wishing
 from voicebot.dialogue.flow.calling_back import wants_call_back, wished_time
 from voicebot.dialogue.flow.draft import Draft
@@ -43,8 +43,9 @@ class CallBacks:
             other = _ASKS.match(given.text.strip()) or f"not {wish}" in given.text.lower()
             if not other:
                 before = state.slots.get(WISHED_TIME) if setting.scene.staff is not None else None
-                joined = wish if before is None else f"{before}, {wish}"
-                return self._promising.offer(wishing(state, joined), pending, setting, "call_back/time")
+                return self._promising.offer(
+                    wishing(state, go_on(before, wish)), pending, setting, "call_back/time"
+                )
         if not wants_call_back(given.text):
             return None
         about = self._about(reading, given)

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from voicebot.core.conversation import Action, Expects, Route
-from voicebot.dialogue.flow.booking import PHONE_NUMBER, can_be_dialled
+from voicebot.dialogue.flow.booking import PHONE_NUMBER, before_digits, can_be_dialled
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.questions import PHONE_DIGITS, YES_NO, Question
 from voicebot.dialogue.flow.setting import Setting
@@ -88,7 +88,12 @@ class Linking:
         words = self._phrases.text("link.message", page=page.title, link=staff.link(page.article))
         proposal = Proposal(
             act=ACT,
-            arguments={"article": page.article, "to": number, "words": words},
+            arguments={
+                "article": page.article,
+                "to": given if number is not None else None,
+                "prefix": before_digits(number, given) if number is not None and given is not None else None,
+                "words": words,
+            },
             want=Want(intent=LINK, confidence=1.0, text=want.text),
             essentials=essentials,
         )

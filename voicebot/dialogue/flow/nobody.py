@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from voicebot.core.conversation import FREE, Action, Route, Urgency, Utterance
-from voicebot.core.when import parse_keys, parse_when, spoken_when
+from voicebot.core.when import go_on, parse_keys, parse_when, spoken_when
 from voicebot.dialogue.flow.booking import (
     ASKED_TIME,
     SOON,
@@ -132,7 +132,7 @@ class Nobody:
             return self._linking.offer(state, want, setting)
         if parse_when(text, setting.scene.now, answers=not sure_of_other) is not None:
             before = state.slots.get(WISHED_TIME)
-            said = given.text if before in {None, SOON} else f"{before}, {given.text}"
+            said = go_on(None if before == SOON else before, given.text)
             return self._at(wishing(state, said), want, setting)
         if _SOON.search(text):
             return self._at(wishing(state, SOON), want, setting)
@@ -161,7 +161,7 @@ class Nobody:
         hour, minute = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "00")
         before = state.slots.get(WISHED_TIME)
         said = f"{int(hour):0{len(hour)}d}:{minute}"
-        wish = said if before in {None, SOON} else f"{before}, at {said}"
+        wish = go_on(None if before == SOON else before, f"at {said}")
         return self._at(wishing(state, wish), want, setting)
 
     def _at(self, state: ConversationState, want: Want, setting: Setting) -> Draft:
