@@ -8,6 +8,7 @@ then both legs of a conference are played to it as Twilio would fork them. Reade
 the second (server-sent events, one of them a WebSocket) note when each word arrives. A word is spoken when
 the 20 ms in which it ends have been put on the wire; it is at the reader with the first entry, partial or
 line, that has it in its place. Words that the recogniser got wrong are not counted; how many is told.
+*Told* is the share of the way that is ours: from the moment a node has words so far to the reader.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +91,14 @@ class Reader:
 
     name: str
     seen: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    told_ms: list[float] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """One entry has arrived."""
-        self.seen.append((time.monotonic(), json.loads(text)))
+        entry = json.loads(text)
+        self.seen.append((time.monotonic(), entry))
+        if entry["type"] == "partial":  # stamped when the node had the words, by the clock of this machine
+            self.told_ms.append((time.time() - datetime.fromisoformat(entry["at"]).timestamp()) * 1000)
 
 
 def plain(text: str) -> list[str]:
@@ -315,9 +321,10 @@ async def measure(carrier: str, lines: list[Line], options: argparse.Namespace) 
     def take(phase: str, spoken: list[Spoken], readers: list[Reader]) -> None:
         for reader in readers:
             words, whole, gone = late_ms(spoken, reader)
-            kept = found.setdefault(f"{phase}, {reader.name}", {"words": [], "lines": []})
+            kept = found.setdefault(f"{phase}, {reader.name}", {"words": [], "lines": [], "told": []})
             kept["words"] += words
             kept["lines"] += whole
+            kept["told"] += reader.told_ms
             missed[phase] = missed.get(phase, 0) + gone
 
     master = secrets.token_bytes(32)
@@ -385,7 +392,7 @@ async def bridge(database: Database, keys: KeyRing) -> tuple[str, list[tuple[str
     return made, legs
 
 
-HEAD = ["ms", "words p50", "words p95", "words", "lines p50", "lines p95"]
+HEAD = ["ms", "words p50", "words p95", "words", "lines p50", "lines p95", "told p50", "told p95"]
 
 
 def rows(results: list[dict[str, Any]]) -> list[list[str]]:
@@ -399,7 +406,7 @@ def rows(results: list[dict[str, Any]]) -> list[list[str]]:
                 label = name
             else:
                 continue
-            words, lines = kept["words"], kept["lines"]
+            words, lines, told = kept["words"], kept["lines"], kept["told"]
             out.append(
                 [
                     label,
@@ -408,6 +415,8 @@ def rows(results: list[dict[str, Any]]) -> list[list[str]]:
                     str(len(words)),
                     report.show(report.quantile(lines, 0.5)),
                     report.show(report.quantile(lines, 0.95)),
+                    report.show(report.quantile(told, 0.5), 1),
+                    report.show(report.quantile(told, 0.95), 1),
                 ]
             )
     return out

@@ -30,7 +30,7 @@ from voicebot.core.conversation import (
     TurnTimings,
     Utterance,
 )
-from voicebot.core.store import audit, outbox
+from voicebot.core.store import audit, outbox, vault
 from voicebot.core.store.conversations import ConversationEnded, Conversations
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
@@ -38,6 +38,7 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.generation.written import written
 from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
 from voicebot.dialogue.phrases import Phrases
+from voicebot.safety.pii.finding import Shapes
 
 
 async def turns_of(database: Database, keys: KeyRing, conversation_id: str) -> list[dict[str, Any]]:
@@ -134,6 +135,19 @@ async def test_a_person_gets_the_chat_and_what_is_written_later_is_kept_for_them
     assert [row["input"]["text"] for row in stored[-2:]] == ["It is about my lamp", "Hello?"]
     events = await event_types(shop_database, keys, asked.conversation_id)
     assert events[-2:] == ["turn.committed", "turn.heard"], "whoever watches sees the answer too"
+
+
+async def test_what_is_personal_in_a_message_for_the_person_is_masked(shop_database: Database, keys: KeyRing):
+    chat = chat_on(shop_database, keys)
+    asked = await chat.say(None, "I want to talk to a person please")
+    await chat.say(asked.conversation_id, "My card is 4242 4242 4242 4242")
+    stored = await turns_of(shop_database, keys, asked.conversation_id)
+    assert stored[-1]["input"]["text"] == "My card is [card 1]"
+    async with shop_database.transaction() as tx:
+        events = await outbox.events_of(tx, keys, asked.conversation_id)
+        held = await vault.values(tx, keys, asked.conversation_id)
+    assert "4242" not in str([event.data for event in events])
+    assert held["[card 1]"] == "4242424242424242"
 
 
 async def test_the_summary_says_that_it_was_written(shop_database: Database, keys: KeyRing):
@@ -610,8 +624,9 @@ async def test_nothing_is_kept_for_a_person_after_the_end(shop_database: Databas
         conversations = Conversations(keys)
         await conversations.finish(tx, begun.conversation_id, reason="erased")
         snapshot = await conversations.load(tx, begun.conversation_id)
+        shapes = Shapes({}, frozenset())
         with pytest.raises(ConversationEnded):
-            await waiting.keep(tx, keys, conversations, snapshot, "hello?", "...", "tx_1")
+            await waiting.keep(tx, keys, conversations, snapshot, "hello?", "...", "tx_1", shapes=shapes)
 
 
 async def test_the_customer_is_never_left_without_a_word(

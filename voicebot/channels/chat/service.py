@@ -325,7 +325,14 @@ class ChatService:
                 async with self._database.transaction() as tx:
                     snapshot = await self._conversations.load(tx, conversation_id, lock=True)
                     turn = await waiting.keep(
-                        tx, self._keys, self._conversations, snapshot, text, said, transaction
+                        tx,
+                        self._keys,
+                        self._conversations,
+                        snapshot,
+                        text,
+                        said,
+                        transaction,
+                        shapes=self._orchestrator.shapes,
                     )
             except StaleState:
                 continue

@@ -6,10 +6,12 @@ import uuid
 from datetime import UTC, datetime
 
 from voicebot.core.conversation import Action, Decision, Event, Heard, Route, TurnTimings, Utterance
-from voicebot.core.store import outbox
+from voicebot.core.store import outbox, vault
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
+from voicebot.safety.pii.finding import Shapes
+from voicebot.safety.pii.masking import Masker
 
 DECISION = Decision(
     intent="handoff",
@@ -29,8 +31,10 @@ async def keep(
     text: str,
     said: str,
     transaction_id: str,
+    *,
+    shapes: Shapes,
 ) -> int:
-    """Writes the message and its answer as a turn; the dialogue's state stays as it is.
+    """Writes the message, masked, and its answer as a turn; the dialogue's state stays as it is.
 
     Returns:
         The turn.
@@ -42,7 +46,9 @@ async def keep(
     if snapshot.status == "ended":
         raise ConversationEnded(f"chat {snapshot.id} has ended")
     turn = snapshot.turn + 1
-    given, heard = Utterance(text=text), Heard(text=said, complete=True)
+    masker = Masker(shapes, await vault.values(tx, keys, snapshot.id), turn=turn)
+    given, heard = Utterance(text=masker.mask(text).text), Heard(text=said, complete=True)
+    await vault.save(tx, keys, snapshot.id, turn=turn, values=masker.fresh)
     await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
     await conversations.save_turn(
         tx,
