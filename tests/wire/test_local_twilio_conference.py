@@ -286,6 +286,27 @@ async def test_a_leg_that_never_comes_in_is_told(server, twilio, rest):
     await add(rest, twilio, Label="agent")
 
 
+async def test_a_room_is_recorded_from_its_beginning(server, twilio, rest):
+    """Both voices without the music before and without the coach; told when the room is over."""
+    recorded = f'record="record-from-start" recordingStatusCallback="{server.url}/recorded"'
+    call = await waiting_caller(server, twilio, recorded)
+    await hears(call, MUSIC_HZ)
+    agent = await add(rest, twilio)
+    await add(rest, twilio, BOSS, Coaching="true", CallSidToCoach=agent.call_sid)
+    await hears(agent, CALLER_HZ, BOSS_HZ)
+    await asyncio.sleep(0.4)  # sound takes its time
+    await rest.post("/Conferences/vb-1.json", data={"Status": "completed"})
+    await twilio.conferences[0].settle(2)
+    (told,) = server.of("/recorded")
+    assert (told.form["RecordingSource"], told.form["ConferenceSid"]) == (
+        "Conference",
+        twilio.conferences[0].sid,
+    )
+    (recording,) = twilio.recordings.values()
+    call.recording.heard[:] = recording.ulaw
+    assert heard(call, len(recording.ulaw) / 8 - 250) == {CALLER_HZ, AGENT_HZ}
+
+
 async def test_callbacks_out_of_order(server, twilio, rest):
     """Each is a request of its own: the numbers tell the order, the arrival does not."""
     twilio.options.conference_callbacks = out_of_order(0.3)

@@ -21,7 +21,9 @@ from .log import CallLog
 from .mixing import mix
 from .reading import TwimlError
 from .room import LeftBecause, Room, RoomEvent, Seat
+from .tape import Tape
 from .verbs import HOLD_MUSIC, ConferenceRoom, Document, Jump
+from .voicemail import Recording
 from .webhooks import Answer, WebhookError, Webhooks
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class Conference:
         )
         self._callbacks = Callbacks(self._webhooks, self.log)
         self._told: ConferenceRoom | None = None
+        self._tape: Tape | None = None
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -157,6 +160,9 @@ class Conference:
         )  # fmt: skip
         call.log.add("conference", event="joined", name=self.friendly_name, sid=self.sid)
         self._turn_music(music)
+        if self._told is not None and self._told.record and self._tape is None and not self.room.waits:
+            self._tape = Tape()
+            self._spawn(self._tape.run())
         if spec.beep in ("true", "onEnter"):
             self._beep(call.call_sid)
         self._tell(events)
@@ -211,6 +217,8 @@ class Conference:
         for other_sid, other in self.participants.items():
             if self.room.hears(other_sid, call_sid):
                 other.sound.voice(call_sid).put(frame)
+        if self._tape is not None and self.room.is_recorded(call_sid):
+            self._tape.put(call_sid, frame)
 
     def hold(self, call_sid: str, url: Jump | None) -> None:
         """Sets what a participant hears on hold, before ``update``."""
@@ -309,6 +317,8 @@ class Conference:
 
     def _tell(self, events: list[RoomEvent]) -> None:
         self.updated = now()
+        if self.over:
+            self._keep_tape()
         for event in events:
             self.events.append(event)
             self.log.add("event", name=event.name, number=event.number, form=event.form)
@@ -325,6 +335,31 @@ class Conference:
             }
             plan = self._exchange.options.conference_callbacks
             self._callbacks.send("conference", told.status_callback, form, plan)
+
+    def _keep_tape(self) -> None:
+        """The recording is there when the room is over (docs/voice/twiml/conference, `record`)."""
+        tape, self._tape = self._tape, None
+        if tape is None or self._told is None:
+            return
+        tape.stop()
+        recording = Recording(self.room.ended_by or "", bytes(tape.ulaw), source="Conference")
+        self._exchange.recordings[recording.sid] = recording
+        self.log.add("recording", sid=recording.sid, seconds=recording.duration_s)
+        if self._told.recording_callback is not None:
+            account = self._exchange.account_sid
+            form = {
+                "AccountSid": account,
+                "ConferenceSid": self.sid,
+                "RecordingSid": recording.sid,
+                "RecordingUrl": f"{self._exchange.api_url}{recording.uri(account)}",
+                "RecordingStatus": "completed",
+                "RecordingDuration": str(recording.duration_s),
+                "RecordingChannels": "1",
+                "RecordingSource": recording.source,
+                "RecordingStartTime": rfc2822(recording.started) or "",
+            }
+            plan = self._exchange.options.callbacks
+            self._callbacks.send("recording", self._told.recording_callback, form, plan)
 
     async def settle(self, timeout_s: float) -> None:
         """Waits for callbacks that are on their way, then drops what is left."""

@@ -102,6 +102,13 @@ class Room:
             return False
         return mouth.coaching is None or mouth.coaching == listener
 
+    def is_recorded(self, speaker: str) -> bool:
+        """Whether a recording of the room has what they say; a coach is not in it."""
+        mouth = self.seats.get(speaker)
+        if self.status != "in-progress" or mouth is None:
+            return False
+        return not (mouth.hold or mouth.muted or mouth.coaching)
+
     @property
     def waits(self) -> bool:
         """Whether who is here hears the music of ``waitUrl``."""
