@@ -35,6 +35,16 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
         ("business/policy.yaml", "  warranty: ", "  guarantee: ", "warranty"),
         ("business/policy.yaml", "tool: order_status", "tool: order_state", "order_state"),
         ("business/policy.yaml", "version:", "version: [", r"policy\.yaml"),
+        ("business/policy.yaml", "{0: Joe Ruiz, 1: Joe Ruiz,", "{0: Joe Ruiz,", r"owners(.|\n)*missing \[1\]"),  # noqa: E501
+        ("business/policy.yaml", "deputy: Joe Ruiz", "deputy: Ada Lane", r"owners(.|\n)*somebody else"),
+        ("business/policy.yaml", "others: Ada Lane}", "answer: Ada Lane}", "nobody answers for .*material"),
+        ("business/policy.yaml", "others: Ada Lane}", "others: Ada Lane, poem: Ada Lane}", "no prompts .*poem"),  # noqa: E501
+        ("business/policy.yaml", "voice: Joe Ruiz", "voice: joe", r"owners\.prompts\.voice"),
+        ("business/policy.yaml", "\nowners:\n", "\nowner:\n", "did you mean `owners`"),
+        ("business/policy.yaml", "asked_for_person: {at", "asked_for_person: {on: false, at", "asked_for_person"),  # noqa: E501
+        ("business/policy.yaml", "segments: {plus: 3}", "segments: {gold: 3}", "unknown segment `gold`"),
+        ("business/policy.yaml", "mood: {over", "mood: {ower: 3, over", "did you mean `over`"),
+        ("business/policy.yaml", "legal: [lawyer,", "legal: [Lawyer!,", "lower-case words"),
         ("business/phrases.yaml", "end.goodbye:", "end.good_bye:", r"phrases\.yaml(.|\n)*end\.goodbye"),
         ("business/phrases.yaml", "{carrier}", "{driver}", r"order_status\.shipped.*driver"),
         ("business/phrases.yaml", "order_status.delayed:", "order_status.late:", r"order_status\.delayed"),
