@@ -263,6 +263,26 @@ async def test_the_queue_shows_place_wait_reason_and_team(desk: Desk) -> None:
     assert [row["id"] for row in await desk.ask("?status=accepted")] == [urgent]
 
 
+async def test_a_page_that_looks_every_second_gets_little_and_is_written_down_once(desk: Desk) -> None:
+    """Summaries with tokens, also for who has it; values come with the handoff itself."""
+    handoff = await desk.handoff()
+    await desk.ask(f"/{handoff}/accept", "ada", post={})
+    async with desk.database.transaction() as tx:
+        (row,) = await handoffs.list(tx)
+        before = len(await audit.accesses(tx, row["conversation_id"]))
+    for _ in range(3):
+        (shown,) = await desk.ask("?brief=true", "ada")
+        assert set(shown["payload"]) == {"summary"}
+        assert shown["revealed"] == []
+    await desk.ask("?brief=true", "ben")
+    async with desk.database.transaction() as tx:
+        reads = (await audit.accesses(tx, row["conversation_id"]))[before:]
+    assert [(one["actor"], one["purpose"], one["fields"]) for one in reads] == [
+        ("ada", "queue", ["summary"]),
+        ("ben", "queue", ["summary"]),
+    ]
+
+
 async def test_at_night_a_closed_team_falls_to_another(desk: Desk) -> None:
     handoff = await desk.handoff(owner="payments team")
     desk.now = NIGHT

@@ -25,6 +25,9 @@ from voicebot.handoff.queue import Waiting, estimate, places
 from voicebot.handoff.reasons import Reasons
 from voicebot.handoff.views import payload_view, promise_view
 
+_LOOKS = 20_000
+"""Readers times handoffs that are remembered; a page that looks every second fills no log."""
+
 HandoffId = Annotated[str, Path(pattern="^ho_[0-9a-f]{32}$")]
 
 
@@ -106,6 +109,16 @@ class Queue:
         self.poke = poke
         self.now = now
         self.conversations = Conversations(keys)
+        self._looked: dict[tuple[str, str], None] = {}
+
+    def first_look(self, who: str, handoff_id: str) -> bool:
+        """Whether ``who`` has not had this one in a brief list of this node's before: one entry is enough."""
+        if (who, handoff_id) in self._looked:
+            return False
+        self._looked[who, handoff_id] = None
+        if len(self._looked) > _LOOKS:
+            del self._looked[next(iter(self._looked))]
+        return True
 
 
 def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) -> APIRouter:
@@ -123,14 +136,18 @@ def handoffs_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) ->
         conversation: Annotated[str | None, Query(pattern="^cv_[0-9a-f]{32}$")] = None,
         skill: Annotated[str | None, Query(max_length=80)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        brief: bool = False,
     ) -> list[HandoffRow]:
-        """Conversations given to a person, those that wait longest first, with their place in the queue."""
+        """Conversations given to a person, those that wait longest first, with their place in the queue.
+
+        ``brief``: of each payload its summary alone, with tokens, for a page that looks every few seconds.
+        """
         async with queue.database.transaction() as tx:
             rows = await handoffs.list(
                 tx, status=status, conversation_id=conversation, skill=skill, limit=limit
             )
             standing = await _standing(queue, tx)
-            return [await _row(queue, tx, row, who, standing) for row in rows]
+            return [await _row(queue, tx, row, who, standing, brief=brief) for row in rows]
 
     @router.get("/schema")
     async def payload_schema(who: Reads) -> dict[str, Any]:
@@ -246,25 +263,36 @@ async def _row(
     row: dict[str, Any],
     who: Reader,
     standing: dict[str, dict[str, Any]],
+    *,
+    brief: bool = False,
 ) -> HandoffRow:
     holds = who.holds(row)
     view: dict[str, Any] = {}
     try:
         stored = (await handoffs.get(tx, queue.keys, row["id"]))["payload"]
-        payload = await _heard(queue, tx, row, payloads.read(stored, row["created_at"]))
-        values = await vault.values(tx, queue.keys, row["conversation_id"]) if holds else None
-        seen = payload_view(payloads.plain(payload), values, queue.reasons.reveals)
-        view = {"payload": seen.shown, "revealed": [*seen.kinds]}
+        payload = payloads.read(stored, row["created_at"])
+        if brief:
+            view = {"payload": {"summary": payload.summary.model_dump()}}
+        else:
+            payload = await _heard(queue, tx, row, payload)
+            values = await vault.values(tx, queue.keys, row["conversation_id"]) if holds else None
+            seen = payload_view(payloads.plain(payload), values, queue.reasons.reveals)
+            view = {"payload": seen.shown, "revealed": [*seen.kinds]}
     except (UnknownPayload, SubjectErased) as error:
         view = {"problem": str(error)}
-    await audit.access(
-        tx,
-        actor=who.who,
-        resource="handoff",
-        purpose="handoff.held" if holds else "console",
-        fields=view.get("revealed", []),
-        conversation_id=row["conversation_id"],
-    )
+    if not brief or queue.first_look(who.who, row["id"]):
+        await audit.access(
+            tx,
+            actor=who.who,
+            resource="handoff",
+            purpose="queue" if brief else "handoff.held" if holds else "console",
+            fields=["summary"] if brief else view.get("revealed", []),
+            conversation_id=row["conversation_id"],
+        )
+    return _shown(queue, row, standing, **view)
+
+
+def _shown(queue: Queue, row: dict[str, Any], standing: dict[str, dict[str, Any]], **view: Any) -> HandoffRow:
     waited_until = row["accepted_at"] or row["done_at"] or queue.now()
     return HandoffRow(
         **row,

@@ -37,8 +37,9 @@ class QueuePage:
 
     async def _look(self) -> None:
         try:
-            waiting = await self._api.get(self._agent, "/api/handoffs", status="waiting", limit=100)
-            held = await self._api.get(self._agent, "/api/handoffs", status="accepted", limit=100)
+            brief: dict[str, Any] = {"limit": 100, "brief": True}
+            waiting = await self._api.get(self._agent, "/api/handoffs", status="waiting", **brief)
+            held = await self._api.get(self._agent, "/api/handoffs", status="accepted", **brief)
             live = await self._live() if self._supervisor else []
         except ApiError as error:
             self._tell(str(error))
