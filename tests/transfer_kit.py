@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from twilio_kit import ROOT, Channel, eventually, free_port, settings_for, twilio_channel, url_of
@@ -126,12 +126,15 @@ def people_of(*numbers: str, last: str | None = None) -> People:
     return People.model_validate({"destinations": made}).with_fallback(last)
 
 
-def transfers_for(keys: KeyRing, people: People, public_url: str | None, *, cold: bool) -> Transfers:
+def transfers_for(
+    keys: KeyRing, people: People, public_url: str | None, *, cold: bool, words: Words, forks: bool
+) -> Transfers:
     return Transfers(
         Transferring(keys, people, cold=cold),
-        Words(Lines()),
+        words,
         brief=lambda _: "A caller.",
         public_url=public_url,
+        forks=forks,
         key_wait_s=1,
     )
 
@@ -148,8 +151,13 @@ async def node(
     node_id: str = "node-a",
     cold: bool = False,
     keeps: bool = True,
+    words: Words | None = None,
+    run_leg: Callable[[MediaSession], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Channel]:
-    """A node with transfers. ``keeps``: it carries out what they order; else somebody else must."""
+    """A node with transfers.
+
+    ``keeps``: it carries out what they order; else somebody else must. ``run_leg``: listens to legs.
+    """
     port = port or free_port()
     settings = settings_for(
         public_url=url_of(port),
@@ -159,7 +167,14 @@ async def node(
         fallback_number=LAST if cold else None,
     )
     people = people or people_of(*ALL, last=LAST if cold else None)
-    ours = transfers_for(keys, people, settings.public_url, cold=cold)
+    ours = transfers_for(
+        keys,
+        people,
+        settings.public_url,
+        cold=cold,
+        words=words or Words(Lines()),
+        forks=run_leg is not None,
+    )
     bot.desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), ours.transferring, ours.wake)
     async with twilio_channel(
         database,
@@ -171,6 +186,7 @@ async def node(
         node_id=node_id,
         new_state=new_state,
         transfers=ours,
+        run_leg=run_leg,
     ) as channel:
         keeping = asyncio.create_task(channel.services.keep_transfers()) if keeps else None
         try:

@@ -16,6 +16,7 @@ from transfer_kit import (
     DESK_2,
     LAST,
     HandsOver,
+    Lines,
     caller,
     leg_of,
     legs,
@@ -29,6 +30,9 @@ from transfer_kit import (
 from twilio_kit import Channel, eventually, free_port, url_of
 
 from voicebot.audio.mulaw import decode
+from voicebot.audio.speaking.wavefile import SpokenAudio, to_wav
+from voicebot.channels.twilio.media import MediaSession
+from voicebot.channels.twilio.transfer.words import Words
 from voicebot.core.store import handoffs, transfers
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -426,6 +430,77 @@ async def test_what_is_not_on_the_list_is_not_dialled(
         await asyncio.gather(keeping, return_exceptions=True)
         assert legs(twilio, DESK) == []
         assert "not_listed" in await channel.refusals()
+
+
+async def test_what_is_said_in_the_room_is_heard(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
+) -> None:
+    """Each leg has a stream of its own; the caller's ends when the bot has the call again."""
+    running: dict[str, MediaSession] = {}
+
+    async def run_leg(session: MediaSession) -> None:
+        leg = session.custom["leg"]
+        running[leg] = session
+        async for _ in session.messages():
+            pass
+        del running[leg]
+
+    async with node(twilio, database, keys, bot, run_leg=run_leg) as channel:
+        call = await caller(twilio, channel)
+        agent = await leg_of(twilio, DESK)
+        await presses(agent, "1")
+        await reaches(channel, call, "bridged")
+        await eventually(lambda: {*running} == {"caller", "agent"})
+        assert running["agent"].call_sid == agent.call_sid
+        agent.hang_up()
+        await back_with_the_bot(bot)
+        await eventually(lambda: not running)
+        assert call.status == "in-progress"
+        no_violations(twilio)
+
+
+async def test_the_briefing_in_the_bots_voice(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
+) -> None:
+    """Rendered while the phone rings, played when somebody picks up; nobody else can have it."""
+    sound = to_wav(SpokenAudio(b"\x11" * 4000))
+
+    async def wav(text: str) -> bytes | None:
+        return sound if text == "A caller." else None
+
+    async with node(twilio, database, keys, bot, words=Words(Lines(), render=wav)) as channel:
+        call = await caller(twilio, channel)
+        agent = await leg_of(twilio, DESK)
+        await agent.log.wait("verb", name="Gather")
+        transfer = await transfer_of(channel, call)
+        address = f"{channel.url}/twilio/transfer/{transfer.id}/briefing.wav"
+        assert (await channel.http.get(address)).content == sound
+        await agent.press("1")
+        await reaches(channel, call, "bridged")
+        assert address in [e.data.get("url") for e in agent.log.entries]
+        assert (await channel.http.get(address)).status_code == 404
+        no_violations(twilio)
+
+
+async def test_nobody_told_us_that_the_caller_has_left(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
+) -> None:
+    """The server was away when both hung up, and no callback comes again: asked, found, ended."""
+    async with node(twilio, database, keys, bot) as channel:
+        call = await caller(twilio, channel)
+        agent = await leg_of(twilio, DESK)
+        await presses(agent, "1")
+        await reaches(channel, call, "bridged")
+    call.hang_up()
+    await asyncio.gather(call.wait_ended(), agent.wait_ended())
+    async with database.transaction() as tx:
+        await tx.execute(
+            "UPDATE transfers SET due_at = now(), body = jsonb_set(body, '{due}', '\"2026-01-01T00:00:00Z\"')"
+        )
+    async with node(twilio, database, keys, bot, node_id="node-b") as channel:
+        await channel.status_of(call.call_sid, "ended")
+        assert (await channel.of_call(call.call_sid)).end_reason == "person_took_over"
+        await reaches(channel, call, "caller_left")
 
 
 async def test_unknown_forged_and_foreign(twilio: LocalTwilio, channel: Channel) -> None:

@@ -56,7 +56,7 @@ def twilio_router(services: TwilioServices) -> APIRouter:
     if services.outbound is not None:
         add_outbound(router, OutboundHooks(services.outbound, hooks, services.rest))
     if services.transfers is not None:
-        _add_transfers(router, services, services.transfers, reception, recovery, hooks)
+        _add_transfers(router, services, services.transfers, reception, recovery, closing, hooks)
 
     @router.post("/transfer/{step}", response_model=None)
     async def transfer(request: Request, step: str) -> Response:
@@ -97,11 +97,12 @@ def _add_transfers(
     ours: Transfers,
     reception: Reception,
     recovery: Recovery,
+    closing: Closing,
     front: Webhooks,
 ) -> None:
     """Routes of warm transfers; also gives ``services.keep_transfers`` its work."""
     hooks = TransferHooks(services, ours, front)
-    carrying = Carrying(services, ours, reception, recovery.watch)
+    carrying = Carrying(services, ours, reception, recovery.watch, closing.end)
     services.transfer_keeper = TransferKeeper(services, ours, carrying).run
 
     @router.get("/transfer/hold.wav", response_model=None)

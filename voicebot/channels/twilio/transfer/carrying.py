@@ -7,7 +7,7 @@ A dial is made once: its effect is claimed before, and whatever is not known for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -71,6 +71,7 @@ class Carrying:
         ours: the node's transfers.
         reception: gives the caller's call its documents.
         brought_back: told of a call that was given back to the bot.
+        ended: writes the end of a caller's call of which only Twilio's REST API has told.
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class Carrying:
         ours: Transfers,
         reception: Reception,
         brought_back: Callable[[str, Addresses], None],
+        ended: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._services = services
         self._ours = ours
         self._reception = reception
         self._brought_back = brought_back
+        self._ended = ended
         self._own: str | None = None
 
     async def carry_out(self, claimed: Claimed) -> None:
@@ -105,6 +108,9 @@ class Carrying:
             signs = _unknown(effect)
         if signs is None and claimed.claims < TRIES:
             return  # its lease ends, and it is tried again
+        gone = [sign for sign in signs or () if _says_caller_is_gone(sign)]
+        if gone:  # the end of the conversation, and with it of its transfer
+            await self._ended(transfer.call, "caller_hung_up")
         async with self._services.database.transaction() as tx:
             for sign in signs or ():
                 await self._ours.transferring.take(tx, claimed.transfer_id, sign)
@@ -293,6 +299,10 @@ class Carrying:
 
 
 _SERVER_ERROR = 500
+
+
+def _says_caller_is_gone(sign: Sign) -> bool:
+    return isinstance(sign, CallerLeft) or (isinstance(sign, CallerSeen) and not sign.on_line)
 
 
 async def briefing_words(services: TwilioServices, ours: Transfers, transfer_id: str) -> str:
