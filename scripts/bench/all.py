@@ -27,6 +27,7 @@ from scripts.bench import (
     eager,
     fresh,
     lines,
+    live,
     memory,
     overlap,
     plan,
@@ -103,6 +104,7 @@ BENCHES = {
     "whisper sizes": Bench(
         lambda _: {"sizes": stt.sizes()}, list(stt.SIZE_HEAD), lambda result: stt.size_rows(result["sizes"])
     ),
+    "live": Bench(lambda _: live.of_calls(2), live.HEAD, live.rows),
     "policy": Bench(lambda _: policy.measure(20), policy.HEAD, policy.rows),
     "monitor": Bench(lambda _: heard(), MONITOR_HEAD, monitor_rows),
     "plan": Bench(lambda _: plan.measure(400), plan.HEAD, plan.rows),

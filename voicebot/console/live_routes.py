@@ -90,9 +90,9 @@ def live_router(
     @router.get(
         "/conversations/{conversation_id}/stream",
         dependencies=[Depends(known)],
-        response_class=Response,
+        response_class=_EventStream,
         responses={
-            200: {"content": {"text/event-stream": {}}, "model": Told, "description": "one entry an event"},
+            200: {"model": Told, "description": "server-sent events; each has one entry as its data"},
             204: {"description": "the conversation has ended and all of it was seen"},
             404: {"description": "no such conversation"},
             410: {"description": "its data was erased"},
