@@ -18,22 +18,34 @@ from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.actions.tool import Outcome, ToolContext
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.state import ConversationState, dump
-from voicebot.safety.identity import Factor, Gate, GateProgress, GateRules, IdentityRecord, VerifiedCustomer
+from voicebot.safety.identity import (
+    Factor,
+    FactorSet,
+    Gate,
+    GateProgress,
+    GateRules,
+    IdentityRecord,
+    VerifiedCustomer,
+)
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 """A Friday; the reference shop of the tests is seeded for this day."""
 ZONE = ZoneInfo("America/Chicago")
 
 
-def verified(customer_id: str = "cu_00001", reference: str = "427103") -> VerifiedCustomer:
-    """A verified caller, made the only way there is."""
+def verified(customer_id: str = "cu_00001", reference: str = "427103", *, level: int = 1) -> VerifiedCustomer:
+    """A verified caller, made the only way there is; here number and post code prove any level."""
+    factors = ("order_number", "post_code")
     gate = Gate(
-        GateRules(factors=(Factor(name="order_number", digits=6), Factor(name="post_code", digits=5)))
+        GateRules(
+            factors=(Factor(name="order_number", digits=6), Factor(name="post_code", digits=5)),
+            sets=(FactorSet(name="all", level=level, factors=factors),),
+        )
     )
     progress = gate.hear(GateProgress(), Keys(digits=reference), asked="order_number")
     progress = gate.hear(progress, Keys(digits="94107"), asked="post_code")
     record = IdentityRecord(customer_id=customer_id, values={"post_code": "94107"})
-    made = gate.customer(gate.check(progress, [(reference, record)]))
+    made = gate.customer(gate.check(progress, [(reference, record)], level))
     assert made is not None
     return made
 

@@ -63,7 +63,7 @@ class Shop(Desk):
 
     async def terms(self, name: str, order: str = TABLE, **arguments: Any) -> Any:
         """What a change of an order of its owner would do."""
-        self.customer = verified(OWNER[order], order)
+        self.customer = verified(OWNER[order], order, level=2)
         if "order_number" in TOOLS.get(name).request.model_fields:
             arguments["order_number"] = order
         return await terms(TOOLS, self.records, self.customer, name, **arguments)
@@ -172,7 +172,7 @@ async def test_what_cannot_be_done_is_said_before_it_is_proposed(shop: Shop) -> 
 
 async def test_another_customers_order_is_not_found(shop: Shop) -> None:
     """Whoever is verified for his own order reaches no other, by no tool."""
-    stranger = verified("cu_00001", TABLE)
+    stranger = verified("cu_00001", TABLE, level=2)
     for name in sorted(TOOLS.names):
         tool = TOOLS.get(name)
         if "order_number" not in tool.request.model_fields or name == "book_delivery":
@@ -430,3 +430,11 @@ async def test_tracking_tells_the_last_place_in_the_shops_own_time(shop: Shop) -
     assert found.model_dump(include={"outcome", "place", "seen_at"}) == {
         "outcome": "sorted", "place": "Reno", "seen_at": datetime.fromisoformat("2026-11-19T21:15"),
     }  # fmt: skip
+
+
+async def test_another_address_takes_more_than_what_stands_on_the_parcel(shop: Shop) -> None:
+    """Level 1 is number and post code, which every label shows: refused before the records are asked."""
+    of_the_label = verified(OWNER[PACKED], PACKED)
+    with pytest.raises(ToolRefused, match="level 2"):
+        await terms(TOOLS, shop.records, of_the_label, "change_address", order_number=PACKED, **ADDRESS)
+    assert isinstance(await shop.terms("change_address", PACKED, **ADDRESS), Prepared)
