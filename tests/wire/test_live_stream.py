@@ -392,3 +392,12 @@ async def test_who_has_the_handoff_reads_values_and_everybody_else_tokens(
     async with database.transaction() as tx:
         rows = [row for row in await audit.accesses(tx, talk.id) if row["purpose"] == "handoff.held"]
     assert [(row["actor"], row["fields"]) for row in rows] == [("sam", ["order number"])]
+
+
+async def test_the_schema_of_an_entry_is_published(database: Database, keys: KeyRing) -> None:
+    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
+        schema = (await client.get("/openapi.json")).json()
+    answer = schema["paths"]["/api/conversations/{conversation_id}/stream"]["get"]["responses"]["200"]
+    assert answer["content"]["text/event-stream"]["schema"]["$ref"] == "#/components/schemas/Told"
+    entry = schema["components"]["schemas"]["Told"]["properties"]
+    assert {"id", "type", "who", "turn", "text", "at", "heard"} <= {*entry}

@@ -90,7 +90,7 @@ def live_router(
     @router.get(
         "/conversations/{conversation_id}/stream",
         dependencies=[Depends(known)],
-        response_class=_EventStream,
+        response_class=_Events,
         responses={
             200: {"model": Told, "description": "server-sent events; each has one entry as its data"},
             204: {"description": "the conversation has ended and all of it was seen"},
@@ -159,10 +159,14 @@ def _after(socket: HTTPConnection) -> int:
     return max(map(int, ids), default=0)
 
 
-class _EventStream(Response):
-    """Server-sent events, each written before the next is read."""
+class _Events(Response):
+    """What OpenAPI is told of it."""
 
     media_type = "text/event-stream"
+
+
+class _EventStream(_Events):
+    """Server-sent events, each written before the next is read."""
 
     def __init__(self, console: Console, sight: Sight, opening: Opening, places: Readers) -> None:
         self.status_code = 200
