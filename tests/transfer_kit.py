@@ -60,6 +60,7 @@ class HandsOver:
         self.heard: list[bytes] = []
         self.words_s = 0.0
         self.at_once = at_once
+        self.wake: Callable[[], None] = lambda: None
         self._database = database
         self._conversations = Conversations(keys)
 
@@ -106,6 +107,7 @@ class HandsOver:
             changed = states.dump(state.model_copy(update={"handoff": handoff}))
             await self._conversations.advance(tx, snapshot, turn=snapshot.turn + 1, state=changed)
             await self._conversations.set_status(tx, conversation, "handoff")
+        self.wake()
         await asyncio.sleep(self.words_s)  # the bot's last words take their time
         return CallOutcome("handoff", "handed_over")
 
@@ -175,7 +177,8 @@ async def node(
         words=words or Words(Lines()),
         forks=run_leg is not None,
     )
-    bot.desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), ours.transferring, ours.wake)
+    bot.desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), ours.transferring)
+    bot.wake = ours.wake
     async with twilio_channel(
         database,
         keys,

@@ -65,7 +65,7 @@ async def asked(database: Database, keys: KeyRing, **more: Any) -> HandoverReque
 
 
 async def requested(database: Database, keys: KeyRing, request: HandoverRequest) -> str | None:
-    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys), lambda: None)
+    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys))
     async with database.transaction() as tx:
         await desk.store(tx, request)
     async with database.transaction() as tx:
@@ -98,7 +98,7 @@ async def test_asked_for_with_the_handoff(database: Database, keys: KeyRing) -> 
 async def test_a_turn_that_is_not_committed_asks_for_nobody(database: Database, keys: KeyRing) -> None:
     """The dial is ordered by the commit itself."""
     request = await asked(database, keys)
-    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys), lambda: None)
+    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys))
 
     async def commit() -> None:
         async with database.transaction() as tx:

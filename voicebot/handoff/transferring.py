@@ -175,18 +175,19 @@ class Transferring:
 
 
 class TransferringDesk:
-    """A handover desk whose handoffs of phone calls are put through to a person at once."""
+    """A handover desk whose handoffs of phone calls are put through to a person at once.
 
-    def __init__(self, desk: HandoverDesk, transferring: Transferring, poke: Callable[[], None]) -> None:
+    Whoever commits wakes the node's transfers afterwards; else they look by themselves after half a second.
+    """
+
+    def __init__(self, desk: HandoverDesk, transferring: Transferring) -> None:
         self._desk = desk
         self._transferring = transferring
-        self._poke = poke
 
     async def store(self, tx: Transaction, request: HandoverRequest) -> str:
         """See `HandoverDesk`; the transfer is asked for in the same transaction."""
         handoff_id = await self._desk.store(tx, request)
-        if await self._transferring.request(tx, request, handoff_id) is not None:
-            self._poke()
+        await self._transferring.request(tx, request, handoff_id)
         return handoff_id
 
 

@@ -147,7 +147,13 @@ class NodeApp:
         if rest is not None:
             phrases = self._deployment.phrases
             transfers = make_transfers(settings, keys, people, phrases, cache, speech, forks=True)
-            handoffs = TransferringDesk(stored, transfers.transferring, transfers.wake)
+            handoffs = TransferringDesk(stored, transfers.transferring)
+
+        def poke() -> None:
+            relay.poke()
+            if transfers is not None:
+                transfers.wake()
+
         outbound = Outbound.read(settings.deployment, people)
         check_phrases(outbound, self._deployment.phrases)
         presence = Presence(people, outbound)
@@ -157,7 +163,7 @@ class NodeApp:
             deployment=self._deployment,
             settings=settings,
             handoffs=handoffs,
-            poke=relay.poke,
+            poke=poke,
             busy=lambda: self.state.crowded or self.state.strained,
             degraded=self._degraded,
             off=lambda: self._switchboard.off,
@@ -224,7 +230,7 @@ class NodeApp:
             run_call=self._runner(kit),
             run_leg=lambda session: run_leg(legs, session),
             store_handoff=failed.store,
-            poke=relay.poke,
+            poke=poke,
             payments=dialogue.payments,
             transfers=transfers,
             pay_prompts=_pay_prompts(self._deployment.phrases),
