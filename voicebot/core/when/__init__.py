@@ -8,7 +8,18 @@
 
 from voicebot.core.when.keeping import Kept, Refusal, settle
 from voicebot.core.when.moments import go_on, parse_keys, parse_when
-from voicebot.core.when.said import spoken_when
+from voicebot.core.when.said import spoken_day, spoken_when
 from voicebot.core.when.span import Doubt, When
 
-__all__ = ["Doubt", "Kept", "Refusal", "When", "go_on", "parse_keys", "parse_when", "settle", "spoken_when"]
+__all__ = [
+    "Doubt",
+    "Kept",
+    "Refusal",
+    "When",
+    "go_on",
+    "parse_keys",
+    "parse_when",
+    "settle",
+    "spoken_day",
+    "spoken_when",
+]

@@ -61,7 +61,7 @@ def go_on(before: str | None, text: str) -> str:
     pieces = pieces_of(tokens_of(text), bare=True)
     day = any(isinstance(piece, Day) for piece in pieces)
     whole = day and any(isinstance(piece, Clock | Part) for piece in pieces)
-    later = any(isinstance(piece, After) for piece in pieces)
+    later = any(isinstance(piece, After) or piece == Mark("soon") for piece in pieces)
     return text if before is None or whole or later else f"{before}, {text}"
 
 

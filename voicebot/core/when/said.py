@@ -40,7 +40,7 @@ def spoken_when(
     'on Monday between nine and eleven in the morning'
     """
     now = now.astimezone(at.tzinfo)
-    day = _day(at.date(), now.date())
+    day = spoken_day(at, now)
     hour = _clock(at.time())
     words = f"{day} at {hour}"
     if until is not None and until > at and until.date() == at.date():
@@ -48,6 +48,11 @@ def spoken_when(
         same = hour.rpartition(" in the ")[2] == end.rpartition(" in the ")[2] and " in the " in hour
         words = f"{day} between {hour.rpartition(' in the ')[0] if same else hour} and {end}"
     return words + (f", {_ZONE_NAMES.get(zone, zone)}" if zone is not None else "")
+
+
+def spoken_day(at: datetime, now: datetime) -> str:
+    """A day as it is said: "today", "on Friday", "on Friday the fourth of December"."""
+    return _day(at.date(), now.astimezone(at.tzinfo).date())
 
 
 def _day(day: date, today: date) -> str:

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from voicebot.core.conversation import FREE
-from voicebot.core.when import Doubt, Kept, When, parse_when, settle, spoken_when
+from voicebot.core.when import Doubt, Kept, Refusal, When, parse_when, settle, spoken_day, spoken_when
 from voicebot.dialogue.flow.questions import YES_NO, Question
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line
-from voicebot.dialogue.generation.spoken import day as spoken_day
 from voicebot.dialogue.generation.spoken import digits as spoken_digits
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.staff import Staff
@@ -28,6 +27,7 @@ ASKED_TIME = "call_time"
 """Stands in `ConversationState.clarified` once for each time that a time was asked for."""
 MOST_ASKED = 3
 """So often a time is asked for; then somebody calls when they can."""
+_REFUSED = frozenset(f"callback.{one}" for one in Refusal)
 SOON = "as soon as possible"
 
 
@@ -110,7 +110,7 @@ def time_question(state: ConversationState, want: Want, kept: Kept, setting: Set
         lines = (Line(f"callback.{kept.refused}"), Line("callback.ask", nth, question=True))
         return Question(lines, asked, FREE)
     if kept.ask is Doubt.HOUR and kept.first is not None:
-        line = Line("callback.hour", slots={"day": _day(kept.first, now)}, question=True)
+        line = Line("callback.hour", slots={"day": spoken_day(kept.first, now)}, question=True)
         return Question((line,), asked, FREE)
     if kept.first is not None and kept.other is not None:
         slots = {"first": spoken_when(kept.first, now), "other": spoken_when(kept.other, now)}
@@ -118,9 +118,12 @@ def time_question(state: ConversationState, want: Want, kept: Kept, setting: Set
     return Question((Line("callback.ask", nth, question=True),), asked, FREE)
 
 
-def asked_once_more(state: ConversationState) -> ConversationState:
-    """The state after a time was asked for."""
-    return state.model_copy(update={"clarified": (*state.clarified, ASKED_TIME)})
+def asked_once_more(state: ConversationState, question: Question | None = None) -> ConversationState:
+    """The state after a time was asked for. One that cannot be kept is wished for no more."""
+    slots = state.slots
+    if question is not None and any(isinstance(one, Line) and one.key in _REFUSED for one in question.parts):
+        slots = {name: value for name, value in slots.items() if name != WISHED_TIME}
+    return state.model_copy(update={"clarified": (*state.clarified, ASKED_TIME), "slots": slots})
 
 
 def wishing(state: ConversationState, wish: str | None) -> ConversationState:
@@ -137,11 +140,6 @@ def before_digits(number: str, given: str) -> str:
     '+1'
     """
     return number.removesuffix(given.removeprefix("+").lstrip("0"))
-
-
-def _day(at: datetime, now: datetime) -> str:
-    ahead = (at.date() - now.date()).days
-    return "today" if ahead == 0 else "tomorrow" if ahead == 1 else f"on {spoken_day(at.date())}"
 
 
 def _spoken(number: str) -> str:

@@ -37,7 +37,9 @@ class CallBacks:
     ) -> Draft | None:
         """The offer, or the one that stands with another time; None if no call is asked for."""
         wish = _wish(given.text, setting)
-        numbers = read_digits(given.raw.text, PHONE_DIGITS, given.raw.alternatives, limit=1)
+        # The hour is no digit of the number: "tonight at ten, two oh two ...".
+        besides = given.raw.text.lower().replace(wish, " ; ") if wish is not None else given.raw.text
+        numbers = read_digits(besides, PHONE_DIGITS, given.raw.alternatives, limit=1)
         pending = _offered(state)
         if pending is not None and wish is not None and not numbers:
             other = _ASKS.match(given.text.strip()) or f"not {wish}" in given.text.lower()

@@ -56,7 +56,7 @@ class Promising:
             return self._already(state, want, row, before)
         question = self._question(state, want, setting, owner or SERVICE, urgency)
         if question.asked.kind is AskedKind.CALL_TIME:
-            state = booking.asked_once_more(state)
+            state = booking.asked_once_more(state, question)
         elif question.asked.proposal is not None and "call_at" not in question.asked.proposal.arguments:
             before = (*before, *_cannot_promise(state, setting.scene.now))
         return Draft(

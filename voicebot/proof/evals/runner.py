@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from voicebot.core.settings import Settings
 from voicebot.core.store import lockouts
@@ -18,6 +19,9 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.handoff.desk import StoredHandoffs
+from voicebot.handoff.outbound import Outbound
+from voicebot.handoff.people import People
+from voicebot.handoff.presence import Presence
 from voicebot.proof.evals.clock import ConversationClock
 from voicebot.proof.evals.compare import Difference, differences
 from voicebot.proof.evals.conversation import Conversation, Expect, Turn
@@ -25,6 +29,7 @@ from voicebot.proof.evals.facts import Known
 from voicebot.proof.evals.got import Got
 from voicebot.proof.evals.reading import Golden, GoldenSet, held
 from voicebot.proof.evals.records import Failed, RunRecord, new_id
+from voicebot.proof.evals.said_back import said_back
 from voicebot.proof.evals.slate import Slate
 from voicebot.proof.evals.standing import NEVER_ACCEPTED, Standing
 from voicebot.proof.evals.talk import Talk
@@ -103,6 +108,9 @@ class _Kit:
     clock: ConversationClock
     standing: Standing
     known: Known
+    staff_calls: Callable[[datetime], bool]
+    """Whether callers are called back at a moment."""
+    zone: ZoneInfo
 
 
 def chosen(golden: GoldenSet, only: str | None) -> tuple[tuple[str, Golden, Conversation], ...]:
@@ -186,6 +194,8 @@ async def _kit(database: Database, golden: GoldenSet, deployment: Deployment, se
     """A real orchestrator on this database, with keys of its own and a clock that stands still."""
     keys = KeyRing(secrets.token_bytes(32))
     clock = ConversationClock(golden.rules.today, deployment.phrases.time_zone)
+    people = People.read(deployment.folder)
+    staff = Presence(people, Outbound.read(deployment.folder, people))
     orchestrator = await Orchestrator.create(
         database=database,
         keys=keys,
@@ -193,8 +203,18 @@ async def _kit(database: Database, golden: GoldenSet, deployment: Deployment, se
         settings=settings,
         handoffs=StoredHandoffs.of(keys, deployment.folder),
         now=clock.now,
+        staff=staff,
     )
-    return _Kit(database, keys, orchestrator, clock, _standing(golden, deployment), known_of(deployment))
+    return _Kit(
+        database,
+        keys,
+        orchestrator,
+        clock,
+        _standing(golden, deployment),
+        known_of(deployment),
+        lambda at: staff.calls_at(at, None),
+        ZoneInfo(deployment.phrases.time_zone),
+    )
 
 
 async def _hold(kit: _Kit, name: str, golden: Golden, conversation: Conversation) -> HeldConversation:
@@ -218,6 +238,8 @@ async def _turns(kit: _Kit, talk: Talk, golden: Golden, conversation: Conversati
             given = turn.caller or turn.keys or ""
             for heard in (f"{said_before} {given}", *turn.alternatives):  # a number may come in two turns
                 known.add(heard)
+                for words in said_back(heard, kit.clock.now().astimezone(kit.zone), kit.staff_calls):
+                    known.add(words)
             got = await talk.turn(turn)
             for read in got.tools:
                 known.add_result(read.result or {})

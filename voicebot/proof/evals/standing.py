@@ -13,6 +13,8 @@ from voicebot.proof.evals.words import occurs, plain
 
 NEVER_ACCEPTED = frozenset({"error", "silent", "unattended", "unverified", "never_says", "invented"})
 """Differences that no conversation may be known to have."""
+LISTENS = frozenset({"message/part", "message/unheard"})
+"""Rows of turns in which the caller leaves a message: nothing is said into it."""
 ATTENDED = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT, Action.CLARIFY})
 """What may come of a tier 3 turn: a person stands behind each, or nothing is done yet."""
 
@@ -28,7 +30,7 @@ class Standing(Strict):
         return tuple(self._broken(expect, got, known))
 
     def _broken(self, expect: Expect, got: Got, known: Known) -> Iterator[Difference]:
-        if not plain(got.said):
+        if not plain(got.said) and got.row not in LISTENS:
             yield _broken("silent", "the caller always hears something", "no words")
         if got.tier == 3 and got.action not in ATTENDED:
             yield _broken("unattended", "a person decides in tier 3", got.action)

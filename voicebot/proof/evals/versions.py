@@ -19,7 +19,7 @@ class SetVersions(Strict):
     voicebot: str
     """Release and digest of the package's code."""
     policy: str
-    """Its own version, and a digest of policy and clearances."""
+    """Its own version, and a digest of policy, clearances, hours and what may be dialled."""
     monitor: str
     """Of the trained weights and the intents."""
     knowledge: str
@@ -43,7 +43,8 @@ def versions_of(deployment: Deployment, *, writer: str, golden: Path) -> SetVers
     """
     folder = deployment.folder
     business, models = folder / "business", folder / "models"
-    policy = [*business.glob("policy*.yaml"), business / "clearances.yaml"]
+    people = [business / "people.yaml", business / "outbound.yaml"]
+    policy = [*business.glob("policy*.yaml"), business / "clearances.yaml", *people]
     monitor = [business / "intents.yaml", *business.glob("monitor*.yaml"), *models.glob("intents*")]
     return SetVersions(
         voicebot=f"{__version__} {_digest(_PACKAGE, _PACKAGE.rglob('*.py'))}",
