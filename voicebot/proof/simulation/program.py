@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .asides import fetch_aside
+from .attending import attend
 from .clips import murmur, tone
-from .conference import Conference, NotJoined, Participant
 from .documents import document_of, sound_of, voice
 from .formats import now
 from .keypad import gather
@@ -24,7 +23,6 @@ from .reading import TwimlError
 from .room import LeftBecause
 from .stream import MediaStream, StreamEnd
 from .verbs import (
-    HOLD_MUSIC,
     ConferenceRoom,
     Dial,
     Document,
@@ -167,7 +165,7 @@ class Program:
                         return verb.action, {}
                 case Dial():
                     form = await (
-                        self._dialled(verb) if verb.room is None else self._in_room(verb, verb.room)
+                        self._dialled(verb) if verb.room is None else self._attended(verb, verb.room)
                     )
                     if verb.action is not None and form is not None:
                         return verb.action, form
@@ -347,80 +345,15 @@ class Program:
         form = call.keep_recording(recording, verb.status_callback, verb.status_events)
         return form | ({"Digits": key} if key else {})
 
-    # --- conferences --------------------------------------------------------------------
-
-    async def _in_room(self, verb: Dial, spec: ConferenceRoom) -> dict[str, str] | None:
-        """Takes part until the leg or the room is over; None: go on with the next verb."""
-        call = self._call
-        self._dial = verb
-        try:
-            participant, conference = await self._join(spec)
-        except NotJoined as refused:
-            call.log.notify(refused.code, f"not joined: {refused}", protocol=refused.code != 13233)
-            self._dial = None
-            call.not_joined(spec.name)
-            return {"DialCallStatus": "failed"} if refused.goes_on == "action" else None
-        stars: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def spoke(frame: bytes) -> None:
-            conference.spoke(call.call_sid, frame)
-
-        def pressed(digit: str) -> None:
-            if digit == "*" and verb.hangup_on_star and not stars.done():
-                stars.set_result(None)
-
-        line = call.line
-        line.sound = participant.sound
-        line.listeners.append(spoke)
-        call.key_listeners.append(pressed)
-        try:
-            await asyncio.wait(
-                {participant.gone, stars}, timeout=verb.time_limit_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            self.left_by = "participant_hung_up"
-        finally:
-            line.listeners.remove(spoke)
-            call.key_listeners.remove(pressed)
-            if line.sound is participant.sound:
-                line.sound = None
-            status = "completed" if call.leaving_for_good else call.status
-            conference.leave(call.call_sid, self.left_by, call_status=status)
-            self._dial = None
-        if participant.by_rest or (
-            participant.gone.done()
-            and call.options.kicked_leg == "ends"
-            and participant.gone.result() in ("participant_updated_via_api", "conference_ended_via_api")
-        ):
-            raise CallOver
-        return {"DialCallStatus": "answered"}
-
-    async def _join(self, spec: ConferenceRoom) -> tuple[Participant, Conference]:
-        call = self._call
-        conference = call.conference(spec.name)
-        music = None
-        if conference is None or conference.waits_with(spec):
-            music = await self._first_music(spec)
-            conference = call.conference(spec.name)
-        elif conference.participants:
-            conference.check(call.call_sid, spec)
-        if conference is None or conference.over:
-            conference = call.open_conference(spec.name)
-        return conference.join(call, spec, music), conference
-
-    async def _first_music(self, spec: ConferenceRoom) -> Document | None:
-        if spec.wait is None or spec.wait is HOLD_MUSIC:
-            return None
-
-        async def ask(jump: Jump) -> Answer:
-            return await self._call.request(jump, {}, purpose="music")
-
-        try:
-            return await fetch_aside(spec.wait, ask)
-        except (WebhookError, TwimlError) as error:
-            self._failed(error)
-            raise NotJoined(13233, f"waitUrl: {error}") from error
-
     # --- dial -------------------------------------------------------------------------
+
+    async def _attended(self, verb: Dial, spec: ConferenceRoom) -> dict[str, str] | None:
+        self._dial = verb
+        attendance = await attend(self._call, verb, spec, lambda: self.left_by)
+        self._dial = None
+        if attendance.ends_call:
+            raise CallOver
+        return attendance.form
 
     async def _dialled(self, verb: Dial) -> dict[str, str]:
         call = self._call
