@@ -275,6 +275,15 @@ async def test_what_a_dead_node_had_in_hand_is_sent_by_another_under_its_id(worl
     assert (await world.rows())[0][1] == "delivered"
 
 
+async def test_what_no_node_survives_is_given_up(world: World) -> None:
+    async with world.database.transaction() as tx:
+        await handoff_deliveries.queue(tx, "webhook")
+        await tx.execute("UPDATE handoff_deliveries SET tries = 4")
+    await world.node(tries=4).once()
+    assert world.target.ids == []
+    assert await world.rows() == [("requested", "given_up", 5, "too many tries")]
+
+
 async def test_a_target_that_hangs_holds_up_nobody_else(world: World) -> None:
     world.target.answers = ["hang"]
     for _ in range(3):

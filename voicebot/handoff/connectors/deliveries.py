@@ -20,7 +20,7 @@ from voicebot.core.store import audit, handoff_deliveries, handoffs
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.handoff_deliveries import Delivery
 from voicebot.core.store.handoffs import UnknownHandoff
-from voicebot.core.store.keys import KeyRing, SubjectErased
+from voicebot.core.store.keys import KeyRing, KeysError
 from voicebot.handoff import payload as payloads
 from voicebot.handoff.connectors.connector import Connector, Delivered, Later, Message, Refused, wait_s
 from voicebot.handoff.payload import UnknownPayload
@@ -106,9 +106,12 @@ class Deliveries:
             log.error("handoff.delivery_crashed", error=type(error).__name__)
 
     async def _deliver(self, delivery: Delivery) -> None:
+        if delivery.tries > self._connector.tries:  # nodes died over it, one after another
+            await self._settle(delivery, Refused("too many tries"))
+            return
         try:
             message = Message(delivery.id, f"handoff.{delivery.what}", await self._body(delivery))
-        except (UnknownHandoff, SubjectErased) as error:
+        except (UnknownHandoff, KeysError) as error:  # erased, or sealed under another key: it never opens
             await self._settle(delivery, Refused(type(error).__name__))
             return
         answer = await self._connector.send(message)
