@@ -11,14 +11,13 @@ import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 from .callbacks import Callbacks, StatusTarget
 from .clips import key_tone
 from .conference import Conference
 from .detection import Detection
 from .ear import Ear
-from .fork import MAX_TRACKS, Fork
+from .forks import Forks
 from .formats import API_VERSION, iso8601, new_sid, now, rfc2822
 from .leg import Line
 from .log import CallLog, Notification
@@ -28,9 +27,9 @@ from .program import CallOver, CallRejected, Hold, Program, Start
 from .recording import CallRecording
 from .room import LeftBecause
 from .stream import MediaStream
-from .verbs import Jump, Number, StartStream
+from .verbs import Jump, Number
 from .voicemail import Recording
-from .webhooks import Answer, Routes, WebhookError, Webhooks, is_loopback
+from .webhooks import Answer, Routes, WebhookError, Webhooks
 
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 _SIP = {"completed": "200", "busy": "486", "no-answer": "487", "failed": "404", "canceled": "487"}
@@ -109,8 +108,7 @@ class LocalCall:
         self.line = Line(ear)
         self.log = CallLog(self.line.now_ms)
         self.stream: MediaStream | None = None
-        self.forks: list[Fork] = []
-        """Unidirectional streams, those that are over too."""
+        self.forks = Forks(self)
         self.key_listeners: list[Callable[[str], None]] = []
         self.leaving_for_good = False
         """The call is about to end, not to go on with other TwiML."""
@@ -326,51 +324,6 @@ class LocalCall:
         if (conference := self.conference(name)) is not None:
             conference.never_came(self)
 
-    def start_fork(self, spec: StartStream) -> Fork | None:
-        """Starts a unidirectional stream; None when Twilio would not, which is reported."""
-        parts = urlsplit(spec.url)
-        running = [fork for fork in self.forks if not fork.over]
-        if parts.scheme == "ws" and not (self.options.plain_loopback and is_loopback(parts.hostname)):
-            return self._no_fork(spec, 31922, f"<Stream url={spec.url!r}>: the scheme must be wss")
-        if any(fork.name == spec.name for fork in running):
-            return self._no_fork(spec, 12200, f"a stream named {spec.name!r} runs on this call")
-        wanted = 2 if spec.track == "both_tracks" else 1
-        if sum(len(fork.tracks) for fork in running) + wanted > MAX_TRACKS:
-            return self._no_fork(spec, 31900, f"more than {MAX_TRACKS} tracks on one call")
-        fork = Fork(
-            spec, account_sid=self.account_sid, auth_token=self.auth_token, call_sid=self.call_sid,
-            routes=self.routes, options=self.options, log=self.log, tell=self._tell_fork,
-        )  # fmt: skip
-        self.forks.append(fork)
-        self.line.listeners.append(fork.said)
-        self.line.hearers.append(fork.heard)
-        self.spawn(self._run_fork(fork))
-        return fork
-
-    def stop_fork(self, sid_or_name: str) -> Fork | None:
-        """Stops a unidirectional stream; None when there is none of that name."""
-        named = [f for f in self.forks if sid_or_name in (f.name, f.stream_sid)]
-        running = [f for f in named if not f.over]
-        if running:
-            running[-1].stop()
-        elif not named:
-            self.log.notify(12200, f"no stream named {sid_or_name!r} to stop", level="warning")
-        return (running or named or [None])[-1]
-
-    async def _run_fork(self, fork: Fork) -> None:
-        try:
-            await fork.run()
-        finally:
-            self.line.listeners.remove(fork.said)
-            self.line.hearers.remove(fork.heard)
-
-    def _no_fork(self, spec: StartStream, code: int, why: str) -> None:
-        self.log.notify(code, why)
-        self.tell_stream(spec.status_callback, spec.name or "", "", "stream-error", why)
-
-    def _tell_fork(self, fork: Fork, event: str, error: str) -> None:
-        self.tell_stream(fork.spec.status_callback, fork.name, fork.stream_sid, event, error)
-
     def tell_stream(self, to: Jump | None, name: str, sid: str, event: str, error: str) -> None:
         """A stream's status callback, if one was asked for."""
         if to is None:
@@ -441,8 +394,7 @@ class LocalCall:
         finally:
             if self._ticker is not None:
                 self._ticker.cancel()
-            for fork in self.forks:
-                fork.stop()
+            self.forks.stop_all()
             self.ended_at = now()
             self._status(status, "completed")
             for name in self._dialled_for:

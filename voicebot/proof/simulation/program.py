@@ -170,9 +170,9 @@ class Program:
                     if verb.action is not None and form is not None:
                         return verb.action, form
                 case StartStream():
-                    call.start_fork(verb)
+                    call.forks.start(verb)
                 case StopStream():
-                    call.stop_fork(verb.name)
+                    call.forks.stop(verb.name)
                 case Gather():
                     typed = await self._gathered(verb)
                     if verb.action is not None and (typed or verb.action_on_empty):

@@ -38,7 +38,7 @@ def add_streams(app: FastAPI, twilio: LocalTwilio) -> None:
         call = _call(twilio, sid, request)
         if call.status != "in-progress":
             raise RestError(400, 21220, "Call is not in-progress. Cannot start a stream.")
-        fork = call.start_fork(_spec(await form_of(request)))
+        fork = call.forks.start(_spec(await form_of(request)))
         if fork is None:
             last = call.log.notifications[-1]
             raise RestError(400, last.code, last.what)
@@ -54,7 +54,7 @@ def add_streams(app: FastAPI, twilio: LocalTwilio) -> None:
             raise RestError(400, 20001, f"Status {form.get('Status')}: stopped")
         if not any(stream in (fork.name, fork.stream_sid) for fork in call.forks):
             raise not_found(request.url.path)
-        fork = call.stop_fork(stream)
+        fork = call.forks.stop(stream)
         assert fork is not None
         return JSONResponse(_stream_json(fork, call, stopped=True))
 
