@@ -29,7 +29,7 @@ _WANTS = re.compile(
     re.IGNORECASE,
 )
 _DONE = re.compile(
-    r"^\W*(?:(?:okay|ok|so|and|well|thanks|thank you) )*(?:that(?:'s| is| was|s) (?:all|it|everything)|i(?:'m| am) (?:done|finished)"
+    r"^\W*(?:(?:okay|ok|so|and|well|thanks|thank you)\W+)*(?:that(?:'s| is| was|s) (?:all|it|everything)|i(?:'m| am) (?:done|finished)"
     r"|end of (?:the )?message|nothing (?:else|more)|good ?bye|bye)\b",
     re.IGNORECASE,
 )
