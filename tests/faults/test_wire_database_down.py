@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
+from transfer_kit import DESK, LAST, HandsOver, caller, node, transfer_of
 from twilio_kit import FALLBACK, Channel, Echo, eventually, new_sid, settings_for, twilio_channel
 
 from voicebot.channels.twilio.refusals import Refusal
@@ -19,6 +20,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
+from voicebot.proof.simulation import LocalTwilio, Person
 
 
 class Outage:
@@ -166,3 +168,30 @@ async def test_a_forgery_is_refused_all_the_same(channel: Channel, outage: Outag
     await asyncio.to_thread(outage.down)
     answer = await channel.post("/twilio/voice", token="f" * 32, CallSid=new_sid("CA"))
     assert answer.status_code == 403
+
+
+async def test_a_caller_who_waits_for_a_person(outage: Outage, keys: KeyRing) -> None:
+    """Hears the hold sound all the same; who picks up is asked for patience; outside: dialled through."""
+    await asyncio.to_thread(outage.up)
+    database = await Database.open(outage.url)
+    async with LocalTwilio() as twilio:
+        twilio.people = {DESK: Person(does="no_answer"), LAST: Person(after_s=0.1)}
+        bot = HandsOver(keys, database)
+        async with node(twilio, database, keys, bot, cold=True) as channel:
+            call = await caller(twilio, channel)
+            await call.log.wait("conference", event="joined")
+            path = f"/twilio/transfer/{(await transfer_of(channel, call)).id}"
+            form = {"CallSid": call.call_sid, "CallStatus": "in-progress"}
+            await asyncio.to_thread(outage.down)
+            hold = await channel.post(f"{path}/hold/2", token=twilio.auth_token, **form)
+            assert "/twilio/transfer/hold.wav" in hold.text
+            brief = await channel.post(f"{path}/brief/1", token=twilio.auth_token, **form)
+            assert f"{path}/brief/1</Redirect>" in brief.text
+            back = await channel.post(f"{path}/back/1", token=twilio.auth_token, **form)
+            assert LAST in back.text
+            leg = await channel.post(f"{path}/leg/1", token=twilio.auth_token, **form)
+            assert leg.status_code == 503
+            await asyncio.to_thread(outage.up)
+            call.hang_up()
+            await channel.status_of(call.call_sid, "ended")
+    await database.close()

@@ -411,6 +411,37 @@ async def test_the_node_dies_while_it_dials(
         no_violations(twilio)
 
 
+async def test_two_nodes_carry_the_same_transfer(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
+) -> None:
+    """Both see that somebody is to be dialled; one dials, either takes the callbacks."""
+    async with (
+        node(twilio, database, keys, HandsOver(keys, database), node_id="node-b"),
+        node(twilio, database, keys, bot) as channel,
+    ):
+        calls = [await caller(twilio, channel) for _ in range(3)]
+        for nth in range(3):
+            await presses(await leg_of(twilio, DESK, nth), "1")
+        for call in calls:
+            await reaches(channel, call, "bridged")
+        assert len(legs(twilio, DESK)) == 3
+        assert len(twilio.calls) == 6
+        no_violations(twilio)
+
+
+async def test_a_call_that_came_by_a_number_that_is_not_the_accounts(
+    twilio: LocalTwilio, channel: Channel
+) -> None:
+    """People are rung with a number that is: the other one is refused, which dials nobody."""
+    call = await twilio.phone(f"{channel.url}/twilio/voice", ear=Quiet(), to="+12025550177")
+    agent = await leg_of(twilio, DESK)
+    assert agent.from_ in twilio.numbers
+    assert [one.code for one in twilio.refusals] == [21210]
+    await presses(agent, "1")
+    await reaches(channel, call, "bridged")
+    no_violations(twilio)
+
+
 async def test_what_is_not_on_the_list_is_not_dialled(
     twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
 ) -> None:

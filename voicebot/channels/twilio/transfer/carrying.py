@@ -155,8 +155,8 @@ class Carrying:
         if claims > 1:  # who claimed it before may have dialled: look first
             return (DialUnknown(attempt),)
         to, at = self._number(effect.destination), self._ours.addresses
-        from_ = await self._from(rest, transfer)
-        if to is None or at is None or from_ is None:
+        ours = await self._from(rest, transfer)
+        if to is None or at is None or not ours:
             reason = "not_listed" if to is None else "no_public_url" if at is None else "no_number"
             async with self._services.database.transaction() as tx:
                 facts = {"transfer": transfer.id, "destination": effect.destination}
@@ -179,30 +179,36 @@ class Carrying:
                 facts=facts,
                 conversation_id=transfer.conversation,
             )
-        try:
-            call = await rest.create_call(
-                to=to,
-                from_=from_,
-                url=at.http(path(transfer.id, "brief", attempt)),
-                status_callback=at.http(path(transfer.id, "leg", attempt)),
-                status_events=LEG_EVENTS,
-                Timeout=str(RING_S),
-            )
-        except TwilioRefusedError as error:
-            log.warning("transfer_dial_refused", status=error.status, code=error.code)
-            return (DialUnknown(attempt),) if error.status >= _SERVER_ERROR else (DialRefused(attempt),)
-        except TwilioUnreachableError:
-            log.warning("transfer_dial_unknown", conversation=transfer.conversation)
-            return (DialUnknown(attempt),)
-        return (Dialled(attempt, call.sid),)
+        for from_ in ours:
+            try:
+                call = await rest.create_call(
+                    to=to,
+                    from_=from_,
+                    url=at.http(path(transfer.id, "brief", attempt)),
+                    status_callback=at.http(path(transfer.id, "leg", attempt)),
+                    status_events=LEG_EVENTS,
+                    Timeout=str(RING_S),
+                )
+            except TwilioRefusedError as error:
+                log.warning("transfer_dial_refused", status=error.status, code=error.code)
+                if error.status >= _SERVER_ERROR:
+                    return (DialUnknown(attempt),)
+                if error.code not in _NOT_OUR_NUMBER:
+                    break
+            except TwilioUnreachableError:
+                log.warning("transfer_dial_unknown", conversation=transfer.conversation)
+                return (DialUnknown(attempt),)
+            else:
+                return (Dialled(attempt, call.sid),)
+        return (DialRefused(attempt),)
 
     async def _look_for_leg(self, rest: TwilioRest, transfer: Transfer, effect: Effect) -> tuple[Sign, ...]:
         """A call to the same number since then that is no other transfer's; of several, none is believed."""
-        to, from_ = self._number(effect.destination), await self._from(rest, transfer)
-        if to is None or from_ is None:
+        to, ours = self._number(effect.destination), await self._from(rest, transfer)
+        if to is None:
             return (LookedFor(effect.attempt, None),)
         try:
-            made = await rest.calls_to(to, from_)
+            made = [one for from_ in ours for one in await rest.calls_to(to, from_)]
         except TwilioError as error:
             log.warning("transfer_look_failed", error=type(error).__name__)
             return (LookedFor(effect.attempt, None, blind=True),)
@@ -234,19 +240,20 @@ class Carrying:
         people = self._ours.transferring.people
         return next((one.number for one in people.destinations_ if one.name == destination), None)
 
-    async def _from(self, rest: TwilioRest, transfer: Transfer) -> str | None:
-        """The number that the caller has called, else the first of the account."""
+    async def _from(self, rest: TwilioRest, transfer: Transfer) -> list[str]:
+        """The number that the caller has called, and the first of the account: a call may have come to us by
+        a number that is not the account's.
+        """
         async with self._services.database.transaction() as tx:
             called = (await self._services.conversations.load(tx, transfer.conversation)).called
-        if called is not None:
-            return called
         if self._own is None:
             try:
                 numbers = await rest.numbers()
             except TwilioError:
-                return None
-            self._own = numbers[0].phone_number if numbers else None
-        return self._own
+                log.warning("transfer_own_number_unknown")
+            else:
+                self._own = numbers[0].phone_number if numbers else None
+        return list(dict.fromkeys(number for number in (called, self._own) if number is not None))
 
     async def _prepare(self, transfer: Transfer) -> None:
         """Has the briefing rendered while the phone rings."""
@@ -299,6 +306,8 @@ class Carrying:
 
 
 _SERVER_ERROR = 500
+_NOT_OUR_NUMBER = frozenset({21210, 21212})
+"""The caller number of a dial is not the account's, or no number (a SIP address): nothing was dialled."""
 
 
 def _says_caller_is_gone(sign: Sign) -> bool:

@@ -123,6 +123,8 @@ class TransferHooks:
             log.error("transfer_webhook_without_database", step=step)
             if step in {"brief", "pressed"}:
                 return _twiml(documents.ask_again(proven.at, request.url.path))
+            if step == "back":  # without the database a caller is dialled through
+                return await self._front.give(reception.Request(form.get("CallSid", "")), proven)
             return PlainTextResponse("the database is away\n", 503)
 
     async def _answer(self, request: Request, asked: _Asked, rest: str) -> Response:
