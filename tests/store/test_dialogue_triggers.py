@@ -152,6 +152,20 @@ async def test_the_same_want_again_and_again_and_when_it_began(
     assert told["fired"] == made.model_dump(mode="json")
 
 
+async def test_one_want_in_words_that_have_nothing_in_common(shop_database: Database, keys: KeyRing) -> None:
+    """The same intent, unresolved: told by what is wanted, not by the words."""
+    talk = await Talk.begin(shop_database, keys)
+    await say(
+        talk,
+        "where is my order",
+        "has the parcel been sent yet",
+        "when will my sofa arrive",
+        "what is the status of what i ordered",
+    )
+    made = await fired(talk)
+    assert (made.name, made.evidence["circle"]) == ("loop", "same_intent")
+
+
 async def test_rephrasing_brings_a_person(shop_database: Database, keys: KeyRing) -> None:
     deployment = with_policy(availability=NOWHERE, product_advice=NOWHERE)
     talk = await Talk.begin(shop_database, keys, deployment=deployment)
