@@ -303,11 +303,14 @@ def nats(carrier: str, folder: Path) -> Iterator[dict[str, str]]:
     command = [program, "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        files: list[Path] = []
         for _ in range(200):
             files = [one for one in folder.glob("*.ports") if one.stat().st_size]
             if files:
                 break
             time.sleep(0.05)
+        else:
+            raise BenchError("nats-server named no port within 10 s")
         yield {"VOICEBOT_NATS_URL": json.loads(files[0].read_text())["nats"][0]}
     finally:
         server.terminate()
