@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from outbound_kit import CUSTOMER, MESSAGE, Clock, Node, calls_of, dialling, order
@@ -243,6 +244,48 @@ async def test_twilio_does_not_say_whether_it_dialled(
     await eventually(lambda: node.stands(callback, "reached"))
     assert len(twilio.calls) == 1
     assert (await node.shown(callback))["tries"] == 1
+
+
+class LosesAnswers(httpx.AsyncBaseTransport):
+    """Carries every request, and the answers of all but those to the first order for a call."""
+
+    def __init__(self) -> None:
+        self._real = httpx.AsyncHTTPTransport()
+        self._lost = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._real.handle_async_request(request)
+        if request.method == "POST" and not self._lost:
+            self._lost = True
+            await answer.aclose()
+            raise httpx.ReadTimeout("no answer", request=request)
+        return answer
+
+    async def aclose(self) -> None:
+        await self._real.aclose()
+
+
+async def test_an_order_that_times_out_is_not_given_twice(
+    twilio: LocalTwilio, node: Node, database: Database, keys: KeyRing
+) -> None:
+    """No callback comes either: what was placed is found among Twilio's calls."""
+    twilio.people[CUSTOMER] = RINGS_ON
+    twilio.options.callbacks = lambda nth: ()
+    async with TwilioRest(
+        twilio.account_sid, twilio.auth_token, twilio.api_url, transport=LosesAnswers()
+    ) as rest:
+        calls = calls_of(database, keys, rest, node.clock, name="b")
+        callback = await order(database, keys, node.clock.now)
+        assert await calls.dial_due() == 1
+        assert (await node.shown(callback))["dials"][0]["status"] == "unknown"
+        for _ in range(4):
+            node.clock.forward(seconds=25)
+            assert await calls.look() == 1
+            assert await calls.dial_due() == 0
+            if (await node.shown(callback))["dials"][0]["call_sid"]:
+                break
+    assert (await node.shown(callback))["dials"][0]["call_sid"] == twilio.calls[0].call_sid
+    assert len(twilio.calls) == 1
 
 
 async def test_a_look_that_fails_places_nothing(
