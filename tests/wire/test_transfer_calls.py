@@ -169,6 +169,23 @@ async def test_declined_and_busy_then_the_bot_returns(
     no_violations(twilio)
 
 
+async def test_nobody_before_the_bot_has_finished_its_words(
+    twilio: LocalTwilio, channel: Channel, bot: HandsOver
+) -> None:
+    """The caller never enters a room: the bot's own document brings it back, and no REST request is made."""
+    twilio.people = {DESK: BUSY, DESK_2: BUSY}
+    bot.words_s = 1.2
+    call = await caller(twilio, channel)
+    await reaches(channel, call, "busy")
+    assert len(bot.sessions) == 1
+    await back_with_the_bot(bot)
+    assert bot.sessions[1].returned is not None
+    assert bot.sessions[1].returned.reason == "busy"
+    assert (await channel.of_call(call.call_sid)).status == "live"
+    assert (twilio.conferences, call.log.of("rest")) == ([], [])
+    no_violations(twilio)
+
+
 async def test_no_answer(
     twilio: LocalTwilio, channel: Channel, bot: HandsOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
