@@ -245,6 +245,10 @@ async def test_a_booked_call_is_made_when_due_and_knows_why(shop_database: Datab
     await spoken.turn("yes please")
     assert spoken.last is not None
     assert (spoken.last.after, spoken.last.decision.owner) == ("hand_over", "customer service")
+    given = await spoken.handoff()
+    assert given is not None
+    assert given["payload"]["form"]["earlier_conversation"] == talk.id
+    assert given["payload"]["form"]["question"] == "please call me back in two hours"
 
 
 def open_presence() -> Presence:

@@ -109,9 +109,7 @@ def calls_router(calling: Calling, guard: Callable[[HTTPConnection], None]) -> A
         except KeyReused as error:
             raise HTTPException(409, str(error)) from error
         except (UnknownConversation, SubjectErased) as error:
-            raise HTTPException(
-                404, "no such conversation: see /api/conversations"
-            ) from error
+            raise HTTPException(404, "no such conversation: see /api/conversations") from error
         if isinstance(found, Refused):
             raise HTTPException(403, {"refused": found.value, "what_to_do": WHAT_TO_DO[found]})
         return await _shown(calling, found)

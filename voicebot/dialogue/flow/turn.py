@@ -490,7 +490,15 @@ class CallerTurn:
                     evidence={"offered": True, "for": want.intent if want is not None else None},
                 )
                 calling = self._state.calling
-                return taken if calling is None else replace(taken, owner=calling.owner)
+                if calling is None:
+                    return taken
+                form = {
+                    "callback": calling.callback,
+                    "earlier_conversation": calling.earlier,
+                    "intent": calling.want.intent,
+                    "question": calling.want.text,
+                }
+                return replace(taken, owner=calling.owner, form=form)
             case AskedKind.PERSON, False if want is not None:
                 return self._f.abstaining.no_person(self._state, want, self._setting)
             case AskedKind.PERSON, False if asked is not None and asked.factor is not None:
