@@ -56,6 +56,7 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.handover import HandoverDesk
 from voicebot.dialogue.orchestrator import Orchestrator
+from voicebot.dialogue.outcomes import Outcomes
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.state import new_state
 from voicebot.handoff.connectors.deliveries import Deliveries
@@ -291,6 +292,7 @@ class NodeApp:
             dialogue.recovery.run,
             dialogue.payments.run,
             dialogue.customers.keep,
+            Outcomes(database, keys, self._deployment.intents.is_content).run,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
             *behind,

@@ -1,0 +1,200 @@
+"""Each conversation that is over has one outcome, whichever nodes look; a repeat makes the earlier one due."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from voicebot.core.conversation import Action, Channel, Decision, FiredTrigger, Route
+from voicebot.core.store import handoffs, outcomes
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue import state as states
+from voicebot.dialogue.outcomes import Outcomes
+
+CALLER, OTHER = "+12025550100", "+12025550199"
+FIRED = FiredTrigger(
+    name="asked_for_person",
+    evidence={},
+    at=datetime(2026, 11, 21, 10, 1, tzinfo=UTC),
+    first_sign_at=datetime(2026, 11, 21, 10, tzinfo=UTC),
+    first_sign="falling_mood",
+)
+
+
+def job(database: Database, keys: KeyRing, quiet_s: float = 0) -> Outcomes:
+    steering = {"goodbye", "person", "call_started"}
+    return Outcomes(database, keys, lambda intent: intent not in steering, quiet_s=quiet_s)
+
+
+async def held(
+    database: Database,
+    keys: KeyRing,
+    *turns: tuple[str, Action],
+    caller: str | None = CALLER,
+    ended: str | None = "goodbye",
+    days_ago: float = 0,
+    fired: FiredTrigger | None = None,
+) -> str:
+    """A conversation with these turns, each heard to its end."""
+    conversations = Conversations(keys)
+    async with database.transaction() as tx:
+        cv = await conversations.create(
+            tx, channel=Channel.PHONE, call_sid=None, caller=caller, called=None, state=states.new_state()
+        )
+        for n, (intent, action) in enumerate(turns, 1):
+            decision = Decision(
+                intent=intent, category="orders", tier=0, action=action, route=Route.FIXED,
+                policy_row=f"{intent}/tier0/sure", fired=fired if action is Action.ESCALATE else None,
+            )  # fmt: skip
+            given: dict[str, Any] = {"kind": "utterance", "text": "my secret words"}
+            await conversations.save_turn(
+                tx, cv, turn=n, transaction_id=f"{cv}:{n}", input=given,
+                decision=decision.model_dump(mode="json"), spoken="said",
+            )  # fmt: skip
+            timings = {"last_voiced_ms": 1000, "committed_ms": 1500, "finished_ms": 4500}
+            await conversations.close_turn(
+                tx, cv, turn=n, heard={"text": "said", "complete": True}, timings=timings
+            )
+        if ended is not None:
+            await conversations.finish(tx, cv, reason=ended)
+        await tx.execute(
+            "UPDATE conversations SET created_at = created_at - make_interval(secs => %s),"
+            " ended_at = ended_at - make_interval(secs => %s) WHERE id = %s",
+            (days_ago * 86400, days_ago * 86400, cv),
+        )
+    return cv
+
+
+async def all_of(work: Outcomes) -> list[str]:
+    made: list[str] = []
+    while (one := await work.one()) is not None:
+        made.append(one)
+    return made
+
+
+async def outcome(database: Database, conversation: str) -> dict[str, Any]:
+    async with database.transaction() as tx:
+        found = await outcomes.of(tx, conversation)
+    assert found is not None
+    return found
+
+
+async def test_one_outcome_each_and_none_while_it_lives(database: Database, keys: KeyRing) -> None:
+    cv = await held(database, keys, ("warranty", Action.ANSWER), ("goodbye", Action.END))
+    await held(database, keys, ("warranty", Action.ANSWER), ended=None)
+    nodes = [job(database, keys) for _ in range(4)]
+    made = await asyncio.gather(*(node.one() for node in nodes))
+    assert sorted(one for one in made if one) == [cv]
+    assert await all_of(nodes[0]) == []
+    row = await outcome(database, cv)
+    assert (row["resolution"], row["disposition"], row["intent"]) == ("resolved", "answered", "warranty")
+    (intent,) = row["intents"]
+    assert (intent["resolved_at"] - intent["asked_at"]).total_seconds() == 3.5, "last voiced to finished"
+    assert "secret" not in repr(row)
+
+
+async def test_what_has_just_ended_waits(database: Database, keys: KeyRing) -> None:
+    """A hand-over may follow a hang-up."""
+    await held(database, keys, ("warranty", Action.ANSWER))
+    assert await all_of(job(database, keys, quiet_s=60)) == []
+
+
+async def test_a_repeat_within_seven_days_unresolves_the_earlier_one(
+    database: Database, keys: KeyRing
+) -> None:
+    """Of the same caller, about the same thing, within the time; three near misses stay resolved."""
+    asked = ("warranty", Action.ANSWER)
+    first = await held(database, keys, asked, days_ago=3)
+    old = await held(database, keys, asked, days_ago=11)
+    other_caller = await held(database, keys, asked, caller=OTHER, days_ago=2)
+    other_thing = await held(database, keys, ("invoice_copy", Action.ANSWER), days_ago=2)
+    work = job(database, keys)
+    assert len(await all_of(work)) == 4
+    assert (await outcome(database, first))["resolution"] == "resolved"
+    again = await held(database, keys, asked)
+    assert sorted(await all_of(work)) == sorted([again, first])
+    row = await outcome(database, first)
+    assert (row["resolution"], row["resolved_at"], row["intents"][0]["repeated_by"]) == (
+        "unresolved",
+        None,
+        again,
+    )
+    for one in (old, other_caller, other_thing, again):
+        assert (await outcome(database, one))["resolution"] == "resolved"
+    assert await all_of(work) == [], "it ends"
+
+
+async def test_a_repeat_counts_whichever_is_looked_at_first(database: Database, keys: KeyRing) -> None:
+    first = await held(database, keys, ("warranty", Action.ANSWER), days_ago=3)
+    await held(database, keys, ("warranty", Action.ANSWER))
+    await all_of(job(database, keys))
+    assert (await outcome(database, first))["resolution"] == "unresolved"
+
+
+async def test_a_customer_who_calls_from_another_phone_is_the_same_person(
+    database: Database, keys: KeyRing
+) -> None:
+    first = await held(database, keys, ("warranty", Action.ANSWER), days_ago=3)
+    again = await held(database, keys, ("warranty", Action.ANSWER), caller=OTHER)
+    async with database.transaction() as tx:
+        subject = await keys.new_subject(tx, "person")
+        customer = f"cm_{'0' * 32}"
+        await tx.execute(
+            "INSERT INTO customers (id, subject_id, sealed_record) VALUES (%s, %s, '')", (customer, subject)
+        )
+        for cv in (first, again):
+            await tx.execute(
+                "INSERT INTO customer_links (conversation_id, customer_id, turn, factors)"
+                " VALUES (%s, %s, 1, '{}')",
+                (cv, customer),
+            )
+    await all_of(job(database, keys))
+    assert (await outcome(database, first))["resolution"] == "unresolved"
+
+
+async def test_a_handoff_after_the_hang_up_makes_it_due_again(database: Database, keys: KeyRing) -> None:
+    cv = await held(database, keys, ("warranty", Action.ANSWER))
+    work = job(database, keys)
+    assert await all_of(work) == [cv]
+    conversations = Conversations(keys)
+    async with database.transaction() as tx:
+        await handoffs.save(
+            tx, keys, conversation_id=cv, turn=2, trigger="lost", urgency="high", payload={"version": 3}
+        )
+        snapshot = await conversations.load(tx, cv, lock=True)
+        await conversations.advance(tx, snapshot, turn=2, state=snapshot.state)
+    assert await all_of(work) == [cv]
+    row = await outcome(database, cv)
+    assert (row["resolution"], row["escalated"], row["trigger"]) == ("handed_over", True, "lost")
+
+
+async def test_the_first_sign_of_risk_stands_with_it(database: Database, keys: KeyRing) -> None:
+    cv = await held(database, keys, ("person", Action.ESCALATE), fired=FIRED)
+    await all_of(job(database, keys))
+    row = await outcome(database, cv)
+    assert (row["first_sign"], row["first_sign_at"]) == (FIRED.first_sign, FIRED.first_sign_at)
+
+
+async def test_erased_before_is_unknown_and_erased_after_stays_as_it_was(
+    database: Database, keys: KeyRing
+) -> None:
+    first = await held(database, keys, ("warranty", Action.ANSWER), caller=None)
+    second = await held(database, keys, ("warranty", Action.ANSWER), caller=None)
+    erase = (
+        "UPDATE subjects SET wrapped_key = NULL, erased_at = now()"
+        " WHERE id = (SELECT subject_id FROM conversations WHERE id = %s)"
+    )
+    async with database.transaction() as tx:
+        await tx.execute(erase, (first,))
+    work = job(database, keys)
+    await all_of(work)
+    row = await outcome(database, first)
+    assert (row["resolution"], row["disposition"], row["intents"]) == ("unknown", "erased", [])
+    async with database.transaction() as tx:
+        await tx.execute(erase, (second,))
+        await tx.execute("UPDATE conversations SET outcome_of = NULL WHERE id = %s", (second,))
+    assert await all_of(work) == [second]
+    assert (await outcome(database, second))["resolution"] == "resolved"

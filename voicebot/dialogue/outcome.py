@@ -1,0 +1,212 @@
+"""How a conversation ended, from what is stored of it. Pure: facts in, an outcome out.
+
+Nothing that the bot believes of itself makes a conversation resolved: the caller must have heard the answer
+to the end, nobody may have had to step in, and the same person must not have asked the same again within
+`REPEAT`. Who left with something open has abandoned it, whatever the bot had said before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from voicebot.core.conversation import Action
+
+REPEAT = timedelta(days=7)
+"""Within this time the same question of the same person says that the first answer did not settle it."""
+
+Resolution = Literal["resolved", "unresolved", "abandoned", "handed_over", "unknown"]
+Disposition = Literal[
+    "answered", "acted", "promised", "handed_over", "left_queue", "left", "not_settled", "nothing_wanted",
+    "erased",
+]  # fmt: skip
+
+STAYED = frozenset({"goodbye", "person_took_over"})
+"""Reasons of an end that is nobody's leaving. With any other, known or not, what is open was abandoned."""
+_SETTLES = frozenset({Action.ANSWER, Action.ACT})
+_TO_PEOPLE = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT})
+_OPEN = frozenset({Action.PROPOSE, Action.CLARIFY, Action.ABSTAIN})
+_COMPLEX = frozenset({Action.ACT, Action.PROPOSE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT})
+_GUESSED = frozenset({"lost", "unsure"})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFact:
+    """A turn without a word of it.
+
+    ``topic``: its intent is a question of its own. ``asked_at``: the caller's words had ended; ``told_at``:
+    the bot's had. ``heard``: they were heard to the end, None if nobody can say. ``grounded``: it quoted an
+    article.
+    ``by_caller``: the caller said, wrote or pressed something. ``promised``: somebody will see to it later.
+    """
+
+    intent: str
+    category: str
+    action: Action
+    row: str
+    tier: int
+    topic: bool
+    asked_at: datetime
+    told_at: datetime
+    heard: bool | None = True
+    grounded: bool = False
+    by_caller: bool = True
+    promised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A conversation. ``handoffs``: how many people were asked for; ``reached``: one of them came.
+
+    ``sign_standing``: there was a sign of trouble that nothing had settled at the end. ``again``: intents
+    that the same person came with again within `REPEAT`. ``end_reason``: None while a person still has it.
+    """
+
+    turns: tuple[TurnFact, ...]
+    end_reason: str | None
+    handoffs: int = 0
+    reached: bool = False
+    sign_standing: bool = False
+    again: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class IntentOutcome:
+    """One thing that was wanted. ``complex``: it took more than an answer from articles or one look."""
+
+    intent: str
+    category: str
+    resolution: Resolution
+    complex: bool
+    asked_at: datetime
+    resolved_at: datetime | None
+    grounded: int = 0
+    gaps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended. ``missed_sign``: there was trouble, nobody was called, and it was not resolved."""
+
+    disposition: Disposition
+    resolution: Resolution
+    intents: tuple[IntentOutcome, ...] = ()
+    resolved_at: datetime | None = None
+    missed_sign: bool = False
+    turns: int = 0
+    grounded: int = 0
+    gaps: int = 0
+    main: IntentOutcome | None = field(default=None)
+
+
+ERASED = Outcome("erased", "unknown")
+"""Of a conversation whose words were erased before anybody looked."""
+
+
+def decide(facts: Facts) -> Outcome:
+    """The outcome of a conversation."""
+    topics = _topics(facts.turns)
+    left = _left(facts)
+    cut = left and bool(facts.turns) and facts.turns[-1].heard is False
+    last = max(topics, key=lambda name: topics[name][-1].asked_at, default=None)
+    found = tuple(
+        _intent(
+            turns,
+            left=left,
+            cut=cut and name == last,
+            person=facts.handoffs > 0 and name == last,
+            facts=facts,
+        )
+        for name, turns in topics.items()
+    )
+    resolution = _whole(facts, found, left)
+    resolved_at = max((one.resolved_at for one in found if one.resolved_at), default=None)
+    return Outcome(
+        disposition=_disposition(facts, topics, resolution),
+        resolution=resolution,
+        intents=found,
+        resolved_at=resolved_at if resolution == "resolved" else None,
+        missed_sign=facts.sign_standing and not facts.handoffs and resolution in {"unresolved", "abandoned"},
+        turns=sum(turn.by_caller for turn in facts.turns),
+        grounded=sum(one.grounded for one in found),
+        gaps=sum(one.gaps for one in found),
+        main=next((one for one in found if one.intent == last), None),
+    )
+
+
+def _topics(turns: Sequence[TurnFact]) -> dict[str, list[TurnFact]]:
+    """Turns by what they were about; what was only guessed is nothing that the caller has asked."""
+    topics: dict[str, list[TurnFact]] = {}
+    for turn in turns:
+        known = not _GUESSED & set(turn.row.split("/"))
+        if turn.topic and known and turn.action in _SETTLES | _TO_PEOPLE | _OPEN:
+            topics.setdefault(turn.intent, []).append(turn)
+    return topics
+
+
+def _intent(turns: Sequence[TurnFact], *, left: bool, cut: bool, person: bool, facts: Facts) -> IntentOutcome:
+    last = turns[-1]
+    if person:
+        resolution: Resolution = "abandoned" if _left_queue(facts) else "handed_over"
+    elif last.promised or last.action in _TO_PEOPLE:
+        resolution = "handed_over"
+    elif cut or (left and last.action in _OPEN):
+        resolution = "abandoned"
+    elif last.action in _OPEN or last.intent in facts.again:
+        resolution = "unresolved"
+    else:
+        resolution = "resolved"
+    return IntentOutcome(
+        intent=last.intent,
+        category=last.category,
+        resolution=resolution,
+        complex=any(turn.action in _COMPLEX or turn.tier > 1 for turn in turns),
+        asked_at=turns[0].asked_at,
+        resolved_at=last.told_at if resolution == "resolved" else None,
+        grounded=sum(turn.grounded and turn.action is Action.ANSWER for turn in turns),
+        gaps=sum(turn.action is Action.ABSTAIN for turn in turns),
+    )
+
+
+def _left(facts: Facts) -> bool:
+    return facts.end_reason is not None and facts.end_reason not in STAYED
+
+
+def _left_queue(facts: Facts) -> bool:
+    """Nobody came, nothing was promised instead, and the caller is gone."""
+    promised = any(turn.promised for turn in facts.turns)
+    return _left(facts) and not facts.reached and not promised
+
+
+def _whole(facts: Facts, found: Sequence[IntentOutcome], left: bool) -> Resolution:
+    """The worst of what it was about counts for all of it."""
+    if facts.handoffs:
+        return "abandoned" if _left_queue(facts) else "handed_over"
+    each = {one.resolution for one in found}
+    order: tuple[Resolution, ...] = ("abandoned", "handed_over", "unresolved", "resolved")
+    for resolution in order:
+        if resolution in each:
+            return resolution
+    if left:
+        return "abandoned"
+    tried = any(turn.by_caller and turn.action in {Action.CLARIFY, Action.ABSTAIN} for turn in facts.turns)
+    return "unresolved" if tried else "unknown"
+
+
+def _disposition(facts: Facts, topics: dict[str, list[TurnFact]], resolution: Resolution) -> Disposition:
+    last = [turns[-1].action for turns in topics.values()]
+    match resolution:
+        case "abandoned":
+            return "left_queue" if facts.handoffs else "left"
+        case "handed_over":
+            return "handed_over" if facts.handoffs else "promised"
+        case "unresolved" if last and all(action in _SETTLES for action in last):
+            return "acted" if Action.ACT in last else "answered"
+        case "unresolved":
+            return "not_settled"
+        case "resolved":
+            return "acted" if Action.ACT in last else "answered"
+        case "unknown":
+            return "nothing_wanted"
