@@ -10,6 +10,7 @@ from voicebot.core.store import callbacks
 from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.store.migrate import ensure_schema
 from voicebot.handoff.ordering import WHAT_TO_DO, CallOrder, Taken, order
 from voicebot.handoff.outbound import Outbound, OutboundError
 from voicebot.handoff.people import People, PeopleError
@@ -27,7 +28,9 @@ async def dial(
     Raises:
         DialRefused: the rules say no.
         SettingsError: the deployment's rules cannot be read.
+        SchemaMismatch: the database is another version's.
     """
+    ensure_schema(url)
     keys = KeyRing.from_settings(settings)
     try:
         rules = Outbound.read(settings.deployment, People.read(settings.deployment))
