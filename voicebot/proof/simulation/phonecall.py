@@ -67,6 +67,11 @@ class CallResult:
     """What the caller's ears made of the bot."""
     put_through: bool
     """A dialled person and the caller heard each other."""
+    together_ms: float | None
+    """From when on somebody was with the caller in a room."""
+    read_live: list[dict[str, Any]]
+    """What the server's live transcript told of the two legs after the bot stepped back: ``who, text``,
+    ``at_ms`` when it was read here, ``sure``."""
     agents: list[AgentResult]
     """What came of the script's agents."""
     violations: list[str]
@@ -110,6 +115,8 @@ class CallResult:
             "steps": [asdict(step) for step in self.steps],
             "keypad_helped": self.keypad_helped,
             "put_through": self.put_through,
+            "together_ms": None if self.together_ms is None else round(self.together_ms),
+            "read_live": self.read_live,
             "agents": [agent.as_dict() for agent in self.agents],
             "turn_latency_ms": {
                 "all": [round(ms) for ms in latencies],
@@ -192,6 +199,7 @@ class _Conversation:
         self._show = show
         self._watch = ServerWatch(server.url, server.api_token)
         self._transcript: list[dict[str, Any]] = []
+        self._read_live: list[dict[str, Any]] = []
         self._server_speaks = False
         self._call: LocalCall | None = None
 
@@ -238,6 +246,8 @@ class _Conversation:
             underruns_ms=[e.data["ms"] for e in call.log.of("underrun")],
             understood=[{"at_ms": c.start_ms, "text": c.text} for c in caller.heard if c.text],
             put_through=self._put_through(call),
+            together_ms=self._together_ms(call),
+            read_live=self._read_live,
             agents=agents,
             violations=[str(v) for v in call.violations],
             notifications=[str(n) for n in call.notifications],
@@ -254,6 +264,18 @@ class _Conversation:
             if room.sid in rooms and any(e.name == "conference-start" for e in room.events)
         ]
         return bool(begun) or bool(call.log.of("leg", event="bridged"))
+
+    def _together_ms(self, call: LocalCall) -> float | None:
+        """When the first of the others joined a conference that the caller joined too, both being there."""
+        ours = {e.data["sid"]: e.at_ms for e in call.log.of("conference", event="joined")}
+        both = [
+            max(where(call, leg, joined.at_ms), ours[joined.data["sid"]])
+            for leg in self._exchange.calls
+            if leg is not call
+            for joined in leg.log.of("conference", event="joined")
+            if joined.data["sid"] in ours
+        ]
+        return min(both) - call.line.opened_ms if both else None
 
     # --- what is shown ----------------------------------------------------------------
 
@@ -318,13 +340,24 @@ class _Conversation:
                     self._show.line("note", found, self._now_ms())
                 case {"type": "line", "who": "caller", "text": text}:
                     if event.get("intent") is None:  # said to a person, on a leg of its own
-                        self._show.line("note", f"transcript, caller: '{text}'", self._now_ms())
+                        self._read(event)
                         continue
                     made = f"{event['intent']}, {event['action']}"
                     self._show.line("note", f"understood '{text}' -> {made}", self._now_ms())
-                case {"type": "line", "who": "agent", "text": text}:
-                    self._show.line("note", f"transcript, agent: '{text}'", self._now_ms())
+                case {"type": "line", "who": "agent"}:
+                    self._read(event)
+                case {"type": "transfer", "what": what}:
+                    self._show.line("note", f"transfer: {str(what).replace('_', ' ')}", self._now_ms())
                 case _:
                     pass
         if self._watch.reason:
             self._show.line("note", f"no words from the server: {self._watch.reason}", self._now_ms())
+
+    def _read(self, event: dict[str, Any]) -> None:
+        """A line of the live transcript of a leg."""
+        who, text, sure = event["who"], event["text"], event.get("heard") != "unsure"
+        at_ms = self._now_ms()
+        opened_ms = self._call.line.opened_ms if self._call is not None else 0.0
+        self._read_live.append({"who": who, "text": text, "at_ms": round(at_ms - opened_ms), "sure": sure})
+        unsure = "" if sure else " (not sure of it)"
+        self._show.line("note", f"live transcript, {who}: '{text}'{unsure}", at_ms)
