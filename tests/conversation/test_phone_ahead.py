@@ -69,6 +69,7 @@ class Plan:
     decision: Decision = DECIDED
     silent: bool = True
     understood: bool = True
+    after: str = "continue"
 
     def of(self, given: TurnInput) -> Plan:
         return replace(self, input=given, early=True)

@@ -44,6 +44,8 @@ class Result:
 
     steps: tuple[Any, ...] = ()
     violations: tuple[str, ...] = ()
+    agents: tuple[Any, ...] = ()
+    dead_air: tuple[Any, ...] = ()
     analysis: Analysis = field(default_factory=Analysis)
 
     def as_dict(self) -> dict[str, Any]:
