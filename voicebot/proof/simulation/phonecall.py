@@ -275,7 +275,7 @@ class _Conversation:
             for joined in leg.log.of("conference", event="joined")
             if joined.data["sid"] in ours
         ]
-        return min(both) - call.line.opened_ms if both else None
+        return min(both, default=None)
 
     # --- what is shown ----------------------------------------------------------------
 
@@ -357,7 +357,6 @@ class _Conversation:
         """A line of the live transcript of a leg."""
         who, text, sure = event["who"], event["text"], event.get("heard") != "unsure"
         at_ms = self._now_ms()
-        opened_ms = self._call.line.opened_ms if self._call is not None else 0.0
-        self._read_live.append({"who": who, "text": text, "at_ms": round(at_ms - opened_ms), "sure": sure})
+        self._read_live.append({"who": who, "text": text, "at_ms": round(at_ms), "sure": sure})
         unsure = "" if sure else " (not sure of it)"
         self._show.line("note", f"live transcript, {who}: '{text}'{unsure}", at_ms)
