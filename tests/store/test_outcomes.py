@@ -1,4 +1,4 @@
-"""Each conversation that is over has one outcome, whichever nodes look; a repeat makes the earlier one due."""
+"""Each conversation that is over has one outcome, whichever node looks; a repeat makes an old one due."""
 
 from __future__ import annotations
 

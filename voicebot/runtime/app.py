@@ -31,6 +31,7 @@ from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.console.access import bearer_guard
+from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
 from voicebot.console.calls import Calling, calls_router
 from voicebot.console.follow_ups import follow_ups_router
@@ -267,6 +268,7 @@ class NodeApp:
         who = readers(guard, settings.api_token, people)
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
+        app.include_router(agent_words_router(queue, who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, guard))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
