@@ -1,4 +1,4 @@
-"""What agents say after a call: by whom it may be said, that the newest counts, that text is sealed and logged."""
+"""What agents say after a call: by whom it may be said, the newest counts, text is sealed and logged."""
 
 from __future__ import annotations
 
@@ -120,10 +120,17 @@ async def test_a_note_is_on_a_turn_that_there_is(desk: Desk) -> None:
     ]
 
 
+async def test_a_card_number_is_not_taken_down(desk: Desk) -> None:
+    """One digit off, it is no card's."""
+    path = f"conversations/{desk.conversation}/notes"
+    note = {"turn": 1, "note": "other", "text": "paid with 4242 4242-4242 4242 today"}
+    await desk.ask(path, "ben", note, status=422)
+    await desk.ask(path, "ben", {**note, "text": "parcel 4242 4242-4242 4243 today"})
+
+
 async def test_text_is_sealed_its_reads_are_logged_and_erased_is_gone(desk: Desk) -> None:
-    await desk.ask(
-        f"conversations/{desk.conversation}/notes", "ben", {"turn": 1, "note": "other", "text": WHY}
-    )
+    path = f"conversations/{desk.conversation}/notes"
+    await desk.ask(path, "ben", {"turn": 1, "note": "other", "text": WHY})
     async with desk.database.transaction() as tx:
         (row,) = await (await tx.execute("SELECT * FROM agent_words")).fetchall()
         assert b"Elm" not in row["sealed_text"]
@@ -135,6 +142,5 @@ async def test_text_is_sealed_its_reads_are_logged_and_erased_is_gone(desk: Desk
             ("ben", "agent_words", ["text"])
         ]
         await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
-    path = f"conversations/{desk.conversation}/notes"
     await desk.ask(path, "ben", status=410)
     await desk.ask(path, "ben", {"turn": 1, "note": "good"}, status=410)

@@ -5,6 +5,7 @@ Who had the handoff may speak of it, and a supervisor; every agent may note some
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,8 +21,10 @@ from voicebot.core.store.agent_words import DispositionWord, Kind, NoteWord, Ver
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.handoffs import UnknownHandoff
 from voicebot.core.store.keys import SubjectErased
+from voicebot.safety.pii.checksums import luhn
 
 ConversationId = Annotated[str, Path(pattern="^cv_[0-9a-f]{32}$")]
+_DIGITS = re.compile(r"\d(?:[ -]?\d){12,18}")
 _TEXT = Field(default=None, min_length=1, max_length=2000)
 
 
@@ -81,7 +84,7 @@ def agent_words_router(queue: Queue, reader: Callable[[HTTPConnection], Reader])
 
     @router.post("/handoffs/{handoff_id}/disposition")
     async def disposition(who: Reads, handoff_id: HandoffId, body: DispositionBody) -> list[AgentWords]:
-        """How it was left; said again it replaces what was said before. Answers with what is said of it now."""
+        """How it was left; said again it replaces what was said before. Gives what is said now."""
         agent = acting(who, body)
         return await of_handoff(who, handoff_id, "disposition", body.disposition, body.text, agent)
 
@@ -152,6 +155,13 @@ async def _may_judge(tx: Transaction, handoff_id: str, who: Reader, agent: str) 
     return row["conversation_id"]
 
 
+def _without_card(text: str | None) -> None:
+    """Raises HTTPException (422) where a number in it checks out as a card's: such are kept nowhere."""
+    for run in _DIGITS.findall(text or ""):
+        if luhn("".join(filter(str.isdigit, run))):
+            raise HTTPException(422, "there is a card's number in the text: leave it out")
+
+
 async def _say(
     tx: Transaction,
     queue: Queue,
@@ -164,6 +174,7 @@ async def _say(
     handoff_id: str | None,
     turn: int | None,
 ) -> None:
+    _without_card(text)
     try:
         _, new = await agent_words.say(
             tx,
