@@ -198,6 +198,11 @@ def _unpaid(cursor: Cursor, today: date) -> None:
         " VALUES (%s, 'credit card', %s, %s, 'declined')",
         (number, total, placed),
     )
+    due, shipped, delivered = _dates(UNPAID.status, today, placed)
+    cursor.execute(
+        "INSERT INTO shop.shipments VALUES (%s, %s, %s, %s, %s, %s)",
+        (number, CARRIERS[2], f"HH{number}000", shipped, due, delivered),
+    )
 
 
 def _more(cursor: Cursor, today: date) -> None:
