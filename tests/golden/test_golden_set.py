@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 import yaml
 from rich.console import Console
 
@@ -65,6 +66,7 @@ def test_callers_say_what_no_example_says(golden: GoldenSet) -> None:
     assert [text for text in said if tuple(words_of(text)) in learnt] == []
 
 
+@pytest.mark.timeout(400)  # five hundred conversations: 20 s on a quiet machine
 async def test_the_bot_does_what_it_must(golden: GoldenSet, shop_url: str, deployment: Deployment) -> None:
     """Every conversation, with the built-in writer; `voicebot eval golden` shows the same for people."""
     settings = Settings.model_construct()

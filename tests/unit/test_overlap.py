@@ -25,8 +25,8 @@ def said(words: str | None, confidence: float | None = 0.9, **known: object) -> 
 
 
 def finished(words: str | None, confidence: float | None = 0.9, **known: object) -> OverlapFacts:
-    """The same, and 100 ms of silence behind, all of it decoded."""
-    return said(words, confidence, **({"silence_ms": 100, "words_current": True, "since_ms": 420} | known))
+    """The same, and 160 ms of silence behind, all of it decoded."""
+    return said(words, confidence, **({"silence_ms": 160, "words_current": True, "since_ms": 480} | known))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class OverlapRules:
     """
 
     limit: int = 1100
-    pause: int = 96
+    pause: int = 160
     pause_unvouched: int = 256
     click: int = 160
     click_silence: int = 160
