@@ -64,6 +64,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.audio.engines.models.errors import ModelsError
     from voicebot.audio.engines.types import EngineUnavailable
     from voicebot.channels.twilio.rest import TwilioError
+    from voicebot.console.targets import TargetsError
     from voicebot.core.store.database import DatabaseDown
     from voicebot.core.store.embedded import EmbeddedPostgresError
     from voicebot.core.store.keys import KeysError
@@ -102,6 +103,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         DeskError,
         PatternsError,
         PeopleError,
+        TargetsError,
         OwnServerError,
         EarsError,
         PhoneCallError,

@@ -37,9 +37,11 @@ from voicebot.console.calls import Calling, calls_router
 from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
+from voicebot.console.kpis import Measures, kpis_router
 from voicebot.console.live_routes import live_router
 from voicebot.console.pages import pages_router
 from voicebot.console.readers import readers
+from voicebot.console.targets import Targets
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
 from voicebot.core.settings import Settings
@@ -269,6 +271,7 @@ class NodeApp:
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
         app.include_router(agent_words_router(queue, who))
+        app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, guard))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
