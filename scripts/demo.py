@@ -1,9 +1,10 @@
 """``make demo``: one real call from end to end, shown live, checked by sound, by the API and in the database.
 
 Starts a server of its own on a free port with an empty data directory, phones it through the local Twilio
-with synthetic callers that know only what they hear, and leaves plain copies of the call under
-``recordings/demo/``. Unless ``VOICEBOT_STT`` names another, a small Whisper of this repository listens. Exit
-status 0 only if every step really happened; 1 names those that did not.
+with synthetic callers that know only what they hear, has one of them put through to a synthetic person, and
+leaves plain copies of the call under ``recordings/demo/``. Unless ``VOICEBOT_STT`` names another, a small
+Whisper of this repository listens. Exit status 0 only if every step really happened; else 1, and those that
+did not are named.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo_person import LastAct, payload_sentences
 from demo_records import Records, read_records
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from voicebot.core.settings import Settings
 from voicebot.core.telemetry import configure_logging
@@ -47,6 +51,7 @@ class Facts:
     sound: Analysis
     before: Records
     after: Records
+    act: LastAct
 
     def decided(self, intent: str, action: str | None = None) -> list[dict[str, Any]]:
         """Turns with that intent (and action), in order."""
@@ -125,12 +130,6 @@ def told_the_return_policy(facts: Facts) -> bool:
     return bool(facts.heard_of(turns)) and any(t["decision"]["sources"] for t in turns)
 
 
-def put_through(facts: Facts) -> bool:
-    """A handoff is stored with its payload, and the person and the caller heard each other."""
-    handoff = facts.report.handoff
-    return handoff is not None and bool(handoff["payload"]["transcript"]) and facts.report.result.put_through
-
-
 CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("greeting with the automation notice", greeted),
     ("opening hours from an article", told_opening_hours),
@@ -138,16 +137,35 @@ CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("a return: read back, agreed to, done once", agreed_to_a_return),
     ("the same return again: refused, and why", refused_a_second_return),
     ("the audit holds it once, its chain is genuine", audited),
-    ("an answer interrupted in the middle", interrupted),
+    ("an answer interrupted in the middle, and it fell silent", interrupted),
     ('an answer that went on over "uh huh"', went_on),
     ("return policy from an article, asked in another voice", told_the_return_policy),
-    ("put through to a person", put_through),
+    ("asked for a person: handed over with payload (version 3) and summary", lambda f: f.act.handed_over),
+    ("a person was rung, once, and put through", lambda f: f.act.went_its_way),
+    ("the person understood the briefing and took the call with key 1", lambda f: f.act.briefed),
+    ("person and caller talked, each understood the other", lambda f: f.act.talked),
+    ("both legs in the live transcript, each under its name", lambda f: f.act.both_transcribed),
+    ("while the caller waited, the line was never silent for 3 s", lambda f: f.act.never_silent),
 )
 
 
 async def records(settings: Settings) -> Records:
     """The shop and the audit as they are now."""
     return await read_records(settings, ORDER)
+
+
+def show_act(act: LastAct, out: Console) -> None:
+    """The transfer in figures, and what the person has in front of them."""
+    out.print("\nA person took over:")
+    for sentence in act.sentences():
+        out.print(f"  {sentence}", markup=False)
+    if act.payload is None:
+        return
+    out.print(f"\nWhat the person sees (payload version {act.payload.version}, shortened):")
+    grid = Table.grid(padding=(0, 2))
+    for name, value in payload_sentences(act.payload):
+        grid.add_row(Text(f"  {name}", style="dim"), Text(value))
+    out.print(grid)
 
 
 def main() -> int:
@@ -162,9 +180,11 @@ def main() -> int:
         out.print("[red]the server has no record of the call[/red]")
         return 1
     before, after = report.seen
-    facts = Facts(report, report.conversation["turns"], report.result.analysis, before, after)
+    act = LastAct(report)
+    facts = Facts(report, report.conversation["turns"], report.result.analysis, before, after, act)
     failed = [name for name, check in CHECKS if not check(facts)]
-    show_report(report, out)
+    show_report(report, out, turns="slowest")
+    show_act(act, out)
     for when, seen in (("before", before), ("after", after)):
         out.print(f"\nThe shop's records {when} the call:")
         for sentence in seen.sentences():
@@ -176,7 +196,7 @@ def main() -> int:
         out.print(f"  [yellow]the keypad had to help with: {step}[/yellow]")
     took_s = time.monotonic() - began
     out.print(f"\nserver ready after {report.ready_s or 0:.1f} s; the whole demo took {took_s:.0f} s")
-    out.print(f"sound, transcript, events, timings and handoff: {COPIES.relative_to(REPOSITORY)}/")
+    out.print(f"sound of all lines, transcript, events, timings, payload: {COPIES.relative_to(REPOSITORY)}/")
     if report.result.violations:
         failed.append("no rule of Twilio's broken")
     if failed:

@@ -1,7 +1,7 @@
-"""Plain copies of a call for people to open: sound, transcript, events, timings, handoff.
+"""Plain copies of a call for people to open: sound, transcript, events, timings, handoff and its payload.
 
-Unencrypted on purpose, where the user asked for them. The sound is the server's own recording, opened
-with its key, so that a copy also proves the recording.
+Unencrypted on purpose, where the user asked for them. ``call.wav`` is the whole call as it was on the
+caller's line; ``server.wav`` is the server's own recording of its part, opened with its key: that proves it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,13 @@ from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.transcript import LEG_LINE
+from voicebot.proof.simulation import CallRecording
+
+_NAMES = (
+    "call.wav", "agent.wav", "server.wav", "transcript.json", "events.jsonl", "timings.json", "handoff.json",
+    "payload.json",
+)  # fmt: skip
 
 
 async def open_recordings(settings: Settings, conversation_id: str) -> list[Recording]:
@@ -48,7 +55,7 @@ async def open_recordings(settings: Settings, conversation_id: str) -> list[Reco
 
 
 def transcript_of(conversation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Both sides in order: what the caller said, and what they heard of the bot."""
+    """What the caller said and heard of the bot, turn by turn; then what was said on the legs of a bridge."""
     lines: list[dict[str, Any]] = []
     for turn in conversation["turns"]:
         given, heard, decision = turn["input"], turn["heard"] or {}, turn["decision"]
@@ -67,7 +74,8 @@ def transcript_of(conversation: dict[str, Any]) -> list[dict[str, Any]]:
                 "tools": [tool["tool"] for tool in decision["tools"]],
             }
         )
-    return lines
+    said = [event for event in conversation["events"] if event["type"] == LEG_LINE]
+    return lines + [{"turn": None, "bridged": True, "at": one["time"], **one["data"]} for one in said]
 
 
 def write_copies(
@@ -76,19 +84,23 @@ def write_copies(
     conversation: dict[str, Any],
     handoff: dict[str, Any] | None,
     recording: Recording | None,
+    call: CallRecording,
+    agent: CallRecording | None,
     caller_timings: Any,
 ) -> list[Path]:
-    """Writes ``call.wav, transcript.json, events.jsonl, timings.json, handoff.json``; returns those written.
+    """Writes one file for each that is there; returns those written.
 
     Args:
         folder: made if absent; older copies are replaced, and removed where this call has none.
         conversation: as ``/api/conversations/{id}`` gives it.
-        handoff: as ``/api/handoffs`` gives it; None: the call had none.
+        handoff: as ``/api/handoffs`` gives it; None: the call had none. Its payload is a file of its own too.
         recording: the server's; None: not reachable from here.
+        call: of the caller's line.
+        agent: of the line of the person who took over; None: nobody did.
         caller_timings: what the caller measured, JSON able.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("call.wav", "transcript.json", "events.jsonl", "timings.json", "handoff.json"):
+    for name in _NAMES:
         (folder / name).unlink(missing_ok=True)
     documents: dict[str, Any] = {
         "transcript.json": transcript_of(conversation),
@@ -101,7 +113,8 @@ def write_copies(
         },
     }
     if handoff is not None:
-        documents["handoff.json"] = handoff
+        documents["handoff.json"] = {key: value for key, value in handoff.items() if key != "payload"}
+        documents["payload.json"] = handoff["payload"]
     written: list[Path] = []
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
@@ -110,7 +123,12 @@ def write_copies(
     with (folder / "events.jsonl").open("w") as file:
         file.writelines(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
     written.append(folder / "events.jsonl")
+    call.save(folder / "call.wav")
+    written.append(folder / "call.wav")
+    if agent is not None:
+        agent.save(folder / "agent.wav")
+        written.append(folder / "agent.wav")
     if recording is not None:
-        recording.export_wav(folder / "call.wav")
-        written.append(folder / "call.wav")
+        recording.export_wav(folder / "server.wav")
+        written.append(folder / "server.wav")
     return sorted(written)

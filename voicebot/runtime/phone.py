@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from rich.console import Console
@@ -116,11 +116,10 @@ async def phone(
             conversation=report.conversation,
             handoff=report.handoff,
             recording=sound[-1] if sound else None,
+            call=result.recording,
+            agent=next((one.recording for one in result.agents if one.in_conference), None),
             caller_timings={k: v for k, v in result.as_dict().items() if k != "transcript"},
         )
-        if not sound:
-            result.recording.save(save / "call.wav")
-            report.copies.append(save / "call.wav")
     if own is not None and data_dir is None and result.ok:
         own.forget()
     return report
@@ -200,8 +199,11 @@ class _Own:
         return PhoneReport(result, self._conversation, self._handoff, self._ready_s, seen=self._seen)
 
 
-def show_report(report: PhoneReport, out: Console) -> None:
-    """What came of the call, for people: steps, latencies as heard, what broke a rule."""
+def show_report(report: PhoneReport, out: Console, *, turns: Literal["all", "slowest"] = "all") -> None:
+    """What came of the call, for people: steps, latencies as heard, what broke a rule.
+
+    ``turns``: whose waterfall is drawn; with ``slowest`` only that of the turn waited for longest.
+    """
     facts = report.result.as_dict()
     out.print()
     for step in report.result.steps:
@@ -216,11 +218,15 @@ def show_report(report: PhoneReport, out: Console) -> None:
         for violation in agent.violations:
             out.print(f"  [red]broke a rule of Twilio's on that leg: {violation}[/red]")
     for silence in report.result.dead_air:
-        out.print(f"  silence of {silence.length_ms / 1000:.1f} s from {silence.start_ms / 1000:.1f} s on")
+        began = silence.start_ms / 1000
+        out.print(f"  nobody spoke for {silence.length_ms / 1000:.1f} s from {began:.1f} s on")
     latency = facts["turn_latency_ms"]
     if latency["p50"] is not None:
         out.print(f"  turn latency as heard: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
-    for turn, timings in report.timings:
+    timed = report.timings
+    if turns == "slowest":
+        timed = sorted(timed, key=lambda one: waited_ms(one[1]) or 0)[-1:]
+    for turn, timings in timed:
         if lines := draw(timings, width=min(out.width, 100)):
             title = ", ".join(filter(None, (f"turn {turn}", headline(timings))))
             out.print(f"\n  {title}", markup=False, highlight=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.1
 _NEWEST = 20
 
 
