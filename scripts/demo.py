@@ -13,7 +13,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,18 @@ async def records(settings: Settings) -> Records:
 
 def show_act(act: LastAct, out: Console) -> None:
     """The transfer in figures, and what the person has in front of them."""
-    out.print("\nA person took over:")
-    for sentence in act.sentences():
-        out.print(f"  {sentence}", markup=False)
-    if act.payload is None:
-        return
-    out.print(f"\nWhat the person sees (payload version {act.payload.version}, shortened):")
+    show_pairs("A person takes over:", act.sentences(), out)
+    if act.payload is not None:
+        title = f"What the person sees (payload version {act.payload.version}, shortened):"
+        show_pairs(title, payload_sentences(act.payload), out)
+
+
+def show_pairs(title: str, pairs: Iterable[tuple[str, str]], out: Console) -> None:
+    """Names and values under a title, each value wrapped in its own column."""
     grid = Table.grid(padding=(0, 2))
-    for name, value in payload_sentences(act.payload):
+    for name, value in pairs:
         grid.add_row(Text(f"  {name}", style="dim"), Text(value))
+    out.print(f"\n{title}")
     out.print(grid)
 
 
@@ -183,7 +186,7 @@ def main() -> int:
     act = LastAct(report)
     facts = Facts(report, report.conversation["turns"], report.result.analysis, before, after, act)
     failed = [name for name, check in CHECKS if not check(facts)]
-    show_report(report, out, turns="slowest")
+    show_report(report, out, brief=True)
     show_act(act, out)
     for when, seen in (("before", before), ("after", after)):
         out.print(f"\nThe shop's records {when} the call:")

@@ -116,29 +116,30 @@ class LastAct:
             delays += [round(line["at_ms"] - ends[-1])] if ends else []
         return delays
 
-    def sentences(self) -> Iterable[str]:
-        """For people: what happened when, what was said and written down, one line each."""
+    def sentences(self) -> Iterable[tuple[str, str]]:
+        """For people: what happened when, what was said and written down; name and value."""
         if self.payload is not None:
-            yield f'the person was told: "{briefing(self.payload)}"'
+            yield "briefing", f'"{briefing(self.payload)}"'
         times = [(state, self.at(state)) for state in WAY]
         steps = [
             f"{name} +{(now - before).total_seconds():.1f} s"
             for (_, before), (name, now) in pairwise(times)
             if before is not None and now is not None
         ]
-        yield f"transfer: {', '.join(['requested', *steps])}"
+        yield "transfer", ", ".join(["requested", *steps])
         silence = self.silence
         if silence is not None:
             yield (
-                f"the longest silence while the caller waited: {silence.length_ms / 1000:.1f} s,"
-                f" from {silence.start_ms / 1000:.1f} s on (the local Twilio's clock was late by up to"
-                f" {self._result.clock_late_ms:.0f} ms)"
+                "silence",
+                f"while the caller waited, {silence.length_ms / 1000:.1f} s at most, from"
+                f" {silence.start_ms / 1000:.1f} s on; the local Twilio's clock was late by up to"
+                f" {self._result.clock_late_ms:.0f} ms",
             )
-        for who in ("agent", "caller"):
-            yield f"{who}'s leg: {self.transcribed(who):.0%} of the words are in its transcript"
+        legs = [f"{self.transcribed(who):.0%} of the {who}'s" for who in ("agent", "caller")]
+        yield "transcript", f"of the words of both legs it has {' and '.join(legs)}"
         if delays := self.read_after_ms():
             words = ", ".join(f"{ms / 1000:.1f}" for ms in delays)
-            yield f"lines at the reader after the last sound of each: {words} s"
+            yield "live", f"its lines were read {words} s after the last sound before each"
 
 
 def payload_sentences(payload: Payload) -> Iterable[tuple[str, str]]:

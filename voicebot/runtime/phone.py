@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -18,6 +18,7 @@ from voicebot.core.settings import Settings, load_settings
 from voicebot.core.store.embedded import erase
 from voicebot.core.waterfall import hops, waited_ms
 from voicebot.proof.simulation import LocalTwilio, Talk, accepting, murmur
+from voicebot.proof.simulation.analysis import Analysis, Span
 from voicebot.proof.simulation.phonecall import CallResult, ServerUnderCall, run_call
 from voicebot.proof.simulation.script import read_script
 from voicebot.proof.simulation.waterfall import draw, headline
@@ -199,10 +200,10 @@ class _Own:
         return PhoneReport(result, self._conversation, self._handoff, self._ready_s, seen=self._seen)
 
 
-def show_report(report: PhoneReport, out: Console, *, turns: Literal["all", "slowest"] = "all") -> None:
+def show_report(report: PhoneReport, out: Console, *, brief: bool = False) -> None:
     """What came of the call, for people: steps, latencies as heard, what broke a rule.
 
-    ``turns``: whose waterfall is drawn; with ``slowest`` only that of the turn waited for longest.
+    ``brief``: of the waterfalls only that of the turn waited for longest; the copies are not listed.
     """
     facts = report.result.as_dict()
     out.print()
@@ -218,13 +219,12 @@ def show_report(report: PhoneReport, out: Console, *, turns: Literal["all", "slo
         for violation in agent.violations:
             out.print(f"  [red]broke a rule of Twilio's on that leg: {violation}[/red]")
     for silence in report.result.dead_air:
-        began = silence.start_ms / 1000
-        out.print(f"  nobody spoke for {silence.length_ms / 1000:.1f} s from {began:.1f} s on")
+        out.print(f"  {_silence(silence, report.result.analysis)}")
     latency = facts["turn_latency_ms"]
     if latency["p50"] is not None:
         out.print(f"  turn latency as heard: p50 {latency['p50']} ms, p95 {latency['p95']} ms")
     timed = report.timings
-    if turns == "slowest":
+    if brief:
         timed = sorted(timed, key=lambda one: waited_ms(one[1]) or 0)[-1:]
     for turn, timings in timed:
         if lines := draw(timings, width=min(out.width, 100)):
@@ -237,5 +237,14 @@ def show_report(report: PhoneReport, out: Console, *, turns: Literal["all", "slo
         out.print(f"  spoken over the bot: {took}")
     for violation in report.result.violations:
         out.print(f"  [red]broke a rule of Twilio's: {violation}[/red]", markup=True)
-    for path in report.copies:
+    for path in () if brief else report.copies:
         out.print(f"  {path}", markup=False)
+
+
+def _silence(silence: Span, analysis: Analysis) -> str:
+    """A silence in words, with who ended it: whoever ought to have spoken before."""
+    near = 100.0  # ms: the same edge, found twice
+    callers = any(abs(span.start_ms - silence.end_ms) < near for span in analysis.caller)
+    others = any(abs(span.start_ms - silence.end_ms) < near for span in analysis.bot)
+    then = ", then the caller spoke" if callers else ", then the caller was spoken to" if others else ""
+    return f"nobody spoke for {silence.length_ms / 1000:.1f} s from {silence.start_ms / 1000:.1f} s on{then}"

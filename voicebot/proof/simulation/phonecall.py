@@ -31,6 +31,7 @@ from .watch import ServerWatch
 
 DEAD_AIR_MS = 3000.0
 _WATCH_AFTER_S = 3.0
+_BRIEF = 48  # characters: what PocketSphinx makes of a briefing is worth no more
 _AGENTS_LEAVE_S = 10.0  # a person who is told goodbye after the caller has gone
 
 
@@ -303,7 +304,11 @@ class _Conversation:
         if line.who == "agent":
             self._line("agent", line.text, at_ms, keys=line.keys)
         elif not joined or line.at_ms < joined[0].at_ms:
-            self._line("briefing", line.text, at_ms, shown_as="note", by_ear=True)
+            self._transcript.append(
+                {"who": "briefing", "at_ms": round(at_ms), "text": line.text, "by_ear": True}
+            )
+            words = line.text if len(line.text) <= _BRIEF else f"{line.text[:_BRIEF].rsplit(' ', 1)[0]} ..."
+            self._show.line("note", f"the agent's ears make of the briefing: '{words}'", at_ms)
 
     def _line(
         self,
