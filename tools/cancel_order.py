@@ -52,7 +52,7 @@ async def stands(context: ToolContext, customer: VerifiedCustomer, request: Canc
     proof=stands,
     done=("cancelled",),
     reads_back=("order_number", "amount"),
-    limits=("refund_amount", "changes_a_day"),
+    limits=("refund_amount", "refunds_by_all", "changes_a_day"),
     hints={"too_late": "start_return", "already": "refund_status", "not_found": "person"},
 )
 async def cancel_order(

@@ -198,7 +198,7 @@ async def exchange_terms(
     proof=exchange_stands,
     done=("exchanged", "exchanged_cheaper"),
     reads_back=("order_number", "items", "to_item", "amount"),
-    limits=("refund_amount", "changes_a_day"),
+    limits=("refund_amount", "refunds_by_all", "changes_a_day"),
     hints={
         "which_item": "ask:item",
         "no_such_item": "ask:item",

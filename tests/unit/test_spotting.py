@@ -17,7 +17,7 @@ from voicebot.dialogue.spotting import SURENESS, Spotter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOYMENT = Deployment.load(ROOT)
-SPOTTER = Spotter({name: one.phrases for name, one in DEPLOYMENT.intents.spotted.items()})
+SPOTTER = Spotter(DEPLOYMENT.intents.phrases)
 MONITOR = Monitor(
     DEPLOYMENT.classifier,
     is_content=DEPLOYMENT.intents.is_content,
@@ -41,6 +41,9 @@ def test_its_examples_hold() -> None:
         ("I'd like to keep my Plus membership after all", "membership_renewal"),
         ("please turn off the renewal", "membership_renewal"),
         ("renew my membership", "membership_renewal"),
+        ("I want to return the wool rug", "start_return"),
+        ("hi I'd like to send this back please", "start_return"),
+        ("I need to return an item from my order", "start_return"),
     ],
 )
 def test_a_phrase_is_found_among_a_few_other_words(text: str, intent: str) -> None:
@@ -58,6 +61,9 @@ def test_a_phrase_is_found_among_a_few_other_words(text: str, intent: str) -> No
         "cancel my membership",
         "how much is the plus membership",
         "i do not want to keep my membership",
+        "what if i want to return the wool rug",
+        "who pays when i want to return the wool rug",
+        "how long do i have to return the wool rug",
         "why did you not track my parcel",
         "i am a very old customer of yours and my neighbour told me that you even track my parcel",
         "my track record with your parcels is bad",

@@ -41,6 +41,8 @@ class Intent(Strict):
     once_told: tuple[str, ...] = ()
     """Intents of general questions that mean this one when they are asked of "it" right after it was told
     from records: "when will it arrive" of the order at hand."""
+    phrases: tuple[str, ...] = ()
+    """Words that are this intent whatever the model makes of them (`voicebot.dialogue.spotting`)."""
     examples: tuple[str, ...] = Field(min_length=3)
 
 
@@ -94,6 +96,12 @@ class IntentCatalog(Strict):
     def names(self) -> frozenset[str]:
         """Every intent that policy may speak of."""
         return frozenset({*self.intents, *self.spotted, OUT_OF_SCOPE})
+
+    @property
+    def phrases(self) -> dict[str, tuple[str, ...]]:
+        """What is known by its words alone: phrases by intent."""
+        sure = {name: one.phrases for name, one in self.intents.items() if one.phrases}
+        return sure | {name: one.phrases for name, one in self.spotted.items()}
 
     def members(self) -> dict[str, tuple[str, ...]]:
         """The intents of each category."""

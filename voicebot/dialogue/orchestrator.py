@@ -245,7 +245,7 @@ class Orchestrator:
             is_content=intents.is_content,
             priority=lambda intent: rule.priority if (rule := policy.rule(intent)) else 0,
             sure=policy.table.thresholds.sure,
-            spotter=Spotter({name: one.phrases for name, one in intents.spotted.items()}),
+            spotter=Spotter(intents.phrases),
         )
         self._planner = Planner(
             monitor=monitor,

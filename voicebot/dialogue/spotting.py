@@ -16,8 +16,8 @@ SURENESS = 0.9
 """How sure a spotted want is: above every tier's limit, below what a caller confirmed."""
 MOST_BESIDE = 7
 """With more words around the phrase, the sentence may be about something else."""
-_AGAINST = frozenset({"not", "never", "without", "instead", "already"})
-"""Said before the phrase, these turn it round."""
+_AGAINST = frozenset({"not", "never", "without", "instead", "already", "if", "when"})
+"""Said before the phrase, these turn it round, or make it something that is only spoken of."""
 
 
 class Spotter:

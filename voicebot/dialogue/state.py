@@ -107,6 +107,8 @@ class Filling(Strict):
     values: dict[str, Any] = Field(default_factory=dict[str, Any])
     asked: tuple[str, ...] = ()
     """Names of the values that were asked for, once for each time."""
+    offered: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """A value that the records offered instead of the one that was given: a yes takes it."""
 
 
 class Calling(Strict):

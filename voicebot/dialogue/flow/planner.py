@@ -238,9 +238,9 @@ class Planner:
         if guarded is not None:
             looked = self._escalating.look(guarded, state, given, setting.scene, scores=reading.scores)
             return replace(looked, scores=reading.scores)
-        # Digits: the gate has a ladder of its own. Words instead of digits count like everywhere.
+        # The gate, and values of a change, have ladders of their own. Words instead count like everywhere.
         at_gate = asked_factor(state) is not None or offered_beside(state) is not None
-        waits = at_gate and count_digits(given.raw.text) > 0
+        waits = (at_gate and count_digits(given.raw.text) > 0) or self._answers_a_slot(state, reading)
         course = state.course if waits else state.course.heard(reading, given.text)
         seen = signals(Course() if waits else course)
         strained = seen.sentiment_falling or seen.loop != "none"
@@ -271,6 +271,13 @@ class Planner:
 
     def _in_distress(self, reading: Reading) -> bool:
         return danger_in(reading, reading.scores.distress, self._flows.rules) is not None
+
+    def _answers_a_slot(self, state: ConversationState, reading: Reading) -> bool:
+        """Whether a value that was asked for is given: "Denver" after "Elm Street, Denver" is no circle."""
+        if state.asked is None or state.asked.kind is not AskedKind.SLOT:
+            return False
+        first, flows = reading.first, self._flows
+        return not flows.intents.is_content(first.intent) or first.confidence < flows.rules.sure(first.intent)
 
     def _sure_of_ours(self, reading: Reading) -> bool:
         """A wish that is known for certain is taken up, whatever the guard's model alone suspects."""

@@ -53,6 +53,8 @@ PERSON = "person"
 """A tool's hint: a colleague can help."""
 ASK = "ask:"
 """A tool's hint: which value to ask for again (``ask:items``)."""
+OFFERS = "from_"
+"""An outcome's field that offers another value for the one that is asked for again (``from_day``)."""
 _TO_A_PERSON = frozenset({"over_limit", "unavailable", "disagrees"})
 """General outcomes after which a person deals with it."""
 _GRANTED = frozenset({Action.PROPOSE, Action.ACT})
@@ -126,8 +128,6 @@ class Proposing:
         open_value = self._next_value(tool, filling)
         if open_value is not None and slots.unfit(tool.request, filling.values):
             return self._ask(state, filling, tool, open_value, setting, before=before, facts=facts)
-        if tool.takes_card and (elsewhere := self._payments.elsewhere(state, want, setting)) is not None:
-            return elsewhere
         try:
             read, terms = await setting.reads.terms(tool.name, values, customer=customer, purpose=want.intent)
         except ToolRefused as error:
@@ -136,6 +136,8 @@ class Proposing:
             return replace(self._failed(state, want, read.error or "no result", facts), tools=(read,))
         if isinstance(terms, Outcome):
             return self._impossible(state, want, tool, terms, read, setting, before=before, facts=facts)
+        if tool.takes_card and (elsewhere := self._payments.elsewhere(state, want, setting)) is not None:
+            return replace(elsewhere, parts=(*before, *elsewhere.parts), facts=facts, tools=(read,))
         if open_value is not None:  # it may be left open, and is asked for only of what can be done
             return self._ask(
                 state, filling, tool, open_value, setting, before=before, facts=facts, tools=(read,)
@@ -157,11 +159,13 @@ class Proposing:
             self._phrases.choices.get(f"{tool.name}.{name}", {}),
             setting.scene.now.date(),
         )
+        if value is None and name in filling.offered and _says_yes(given):
+            value = filling.offered[name]
         if value is None:
             if name not in slots.unfit(tool.request, filling.values):  # it may be left open
                 return await self.take(state, filling.want, rule, setting)
             return self._ask(state, filling, tool, name, setting)
-        known = filling.model_copy(update={"values": {**filling.values, name: value}})
+        known = filling.model_copy(update={"values": {**filling.values, name: value}, "offered": {}})
         state = state.model_copy(update={"filling": known})
         return await self.take(state, filling.want, rule, setting)
 
@@ -250,7 +254,9 @@ class Proposing:
         if hint.startswith(ASK) and filling is not None:
             name = hint.removeprefix(ASK)
             values = {key: value for key, value in filling.values.items() if key != name}
-            filling = filling.model_copy(update={"values": values})
+            first = outcome.model_dump(mode="json").get(f"{OFFERS}{name}")
+            offered = {name: first} if first is not None else {}
+            filling = filling.model_copy(update={"values": values, "offered": offered})
             state = state.model_copy(update={"filling": filling})
             times = filling.asked.count(name)
             if times < MOST_ASKED:
@@ -774,6 +780,10 @@ class Proposing:
         raw = given.raw
         found = slots.read_digits(raw.text, factor.digits, raw.alternatives, limit=1)
         return found[0] if found else None
+
+
+def _says_yes(given: Utterance) -> bool:
+    return consent(given.raw.text, given.raw.alternatives) is Consent.YES
 
 
 def essentials(prepared: Prepared) -> tuple[str, ...]:

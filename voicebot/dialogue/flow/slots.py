@@ -9,7 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,8 @@ from pydantic.fields import FieldInfo
 
 from voicebot.core.conversation import Expects, Utterance
 from voicebot.core.number_words import TEENS, TENS, UNITS, ZEROS
+from voicebot.core.when import Doubt, parse_when
+from voicebot.safety.consent import Consent, consent
 from voicebot.safety.spoken_numbers import digit_runs, read_digits
 
 MOST_CHARS = 80
@@ -29,7 +31,6 @@ _LEAD = re.compile(
 )
 _TAIL = re.compile(r"[,. ]+(?:please|thanks|thank you)?[,.! ]*$", re.IGNORECASE)
 _ALL = re.compile(r"\b(all|everything|both|whole|entire|complete|each|every)\b", re.IGNORECASE)
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NUMBERS = frozenset({*UNITS, *TEENS, *TENS, *ZEROS, "hundred"})
 Choices = Mapping[str, tuple[str, ...]]
 
@@ -85,6 +86,8 @@ def _value(field: FieldInfo, given: Utterance, choices: Choices, today: date) ->
         found_day = day_of(given.text, today)
         return None if found_day is None else found_day.isoformat()
     words = _TAIL.sub("", _LEAD.sub("", given.text.strip()))[:MOST_CHARS].strip()
+    if consent(given.text) is not Consent.UNCLEAR:
+        return None  # a yes or a no answers no such question
     if typing.get_origin(kind) is tuple:
         return [] if _ALL.search(given.text) else ([words] if words else None)
     return house_number(words) or None
@@ -107,20 +110,19 @@ def chosen(text: str, choices: Choices) -> str | None:
 
 
 def day_of(text: str, today: date) -> date | None:
-    """The day that a few words name: "tomorrow", "on friday", "in three days" are counted from today.
+    """The day that words name, counted from today: "tomorrow", "friday", "in three days", "december 3rd".
+
+    A weekday's name on that very day means the next one; of two days that are meant by it, the earlier.
 
     >>> day_of("next tuesday please", date(2026, 11, 20)).isoformat()
     '2026-11-24'
+    >>> day_of("the third of december", date(2026, 11, 20)).isoformat()
+    '2026-12-03'
     """
-    words = re.findall(r"[a-z]+", text.lower())
-    if "tomorrow" in words:
-        after = "after" in words and words.index("after") < words.index("tomorrow")
-        return today + timedelta(days=2 if after else 1)
-    named = [at for at, day in enumerate(_DAYS) if day in words]
-    if len(named) == 1:
-        ahead = (named[0] - today.weekday()) % 7
-        return today + timedelta(days=ahead or 7)
-    return None
+    when = parse_when(text, datetime.combine(today, time(23, 59), UTC))
+    if when is None or (when.doubt is Doubt.DAY and when.other is None):
+        return None
+    return (when.other if when.doubt is Doubt.DAY and when.other is not None else when.at).date()
 
 
 def house_number(words: str) -> str:
