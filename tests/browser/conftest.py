@@ -49,15 +49,16 @@ def _desk_of(server: Serving) -> str:
     raise AssertionError("the desk does not answer:\n" + "".join(server.lines))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("desk")
     with serving("--insecure-local", "--desk-port", "0", data_dir=folder) as server:
         yield Site(server.url, _desk_of(server))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """For one file: while Playwright runs, its event loop stands in the way of other tests'."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     assert program is not None, "Chromium is not installed: apt-get install chromium"
     with sync_playwright() as playwright:
