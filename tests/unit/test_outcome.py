@@ -36,6 +36,19 @@ BYE = turn("goodbye", Action.END, at=60)
         (Facts((turn("warranty"),), "caller_hung_up"), "resolved", "answered"),
         (Facts((turn("warranty", heard=False),), "caller_hung_up"), "abandoned", "left"),
         (Facts((turn("warranty", heard=False), BYE), "goodbye"), "resolved", "answered"),
+        (
+            Facts(
+                (turn("warranty"), turn("goodbye", Action.END, at=60, heard=False)),
+                "caller_hung_up",
+            ),
+            "resolved",
+            "answered",
+        ),
+        (
+            Facts((turn("goodbye", Action.END, at=60, heard=False),), "caller_hung_up"),
+            "unknown",
+            "nothing_wanted",
+        ),
         (Facts((turn("cancel_order", Action.PROPOSE),), "caller_hung_up"), "abandoned", "left"),
         (Facts((turn("cancel_order", Action.PROPOSE), BYE), "goodbye"), "unresolved", "not_settled"),
         (Facts((turn("cancel_order", Action.ACT), BYE), "goodbye"), "resolved", "acted"),

@@ -210,6 +210,9 @@ class Deployment:
                 "models/monitor.json sorts intents into other categories than intents.yaml: "
                 "run scripts/train_monitor.py"
             )
+        rating = ("csat.ask", "csat.write", "csat.thanks") if self.policy.table.csat.channels else ()
+        if unsaid := [key for key in rating if not self.phrases.has(key)]:
+            raise DeploymentError(f"phrases.yaml: policy.yaml has `csat`, which needs the lines {unsaid}")
         strangers = sorted(set(self.phrases.menu.values()) - known)
         if strangers:
             raise DeploymentError(f"phrases.yaml: menu names unknown intents {strangers}")

@@ -109,8 +109,8 @@ def decide(facts: Facts) -> Outcome:
     """The outcome of a conversation."""
     topics = _topics(facts.turns)
     left = _left(facts)
-    cut = left and bool(facts.turns) and facts.turns[-1].heard is False
     last = max(topics, key=lambda name: topics[name][-1].asked_at, default=None)
+    cut = left and last is not None and topics[last][-1] is facts.turns[-1] and facts.turns[-1].heard is False
     found = tuple(
         _intent(
             turns,
@@ -171,7 +171,10 @@ def _intent(turns: Sequence[TurnFact], *, left: bool, cut: bool, person: bool, f
 
 
 def _left(facts: Facts) -> bool:
-    return facts.end_reason is not None and facts.end_reason not in STAYED
+    """Whether the caller is gone without a goodbye, which may have been cut short by hanging up."""
+    last = next((turn for turn in reversed(facts.turns) if turn.by_caller), None)
+    bye = last is not None and last.action is Action.END
+    return facts.end_reason is not None and facts.end_reason not in STAYED and not bye
 
 
 def _left_queue(facts: Facts) -> bool:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from voicebot.core.conversation import Strict
-from voicebot.core.store import acts, callbacks, follow_ups, handoffs, text_messages, vault
+from voicebot.core.store import acts, callbacks, follow_ups, handoffs, outcomes, text_messages, vault
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -68,6 +68,13 @@ class LinkText(Strict):
     to: str | None
     prefix: str | None = None
     words: str
+
+
+class Rated(Strict):
+    """Arguments of ``rate_conversation``: 1 to 5, and how it was given."""
+
+    score: int = Field(ge=1, le=5)
+    how: Literal["keys", "voice", "text"]
 
 
 class CallsRefused(Strict):
@@ -220,12 +227,22 @@ async def refuse_calls(
     return ActOutcome("done", {"outcome": "left_alone", "cancelled": cancelled})
 
 
+async def rate_conversation(
+    tx: Transaction, keys: KeyRing, snapshot: Snapshot, turn: int, arguments: dict[str, Any]
+) -> ActOutcome:
+    """Keeps how satisfied the caller was; the first time counts."""
+    given = Rated.model_validate(arguments)
+    kept = await outcomes.rate(tx, snapshot.id, given.score, given.how, turn=turn)
+    return ActOutcome("done", {"outcome": "kept" if kept else "known"})
+
+
 LOCAL_ACTS: Mapping[str, Perform] = MappingProxyType(
     {
         "follow_up": promise,
         "leave_message": leave_message,
         "text_link": text_link,
         "refuse_calls": refuse_calls,
+        "rate_conversation": rate_conversation,
     }
 )
 

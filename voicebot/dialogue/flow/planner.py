@@ -42,6 +42,7 @@ from voicebot.dialogue.flow.nobody import Nobody
 from voicebot.dialogue.flow.paying import Payments
 from voicebot.dialogue.flow.promising import Promising
 from voicebot.dialogue.flow.proposing import Proposing
+from voicebot.dialogue.flow.rating import Rating
 from voicebot.dialogue.flow.reads import Reads
 from voicebot.dialogue.flow.reasons import Reasons
 from voicebot.dialogue.flow.routing import Routing
@@ -141,11 +142,13 @@ class Planner:
             outgoing=Outgoing(steering, phrases, intents),
         )
         self._coming_back = ComingBack(steering, promising, self._flows.nobody)
+        self._rating = Rating(steering, policy.table.csat)
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
         state = state.model_copy(update={"risk": state.risk.begun(scene.now)})
         draft = self._escalating.switched(await self._draft(scene, state, given, reads), scene)
+        draft = self._rating.before_goodbye(draft, scene.channel)
         draft = with_page(self._flows.nobody.instead(draft, Setting(scene, reads)))
         draft = with_the_others(draft, self._flows.intents)
         if scene.channel in {Channel.PHONE, Channel.BROWSER}:
@@ -177,6 +180,9 @@ class Planner:
             left = self._message(state, given, setting)
             if left is not None:
                 return left
+        rated = self._rating.answered(state, given, setting.scene.channel, self._goes_on)
+        if rated is not None:
+            return rated
         match given:
             case CallStarted():
                 if not state.greeted and state.calling is not None:
@@ -278,6 +284,14 @@ class Planner:
             return False
         first, flows = reading.first, self._flows
         return not flows.intents.is_content(first.intent) or first.confidence < flows.rules.sure(first.intent)
+
+    def _goes_on(self, given: Utterance) -> bool:
+        """Whether words after a goodbye want something after all."""
+        reading = self._flows.monitor.read(given)
+        first, flows = reading.first, self._flows
+        ours = flows.intents.is_content(first.intent) or first.intent == "person"
+        sure = ours and first.confidence >= flows.rules.sure(first.intent)
+        return sure or given.tells_card or self._in_distress(reading)
 
     def _sure_of_ours(self, reading: Reading) -> bool:
         """A wish that is known for certain is taken up, whatever the guard's model alone suspects."""

@@ -11,6 +11,7 @@ from voicebot.core.conversation import Action, Strict
 from voicebot.safety.guard_in.conduct import ConductRules
 from voicebot.safety.identity import GateRules
 from voicebot.safety.policy.circumstances import Grant, Override
+from voicebot.safety.policy.csat import CsatRules
 from voicebot.safety.policy.limits import Limit
 from voicebot.safety.policy.owners import Owners
 from voicebot.safety.policy.risk import MOST_DISTRESS, MOST_UNSURE
@@ -84,6 +85,8 @@ class PolicyTable(Strict):
     """Who answers for tiers, prompts and incidents. A server does not start without them."""
     conduct: ConductRules = ConductRules()
     """What follows abuse and repeated attacks."""
+    csat: CsatRules = CsatRules()
+    """Where callers are asked how satisfied they were."""
     limits: dict[Name, Limit] = Field(default_factory=dict[Name, Limit])
     """What changes may add up to before a person must look."""
     cards: Literal["pay", "keypad"] = "pay"
