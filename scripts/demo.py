@@ -26,7 +26,11 @@ from rich.text import Text
 
 from voicebot.core.settings import Settings
 from voicebot.core.telemetry import configure_logging
+from voicebot.proof.ears.ears import EarsError
 from voicebot.proof.simulation.analysis import Analysis
+from voicebot.proof.simulation.phonecall import PhoneCallError
+from voicebot.proof.simulation.script import ScriptError
+from voicebot.runtime.own_server import OwnServerError
 from voicebot.runtime.phone import PhoneReport, phone, show_report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -68,6 +72,8 @@ class Facts:
 
 def greeted(facts: Facts) -> bool:
     """The automation notice was heard whole, before anything else."""
+    if not facts.turns:
+        return False
     first = facts.turns[0]
     return first["input"]["kind"] == "call_started" and bool(first["heard"]["complete"])
 
@@ -130,6 +136,12 @@ def told_the_return_policy(facts: Facts) -> bool:
     return bool(facts.heard_of(turns)) and any(t["decision"]["sources"] for t in turns)
 
 
+def kept_twilios_rules(facts: Facts) -> bool:
+    """On the caller's leg and on the agent's."""
+    result = facts.report.result
+    return not result.violations and not any(agent.violations for agent in result.agents)
+
+
 CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("greeting with the automation notice", greeted),
     ("opening hours from an article", told_opening_hours),
@@ -146,6 +158,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("person and caller talked, each understood the other", lambda f: f.act.talked),
     ("both legs in the live transcript, each under its name", lambda f: f.act.both_transcribed),
     ("while the caller waited, the line was never silent for 3 s", lambda f: f.act.never_silent),
+    ("no rule of Twilio's was broken, on either leg", kept_twilios_rules),
 )
 
 
@@ -178,7 +191,11 @@ def main() -> int:
     out.print("[bold]voicebot demo[/bold]: a server starts, and somebody phones it\n")
     began = time.monotonic()
     ears = os.environ.get("VOICEBOT_STT", EARS)
-    report = asyncio.run(phone(SCRIPT, console=out, save=COPIES, data_dir=DATA, look=records, stt=ears))
+    try:
+        report = asyncio.run(phone(SCRIPT, console=out, save=COPIES, data_dir=DATA, look=records, stt=ears))
+    except (PhoneCallError, OwnServerError, ScriptError, EarsError) as error:
+        out.print(f"there was no call: {error}", style="red", markup=False)
+        return 1
     if report.conversation is None or len(report.seen) < 2:
         out.print("[red]the server has no record of the call[/red]")
         return 1
@@ -200,8 +217,6 @@ def main() -> int:
     took_s = time.monotonic() - began
     out.print(f"\nserver ready after {report.ready_s or 0:.1f} s; the whole demo took {took_s:.0f} s")
     out.print(f"sound of all lines, transcript, events, timings, payload: {COPIES.relative_to(REPOSITORY)}/")
-    if report.result.violations:
-        failed.append("no rule of Twilio's broken")
     if failed:
         out.print(
             f"[red]missing: {', '.join(failed)}[/red] (server log: {DATA.relative_to(REPOSITORY)}/server.log)"

@@ -202,6 +202,7 @@ class _Conversation:
         self._transcript: list[dict[str, Any]] = []
         self._read_live: list[dict[str, Any]] = []
         self._server_speaks = False
+        self._bot_began_ms = 0.0
         self._call: LocalCall | None = None
 
     async def run(self, caller: SyntheticCaller, from_: str | None, agents: ScriptedAgents) -> CallResult:
@@ -289,6 +290,7 @@ class _Conversation:
                 who, text = ("keys", f"presses {event.keys}") if event.keys else ("caller", event.text)
                 self._line("caller", text, event.start_ms, keys=event.keys, shown_as=who)
             case BotBegan():
+                self._bot_began_ms = self._bot_began_ms or event.at_ms
                 if event.latency_ms is not None:
                     self._show.latency(event.latency_ms)
             case _:
@@ -338,6 +340,14 @@ class _Conversation:
                     before = said if turn == told else ""
                     self._line("bot", text[len(before) :].strip(), self._now_ms())
                     told, said = turn, text
+                case {"type": "line", "who": "bot", "text": text, "turn": turn} if turn == told:
+                    if missed := _begins(text, said):
+                        self._transcript.append(
+                            {"who": "bot", "at_ms": round(self._bot_began_ms), "text": missed}
+                        )
+                        before = f"the bot had begun with '{missed}', before this display was connected"
+                        self._show.line("note", before, self._now_ms())
+                        said = text
                 case {"type": "partial", "who": "caller", "text": text}:
                     self._show.partial("hears", text)
                 case {"type": "state", "what": "overlap", "facts": facts}:
@@ -365,3 +375,8 @@ class _Conversation:
         self._read_live.append({"who": who, "text": text, "at_ms": round(at_ms), "sure": sure})
         unsure = "" if sure else " (not sure of it)"
         self._show.line("note", f"live transcript, {who}: '{text}'{unsure}", at_ms)
+
+
+def _begins(whole: str, shown: str) -> str:
+    """What of ``whole`` stands before ``shown``; empty where all of it was shown."""
+    return whole[: max(whole.find(shown), 0)].strip() if shown else ""
