@@ -9,16 +9,19 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from conftest import MASTER_KEY
 from fastapi import FastAPI
 from outbound_kit import CUSTOMER, RULES
 from starlette.requests import HTTPConnection
 
 from voicebot.console.calls import Calling, calls_router
+from voicebot.core.settings import load_settings
 from voicebot.core.store import audit, callbacks
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.switches import set_switch
 from voicebot.handoff.outbound import Outbound
+from voicebot.runtime.commands.dial import DialRefused, dial
 
 NOON = datetime(2026, 11, 18, 20, 0, tzinfo=UTC)  # a Wednesday, three in the afternoon in New York
 HOURS = {"mon-fri": "08:00-20:00"}
@@ -139,3 +142,38 @@ async def test_an_order_for_no_conversation_of_ours(api: httpx.AsyncClient) -> N
     answer = await api.post("/api/calls", json=ORDER | {"conversation": "cv_" + "0" * 32})
     assert answer.status_code == 404
     assert (await api.post("/api/calls", json=ORDER | {"urgent": True})).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"not_before": "2026-11-22T10:00:00"}, 422),  # of which clock?
+        ({"not_before": "9999-12-31T23:59:59Z"}, 403),
+        ({"not_before": "0001-01-01T00:00:00Z"}, 202),
+        ({"purpose": "call\x00back"}, 422),
+        ({"to": "+1202\x005550123"}, 403),
+    ],
+)
+async def test_an_order_that_makes_no_sense_gets_an_answer(
+    api: httpx.AsyncClient, change: dict[str, Any], status: int
+) -> None:
+    answer = await api.post("/api/calls", json=ORDER | change)
+    assert (answer.status_code, answer.json() is not None) == (status, True)
+
+
+async def test_an_id_that_is_none(api: httpx.AsyncClient) -> None:
+    for wrong in ("cb_%00", "x"):
+        assert (await api.get(f"/api/calls/{wrong}")).status_code == 422
+        assert (await api.delete(f"/api/calls/{wrong}")).status_code == 422
+
+
+@pytest.mark.parametrize("wrong", [{"to": "+12025550124"}, {"to": "1" * 40}, {"purpose": "a\x00b"}])
+async def test_the_command_says_why(
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    """A key of another order, an order that is none: a reason that names it, not a traceback."""
+    monkeypatch.setenv("VOICEBOT_MASTER_KEY", MASTER_KEY.hex())
+    good: dict[str, Any] = {"to": CUSTOMER, "purpose": "callback", "consent": True, "key": "order-17"}
+    await dial(fresh_database_url, load_settings(), **good)
+    with pytest.raises(DialRefused, match=r"another order|to: |purpose: "):
+        await dial(fresh_database_url, load_settings(), **good | wrong)

@@ -574,7 +574,14 @@ async def test_unknown_forged_and_foreign(twilio: LocalTwilio, channel: Channel)
     assert (
         await channel.http.get(f"{channel.url}/twilio/transfer/{before.id}/briefing.wav")
     ).status_code == 404
-    assert (await channel.http.get(f"{channel.url}/twilio/transfer/words/secrets/0.wav")).status_code == 404
+    for path in ("words/secrets/0.wav", "words/waiting/%C2%B2.wav", f"words/waiting/{'9' * 5000}.wav"):
+        assert (await channel.http.get(f"{channel.url}/twilio/transfer/{path}")).status_code == 404, path[:40]
+    for path in ("tr_%00/briefing.wav", "x/briefing.wav"):  # nobody signs these
+        assert (await channel.http.get(f"{channel.url}/twilio/transfer/{path}")).status_code == 404, path
+    for steps in ("brief/\N{SUPERSCRIPT TWO}", f"leg/{'9' * 5000}"):
+        one = f"/twilio/transfer/{before.id}/{steps}"
+        answer = await channel.post(one, token=twilio.auth_token, CallSid=stranger, CallStatus="ringing")
+        assert answer.status_code in {403, 404}, steps[:20]
     async with channel.database.transaction() as tx:
         rows = await tx.execute("SELECT count(*) AS n FROM transfers")
         assert (await rows.fetchone() or {})["n"] == 1

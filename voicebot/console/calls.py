@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 
@@ -19,7 +19,7 @@ from voicebot.core.store.keys import KeyRing, SubjectErased
 from voicebot.handoff.ordering import WHAT_TO_DO, CallOrder, Taken, order
 from voicebot.handoff.outbound import Outbound, Refused
 
-CallId = Annotated[str, "cb_ and 32 hex digits"]
+CallId = Annotated[str, Path(pattern="^cb_[0-9a-f]{32}$")]
 
 
 class CallTry(BaseModel):
@@ -126,12 +126,12 @@ def calls_router(calling: Calling, guard: Callable[[HTTPConnection], None]) -> A
         return [CallRow.model_validate(row) for row in rows]
 
     @router.get("/calls/{call_id}")
-    async def call(call_id: str) -> CallDetail:
+    async def call(call_id: CallId) -> CallDetail:
         """One call with its tries."""
         return await _shown(calling, Taken(call_id))
 
     @router.delete("/calls/{call_id}")
-    async def cancel_call(call_id: str) -> CallDetail:
+    async def cancel_call(call_id: CallId) -> CallDetail:
         """Takes back a call that is not being made at this moment; 409 if it is, or is over."""
         async with calling.database.transaction() as tx:
             cancelled = await callbacks.cancel(tx, call_id)

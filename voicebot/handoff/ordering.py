@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from voicebot.core.store import audit, callbacks
 from voicebot.core.store.callbacks import Origin
@@ -18,6 +18,7 @@ from voicebot.core.store.switches import switches
 from voicebot.handoff.outbound import Order, Outbound, Refused
 
 DAY = timedelta(days=1)
+FURTHEST = timedelta(days=366)
 
 WHAT_TO_DO: dict[Refused, str] = {
     Refused.NO_CONSENT: "the called person's consent is needed: say so with `consent`, and keep the proof",
@@ -29,6 +30,7 @@ WHAT_TO_DO: dict[Refused, str] = {
     Refused.TOO_OFTEN: "that number was called as often as a day allows",
     Refused.BOT_OFF: "the bot is switched off (`voicebot on`)",
     Refused.NEVER_IN_HOURS: "no hour of the next two weeks is one at which people are called",
+    Refused.TOO_FAR: "`not_before` is more than a year ahead",
 }
 
 
@@ -37,16 +39,17 @@ class CallOrder(BaseModel):
 
     ``to`` in E.164. ``purpose``: of ``business/outbound.yaml``. ``consent``: the called person agreed to be
     called for that, which the caller of this vouches for. ``conversation``: an earlier one that it goes on
-    with. ``not_before``: aware; it is made then or at the next hour at which people are called.
+    with. ``not_before``: with its time zone, a year ahead at most; it is made then or at the next hour at
+    which people are called.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     to: str = Field(max_length=32)
-    purpose: str = Field(max_length=64)
+    purpose: str = Field(max_length=64, pattern=r"^[^\x00]*$")
     consent: bool = False
     conversation: str | None = Field(default=None, pattern=r"^cv_[0-9a-f]{32}$")
-    not_before: datetime | None = None
+    not_before: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ async def order(
         )
     )
     due_at = None
+    if refused is None and wanted.not_before is not None and wanted.not_before > now + FURTHEST:
+        refused = Refused.TOO_FAR
     if refused is None:
         due_at = rules.next_opening(max(now, wanted.not_before or now), wanted.to)
         refused = Refused.NEVER_IN_HOURS if due_at is None else None

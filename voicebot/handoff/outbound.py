@@ -56,6 +56,7 @@ class Refused(StrEnum):
     TOO_OFTEN = "called_too_often"
     BOT_OFF = "bot_is_off"
     NEVER_IN_HOURS = "no_calling_hours"
+    TOO_FAR = "too_far_ahead"
 
 
 @dataclass(frozen=True, slots=True)

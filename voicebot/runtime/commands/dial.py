@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from voicebot.core.settings import Settings, SettingsError
 from voicebot.core.store import callbacks
 from voicebot.core.store.chain.linking import Linker
@@ -36,7 +38,11 @@ async def dial(
         rules = Outbound.read(settings.deployment, People.read(settings.deployment))
     except (OutboundError, PeopleError) as error:
         raise SettingsError(str(error)) from error
-    wanted = CallOrder(to=to, purpose=purpose, consent=consent)
+    try:
+        wanted = CallOrder(to=to, purpose=purpose, consent=consent)
+    except ValidationError as error:
+        wrong = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
+        raise DialRefused(f"refused: {wrong}") from error
     database = await Database.open(url, max_size=1, at_commit=Linker(keys))
     try:
         async with database.transaction() as tx:
@@ -48,5 +54,7 @@ async def dial(
             raise DialRefused(f"refused ({found.value}): {WHAT_TO_DO[found]}")
         async with database.transaction() as tx:
             return await callbacks.shown(tx, found.callback)
+    except callbacks.KeyReused as error:
+        raise DialRefused(f"refused: {error}") from error
     finally:
         await database.close()

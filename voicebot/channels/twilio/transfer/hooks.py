@@ -6,6 +6,7 @@ that is about no transfer of ours: it is logged, answered 404 and leaves no trac
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,7 +47,8 @@ from voicebot.handoff.transferring import load
 log = structlog.get_logger(__name__)
 
 _DAY_S = 24 * 3600
-_MOST = 10_000
+_NUMBER = re.compile(r"[0-9]{1,4}")
+_ID = re.compile(r"tr_[0-9a-f]{32}")
 
 
 class Front(Protocol):
@@ -128,7 +130,9 @@ class TransferHooks:
             return PlainTextResponse("the database is away\n", 503)
 
     async def _answer(self, request: Request, asked: _Asked, rest: str) -> Response:
-        numbers = [int(one) for one in rest.split("/") if one.isdigit() and int(one) < _MOST]
+        if not _ID.fullmatch(asked.transfer_id):
+            raise NotOurs("no transfer has such an id")
+        numbers = [int(one) for one in rest.split("/") if _NUMBER.fullmatch(one)]
         if len(numbers) != (0 if asked.step == "room" else 2 if asked.step == "pressed" else 1):
             raise NotOurs("no such step")
         nth = numbers[0] if numbers else 0
@@ -196,7 +200,7 @@ class TransferHooks:
     async def _room(self, asked: _Asked) -> Response:
         """Callbacks of the conference: late, twice and in any order; the label says who of which time."""
         who, _, number = asked.form.get("ParticipantLabel", "").partition("-")
-        nth = int(number) if number.isdigit() else 0
+        nth = int(number) if _NUMBER.fullmatch(number) else 0
         event = asked.form.get("StatusCallbackEvent", "")
         gone = asked.form.get("ParticipantCallStatus", "") in FINAL_STATUSES
         sign: Sign | None = None
@@ -250,7 +254,7 @@ class TransferHooks:
 
     async def words(self, key: str, nth: str) -> Response:
         """``GET /twilio/transfer/words/{key}/{nth}.wav``: a line of the deployment's, as rendered."""
-        if key not in KEYS or not nth.isdigit() or int(nth) >= _MOST:
+        if key not in KEYS or not _NUMBER.fullmatch(nth):
             return PlainTextResponse("no such line\n", 404)
         sound = await self._ours.words.kept(self._ours.words.line(key, int(nth)))  # pyright: ignore[reportArgumentType]  # is one of KEYS
         return _wav(sound) if sound is not None else PlainTextResponse("not rendered yet\n", 404)
@@ -258,6 +262,8 @@ class TransferHooks:
     async def briefing(self, transfer_id: str) -> Response:
         """``GET /twilio/transfer/{id}/briefing.wav``: only while somebody is being told."""
         try:
+            if not _ID.fullmatch(transfer_id):
+                raise NotOurs("no transfer has such an id")
             async with self._services.database.transaction() as tx:
                 transfer = load((await transfers.get(tx, transfer_id)).body)
             if transfer.state is not State.BRIEFING:
