@@ -169,7 +169,7 @@ async def test_an_id_that_is_none(api: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("wrong", [{"to": "+12025550124"}, {"to": "1" * 40}, {"purpose": "a\x00b"}])
 async def test_the_command_says_why(
-    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
 ) -> None:
     """A key of another order, an order that is none: a reason that names it, not a traceback."""
     monkeypatch.setenv("VOICEBOT_MASTER_KEY", MASTER_KEY.hex())
