@@ -446,7 +446,7 @@ async def test_a_stale_yes_acts_on_nothing(shop_database: Database, keys: KeyRin
 async def test_its_values_open_under_the_key_of_the_vault_only(
     shop_database: Database, keys: KeyRing
 ) -> None:
-    """Who holds the conversation's own key reads no argument; what an older node sealed under it still counts."""
+    """Who holds the conversation's own key reads no argument; what an older node sealed so still counts."""
     talk = await read_back(shop_database, keys)
     async with shop_database.transaction() as tx:
         row = await (
