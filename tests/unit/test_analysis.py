@@ -47,6 +47,13 @@ def test_turn_latency_is_right_to_ten_ms(gap_ms, level):
     assert found.barge_ins == ()
 
 
+def test_what_a_person_answers_later_is_nobodys_latency_here():
+    """Turns whose words ended after that time do not count."""
+    found = analyse(call(9000, [(1000, 900), (5000, 900)], [(2400, 1200), (7000, 900)]))
+    assert found.latencies_ms() == [pytest.approx(500, abs=10), pytest.approx(1100, abs=10)]
+    assert found.latencies_ms(until_ms=4000) == [pytest.approx(500, abs=10)]
+
+
 def test_pauses_inside_a_number_belong_to_one_turn():
     """Six digits with half-second pauses are one input; the latency counts from the last."""
     digits = [(500 + n * 800, 300) for n in range(6)]

@@ -86,16 +86,17 @@ class Analysis:
         """For a file."""
         return asdict(self)
 
-    def latencies_ms(self) -> list[float]:
-        """Of all spoken turns that were answered after the caller was done."""
-        return [ms for ms in self._spoken_ms() if ms >= 0]
+    def latencies_ms(self, until_ms: float = float("inf")) -> list[float]:
+        """Of all spoken turns before that time that were answered after the caller was done."""
+        return [ms for ms in self._spoken_ms(until_ms) if ms >= 0]
 
     def cut_ins_ms(self) -> list[float]:
         """False ends of turn: how long before the caller was done the bot began (positive)."""
         return [-ms for ms in self._spoken_ms() if ms < 0]
 
-    def _spoken_ms(self) -> list[float]:
-        return [r.latency_ms for r in self.replies if r.latency_ms is not None and not r.keys]
+    def _spoken_ms(self, until_ms: float = float("inf")) -> list[float]:
+        spoken = [r for r in self.replies if not r.keys and r.caller.end_ms < until_ms]
+        return [r.latency_ms for r in spoken if r.latency_ms is not None]
 
 
 def dead_air(

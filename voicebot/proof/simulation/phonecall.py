@@ -91,8 +91,9 @@ class CallResult:
 
     @property
     def latencies_ms(self) -> list[float]:
-        """Of each spoken turn that was answered."""
-        return self.analysis.latencies_ms()
+        """Of each spoken turn that was answered; what a person answered later is not the bot's."""
+        until = self.together_ms if self.together_ms is not None else float("inf")
+        return self.analysis.latencies_ms(until)
 
     @property
     def dead_air(self) -> list[Span]:
@@ -291,7 +292,8 @@ class _Conversation:
                 self._line("caller", text, event.start_ms, keys=event.keys, shown_as=who)
             case BotBegan():
                 self._bot_began_ms = self._bot_began_ms or event.at_ms
-                if event.latency_ms is not None:
+                alone = self._call is None or self._together_ms(self._call) is None
+                if event.latency_ms is not None and alone:
                     self._show.latency(event.latency_ms)
             case _:
                 if not self._server_speaks and event.text:
