@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from processes import python
+from typer.testing import CliRunner
 
 from tests.conftest import database_url_of
+from voicebot.cli import app
 from voicebot.core.store import migrate, migrations
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.store.embedded import EmbeddedPostgres
@@ -90,6 +92,17 @@ def test_somebody_elses_database_is_left_alone(empty_url: str) -> None:
         with pytest.raises(SchemaMismatch, match="not voicebot's"):
             attempt(empty_url)
     assert run(empty_url, "SELECT to_regclass('conversations')") == [(None,)]
+
+
+def test_an_empty_database_is_called_empty_by_a_command_that_reads(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not somebody else's: there is nothing to verify yet, and it says how to begin."""
+    monkeypatch.setenv("DATABASE_URL", empty_url)
+    monkeypatch.setenv("VOICEBOT_DATA_DIR", str(tmp_path))
+    refused = CliRunner().invoke(app, ["audit", "verify"])
+    assert refused.exit_code != 0
+    assert "the database is empty" in " ".join(refused.output.split())
 
 
 def test_tables_of_an_extension_do_not_make_a_database_somebody_elses(empty_url: str) -> None:

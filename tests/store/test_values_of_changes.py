@@ -26,6 +26,14 @@ async def test_a_day_that_is_offered_is_taken_with_a_yes(shop_database: Database
     assert [row["status"] for row in await stored(talk)] == ["open"]
 
 
+async def test_a_yes_to_which_of_them_is_not_all_of_them(shop_database: Database, keys: KeyRing) -> None:
+    """Asked again; only "everything" is everything."""
+    talk = await Talk.begin(shop_database, keys)
+    assert "Which item" in await verified(talk, DELIVERED, "start a return please")
+    assert "reason" not in await talk.turn("yes")
+    assert "what is the reason" in await talk.turn("everything")
+
+
 async def test_a_no_to_it_proposes_nothing(shop_database: Database, keys: KeyRing) -> None:
     talk = await Talk.begin(shop_database, keys, now=lambda: SATURDAY_NOON)
     await verified(talk, PACKED, "i need another delivery day")

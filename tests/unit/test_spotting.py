@@ -44,6 +44,7 @@ def test_its_examples_hold() -> None:
         ("I want to return the wool rug", "start_return"),
         ("hi I'd like to send this back please", "start_return"),
         ("I need to return an item from my order", "start_return"),
+        ("I want to exchange an item from my order", "exchange_item"),
     ],
 )
 def test_a_phrase_is_found_among_a_few_other_words(text: str, intent: str) -> None:

@@ -26,7 +26,7 @@ class SchemaMismatch(Exception):
     """The database is at another schema version than this voicebot.
 
     Attributes:
-        found: the database's version, None if its tables are not voicebot's.
+        found: the database's version, "" if it is empty, None if its tables are not voicebot's.
         expected: the version this code needs.
     """
 
@@ -38,6 +38,8 @@ class SchemaMismatch(Exception):
                 f"the database holds tables that are not voicebot's (this voicebot needs schema version "
                 f"{expected}): give it an empty database"
             )
+        elif not found:
+            message = "the database is empty: start `voicebot serve` once, or run `voicebot db migrate`"
         elif found > expected:
             message = (
                 f"the database is at schema version {found}, this voicebot needs {expected}: a newer "

@@ -162,7 +162,8 @@ class Proposing:
         if value is None and name in filling.offered and _says_yes(given):
             value = filling.offered[name]
         if value is None:
-            if name not in slots.unfit(tool.request, filling.values):  # it may be left open
+            open_ = name not in slots.unfit(tool.request, filling.values)
+            if open_ and not _says_yes(given):  # it may be left open; a yes to "which?" leaves nothing open
                 return await self.take(state, filling.want, rule, setting)
             return self._ask(state, filling, tool, name, setting)
         known = filling.model_copy(update={"values": {**filling.values, name: value}, "offered": {}})

@@ -169,7 +169,7 @@ def _database_url(settings: Settings) -> Generator[str]:
             postgres = EmbeddedPostgres.attach(settings.data_dir)
             url = postgres.url
         if (found := found_version(url)) != expected_version():
-            raise SchemaMismatch(found, expected_version())
+            raise SchemaMismatch(found or "", expected_version())
         yield url
     except (KeysError, DatabaseDown, EmbeddedPostgresError, SchemaMismatch, ChainBroken, OSError) as error:
         raise _said(error) from error
