@@ -1,30 +1,40 @@
-"""What agents say after a call: by whom it may be said, the newest counts, text is sealed and logged."""
+"""What agents say after a call: by whom it may be said, the newest counts, text is sealed and logged.
+
+What is wrong in their eyes is proposed as a correction, and counts for nothing until somebody else has reviewed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest_asyncio
+import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
+from voicebot.console.corrections import corrections_router
 from voicebot.console.handoffs import Queue
 from voicebot.console.readers import agent_key, readers
 from voicebot.core.conversation import Channel
-from voicebot.core.store import audit, handoffs
+from voicebot.core.store import audit, drafts, handoffs
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.handoff.people import People
 from voicebot.handoff.reasons import Library
+from voicebot.proof.evals.reading import read_set
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN = SecretStr("token-of-the-test")
+ASKED = {"kind": "utterance", "text": "my name is [name 1], can i send the lamp back"}
+READ = {"intent": "return_policy", "sources": [{"article": "returns"}]}
+SAID = "You have ten days."
 WHY = "the return window was in the article, Ann Lee at 12 Elm Street only had to hear it"
 
 
@@ -37,7 +47,9 @@ class Desk:
         queue = Queue(database, keys, people, Library.read(ROOT).reasons)
         app = FastAPI()
         guard = bearer_guard(TOKEN, insecure_local=False)
-        app.include_router(agent_words_router(queue, readers(guard, TOKEN, people)))
+        who = readers(guard, TOKEN, people)
+        app.include_router(agent_words_router(queue, who))
+        app.include_router(corrections_router(queue, who))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice.example")
         self.conversation = self.handoff = ""
 
@@ -49,7 +61,7 @@ class Desk:
                 tx, channel=Channel.PHONE, call_sid=None, caller=None, called=None, state={}
             )
             await conversations.save_turn(
-                tx, self.conversation, turn=1, transaction_id="tx_1", input={}, decision={}, spoken=None
+                tx, self.conversation, turn=1, transaction_id="tx_1", input=ASKED, decision=READ, spoken=SAID
             )
             self.handoff = await handoffs.save(
                 tx, self.keys, conversation_id=self.conversation, turn=1, trigger="asked_for_person",
@@ -144,3 +156,85 @@ async def test_text_is_sealed_its_reads_are_logged_and_erased_is_gone(desk: Desk
         await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
     await desk.ask(path, "ben", status=410)
     await desk.ask(path, "ben", {"turn": 1, "note": "good"}, status=410)
+
+
+async def proposals(desk: Desk, status: str = "proposed") -> list[dict[str, Any]]:
+    rows = await desk.ask(f"corrections?status={status}", "ben")
+    return [await desk.ask(f"corrections/{row['id']}", "ben") for row in rows]
+
+
+async def test_a_disagreement_proposes_a_golden_case_that_can_be_read_and_goes_with_a_change_of_mind(
+    desk: Desk, tmp_path: Path
+) -> None:
+    path = f"handoffs/{desk.handoff}/verdict"
+    await desk.ask(path, "ada", {"verdict": "disagree", "why": WHY})
+    (one,) = await proposals(desk)
+    assert (one["kind"], one["proposed_by"], one["why"]) == ("golden_case", "ada", WHY)
+    (tmp_path / "set.yaml").write_text("today: 2026-11-18\nmost_words: 60\n")
+    (tmp_path / "proposed.yaml").write_text(one["document"])
+    (golden,) = read_set(tmp_path).conversations
+    (turn,) = golden.conversation.turns
+    assert turn.caller == ASKED["text"], "tokens, not values"
+    assert turn.expect is not None
+    assert turn.expect.handoff == "none"
+    assert WHY not in one["document"], "an agent's own words may name somebody"
+    await desk.ask(path, "ada", {"verdict": "agree"})
+    assert await proposals(desk) == []
+
+
+async def test_notes_propose_by_their_kind(desk: Desk) -> None:
+    path = f"conversations/{desk.conversation}/notes"
+    for note, kind, has in (
+        ("wrong_answer", "article_change", {"should_say": "30 days", "said": SAID, "articles": ["returns"]}),
+        ("wrong_intent", "training_row", {"text": ASKED["text"], "read_as": "return_policy"}),
+        ("missed_escalation", "golden_case", {"tags": ["correction"]}),
+    ):
+        await desk.ask(path, "ben", {"turn": 1, "note": note, "text": "30 days"})
+        (one,) = await proposals(desk)
+        document = yaml.safe_load(one["document"])
+        assert one["kind"] == kind
+        assert document | has == document
+    assert document["conversations"][0]["turns"][0]["expect"] == {"after": "hand_over"}
+    await desk.ask(path, "ben", {"turn": 1, "note": "good"})
+    assert await proposals(desk) == []
+
+
+async def test_an_edited_draft_proposes_what_was_said_instead_once(desk: Desk) -> None:
+    async with desk.database.transaction() as tx:
+        draft = await drafts.save(
+            tx, desk.keys, conversation_id=desk.conversation, turn=1, intent="return_policy",
+            due_at=datetime(2026, 11, 21, tzinfo=UTC), words={"question": "q", "words": SAID, "sources": []},
+        )  # fmt: skip
+        assert await drafts.decide(tx, draft, verdict="edit", by="ada")
+        given = {"kind": "agent_decision", "draft": draft, "verdict": "edit", "text": "You have 30 days."}
+        await Conversations(desk.keys).save_turn(
+            tx, desk.conversation, turn=2, transaction_id="tx_2", input=given, decision=READ, spoken=None
+        )
+    for _ in range(2):
+        (one,) = await proposals(desk)
+        document = yaml.safe_load(one["document"])
+        assert (one["proposed_by"], document["should_say"]) == ("ada", "You have 30 days.")
+
+
+async def test_only_another_one_who_supervises_decides_and_once(desk: Desk) -> None:
+    note = {"turn": 1, "note": "wrong_answer", "text": "30 days"}
+    await desk.ask(f"conversations/{desk.conversation}/notes", "cleo", note)
+    (one,) = await proposals(desk)
+    path = f"corrections/{one['id']}"
+    await desk.ask(f"{path}/accept", "ada", {}, status=403)
+    await desk.ask(f"{path}/accept", "cleo", {}, status=403)
+    await desk.ask(f"{path}/accept", None, {}, status=422)
+    done = await desk.ask(f"{path}/accept", None, {"agent": "editor"})
+    assert (done["status"], done["decided_by"], done["document"]) == ("accepted", "editor", one["document"])
+    await desk.ask(f"{path}/accept", None, {"agent": "editor"})
+    await desk.ask(f"{path}/reject", None, {"agent": "another"}, status=409)
+    await desk.ask(f"corrections/co_{'0' * 32}/accept", None, {"agent": "editor"}, status=404)
+    await desk.ask(f"conversations/{desk.conversation}/notes", "cleo", {**note, "text": "31 days"})
+    assert await proposals(desk) == [], "what was decided is not opened again by the same note"
+    async with desk.database.transaction() as tx:
+        what = [row["what"] for row in await audit.records(tx, conversation_id=desk.conversation)]
+        assert what.count("correction.accepted") == 1
+        (row,) = await (await tx.execute("SELECT sealed FROM corrections")).fetchall()
+        assert b"lamp" not in row["sealed"]
+        await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
+    await desk.ask(path, "cleo", status=410)

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
+from voicebot.console.corrections import from_note, from_verdict
 from voicebot.console.handoffs import HandoffId, Queue, Reads, StepBody, acting
 from voicebot.console.readers import Reader
 from voicebot.core.store import agent_words, audit, handoffs
@@ -190,6 +191,10 @@ async def _say(
     except SubjectErased as error:
         raise HTTPException(410, "what was said there was erased") from error
     if new:
+        if kind == "verdict" and handoff_id is not None:
+            await from_verdict(tx, queue.keys, handoff_id, value, text, agent)
+        if kind == "note" and turn is not None:
+            await from_note(tx, queue.keys, conversation_id, turn, value, text, agent)
         await audit.record(
             tx,
             action=f"agent.{kind}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -34,6 +35,7 @@ from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
 from voicebot.console.calls import Calling, calls_router
+from voicebot.console.corrections import corrections_router
 from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
@@ -45,6 +47,7 @@ from voicebot.console.targets import Targets
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
 from voicebot.core.settings import Settings
+from voicebot.core.store import transfers as stored_transfers
 from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
@@ -75,6 +78,7 @@ from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
+from voicebot.runtime.draining import put_through
 from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
@@ -88,6 +92,8 @@ LEASE_TTL_S = 3.0
 SETTLE_S = 5.0
 HAND_OVER_S = 6.0
 """How long the last words of a drained call may take."""
+TRANSFER_S = 600.0
+"""A transfer that is older and not over has been given up: nobody is waited for."""
 
 
 class NodeApp:
@@ -271,6 +277,7 @@ class NodeApp:
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
         app.include_router(agent_words_router(queue, who))
+        app.include_router(corrections_router(queue, who))
         app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, guard))
@@ -362,12 +369,24 @@ class NodeApp:
             wrong["database"] = "not reachable"
         return wrong
 
+    async def _waiting(self) -> frozenset[str]:
+        if self._database is None:
+            return frozenset()
+        try:
+            async with self._database.transaction() as tx:
+                return await stored_transfers.waiting(tx, within_s=TRANSFER_S)
+        except DatabaseDown:  # then callers who leave the room are dialled through
+            return frozenset()
+
     async def drain(self, seconds: float) -> None:
-        """No new calls; waits for those under way, then hands the rest to a person."""
+        """No new calls; waits for those under way and for who is being put through; hands the rest to a person."""
         self.state.accepting = False
+        until_s = time.monotonic() + seconds
         overs = {call.over for call in self._calls}
         if overs:
             await asyncio.wait(overs, timeout=seconds)
+        if left := await put_through(self._waiting, lambda: bool(self._calls), until_s=until_s):
+            log.warning("node.drain_leaves_transfers", transfers=left)
         late = set(self._calls)
         if late:
             log.warning("node.drain_deadline", calls=len(late))
