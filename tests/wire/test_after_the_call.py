@@ -1,6 +1,6 @@
 """What agents say after a call: by whom it may be said, the newest counts, text is sealed and logged.
 
-What is wrong in their eyes is proposed as a correction, and counts for nothing until somebody else has reviewed.
+What is wrong in their eyes is proposed as a correction, which counts for nothing until another reviewed it.
 """
 
 from __future__ import annotations
