@@ -20,7 +20,17 @@ from voicebot.dialogue.state import ConversationState, new_state
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.people import People
 from voicebot.handoff.transfer.effects import Do
-from voicebot.handoff.transfer.signs import Answered, CallerLeft, Dialled, LegIs, MediaBack, Pressed, Tick
+from voicebot.handoff.transfer.signs import (
+    AgentIn,
+    Answered,
+    CallerIn,
+    CallerLeft,
+    Dialled,
+    LegIs,
+    MediaBack,
+    Pressed,
+    Tick,
+)
 from voicebot.handoff.transfer.states import State
 from voicebot.handoff.transferring import MAX_TRANSFERS, Transferring, TransferringDesk, load_effect
 
@@ -114,7 +124,9 @@ async def test_a_turn_that_is_not_committed_asks_for_nobody(database: Database, 
 
 async def test_who_is_not_put_through(database: Database, keys: KeyRing) -> None:
     """A chat, a call that fails while the bot is off, nobody to dial, and a caller who had many."""
-    for n, more in enumerate(({"channel": Channel.CHAT, "call_sid": None}, {"trigger": "bot_off"})):
+    for n, more in enumerate(
+        ({"channel": Channel.CHAT, "call_sid": None}, {"trigger": "bot_off"}, {"trigger": "draining"})
+    ):
         request = await asked(database, keys, **({"call_sid": f"CA{n:032x}"} | more))
         assert await requested(database, keys, request) is None
     async with database.transaction() as tx:
@@ -189,6 +201,25 @@ async def test_what_is_due_is_found(database: Database, keys: KeyRing) -> None:
     async with database.transaction() as tx:
         assert (await transfers.get(tx, transfer)).state == "returned"
         assert await transfers.due(tx) == []
+
+
+async def test_who_waits_while_a_node_stops(database: Database, keys: KeyRing) -> None:
+    """From the turn to the bridge, and until the bot has the caller again; not while two people talk."""
+
+    async def waiting(within_s: float = 600.0) -> frozenset[str]:
+        async with database.transaction() as tx:
+            return await transfers.waiting(tx, within_s=within_s)
+
+    transfer = await requested(database, keys, await asked(database, keys))
+    assert transfer is not None
+    assert await waiting() == {transfer}
+    assert await waiting(0.0) == frozenset(), "given up long ago"
+    await take(database, keys, transfer, CallerIn(0), Answered(1, LEG), Pressed(1, LEG, 1, "1"))
+    assert await waiting() == {transfer}
+    await take(database, keys, transfer, AgentIn(1))
+    assert await waiting() == frozenset()
+    await take(database, keys, transfer, CallerLeft())
+    assert await waiting() == frozenset()
 
 
 async def test_unknown(database: Database, keys: KeyRing) -> None:

@@ -35,7 +35,9 @@ log = structlog.get_logger(__name__)
 MAX_TRANSFERS = 3
 """Of one conversation. Who asks once more is dialled through without them."""
 
-COLD = frozenset({"bot_off", "failed_before", "lost_too_often", "call_unknown", "no_room", "database_down"})
+COLD = frozenset(
+    {"bot_off", "failed_before", "lost_too_often", "call_unknown", "no_room", "database_down", "draining"}
+)
 """Reasons to dial a person at once: the server cannot be relied on to look after a caller who waits."""
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9 ._:@+-]")

@@ -379,7 +379,7 @@ class NodeApp:
             return frozenset()
 
     async def drain(self, seconds: float) -> None:
-        """No new calls; waits for those under way and for who is being put through; hands the rest to a person."""
+        """No new calls; waits for those under way and who is being put through; then a person gets the rest."""
         self.state.accepting = False
         until_s = time.monotonic() + seconds
         overs = {call.over for call in self._calls}

@@ -219,6 +219,16 @@ async def due(tx: Transaction, *, limit: int = 20) -> list[str]:
     return [row["id"] for row in await cursor.fetchall()]
 
 
+async def waiting(tx: Transaction, *, within_s: float) -> frozenset[str]:
+    """Transfers of the last ``within_s`` seconds in which a caller waits: for a person or for the bot."""
+    cursor = await tx.execute(
+        "SELECT id FROM transfers WHERE over_at IS NULL AND state <> 'bridged'"
+        " AND requested_at > clock_timestamp() - make_interval(secs => %s)",
+        (within_s,),
+    )
+    return frozenset([row["id"] for row in await cursor.fetchall()])
+
+
 async def caller_forks(tx: Transaction, conversation_id: str) -> list[str]:
     """Names of the streams that were given to the caller's leg for what is said in the room.
 
