@@ -24,7 +24,7 @@ from voicebot.dialogue.generation.spoken import spoken
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import FactorKind, GateRules
 from voicebot.safety.pii import cues
-from voicebot.safety.pii.checksums import luhn
+from voicebot.safety.pii.checksums import is_card
 from voicebot.safety.pii.finding import NOTHING, Expected, Shapes
 from voicebot.safety.pii.masking import TOKEN, Carry, Masked, Masker
 from voicebot.safety.pii.own_values import OwnValue
@@ -42,11 +42,6 @@ _MASKED_AS = {
     FactorKind.CODE: cues.CODE,
 }
 _SLOT_KINDS = {PHONE_NUMBER: cues.PHONE}
-
-
-def is_card(value: str) -> bool:
-    """Whether a value is the whole number of a payment card: 13 to 19 digits with Luhn's check digit."""
-    return value.isdigit() and 13 <= len(value) <= 19 and luhn(value)
 
 
 def _tells_card(masked: Masked) -> bool:
@@ -82,17 +77,12 @@ class Masks:
     @property
     def fresh(self) -> Mapping[str, str]:
         """Values that belong into the vault with this turn: never a card's whole number."""
-        return {token: value for token, value in self.masker.fresh.items() if not is_card(value)}
+        return self.masker.kept
 
     @property
     def unkept(self) -> tuple[str, ...]:
         """Tokens of the vault whose values turned out to be the beginning of a card's number."""
-        cards = [value for value in self.masker.fresh.values() if is_card(value)]
-        return tuple(
-            token
-            for token, value in self.masker.values.items()
-            if value.isdigit() and any(card != value and card.startswith(value) for card in cards)
-        )
+        return self.masker.unkept
 
     def given(self, given: TurnInput) -> TurnInput:
         """The input with tokens; the gate still reads its ``raw``."""

@@ -48,7 +48,7 @@ async def keep(
     turn = snapshot.turn + 1
     masker = Masker(shapes, await vault.values(tx, keys, snapshot.id), turn=turn)
     given, heard = Utterance(text=masker.mask(text).text), Heard(text=said, complete=True)
-    await vault.save(tx, keys, snapshot.id, turn=turn, values=masker.fresh)
+    await vault.save(tx, keys, snapshot.id, turn=turn, values=masker.kept)
     await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
     await conversations.save_turn(
         tx,

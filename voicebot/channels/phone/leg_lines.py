@@ -104,7 +104,8 @@ class LegLines:
             masker = Masker(self._shapes, values, carry=self._carry, turn=line.n)
             masked = masker.mask(line.text)
             text = masker.open_end(masked.text)
-            await vault.save(tx, self._keys, self._id, turn=snapshot.turn, values=masker.fresh)
+            await vault.save(tx, self._keys, self._id, turn=snapshot.turn, values=masker.kept)
+            await vault.forget(tx, self._id, masker.unkept)
             event = Event(
                 id=f"ev_{self._id[3:]}_{self._stream_sid}_{line.n}",
                 type=LEG_LINE,

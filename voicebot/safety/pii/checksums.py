@@ -21,3 +21,8 @@ def iban(code: str) -> bool:
     if not 15 <= len(code) <= 34 or not code[:2].isalpha() or not code[2:4].isdigit() or not code.isalnum():
         return False
     return int("".join(str(int(one, 36)) for one in code[4:] + code[:4])) % 97 == 1
+
+
+def is_card(value: str) -> bool:
+    """Whether a value is the whole number of a payment card: 13 to 19 digits with Luhn's check digit."""
+    return value.isdigit() and 13 <= len(value) <= 19 and luhn(value)

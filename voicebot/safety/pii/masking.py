@@ -23,7 +23,7 @@ from pydantic import Field
 from voicebot.core.conversation import Strict
 from voicebot.core.number_words import DIGIT_WORDS
 from voicebot.safety.pii import cues
-from voicebot.safety.pii.checksums import luhn
+from voicebot.safety.pii.checksums import is_card, luhn
 from voicebot.safety.pii.finding import NOTHING, Expected, Found, Run, Shapes, find, kind_of, runs, unfinished
 from voicebot.safety.pii.own_values import OwnValue, near, said_again
 from voicebot.safety.pii.spoken_form import Asked, normalise
@@ -103,6 +103,21 @@ class Masker:
     def values(self) -> Mapping[str, str]:
         """Every value by its token."""
         return self._values
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Those of `fresh` that a vault may hold: never a card's whole number."""
+        return {token: value for token, value in self.fresh.items() if not is_card(value)}
+
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """Tokens whose values turned out to begin a card's number: a vault has to forget them."""
+        cards = [value for value in self.fresh.values() if is_card(value)]
+        return tuple(
+            token
+            for token, value in self.values.items()
+            if value.isdigit() and any(card != value and card.startswith(value) for card in cards)
+        )
 
     def mask(self, text: str, expected: Expected = NOTHING, *, learn: bool = True) -> Masked:
         """Puts tokens in place of what is personal. ``learn``: a value seen first gets a token that stays.
