@@ -56,9 +56,9 @@ class LastAct:
 
     @property
     def briefed(self) -> bool:
-        """The person understood what they were told before they pressed 1."""
+        """The person understood what they were told, and pressed 1."""
         agents = self._result.agents
-        return bool(agents) and agents[0].told and agents[0].steps[0].done
+        return bool(agents) and agents[0].told and self.at("accepted") is not None
 
     @property
     def talked(self) -> bool:
@@ -135,6 +135,8 @@ class LastAct:
                 f" {silence.start_ms / 1000:.1f} s on; the local Twilio's clock was late by up to"
                 f" {self._result.clock_late_ms:.0f} ms",
             )
+        if self._result.together_ms is None:
+            return
         legs = [f"{self.transcribed(who):.0%} of the {who}'s" for who in ("agent", "caller")]
         yield "transcript", f"of the words of both legs it has {' and '.join(legs)}"
         if delays := self.read_after_ms():
