@@ -125,6 +125,18 @@ async def test_a_repeat_within_seven_days_unresolves_the_earlier_one(
     for one in (old, other_caller, other_thing, again):
         assert (await outcome(database, one))["resolution"] == "resolved"
     assert await all_of(work) == [], "it ends"
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE conversations SET outcome_of = NULL")
+    assert len(await all_of(work)) == 5
+    standing = {
+        one: (await outcome(database, one))["resolution"]
+        for one in (first, old, other_caller, other_thing, again)
+    }
+    assert [one for one, how in standing.items() if how == "unresolved"] == [first], (
+        "made again it is the same"
+    )
+    third = await held(database, keys, asked)
+    assert sorted(await all_of(work)) == sorted([third, again]), "what counts as unresolved is left alone"
 
 
 async def test_a_repeat_counts_whichever_is_looked_at_first(database: Database, keys: KeyRing) -> None:
@@ -169,6 +181,25 @@ async def test_a_handoff_after_the_hang_up_makes_it_due_again(database: Database
     assert await all_of(work) == [cv]
     row = await outcome(database, cv)
     assert (row["resolution"], row["escalated"], row["trigger"]) == ("handed_over", True, "lost")
+
+
+async def test_one_that_cannot_be_read_holds_up_no_other(database: Database, keys: KeyRing) -> None:
+    """A turn of a newer server, say."""
+    strange = await held(database, keys, caller=None, days_ago=1)
+    async with database.transaction() as tx:
+        await Conversations(keys).save_turn(
+            tx,
+            strange,
+            turn=1,
+            transaction_id="tx",
+            input={},
+            decision={"intent": "x", "new": 1},
+            spoken=None,
+        )
+    other = await held(database, keys, ("warranty", Action.ANSWER), caller=None)
+    assert await all_of(job(database, keys)) == [strange, other]
+    row = await outcome(database, strange)
+    assert (row["resolution"], row["disposition"]) == ("unknown", "not_settled")
 
 
 async def test_the_first_sign_of_risk_stands_with_it(database: Database, keys: KeyRing) -> None:

@@ -103,6 +103,8 @@ class Outcome:
 
 ERASED = Outcome("erased", "unknown")
 """Of a conversation whose words were erased before anybody looked."""
+UNREAD = Outcome("not_settled", "unknown")
+"""Of one that this server cannot read."""
 
 
 def decide(facts: Facts) -> Outcome:

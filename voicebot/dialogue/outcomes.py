@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from voicebot.core.conversation import BY_CALLER, Decision
 from voicebot.core.store import outcomes
@@ -18,7 +19,7 @@ from voicebot.core.store.keys import KeyRing, SealBroken, SubjectErased
 from voicebot.core.store.outcomes import Claimed
 from voicebot.dialogue import state as states
 from voicebot.dialogue.intents import OUT_OF_SCOPE
-from voicebot.dialogue.outcome import ERASED, REPEAT, Facts, Outcome, TurnFact, decide
+from voicebot.dialogue.outcome import ERASED, REPEAT, UNREAD, Facts, Outcome, TurnFact, decide
 from voicebot.dialogue.state import UnknownState
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,7 @@ class Outcomes:
         handoffs, reached, trigger = await outcomes.people(tx, claimed.id)
         read = None if claimed.erased else await self._read(tx, claimed)
         if read is None:
-            outcome, first = ERASED, None
+            outcome, first = ERASED if claimed.erased else UNREAD, None
         else:
             turns, standing, first = read
             outcome = decide(
@@ -106,10 +107,10 @@ class Outcomes:
         try:
             snapshot = await self._conversations.load(tx, claimed.id)
             rows = await self._conversations.turns(tx, claimed.id)
-        except (SubjectErased, SealBroken) as error:
+            decisions = [Decision.model_validate_json(json.dumps(row["decision"])) for row in rows]
+        except (SubjectErased, SealBroken, ValidationError) as error:  # it must not hold up the others
             log.warning("conversation.outcome_unread", conversation=claimed.id, why=type(error).__name__)
             return None
-        decisions = [Decision.model_validate_json(json.dumps(row["decision"])) for row in rows]
         turns = tuple(self._turn(row, one) for row, one in zip(rows, decisions, strict=True))
         fired = next((one.fired for one in decisions if one.fired is not None), None)
         try:
