@@ -56,3 +56,10 @@ async def test_said_to_a_person_on_the_phone(shop_database: Database, keys: KeyR
     for n, text in enumerate(said, start=1):
         await leg.store(HeardLine(n, text, sure=True, at=datetime(2026, 11, 21, 12, 0, n, tzinfo=UTC)))
     assert await values(shop_database, keys, begun.conversation_id) == ["6175550142"]
+
+
+async def test_its_code_and_date_are_not_kept_either(shop_database: Database, keys: KeyRing) -> None:
+    """What stands beside the number goes with it; digits of a turn without a card stay."""
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, f"my card is {CARD} expiry 12 29 cvv 123")
+    assert await values(shop_database, keys, begun.conversation_id) == []

@@ -67,6 +67,10 @@ class Masked:
     joined: tuple[str, str] | None = None
 
 
+_BESIDE_A_CARD = 4
+"""Digits of its security code, and of its date."""
+
+
 class Masker:
     """Masks the words of one conversation.
 
@@ -106,8 +110,13 @@ class Masker:
 
     @property
     def kept(self) -> dict[str, str]:
-        """Those of `fresh` that a vault may hold: never a card's whole number."""
-        return {token: value for token, value in self.fresh.items() if not is_card(value)}
+        """Those of `fresh` that a vault may hold: never a card's whole number, nor what stands beside it."""
+        card = any(is_card(value) for value in self.fresh.values())
+        return {
+            token: value
+            for token, value in self.fresh.items()
+            if not is_card(value) and not (card and value.isdigit() and len(value) <= _BESIDE_A_CARD)
+        }
 
     @property
     def unkept(self) -> tuple[str, ...]:
