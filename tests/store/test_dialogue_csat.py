@@ -28,6 +28,7 @@ async def asked(database: Database, keys: KeyRing, channel: Channel = Channel.PH
     assert "from one to five" in await talk.turn("no thanks, goodbye")
     assert talk.last is not None
     assert talk.last.after == "continue"
+    assert talk.last.decision.action is not Action.END, "by that a chat knows that it is over"
     return talk
 
 

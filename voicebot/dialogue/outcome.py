@@ -25,6 +25,8 @@ Disposition = Literal[
 
 STAYED = frozenset({"goodbye", "person_took_over"})
 """Reasons of an end that is nobody's leaving. With any other, known or not, what is open was abandoned."""
+RATING = "csat/ask"
+"""The row of the question that stands in place of a goodbye (`voicebot.dialogue.flow.rating`)."""
 _SETTLES = frozenset({Action.ANSWER, Action.ACT})
 _TO_PEOPLE = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT})
 _OPEN = frozenset({Action.PROPOSE, Action.CLARIFY, Action.ABSTAIN})
@@ -175,7 +177,7 @@ def _intent(turns: Sequence[TurnFact], *, left: bool, cut: bool, person: bool, f
 def _left(facts: Facts) -> bool:
     """Whether the caller is gone without a goodbye, which may have been cut short by hanging up."""
     last = next((turn for turn in reversed(facts.turns) if turn.by_caller), None)
-    bye = last is not None and last.action is Action.END
+    bye = last is not None and (last.action is Action.END or last.row == RATING)
     return facts.end_reason is not None and facts.end_reason not in STAYED and not bye
 
 

@@ -14,11 +14,14 @@ from typing import Any, Literal
 from voicebot.core.store.database import Transaction
 
 _DUE = "status <> 'live' AND outcome_of IS DISTINCT FROM (status || ':' || version::text)"
-_SAME_PERSON = (
-    "(other.caller_hash = c.caller_hash OR EXISTS (SELECT 1 FROM customer_links mine"
-    " JOIN customer_links theirs ON theirs.customer_id = mine.customer_id"
-    " WHERE mine.conversation_id = c.id AND theirs.conversation_id = other.id))"
+_OTHERS = (
+    "conversations c JOIN LATERAL (SELECT x.id FROM conversations x WHERE x.caller_hash = c.caller_hash"
+    " UNION SELECT theirs.conversation_id FROM customer_links mine"
+    " JOIN customer_links theirs USING (customer_id) WHERE mine.conversation_id = c.id) same"
+    " ON same.id <> c.id"
+    " JOIN conversations other ON other.id = same.id"
 )
+"""``c``, and each ``other`` conversation of the same caller or customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,8 @@ async def claim(tx: Transaction, *, quiet_s: float) -> Claimed | None:
 async def again(tx: Transaction, conversation_id: str, within: timedelta) -> dict[str, str]:
     """Intents with which the same caller or customer came again, and the first conversation that shows it."""
     cursor = await tx.execute(
-        "SELECT DISTINCT ON (i.intent) i.intent, other.id FROM conversations c"  # noqa: S608  # constant
-        f" JOIN conversations other ON other.id <> c.id AND {_SAME_PERSON}"
-        " AND other.created_at > c.created_at"
+        "SELECT DISTINCT ON (i.intent) i.intent, other.id"  # noqa: S608  # constant
+        f" FROM {_OTHERS} AND other.created_at > c.created_at"
         " AND other.created_at <= coalesce(c.ended_at, c.created_at) + %s"
         " JOIN outcome_intents i ON i.conversation_id = other.id"
         " WHERE c.id = %s ORDER BY i.intent, other.created_at",
@@ -113,9 +115,8 @@ async def reopen_earlier(
 ) -> int:
     """Makes due again what the same person was told earlier about these intents, if it counts as resolved."""
     cursor = await tx.execute(
-        "UPDATE conversations SET outcome_of = NULL WHERE id IN (SELECT other.id FROM conversations c"  # noqa: S608  # constant
-        f" JOIN conversations other ON other.id <> c.id AND {_SAME_PERSON}"
-        " AND other.created_at < c.created_at"
+        "UPDATE conversations SET outcome_of = NULL WHERE id IN (SELECT other.id"  # noqa: S608  # constant
+        f" FROM {_OTHERS} AND other.created_at < c.created_at"
         " AND c.created_at <= coalesce(other.ended_at, other.created_at) + %s"
         " JOIN outcome_intents i ON i.conversation_id = other.id"
         " AND i.intent = ANY(%s) AND i.resolution = 'resolved' WHERE c.id = %s)",

@@ -22,6 +22,7 @@ from voicebot.core.number_words import HOMOPHONES, UNITS
 from voicebot.dialogue.flow.draft import ActOutcome, Deed, Draft, Fact
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.outcome import RATING
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.policy.csat import CsatRules
 
@@ -87,7 +88,8 @@ class Rating:
         return replace(
             draft,
             state=state,
-            row="csat/ask",
+            action=Action.ANSWER,
+            row=RATING,
             parts=(line,),
             after="continue",
             asked=asked,
