@@ -203,23 +203,23 @@ async def test_what_is_due_is_found(database: Database, keys: KeyRing) -> None:
         assert await transfers.due(tx) == []
 
 
-async def test_who_waits_while_a_node_stops(database: Database, keys: KeyRing) -> None:
-    """From the turn to the bridge, and until the bot has the caller again; not while two people talk."""
+async def test_who_needs_a_node_that_stops(database: Database, keys: KeyRing) -> None:
+    """From the turn until the caller has left: who talks with a person comes back to us afterwards."""
 
-    async def waiting(within_s: float = 600.0) -> frozenset[str]:
+    async def needed(within_s: float = 600.0) -> frozenset[str]:
         async with database.transaction() as tx:
-            return await transfers.waiting(tx, within_s=within_s)
+            return await transfers.under_way(tx, within_s=within_s)
 
     transfer = await requested(database, keys, await asked(database, keys))
     assert transfer is not None
-    assert await waiting() == {transfer}
-    assert await waiting(0.0) == frozenset(), "given up long ago"
+    assert await needed() == {transfer}
+    assert await needed(0.0) == frozenset(), "given up long ago"
     await take(database, keys, transfer, CallerIn(0), Answered(1, LEG), Pressed(1, LEG, 1, "1"))
-    assert await waiting() == {transfer}
+    assert await needed() == {transfer}
     await take(database, keys, transfer, AgentIn(1))
-    assert await waiting() == frozenset()
+    assert await needed(0.0) == {transfer}, "however long they talk"
     await take(database, keys, transfer, CallerLeft())
-    assert await waiting() == frozenset()
+    assert await needed() == frozenset()
 
 
 async def test_unknown(database: Database, keys: KeyRing) -> None:

@@ -93,7 +93,7 @@ SETTLE_S = 5.0
 HAND_OVER_S = 6.0
 """How long the last words of a drained call may take."""
 TRANSFER_S = 600.0
-"""A transfer that is older and not over has been given up: nobody is waited for."""
+"""A caller who is said to wait for longer does not: what told us of them was lost."""
 
 
 class NodeApp:
@@ -374,12 +374,12 @@ class NodeApp:
             return frozenset()
         try:
             async with self._database.transaction() as tx:
-                return await stored_transfers.waiting(tx, within_s=TRANSFER_S)
+                return await stored_transfers.under_way(tx, within_s=TRANSFER_S)
         except DatabaseDown:  # then callers who leave the room are dialled through
             return frozenset()
 
     async def drain(self, seconds: float) -> None:
-        """No new calls; waits for those under way and who is being put through; then a person gets the rest."""
+        """No new calls; waits for those under way and those put through; then a person gets the rest."""
         self.state.accepting = False
         until_s = time.monotonic() + seconds
         overs = {call.over for call in self._calls}

@@ -1,7 +1,7 @@
-"""A node that stops waits for the callers who are between the bot and a person.
+"""A node that stops waits for the callers who are being put through, or were.
 
-Their call has no socket here while somebody's phone rings, and without a server they would wait in a silent
-room for nobody: Twilio asks for the next hold sound, and nothing answers.
+Their call has no socket of the bot's here, and without a server they would wait in a silent room for nobody,
+and hear an error of Twilio's when the person leaves.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ async def put_through(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> int:
-    """Until nobody of those who wait now waits any more. Returns how many still do at ``until_s``.
+    """Until none of those who are put through now is any more. Returns how many still are at ``until_s``.
 
     Args:
-        under_way: ids of the transfers in which a caller waits, on whatever node.
+        under_way: ids of the transfers that are not over, on whatever node.
         talking: whether a call is with the bot on this node: it may come to wait as well.
         until_s: by ``clock``.
         clock: seconds.

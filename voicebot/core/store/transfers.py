@@ -219,11 +219,13 @@ async def due(tx: Transaction, *, limit: int = 20) -> list[str]:
     return [row["id"] for row in await cursor.fetchall()]
 
 
-async def waiting(tx: Transaction, *, within_s: float) -> frozenset[str]:
-    """Transfers of the last ``within_s`` seconds in which a caller waits: for a person or for the bot."""
+async def under_way(tx: Transaction, *, within_s: float) -> frozenset[str]:
+    """Transfers whose caller needs us: who speaks with a person, and who has waited for one, or for the bot,
+    for no more than ``within_s`` seconds.
+    """
     cursor = await tx.execute(
-        "SELECT id FROM transfers WHERE over_at IS NULL AND state <> 'bridged'"
-        " AND requested_at > clock_timestamp() - make_interval(secs => %s)",
+        "SELECT id FROM transfers WHERE over_at IS NULL AND (state = 'bridged'"
+        " OR requested_at > clock_timestamp() - make_interval(secs => %s))",
         (within_s,),
     )
     return frozenset([row["id"] for row in await cursor.fetchall()])
