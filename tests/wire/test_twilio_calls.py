@@ -244,6 +244,21 @@ async def test_a_call_that_is_lost_too_often_goes_to_a_person(channel: Channel) 
     assert (await channel.of_call(call)).status == "handoff"
 
 
+async def test_a_call_whose_socket_never_comes_up_goes_to_a_person(channel: Channel) -> None:
+    """Twilio asks again at once, and would for ever. One that comes up in between begins the count anew."""
+    call = new_sid("CA")
+    token = await channel.voice(call)
+    for _ in range(2):
+        token = token_in(await resume(channel, call))
+    async with channel.stream(call, token) as stream:
+        await stream.key("7")
+        await stream.closed()
+    for _ in range(4):
+        assert "<Connect>" in await resume(channel, call)
+    assert FALLBACK in await resume(channel, call)
+    assert (await channel.of_call(call)).status == "handoff"
+
+
 async def test_twilio_could_not_get_our_twiml(channel: Channel) -> None:
     """The fallback URL is asked with an error code: a person, not the same failure again."""
     call = new_sid("CA")

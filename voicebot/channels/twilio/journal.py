@@ -45,6 +45,17 @@ async def note(tx: Transaction, keys: KeyRing, snapshot: Snapshot, kind: str, da
     await outbox.append(tx, keys, snapshot.subject_id, event)
 
 
+async def unmet(tx: Transaction, keys: KeyRing, conversation_id: str) -> int:
+    """How many documents that connect were given since a media session last began."""
+    given = 0
+    for event in await outbox.events_of(tx, keys, conversation_id):
+        if event.type == MEDIA_STARTED:
+            given = 0
+        elif event.type == CONNECTING:
+            given += 1
+    return given
+
+
 async def last_step(tx: Transaction, keys: KeyRing, conversation_id: str) -> Step:
     """The latest of the steps that matter for a call without a socket."""
     step: Step = "none"

@@ -92,6 +92,7 @@ class Reception:
             new=request.new,
             room=node.accepting and not node.full,
             sessions=snapshot.epoch if snapshot is not None else 0,
+            unmet=await journal.unmet(tx, services.keys, snapshot.id) if snapshot is not None else 0,
             failed=request.failed or request.person,
             paying=not request.pushed and snapshot is not None and await self._agreed(tx, snapshot.id),
             transfer=gets,

@@ -34,6 +34,10 @@ RETRY_S = 2.0
 MAX_SESSIONS = 6
 """Media sessions of one call; a call that loses more goes to a person."""
 
+MAX_UNMET = 4
+"""Documents in a row that connect and whose socket never came up (a wrong certificate, a proxy that knows no
+WebSocket): Twilio goes on with the next verb at once, and would ask us for ever. Then a person."""
+
 MAX_PUSHES = 3
 
 
@@ -85,6 +89,8 @@ class Asked:
     """The node takes new calls and is not full."""
     sessions: int = 0
     """Media sessions so far."""
+    unmet: int = 0
+    """Documents that connect, given since the last media session began."""
     failed: bool = False
     """Twilio says that fetching our TwiML failed (``ErrorCode``): do not try the same again."""
     paying: bool = False
@@ -110,7 +116,7 @@ def answer(facts: Asked) -> Answer:
         return Answer.CONNECT if facts.new and facts.room else Answer.APOLOGISE_AND_DIAL
     if facts.paying:
         return Answer.PAY
-    if facts.sessions >= MAX_SESSIONS:
+    if facts.sessions >= MAX_SESSIONS or facts.unmet >= MAX_UNMET:
         return Answer.APOLOGISE_AND_DIAL
     return Answer.CONNECT
 
