@@ -1,59 +1,22 @@
-"""A real Chromium, and a server with its desk, once for all pages."""
+"""A real Chromium, and a server with its desk, for one file of pages."""
 
 from __future__ import annotations
 
-import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
+from desk_kit import Site, desk_of
 from playwright.sync_api import Browser, Page, sync_playwright
-from serving import Serving, serving
-
-_DESK = re.compile(r"desk\s+(http://\S+)/desk")
-
-
-@dataclass(frozen=True)
-class Site:
-    """``url`` of the nodes, ``desk`` of the agents' pages."""
-
-    url: str
-    desk: str
-
-    def chat(self, text: str, conversation: str | None = None) -> dict[str, Any]:
-        """A customer writes."""
-        body = {"text": text} | ({"conversation_id": conversation} if conversation else {})
-        answer = httpx.post(f"{self.url}/chat", json=body, timeout=20)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def handoff_of(self, conversation: str) -> dict[str, Any]:
-        """The hand-over of a conversation."""
-        (one,) = httpx.get(f"{self.url}/api/handoffs", params={"conversation": conversation}).json()
-        return one
-
-
-def _desk_of(server: Serving) -> str:
-    for _ in range(200):
-        found = next((match.group(1) for line in server.lines if (match := _DESK.search(line))), None)
-        try:
-            if found is not None and httpx.get(f"{found}/healthz").is_success:
-                return found
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the desk does not answer:\n" + "".join(server.lines))
+from serving import serving
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("desk")
     with serving("--insecure-local", "--desk-port", "0", data_dir=folder) as server:
-        yield Site(server.url, _desk_of(server))
+        yield Site(server.url, desk_of(server))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
-from conftest import Site
+from desk_kit import Site
 from playwright.sync_api import Page, expect
 
 SitsDown = Callable[..., Page]
