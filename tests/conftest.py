@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+from keys_kit import MASTER_KEY
 
 from voicebot.core.store import embedded
 from voicebot.core.store.chain.linking import Linker
@@ -26,7 +27,6 @@ LONG = (
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 TEMPLATE = "voicebot_template"
-MASTER_KEY = bytes(range(32))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -25,7 +25,7 @@ NUMBER = PACKED[0]
 NODE = """
 import asyncio, sys
 import httpx
-from conftest import MASTER_KEY
+from keys_kit import MASTER_KEY
 from dialogue_kit import DEPLOYMENT, node
 from voicebot.core.conversation import Utterance
 from voicebot.core.store.chain.linking import Linker

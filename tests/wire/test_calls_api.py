@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from conftest import MASTER_KEY
 from fastapi import FastAPI
+from keys_kit import MASTER_KEY
 from outbound_kit import CUSTOMER, RULES
 from starlette.requests import HTTPConnection
 

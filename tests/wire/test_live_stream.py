@@ -300,7 +300,7 @@ async def test_an_erased_subject_ends_an_open_stream_and_begins_none(
     await talk.line("hello")
     async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
         reading = asyncio.create_task(sse(url, talk))
-        await asyncio.sleep(0.2)  # it has caught up
+        await asyncio.sleep(1.0)  # it has caught up
         async with database.transaction() as tx:
             await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
             await tx.execute(  # what is written afterwards is sealed for nobody

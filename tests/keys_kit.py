@@ -1,0 +1,3 @@
+"""The master key of every test."""
+
+MASTER_KEY = bytes(range(32))
