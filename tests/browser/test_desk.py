@@ -5,100 +5,100 @@ Callers' words are text and nothing else; pages work by keyboard and on a phone'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 from desk_kit import Site
-from playwright.sync_api import Page, expect
+from playwright.async_api import Page, expect
 
-SitsDown = Callable[..., Page]
+SitsDown = Callable[..., Awaitable[Page]]
 SCRIPT = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> I want a person please'
 
 
-def test_who_asks_for_a_person_is_seen_accepted_by_keyboard_and_followed(
+async def test_who_asks_for_a_person_is_seen_accepted_by_keyboard_and_followed(
     site: Site, sits_down: SitsDown
 ) -> None:
-    page = sits_down("ada")
+    page = await sits_down("ada")
     conversation = site.chat("hello")["conversation_id"]
     site.chat("I want to talk to a person", conversation)
     row = page.get_by_role("listitem").filter(has_text="asked for a person").first
-    row.wait_for()  # without a reload
+    await row.wait_for()  # without a reload
     accept = row.get_by_role("button", name="Accept")
-    accept.focus()
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="asked for a person").wait_for()
-    expect(page.get_by_text("accepted by ada")).to_be_visible()
+    await accept.focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="asked for a person").wait_for()
+    await expect(page.get_by_text("accepted by ada")).to_be_visible()
     log = page.get_by_role("log")
-    expect(log).to_contain_text("I want to talk to a person")
+    await expect(log).to_contain_text("I want to talk to a person")
     site.chat("it is about my blue lamp", conversation)
-    expect(log).to_contain_text("it is about my blue lamp", timeout=3000)
+    await expect(log).to_contain_text("it is about my blue lamp", timeout=3000)
     for title in ("Next", "Summary", "Caller", "Why a person"):
-        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
-    page.get_by_role("button", name="Done").click()
-    expect(page.get_by_text("done by ada")).to_be_visible()
+        await expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    await page.get_by_role("button", name="Done").click()
+    await expect(page.get_by_text("done by ada")).to_be_visible()
     assert site.handoff_of(conversation)["status"] == "done"
 
 
-def test_of_two_agents_one_has_it_and_the_other_is_told(site: Site, sits_down: SitsDown) -> None:
+async def test_of_two_agents_one_has_it_and_the_other_is_told(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat("can i speak to a human being")["conversation_id"]
     handoff = site.handoff_of(conversation)["id"]
-    ada, ben = sits_down("ada"), sits_down("ben")
+    ada, ben = await sits_down("ada"), await sits_down("ben")
     for page in (ada, ben):
-        page.goto(f"{site.desk}/desk/handoffs/{handoff}")
-        page.get_by_role("button", name="Accept").wait_for()
-    ada.get_by_role("button", name="Accept").click()
-    ada.get_by_role("button", name="Done").wait_for()
-    ben.get_by_role("button", name="Accept").click()
-    expect(ben.get_by_role("status").filter(has_text="ada has it")).to_be_visible()
-    assert ben.get_by_role("button", name="Done").count() == 0
-    ada.get_by_role("button", name="Give back").click()
-    expect(ada.get_by_text("waiting", exact=True)).to_be_visible()
+        await page.goto(f"{site.desk}/desk/handoffs/{handoff}")
+        await page.get_by_role("button", name="Accept").wait_for()
+    await ada.get_by_role("button", name="Accept").click()
+    await ada.get_by_role("button", name="Done").wait_for()
+    await ben.get_by_role("button", name="Accept").click()
+    await expect(ben.get_by_role("status").filter(has_text="ada has it")).to_be_visible()
+    assert await ben.get_by_role("button", name="Done").count() == 0
+    await ada.get_by_role("button", name="Give back").click()
+    await expect(ada.get_by_text("waiting", exact=True)).to_be_visible()
 
 
-def test_a_callers_words_are_text(site: Site, sits_down: SitsDown) -> None:
+async def test_a_callers_words_are_text(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat(SCRIPT)["conversation_id"]
     site.chat("let me talk to a person", conversation)
-    page = sits_down("ada")
-    page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
-    expect(page.get_by_role("log")).to_contain_text("<script>window.hacked=1</script>")
-    assert page.evaluate("window.hacked") is None
+    page = await sits_down("ada")
+    await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+    await expect(page.get_by_role("log")).to_contain_text("<script>window.hacked=1</script>")
+    assert await page.evaluate("window.hacked") is None
 
 
-def test_on_a_phone_nothing_is_cut_off(site: Site, sits_down: SitsDown) -> None:
+async def test_on_a_phone_nothing_is_cut_off(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat("get me a person")["conversation_id"]
-    page = sits_down("cleo", width=390, height=844)
-    page.get_by_role("button", name="Accept").first.wait_for()
+    page = await sits_down("cleo", width=390, height=844)
+    await page.get_by_role("button", name="Accept").first.wait_for()
     fits = "document.documentElement.scrollWidth <= window.innerWidth"
-    assert page.evaluate(fits)
-    page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
-    page.get_by_role("log").wait_for()
-    assert page.evaluate(fits)
+    assert await page.evaluate(fits)
+    await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+    await page.get_by_role("log").wait_for()
+    assert await page.evaluate(fits)
 
 
-def test_supervisors_listen_in_and_agents_do_not(site: Site, sits_down: SitsDown) -> None:
+async def test_supervisors_listen_in_and_agents_do_not(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat("hello there")["conversation_id"]
-    listens = sits_down("cleo")
-    listens.goto(f"{site.desk}/desk/conversations/{conversation}")
-    expect(listens.get_by_role("log")).to_contain_text("hello there")
-    agent = sits_down("ada")
-    agent.goto(f"{site.desk}/desk/conversations/{conversation}")
-    expect(agent.get_by_role("heading", name="For supervisors")).to_be_visible()
-    assert agent.get_by_role("log").count() == 0
+    listens = await sits_down("cleo")
+    await listens.goto(f"{site.desk}/desk/conversations/{conversation}")
+    await expect(listens.get_by_role("log")).to_contain_text("hello there")
+    agent = await sits_down("ada")
+    await agent.goto(f"{site.desk}/desk/conversations/{conversation}")
+    await expect(agent.get_by_role("heading", name="For supervisors")).to_be_visible()
+    assert await agent.get_by_role("log").count() == 0
 
 
-def test_a_reload_loses_nothing_and_signing_out_ends_it(site: Site, sits_down: SitsDown) -> None:
+async def test_a_reload_loses_nothing_and_signing_out_ends_it(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat("a real person please")["conversation_id"]
-    page = sits_down("ada")
-    page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+    page = await sits_down("ada")
+    await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
     log = page.get_by_role("log")
-    expect(log).to_contain_text("a real person please")
-    page.reload()
-    expect(log).to_contain_text("a real person please")
-    assert log.get_by_text("a real person please").count() == 1
-    page.get_by_role("button", name="Sign out").click()
-    page.get_by_role("heading", name="Sign in").wait_for()
-    page.goto(f"{site.desk}/desk")
-    page.get_by_role("heading", name="Sign in").wait_for()
+    await expect(log).to_contain_text("a real person please")
+    await page.reload()
+    await expect(log).to_contain_text("a real person please")
+    assert await log.get_by_text("a real person please").count() == 1
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("heading", name="Sign in").wait_for()
+    await page.goto(f"{site.desk}/desk")
+    await page.get_by_role("heading", name="Sign in").wait_for()
 
 
 def test_a_node_sends_people_to_the_desk(site: Site) -> None:
