@@ -15,7 +15,7 @@ from voicebot.core.store.database import Database, DatabaseDown
 @pytest_asyncio.fixture
 async def small(fresh_database_url: str) -> AsyncIterator[Database]:
     """Two connections, impatient, with a table to write to."""
-    opened = await Database.open(fresh_database_url, max_size=2, timeout_s=0.3)
+    opened = await Database.open(fresh_database_url, max_size=2, timeout_s=0.8)
     async with opened.transaction() as tx:
         await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
     yield opened
