@@ -48,9 +48,12 @@ class LastAct:
 
     @property
     def handed_over(self) -> bool:
-        """A payload of today's version with a summary, the reason being that the caller asked."""
+        """A payload of today's version with a summary, and the caller's wish was seen.
+
+        The wish is the reason, or its first sign: misheard as a complaint, it goes to whoever takes those.
+        """
         one = self.payload
-        if one is None or one.trigger.name != "asked_for_person":
+        if one is None or not {one.trigger.name, one.trigger.first_sign} & {"asked_for_person", "person"}:
             return False
         return one.version == PAYLOAD_VERSION and bool(one.summary.text and one.transcript)
 
