@@ -92,7 +92,11 @@ class Transcript:
 def follow(transcript: Transcript) -> None:
     """Runs a transcript for as long as its page lives."""
     task = background_tasks.create(transcript.run(), name="desk transcript")
-    ui.context.client.on_delete(lambda: task.cancel() and None)
+
+    def end() -> None:
+        task.cancel()
+
+    ui.context.client.on_delete(end)
 
 
 class HandoffPage:
