@@ -10,6 +10,10 @@ from nicegui import background_tasks, ui
 
 from voicebot.console.desk import parts, words
 from voicebot.console.desk.client import ApiError, DeskApi
+from voicebot.console.desk.panels import MakePanel, Seat
+
+PANELS: tuple[MakePanel, ...] = ()
+"""What stands beside the transcript, above the payload, in this order. A panel more is a name more."""
 
 _AGAIN_S = 1.0
 _GONE = frozenset({403, 404, 410, 422})
@@ -102,9 +106,10 @@ def follow(transcript: Transcript) -> None:
 class HandoffPage:
     """One hand-over: transcript, payload, and what can be done with it."""
 
-    def __init__(self, api: DeskApi, agent: str, handoff_id: str) -> None:
+    def __init__(self, api: DeskApi, agent: str, handoff_id: str, *, supervisor: bool) -> None:
         self._api = api
         self._agent = agent
+        self._supervisor = supervisor
         self._path = f"/api/handoffs/{handoff_id}"
 
     async def show(self) -> None:
@@ -120,10 +125,14 @@ class HandoffPage:
             self._notice = parts.text("p", "", "notice alarm")
             self._notice.props["role"] = "status"
             self._actions = parts.box("div", "actions card")
+            self._seat = Seat(one["conversation_id"], supervisor=self._supervisor, handoff=one)
             with parts.box("div", "call"):
                 with parts.box("div"):
                     follow(Transcript(self._api, self._agent, one["conversation_id"]))
-                self._side = parts.box("div")
+                with parts.box("div"):
+                    for make in PANELS:
+                        await make(self._api, self._agent, self._seat).show()
+                    self._side = parts.box("div")
         self._draw(one)
 
     def _draw(self, one: dict[str, Any]) -> None:
@@ -163,6 +172,7 @@ class HandoffPage:
                 except ApiError:
                     return
             self._draw(one)
+            await self._seat.took_a_step(one)
 
         return act
 
@@ -180,7 +190,13 @@ class LivePage:
         with parts.box("main", "desk", id="main"):
             parts.text("h1", "Live conversation")
             parts.link("Back to the queue", "/desk")
-            follow(Transcript(self._api, self._agent, self._conversation))
+            with parts.box("div", "call"):
+                with parts.box("div"):
+                    follow(Transcript(self._api, self._agent, self._conversation))
+                with parts.box("div"):
+                    seat = Seat(self._conversation, supervisor=True)
+                    for make in PANELS:
+                        await make(self._api, self._agent, seat).show()
 
 
 def _draw_payload(one: dict[str, Any], payload: dict[str, Any]) -> None:

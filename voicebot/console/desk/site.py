@@ -135,7 +135,7 @@ def desk_site(desk: Desk) -> FastAPI:
         if agent is None:
             return RedirectResponse("/desk/sign-in")
         _top(agent)
-        await HandoffPage(desk.api, agent.id, handoff_id).show()
+        await HandoffPage(desk.api, agent.id, handoff_id, supervisor=agent.role == "supervisor").show()
         return None
 
     @ui.page("/desk/conversations/{conversation_id}", title="Conversation - voicebot desk")
