@@ -12,12 +12,25 @@ import pytest_asyncio
 from voicebot.core.store.database import Database, DatabaseDown
 
 
-@pytest_asyncio.fixture
-async def small(fresh_database_url: str) -> AsyncIterator[Database]:
-    """Two connections, impatient, with a table to write to."""
-    opened = await Database.open(fresh_database_url, max_size=2, timeout_s=0.8)
+async def _with_numbers(url: str, timeout_s: float) -> Database:
+    opened = await Database.open(url, max_size=2, timeout_s=timeout_s)
     async with opened.transaction() as tx:
         await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
+    return opened
+
+
+@pytest_asyncio.fixture
+async def small(fresh_database_url: str) -> AsyncIterator[Database]:
+    """Two connections, with a table to write to."""
+    opened = await _with_numbers(fresh_database_url, 20.0)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def impatient(fresh_database_url: str) -> AsyncIterator[Database]:
+    """As `small`; what takes longer than 1.5 s has failed."""
+    opened = await _with_numbers(fresh_database_url, 1.5)
     yield opened
     await opened.close()
 
@@ -76,7 +89,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_place(small:
             async with small.transaction() as tx:
                 await tx.execute("INSERT INTO numbers VALUES (1)")
                 inside.set()
-                await tx.execute("SELECT pg_sleep(10)")
+                await tx.execute("SELECT pg_sleep(60)")
 
         task = asyncio.create_task(work())
         arrived = asyncio.create_task(inside.wait())
@@ -88,26 +101,28 @@ async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_place(small:
     assert await numbers(small) == []
 
 
-async def test_a_statement_that_takes_too_long_is_the_database_down(small: Database) -> None:
+async def test_a_statement_that_takes_too_long_is_the_database_down(impatient: Database) -> None:
     with pytest.raises(DatabaseDown, match="57014"):
-        async with small.transaction() as tx:
+        async with impatient.transaction() as tx:
             await tx.execute("SELECT pg_sleep(10)")
-    assert await small.healthy()
+    assert await impatient.healthy()
 
 
-async def test_a_lock_that_does_not_come_is_the_database_down(small: Database) -> None:
-    async with small.transaction() as tx:
+async def test_a_lock_that_does_not_come_is_the_database_down(impatient: Database) -> None:
+    async with impatient.transaction() as tx:
         await tx.execute("LOCK numbers")
         with pytest.raises(DatabaseDown):
-            await numbers(small)
-    assert await numbers(small) == []
+            await numbers(impatient)
+    assert await numbers(impatient) == []
 
 
-async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ever(small: Database) -> None:
+async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ever(
+    impatient: Database,
+) -> None:
     release = asyncio.Event()
 
     async def hold(started: asyncio.Event) -> None:
-        async with small.transaction():
+        async with impatient.transaction():
             started.set()
             await release.wait()
 
@@ -116,8 +131,8 @@ async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ev
     for started in starts:
         await started.wait()
     with pytest.raises(DatabaseDown, match="all connections were in use"):
-        await numbers(small)
-    waiting = asyncio.create_task(numbers(small))
+        await numbers(impatient)
+    waiting = asyncio.create_task(numbers(impatient))
     await asyncio.sleep(0)
     release.set()
     assert await waiting == []
