@@ -102,3 +102,20 @@ class Ears:
             start_ms, end_ms = self._asked.pop(answer["id"])
             self._on_words(HeardClause(answer["text"], start_ms, end_ms))
         self._asked.clear()  # it ended: nobody waits for its words any more
+
+
+class Deaf:
+    """In the place of ``Ears``: understands nothing, and costs nothing."""
+
+    busy = False
+
+    async def __aenter__(self) -> Deaf:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def listen(self, ulaw: bytes, start_ms: int, end_ms: int) -> None:
+        """Nobody does."""

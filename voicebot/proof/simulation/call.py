@@ -21,6 +21,7 @@ from .forks import Forks
 from .formats import API_VERSION, iso8601, new_sid, now, rfc2822
 from .leg import Line
 from .log import CallLog, Notification
+from .metronome import Metronome
 from .options import Options
 from .people import Person
 from .program import CallOver, CallRejected, Hold, Program, Start
@@ -44,6 +45,7 @@ class Exchange(Protocol):
     routes: Routes
 
     recordings: dict[str, Recording]
+    metronome: Metronome | None
 
     @property
     def api_url(self) -> str:
@@ -105,7 +107,7 @@ class LocalCall:
         self.answered_at = self.ended_at = None
         self.fallback = fallback
         self._dialled_for: tuple[str, ...] = ()
-        self.line = Line(ear)
+        self.line = Line(ear, exchange.metronome.began_s() if exchange.metronome is not None else None)
         self.log = CallLog(self.line.now_ms)
         self.stream: MediaStream | None = None
         self.forks = Forks(self)
@@ -387,19 +389,30 @@ class LocalCall:
         try:
             if person is None:
                 self._status("ringing", "ringing")
-                self._ticker = asyncio.create_task(self.line.run(), name="local-twilio-line")
+                self._start_clock()
                 status = await self._conduct(start, then_hold)
             else:
                 status = await self._ring(person, ring_s) or await self._conduct(start, then_hold)
         finally:
-            if self._ticker is not None:
-                self._ticker.cancel()
+            self._stop_clock()
             self.forks.stop_all()
             self.ended_at = now()
             self._status(status, "completed")
             for name in self._dialled_for:
                 self.not_joined(name)
             self._ended.set()
+
+    def _start_clock(self) -> None:
+        if (metronome := self._exchange.metronome) is not None:
+            metronome.add(self.line)
+        else:
+            self._ticker = asyncio.create_task(self.line.run(), name="local-twilio-line")
+
+    def _stop_clock(self) -> None:
+        if (metronome := self._exchange.metronome) is not None:
+            metronome.remove(self.line)
+        if self._ticker is not None:
+            self._ticker.cancel()
 
     async def _ring(self, person: Person, ring_s: float) -> str | None:
         """Rings; None when answered, else the final status."""
@@ -420,7 +433,7 @@ class LocalCall:
             return command.status if isinstance(command, _End) else "failed"
         self.answer()
         self.line.open_now()
-        self._ticker = asyncio.create_task(self.line.run(), name="local-twilio-line")
+        self._start_clock()
         if self._limit_s is not None:
             asyncio.get_running_loop().call_later(self._limit_s, self.complete)
         if person.hangs_up_after_s is not None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from voicebot.audio.mulaw import decode
-from voicebot.proof.ears.ears import Ears, HeardClause
+from voicebot.proof.ears.ears import Deaf, Ears, HeardClause
 
 from .analysis import THRESHOLD, spans
 from .call import LocalCall
@@ -61,6 +62,9 @@ class SyntheticCaller:
         script: what it wants.
         lines: its voice, by name.
         tell: gets what happens as it happens (for a display); must return at once.
+        deaf: understands nothing and starts no process for it: goes by when the bot speaks and stops.
+        background: what the line carries while the caller is silent (a noise, from its beginning again when
+            it is over); None: nothing.
     """
 
     def __init__(
@@ -68,15 +72,21 @@ class SyntheticCaller:
         script: PartyScript,
         lines: Mapping[str, Line],
         tell: Callable[[CallerEvent], None] = lambda _: None,
+        *,
+        deaf: bool = False,
+        background: bytes | None = None,
     ) -> None:
         self.mind = Mind(script)
-        self.ears = Ears(script.cues, script.hears, self._words)
+        self.ears = Deaf() if deaf else Ears(script.cues, script.hears, self._words)
+        self._deaf = deaf
+        self._background = background
         self.events: list[CallerEvent] = []
         self._lines = lines
         self.tell = tell
         self._call: LocalCall | None = None
         self._meter = VoiceMeter()
         self._playing = b""
+        self._played = 0
         self._keys: deque[str] = deque()
         self._key_due_ms = 0
         self._talking = False
@@ -109,6 +119,8 @@ class SyntheticCaller:
         if loud:
             self._began(frame, at_ms)
             self._loud_ms = at_ms
+        if self._deaf:
+            return
         if not self._clause:
             self._pre_roll.append(frame)
             if loud:
@@ -133,9 +145,20 @@ class SyntheticCaller:
         if act is not None:
             self._do(act, at_ms)
         if not self._playing:
-            return None
-        frame, self._playing = self._playing[:FRAME_BYTES], self._playing[FRAME_BYTES:]
+            return self._around(at_ms)
+        frame = self._playing[self._played : self._played + FRAME_BYTES]
+        self._played += FRAME_BYTES
+        if self._played >= len(self._playing):
+            self._playing = b""
         return frame
+
+    def _around(self, at_ms: int) -> bytes | None:
+        """What the line carries beside the caller's words."""
+        noise = self._background
+        if noise is None:
+            return None
+        start = at_ms * 8 % (len(noise) - len(noise) % FRAME_BYTES)
+        return noise[start : start + FRAME_BYTES]
 
     # --- doing ------------------------------------------------------------------------
 
@@ -143,11 +166,10 @@ class SyntheticCaller:
         match act:
             case Say():
                 line = self._lines[act.line]
-                voiced = spans(decode(line.ulaw), join_ms=10_000)
-                start, end = (voiced[0].start_ms, voiced[-1].end_ms) if voiced else (0, 0)
-                self._playing = line.ulaw
-                self._waiting_since_ms = at_ms + int(end)
-                self._note(Said(line.text, at_ms + int(start), at_ms + int(end)))
+                start, end = line.voiced_ms or _voiced_ms(line.ulaw)
+                self._playing, self._played = line.ulaw, 0
+                self._waiting_since_ms = at_ms + end
+                self._note(Said(line.text, at_ms + start, at_ms + end))
             case Press():
                 self._keys.extend(act.digits)
                 self._key_due_ms = at_ms
@@ -184,3 +206,10 @@ class SyntheticCaller:
     def _note(self, event: CallerEvent) -> None:
         self.events.append(event)
         self.tell(event)
+
+
+@lru_cache(maxsize=512)
+def _voiced_ms(ulaw: bytes) -> tuple[int, int]:
+    """Where the words of a line begin and end."""
+    voiced = spans(decode(ulaw), join_ms=10_000)
+    return (int(voiced[0].start_ms), int(voiced[-1].end_ms)) if voiced else (0, 0)

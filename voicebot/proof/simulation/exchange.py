@@ -26,6 +26,7 @@ from .conference import Conference
 from .ear import Ear
 from .faults import RestFault
 from .formats import new_sid
+from .metronome import Metronome
 from .options import Options
 from .people import Person
 from .rest import rest_app
@@ -46,12 +47,13 @@ class LocalTwilio:
         options: how it behaves where Twilio varies; may be changed while it runs.
         account_sid, auth_token: the credentials; made up when absent.
         numbers: phone numbers of the account, E.164.
+        metronome: ticks all calls, and is run by whoever gives it; None: each call has a clock of its own.
     """
 
     def __init__(
         self, *, routes: Mapping[str, str] | None = None, options: Options | None = None,
         account_sid: str | None = None, auth_token: str | None = None,
-        numbers: tuple[str, ...] = (DEFAULT_NUMBER,),
+        numbers: tuple[str, ...] = (DEFAULT_NUMBER,), metronome: Metronome | None = None,
     ) -> None:  # fmt: skip
         self.account_sid = account_sid or new_sid("AC")
         self.auth_token = auth_token or secrets.token_hex(16)
@@ -61,6 +63,7 @@ class LocalTwilio:
         self.routes = Routes(routes)
         self.numbers = {number: OwnNumber(number) for number in numbers}
         self.people: dict[str, Person] = {}
+        self.metronome = metronome
         self.default_person = Person()
         self.turns: dict[str, deque[Person]] = {}
         """Who answers a number (``""``: any) the next times it is rung, before ``people``."""
@@ -165,6 +168,10 @@ class LocalTwilio:
     def register(self, call: LocalCall) -> None:
         """Makes a call known to REST."""
         self.calls.append(call)
+
+    def forget(self, call: LocalCall) -> None:
+        """Drops a call that is over and settled, with all that it holds; for runs of thousands."""
+        self.calls.remove(call)
 
     def call(self, call_sid: str) -> LocalCall:
         """The call with that SID."""

@@ -54,7 +54,7 @@ class Fork:
         self._log = log
         self._tell = tell
         self._messages = Outgoing(account_sid=account_sid, call_sid=call_sid, stream_sid=self.stream_sid)
-        self._out = Outbox()
+        self._out: Outbox | None = None
         self._stopped = asyncio.Event()
         self._live = False
         self._age_ms = 0
@@ -92,20 +92,17 @@ class Fork:
             self._log.notify(error.code, str(error), protocol=error.code == 31920)
             self._tell(self, "stream-error", str(error))
             return
-        sending = asyncio.create_task(self._out.send_all(socket), name="local-twilio-fork-sender")
+        self._out = Outbox(socket)
         try:
-            await self._relay(socket)
+            await self._relay(socket, self._out)
         finally:
             self.over = True
             self._live = False
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sending
             socket.transport.abort()
 
-    async def _relay(self, socket: ClientConnection) -> None:
-        self._out.put(self._messages.connected())
-        self._out.put(self._messages.start(self.spec.parameters, self.tracks))
+    async def _relay(self, socket: ClientConnection, out: Outbox) -> None:
+        out.put(self._messages.connected())
+        out.put(self._messages.start(self.spec.parameters, self.tracks))
         self._live = True
         self._log.add("fork", event="start", name=self.name, stream_sid=self.stream_sid, url=self.spec.url)
         self._tell(self, "stream-started", "")
@@ -118,7 +115,7 @@ class Fork:
                 self._log.add("fork", event="over", name=self.name, stream_sid=self.stream_sid)
                 self._tell(self, "stream-error", "Stream - Connection broken pipe")
                 return
-            self._out.put(self._messages.stop())
+            out.put(self._messages.stop())
             self._log.add("fork", event="stop", name=self.name, stream_sid=self.stream_sid)
             self._tell(self, "stream-stopped", "")
             with contextlib.suppress(TimeoutError):
@@ -145,7 +142,7 @@ class Fork:
 
     def _send(self, track: str, frame: bytes) -> None:
         uplink = self._uplinks.get(track)
-        if uplink is None:
+        if uplink is None or self._out is None:
             return
         uplink.push(frame, self._age_ms)
         for timestamp, audio in uplink.due(self._age_ms):

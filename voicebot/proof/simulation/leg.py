@@ -68,7 +68,7 @@ class Line:
     ``max_late_ms`` is the clock's worst delay, to judge a measurement by.
     """
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: Ear, began_s: float | None = None) -> None:
         self.ear = ear
         self.sound: Sound | None = None
         self.listeners: list[Callable[[bytes], None]] = []
@@ -77,13 +77,15 @@ class Line:
         self.max_late_ms = 0.0
         self.opened_ms = 0
         """When the line opened, on the call clock; the ear counts from there."""
-        self._began = time.monotonic()
+        self.began_s = time.monotonic() if began_s is None else began_s
+        """When the call was placed, by ``time.monotonic``."""
         self._frame = 0
+        self._said = self._heard = SILENCE
         self._tones: deque[bytes] = deque()
 
     def now_ms(self) -> float:
         """Time on the call clock: 0 when the call was placed."""
-        return (time.monotonic() - self._began) * 1000
+        return (time.monotonic() - self.began_s) * 1000
 
     def say_also(self, ulaw: bytes) -> None:
         """Puts a sound into what the party says, in place of their voice (key tones)."""
@@ -99,8 +101,6 @@ class Line:
 
     async def run(self) -> None:
         """Ticks until cancelled."""
-        said = SILENCE
-        heard = SILENCE
         while True:
             due = self._frame * FRAME_MS
             wait = due - self.now_ms()
@@ -109,18 +109,24 @@ class Line:
             else:
                 await asyncio.sleep(0)  # after a stall: let arrived messages in before the next frame
             self.max_late_ms = max(self.max_late_ms, self.now_ms() - due)
-            if due > self.opened_ms:
-                self.ear.on_audio(heard, due - FRAME_MS - self.opened_ms)
-                for listener in tuple(self.listeners):
-                    listener(said)
-                for hearer in tuple(self.hearers):
-                    hearer(heard)
-            played = self.sound.next_frame() if self.sound is not None else b""
-            heard = played if len(played) == FRAME_BYTES else played.ljust(FRAME_BYTES, b"\xff")
-            voice = self.ear.next_frame(due - self.opened_ms) or SILENCE
-            if self._tones:
-                voice = self._tones.popleft()
-            said = voice if len(voice) == FRAME_BYTES else voice[:FRAME_BYTES].ljust(FRAME_BYTES, b"\xff")
-            self.recording.said += said
-            self.recording.heard += heard
-            self._frame += 1
+            self.tick()
+
+    def tick(self) -> None:
+        """A frame is over, the next one begins."""
+        due, said, heard = self._frame * FRAME_MS, self._said, self._heard
+        if due > self.opened_ms:
+            self.ear.on_audio(heard, due - FRAME_MS - self.opened_ms)
+            for listener in tuple(self.listeners):
+                listener(said)
+            for hearer in tuple(self.hearers):
+                hearer(heard)
+        played = self.sound.next_frame() if self.sound is not None else b""
+        heard = played if len(played) == FRAME_BYTES else played.ljust(FRAME_BYTES, b"\xff")
+        voice = self.ear.next_frame(due - self.opened_ms) or SILENCE
+        if self._tones:
+            voice = self._tones.popleft()
+        said = voice if len(voice) == FRAME_BYTES else voice[:FRAME_BYTES].ljust(FRAME_BYTES, b"\xff")
+        self.recording.said += said
+        self.recording.heard += heard
+        self._said, self._heard = said, heard
+        self._frame += 1

@@ -226,6 +226,8 @@ class Line(BaseModel):
     name: str
     text: str
     ulaw: bytes
+    voiced_ms: tuple[int, int] | None = None
+    """Where its words begin and end, where noise on it hides that; None: as its sound says."""
 
 
 def load_lines(folder: Path, script: PartyScript) -> dict[str, Line]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.protocol import State
 
 from .options import Options
 from .signing import UPGRADE_HEADER, signature
@@ -25,24 +24,28 @@ class StreamRefused(Exception):
         self.code = code
 
 
-@dataclass
 class Outbox:
-    """Messages on their way to the server, in order, so that the audio clock never waits for a socket."""
+    """Messages on their way to the server, in order; putting one never waits for the socket.
 
-    queue: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue[str]())
+    They are written at once, below the library's ``send``, which costs a task's turn per frame. What the
+    server does not read collects in the transport.
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
 
     def put(self, message: str) -> None:
-        """Sends it after those before it."""
-        self.queue.put_nowait(message)
+        """Sends it after those before it; on a socket that is closing or closed it is dropped."""
+        protocol = self._socket.protocol
+        if protocol.state is not State.OPEN:
+            return  # the receiving side reports it
+        protocol.send_text(message.encode())
+        self._socket.transport.writelines(protocol.data_to_send())
 
-    async def send_all(self, socket: ClientConnection) -> None:
-        """Until cancelled, or the socket is closed (which the receiving side reports)."""
-        while True:
-            message = await self.queue.get()
-            try:
-                await socket.send(message)
-            except ConnectionClosed:
-                return
+    @property
+    def unread_bytes(self) -> int:
+        """What the kernel no longer takes, since the server does not read."""
+        return self._socket.transport.get_write_buffer_size()
 
 
 async def open_socket(url: str, *, auth_token: str, routes: Routes, options: Options) -> ClientConnection:

@@ -6,7 +6,6 @@ The shell around ``wire`` (messages), ``playout`` (buffer and marks) and ``uplin
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +26,7 @@ from .wire import Clear, Mark, Media, Outgoing, WireViolation, parse
 
 UNDERRUN_MS = 500
 """The buffer ran empty and more audio came within this time: a hole in the speech. Longer is a pause."""
-_MAX_BACKLOG = 500  # messages the server has not read: 10 s of audio
+_MAX_BACKLOG = 160_000  # bytes that the kernel no longer takes: 10 s of audio
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class MediaStream:
         self._messages = Outgoing(account_sid=account_sid, call_sid=call_sid, stream_sid=self.stream_sid)
         self._playout = Playout()
         self._uplink = Uplink(options)
-        self._out = Outbox()
+        self._out: Outbox | None = None
         self._socket: ClientConnection | None = None
         self._live = False
         self._age_ms = 0
@@ -92,18 +91,22 @@ class MediaStream:
 
     def spoken(self, frame: bytes) -> None:
         """20 ms the caller has just finished saying; sent when it is due."""
-        if not self._live:
+        out = self._out
+        if not self._live or out is None:
             return
         self._age_ms += FRAME_MS
-        self._uplink.push(frame, self._age_ms)
-        for timestamp, audio in self._uplink.due(self._age_ms):
-            self._out.put(self._messages.media(audio, timestamp))
-        if self._out.queue.qsize() > _MAX_BACKLOG:
+        if self._uplink.clear:
+            out.put(self._messages.media(frame, self._age_ms))
+        else:
+            self._uplink.push(frame, self._age_ms)
+            for timestamp, audio in self._uplink.due(self._age_ms):
+                out.put(self._messages.media(audio, timestamp))
+        if out.unread_bytes > _MAX_BACKLOG:
             self._once(31930, "the server does not read its socket", "warning")
 
     def dtmf(self, digit: str) -> None:
         """A key of the caller."""
-        if self._live:
+        if self._live and self._out is not None:
             self._out.put(self._messages.dtmf(digit))
 
     # --- ending -----------------------------------------------------------------------
@@ -116,7 +119,8 @@ class MediaStream:
         self._stopped_ms = self._log.clock_ms()
         self._playout.clear()
         self._log.add("stream", event="stop", stream_sid=self.stream_sid)
-        self._out.put(self._messages.stop())
+        if self._out is not None:
+            self._out.put(self._messages.stop())
         self._close_later()
 
     def break_socket(self) -> None:
@@ -139,21 +143,18 @@ class MediaStream:
             self._log.notify(error.code, str(error), protocol=error.code == 31920)
             return StreamEnd("refused", error.code, str(error))
         self._socket = socket
-        sender = asyncio.create_task(self._out.send_all(socket), name="local-twilio-stream-sender")
+        self._out = Outbox(socket)
         try:
-            return await self._relay(socket)
+            return await self._relay(socket, self._out)
         finally:
             self._live = False
-            sender.cancel()
             if self._closer is not None:
                 self._closer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
             socket.transport.abort()
 
-    async def _relay(self, socket: ClientConnection) -> StreamEnd:
-        self._out.put(self._messages.connected())
-        self._out.put(self._messages.start(self.spec.parameters))
+    async def _relay(self, socket: ClientConnection, out: Outbox) -> StreamEnd:
+        out.put(self._messages.connected())
+        out.put(self._messages.start(self.spec.parameters))
         self._live = True
         self._log.add("stream", event="start", stream_sid=self.stream_sid, url=self.spec.url)
         self._on_start()
@@ -203,7 +204,7 @@ class MediaStream:
     def _return(self, names: list[str], why: str) -> None:
         for name in names:
             self._log.add("mark", name=name, why=why)
-            if self._live:
+            if self._live and self._out is not None:
                 self._out.put(self._messages.mark(name))
 
     def _ended(self, closed: ConnectionClosed) -> StreamEnd:

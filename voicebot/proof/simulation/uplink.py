@@ -22,6 +22,13 @@ class Uplink:
         self._part = b""
         self._last_due = 0.0
 
+    @property
+    def clear(self) -> bool:
+        """Nothing is held and nothing would be: a frame may go as it is, when it is spoken."""
+        options = self._options
+        disturbed = options.uplink_jitter_ms or options.uplink_loss or options.uplink_gaps
+        return not (disturbed or self._held or self._part) and options.frame_ms == FRAME_MS
+
     def push(self, frame: bytes, at_ms: int) -> None:
         """A frame whose last sample was spoken at ``at_ms``."""
         self._part += frame
