@@ -47,7 +47,7 @@ async def serving(
     app = FastAPI()
     guard = bearer_guard(SecretStr(token) if token else None, insecure_local=local)
     console = Console(database, keys, bus)
-    app.include_router(api_router(console, guard))
+    app.include_router(api_router(console, who or anyone(guard)))
     app.include_router(live_router(console, who or anyone(guard), reveals=reveals, readers=readers))
     config = uvicorn.Config(
         app,

@@ -9,6 +9,7 @@ import pytest_asyncio
 from dialogue_kit import Talk
 
 from voicebot.console.api import Console, api_router
+from voicebot.console.readers import API, Reader
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Urgency
 from voicebot.core.store import audit, outbox
@@ -31,13 +32,14 @@ async def talk(database: Database, keys: KeyRing) -> Talk:
 
 async def detail(talk: Talk) -> dict[str, Any]:
     """What ``GET /api/conversations/{id}`` gives."""
-    router = api_router(Console(talk.database, talk.keys, Bus()), lambda request: None)
+    program = Reader("api", API)
+    router = api_router(Console(talk.database, talk.keys, Bus()), lambda request: program)
     endpoint = next(
         route.endpoint  # type: ignore[attr-defined]
         for route in router.routes
         if route.path == "/api/conversations/{conversation_id}"  # type: ignore[attr-defined]
     )
-    return (await endpoint(talk.id)).model_dump(mode="json")
+    return (await endpoint(program, talk.id)).model_dump(mode="json")
 
 
 async def test_the_api_shows_why_a_turn_went_as_it_did(talk: Talk) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import HTTPConnection
 
-from voicebot.console.access import Guard
-from voicebot.console.reading import Console, load
+from voicebot.console.handoffs import Reads
+from voicebot.console.readers import Reader
+from voicebot.console.reading import Console, check_may_read, load
 from voicebot.core.conversation import Event
 from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls
 from voicebot.handoff.views import without_number
@@ -61,26 +64,39 @@ def event_dict(event: Event) -> dict[str, Any]:
     return event.model_dump(mode="json")
 
 
-def api_router(console: Console, guard: Guard) -> APIRouter:
+def api_router(console: Console, reader: Callable[[HTTPConnection], Reader]) -> APIRouter:
     """Conversations under ``/api``; database down is 503 with a ``Retry-After``."""
-    router = APIRouter(prefix="/api", dependencies=[Depends(guard)], tags=["conversations"])
+
+    def identify(request: Request) -> None:
+        request.state.reader = reader(request)
+
+    router = APIRouter(prefix="/api", dependencies=[Depends(identify)], tags=["conversations"])
 
     @router.get("/conversations")
     async def conversations(
-        limit: Annotated[int, Query(ge=1, le=500)] = 50, before: datetime | None = None
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        before: datetime | None = None,
+        going_on: bool = False,
     ) -> list[ConversationRow]:
-        """The newest conversations first; ``before`` pages back by ``created_at``."""
+        """The newest conversations first; ``before`` pages back by ``created_at``.
+
+        ``going_on``: only those that have not ended.
+        """
         async with console.database.transaction() as tx:
-            rows = await console.conversations.list(tx, limit=limit, before=before)
+            rows = await console.conversations.list(tx, limit=limit, before=before, going_on=going_on)
         return [
             ConversationRow.model_validate({k: row[k] for k in ConversationRow.model_fields}) for row in rows
         ]
 
     @router.get("/conversations/{conversation_id}")
-    async def conversation(conversation_id: str) -> ConversationDetail:
-        """State, turns with their reasons, events, acts, promises and drafts of one conversation."""
+    async def conversation(who: Reads, conversation_id: str) -> ConversationDetail:
+        """State, turns with their reasons, events, acts, promises and drafts of one conversation.
+
+        An agent's only when it is over or was handed over (403); a supervisor's always.
+        """
         async with console.database.transaction() as tx:
             snapshot = await load(console, tx, conversation_id)
+            await check_may_read(tx, who, snapshot)
             turns = await console.conversations.turns(tx, conversation_id)
             events = await outbox.events_of(tx, console.keys, conversation_id)
             done = await acts.of(tx, console.keys, conversation_id)
@@ -96,7 +112,7 @@ def api_router(console: Console, guard: Guard) -> APIRouter:
             ]
             await audit.access(
                 tx,
-                actor="api",
+                actor=who.who,
                 resource="conversation",
                 purpose="console",
                 conversation_id=conversation_id,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi import HTTPException
 
 from voicebot.console.readers import Reader
-from voicebot.console.reading import Console, load
+from voicebot.console.reading import Console, check_may_read, load
 from voicebot.console.sight import Sight
 from voicebot.core.store import audit, outbox
 from voicebot.core.store.database import DatabaseDown
@@ -47,11 +47,13 @@ async def open_for(console: Console, reader: Reader, conversation_id: str, after
     """Lets a reader in; the read is logged.
 
     Raises:
-        HTTPException: 404 no such conversation; 410 its data was erased; 422 ``after`` is no event of it.
+        HTTPException: 403 for supervisors; 404 no such conversation; 410 its data was erased; 422 ``after``
+            is no event of it.
         DatabaseDown: ask again.
     """
     async with console.database.transaction() as tx:
         snapshot = await load(console, tx, conversation_id)
+        await check_may_read(tx, reader, snapshot)
         if after and not await outbox.has(tx, conversation_id, after):
             raise HTTPException(
                 422, f"{after} is no event of this conversation: begin again without Last-Event-ID and after"

@@ -94,6 +94,7 @@ def live_router(
         responses={
             200: {"model": Told, "description": "server-sent events; each has one entry as its data"},
             204: {"description": "the conversation has ended and all of it was seen"},
+            403: {"description": "for supervisors: it goes on and nobody was asked for"},
             404: {"description": "no such conversation"},
             410: {"description": "its data was erased"},
             422: {"description": "the last id is not one of this conversation"},

@@ -20,7 +20,8 @@ from starlette.requests import HTTPConnection
 
 from voicebot.console.access import Guard
 from voicebot.core.store.handoffs import HELD
-from voicebot.handoff.people import Agent, People
+from voicebot.handoff.people import Agent
+from voicebot.handoff.roster import Agents
 
 AGENT_HEADER = "X-Voicebot-Agent"
 API = "api"
@@ -63,7 +64,7 @@ def anyone(guard: Guard) -> Callable[[HTTPConnection], Reader]:
     return reader
 
 
-def readers(guard: Guard, token: SecretStr | None, people: People) -> Callable[[HTTPConnection], Reader]:
+def readers(guard: Guard, token: SecretStr | None, people: Agents) -> Callable[[HTTPConnection], Reader]:
     """A FastAPI dependency: who asks. Who is no agent of ``people`` must pass ``guard``."""
 
     def reader(request: HTTPConnection) -> Reader:

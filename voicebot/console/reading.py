@@ -7,7 +7,9 @@ from typing import Any
 
 from fastapi import HTTPException
 
+from voicebot.console.readers import Reader
 from voicebot.core.bus import Bus
+from voicebot.core.store import handoffs
 from voicebot.core.store.conversations import Conversations, Snapshot, UnknownConversation
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing, SubjectErased
@@ -39,3 +41,17 @@ async def load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
         raise HTTPException(404, f"no conversation {conversation_id!r}: see /api/conversations") from error
     except SubjectErased as error:
         raise HTTPException(410, f"what was said in {conversation_id} was erased") from error
+
+
+async def check_may_read(tx: Any, reader: Reader, snapshot: Snapshot) -> None:
+    """An agent reads what is over or was handed over; what still goes on without a person is a supervisor's.
+
+    Raises:
+        HTTPException: 403, with the role that is needed.
+    """
+    if reader.role != "agent" or snapshot.ended_at is not None:
+        return
+    if not await handoffs.list(tx, conversation_id=snapshot.id, limit=1):
+        raise HTTPException(
+            403, "conversations that nobody has handed over are for supervisors while they last"
+        )

@@ -73,6 +73,7 @@ from voicebot.handoff.outbound import Outbound
 from voicebot.handoff.people import People
 from voicebot.handoff.presence import Presence, check_phrases
 from voicebot.handoff.reasons import Library
+from voicebot.handoff.roster import Roster
 from voicebot.handoff.summaries import Summaries
 from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.audit_keeping import AuditKeeping
@@ -273,14 +274,14 @@ class NodeApp:
             within_s = library.reasons.summary_s
             behind.append(Summaries(database, keys, bus, model, prompt, within_s=within_s).run)
         queue = Queue(database, keys, people, library.reasons, relay.poke)
-        who = readers(guard, settings.api_token, people)
+        who = readers(guard, settings.api_token, Roster(settings.deployment, people))
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
         app.include_router(agent_words_router(queue, who))
         app.include_router(corrections_router(queue, who))
         app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
         console = Console(database, keys, bus)
-        app.include_router(api_router(console, guard))
+        app.include_router(api_router(console, who))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
         app.include_router(live_router(console, who, reveals=library.reasons.reveals))
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, Protocol, Self
 
 import httpx
 from websockets.asyncio.client import connect
@@ -14,6 +15,7 @@ from voicebot.console.readers import AGENT_HEADER
 
 _TIMEOUT_S = 10.0
 _LONGEST_ENTRY = 1 << 20
+_AWAY = frozenset({502, 503, 504})
 
 
 class ApiError(Exception):
@@ -25,8 +27,18 @@ class ApiError(Exception):
         self.detail = detail
 
 
+class Gate(Protocol):
+    """What an open page knows of itself: whether anything may be done in its agent's name at this moment."""
+
+    def closed(self) -> str | None:
+        """Why nothing is asked for it now, in words; None: it may go on."""
+
+    def reached(self, reached: bool) -> None:
+        """Told after every request, and with every entry of a live line: whether the server was there."""
+
+
 class DeskApi:
-    """One for the whole desk; every call names the agent it is made for.
+    """One for the whole desk; every call names the agent it is made for. A page has its own by `through`.
 
     Args:
         url: of any node.
@@ -37,6 +49,13 @@ class DeskApi:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._live_url = url.replace("http", "ws", 1)
         self._http = httpx.AsyncClient(base_url=url, headers=self._headers, timeout=_TIMEOUT_S)
+        self._gate: Gate | None = None
+
+    def through(self, gate: Gate) -> Self:
+        """The same connections for one open page; while ``gate`` is closed every call is `ApiError` 401."""
+        page = copy.copy(self)
+        page._gate = gate
+        return page
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -61,6 +80,7 @@ class DeskApi:
             ApiError: refused, or the connection was lost: follow again after the last id.
         """
         path = f"/api/conversations/{conversation_id}/stream?after={after}"
+        self._pass()
         try:
             async with connect(
                 f"{self._live_url}{path}",
@@ -69,22 +89,37 @@ class DeskApi:
                 max_size=_LONGEST_ENTRY,
                 proxy=None,
             ) as line:
+                self._tell(reached=True)
                 async for entry in line:
+                    self._pass()
                     yield json.loads(entry)
         except InvalidStatus as refused:
             if refused.response.status_code != 204:
                 raise ApiError(refused.response.status_code, "The live transcript is not open.") from refused
         except (OSError, TimeoutError, ConnectionClosedError, WebSocketException) as error:
+            self._tell(reached=False)
             raise ApiError(0, "The line to the server was lost; trying again.") from error
 
     async def _asked(self, agent: str, method: str, path: str, **more: Any) -> Any:
+        self._pass()
         try:
             answer = await self._http.request(method, path, headers={AGENT_HEADER: agent}, **more)
         except httpx.TransportError as error:
+            self._tell(reached=False)
             raise ApiError(0, "The server does not answer. Calls go on; try again in a moment.") from error
+        self._tell(reached=answer.status_code not in _AWAY)
         if not answer.is_success:
             raise _refused(answer)
         return answer.json()
+
+    def _pass(self) -> None:
+        closed = self._gate.closed() if self._gate is not None else None
+        if closed is not None:
+            raise ApiError(401, closed)
+
+    def _tell(self, *, reached: bool) -> None:
+        if self._gate is not None:
+            self._gate.reached(reached)
 
 
 def _refused(answer: httpx.Response) -> ApiError:
@@ -94,5 +129,13 @@ def _refused(answer: httpx.Response) -> ApiError:
         detail = None
     if isinstance(detail, dict) and isinstance(detail.get("problem"), str):
         return ApiError(answer.status_code, detail["problem"], detail)
+    if answer.status_code == 422 and isinstance(detail, list):
+        return ApiError(422, f"That is not of the form it should have: {_wrong(detail)}", detail)
     words = detail if isinstance(detail, str) else f"The server answered {answer.status_code}."
     return ApiError(answer.status_code, words, detail)
+
+
+def _wrong(errors: list[Any]) -> str:
+    """What a request lacked, as the server's schema says; never what was given."""
+    told = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in errors if isinstance(one, dict)]
+    return "; ".join(told) or "see the server's log"

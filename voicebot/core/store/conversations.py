@@ -365,14 +365,18 @@ class Conversations:
         return None if row is None else _turn(cipher, row)
 
     async def list(
-        self, tx: Transaction, *, limit: int = 50, before: datetime | None = None
+        self, tx: Transaction, *, limit: int = 50, before: datetime | None = None, going_on: bool = False
     ) -> builtins.list[dict[str, Any]]:
-        """The newest conversations first, nothing personal in them; ``before`` pages by ``created_at``."""
+        """The newest conversations first, nothing personal in them; ``before`` pages by ``created_at``.
+
+        ``going_on``: only those that have not ended.
+        """
         cursor = await tx.execute(
             "SELECT id, channel, call_sid, status, turn, created_at, ended_at, end_reason FROM conversations"
-            " WHERE %(before)s::timestamptz IS NULL OR created_at < %(before)s"
+            " WHERE (%(before)s::timestamptz IS NULL OR created_at < %(before)s)"
+            " AND (NOT %(going_on)s OR ended_at IS NULL)"
             " ORDER BY created_at DESC, id LIMIT %(limit)s",
-            {"before": before, "limit": limit},
+            {"before": before, "limit": limit, "going_on": going_on},
         )
         return await cursor.fetchall()
 
