@@ -13,6 +13,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.outcomes import Outcomes
+from voicebot.dialogue.state import Want
 
 CALLER, OTHER = "+12025550100", "+12025550199"
 FIRED = FiredTrigger(
@@ -37,12 +38,18 @@ async def held(
     ended: str | None = "goodbye",
     days_ago: float = 0,
     fired: FiredTrigger | None = None,
+    **state: Any,
 ) -> str:
-    """A conversation with these turns, each heard to its end."""
+    """A conversation with these turns, each heard to its end. ``state``: fields of it that are not as new."""
     conversations = Conversations(keys)
     async with database.transaction() as tx:
         cv = await conversations.create(
-            tx, channel=Channel.PHONE, call_sid=None, caller=caller, called=None, state=states.new_state()
+            tx,
+            channel=Channel.PHONE,
+            call_sid=None,
+            caller=caller,
+            called=None,
+            state=states.new_state() | state,
         )
         for n, (intent, action) in enumerate(turns, 1):
             decision = Decision(
@@ -54,7 +61,9 @@ async def held(
                 tx, cv, turn=n, transaction_id=f"{cv}:{n}", input=given,
                 decision=decision.model_dump(mode="json"), spoken="said",
             )  # fmt: skip
-            timings = {"last_voiced_ms": 1000, "committed_ms": 1500, "finished_ms": 4500}
+            timings = {
+                "last_voiced_ms": 1000, "committed_ms": 1500, "first_heard_ms": 1800, "finished_ms": 4500,
+            }  # fmt: skip
             await conversations.close_turn(
                 tx, cv, turn=n, heard={"text": "said", "complete": True}, timings=timings
             )
@@ -93,6 +102,8 @@ async def test_one_outcome_each_and_none_while_it_lives(database: Database, keys
     assert (row["resolution"], row["disposition"], row["intent"]) == ("resolved", "answered", "warranty")
     (intent,) = row["intents"]
     assert (intent["resolved_at"] - intent["asked_at"]).total_seconds() == 3.5, "last voiced to finished"
+    assert (intent["first_useful_s"], row["first_useful_s"]) == (0.8, 0.8), "last voiced to first heard"
+    assert row["waited_ms"] == [800, 800]
     assert "secret" not in repr(row)
 
 
@@ -144,6 +155,51 @@ async def test_a_repeat_counts_whichever_is_looked_at_first(database: Database, 
     await held(database, keys, ("warranty", Action.ANSWER))
     await all_of(job(database, keys))
     assert (await outcome(database, first))["resolution"] == "unresolved"
+
+
+async def test_what_was_unresolved_or_with_a_person_is_noted_as_asked_again_and_the_later_one_as_a_repeat(
+    database: Database, keys: KeyRing
+) -> None:
+    """Whichever is looked at first; it stays what it was."""
+    person = await held(database, keys, ("exchange_item", Action.ROUTE), days_ago=3)
+    open_ = await held(database, keys, ("warranty", Action.ABSTAIN), days_ago=2)
+    await all_of(job(database, keys))
+    again = await held(database, keys, ("exchange_item", Action.ANSWER), ("warranty", Action.ANSWER))
+    assert await all_of(job(database, keys)) == [again]
+    for cv, intent, how in ((person, "exchange_item", "handed_over"), (open_, "warranty", "unresolved")):
+        row = await outcome(database, cv)
+        assert (row["resolution"], row["asked_again"], row["is_repeat"]) == (how, True, False)
+        assert [(one["intent"], one["repeated_by"]) for one in row["intents"]] == [(intent, again)]
+    row = await outcome(database, again)
+    assert (row["asked_again"], row["is_repeat"], row["told_apart"]) == (False, True, True)
+    assert {one["intent"]: one["repeats"] for one in row["intents"]} == {
+        "exchange_item": person,
+        "warranty": open_,
+    }
+    late = await held(database, keys, ("warranty", Action.ANSWER), caller=OTHER)
+    await all_of(job(database, keys))
+    early = await held(database, keys, ("warranty", Action.ANSWER), caller=OTHER, days_ago=1)
+    await all_of(job(database, keys))
+    assert [one["repeats"] for one in (await outcome(database, late))["intents"]] == [early]
+    assert (await outcome(database, late))["is_repeat"]
+
+
+async def test_a_call_that_we_made_asks_nothing_again_and_nobody_knows_who_hides_their_number(
+    database: Database, keys: KeyRing
+) -> None:
+    asked = ("warranty", Action.ANSWER)
+    first = await held(database, keys, asked, days_ago=3)
+    want = Want(intent="warranty", text="", confidence=1.0).model_dump(mode="json")
+    calling = {"callback": "cb_1", "purpose": "callback", "want": want}
+    ours = await held(database, keys, asked, days_ago=1, calling=calling)
+    hidden = await held(database, keys, asked, caller=None, customer={"segment": "plus", "region": None})
+    await all_of(job(database, keys))
+    row = await outcome(database, first)
+    assert (row["resolution"], row["asked_again"], row["told_apart"]) == ("resolved", False, True)
+    row = await outcome(database, ours)
+    assert (row["ours"], row["is_repeat"]) == (True, False)
+    row = await outcome(database, hidden)
+    assert (row["told_apart"], row["segment"], row["is_repeat"]) == (False, "plus", False)
 
 
 async def test_a_customer_who_calls_from_another_phone_is_the_same_person(

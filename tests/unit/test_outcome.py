@@ -114,6 +114,36 @@ def test_time_to_resolution_runs_from_the_question_to_the_end_of_what_settled_it
     assert acted.complex
 
 
+def test_what_is_still_being_looked_up_or_paid_is_open_and_what_says_nothing_is_no_turn() -> None:
+    """Who hangs up meanwhile has left; the result that came too late for somebody who moved on is no gap."""
+    looking = turn("order_status", row="order_status/tier1/sure/pending")
+    assert decide(Facts((looking,), "caller_hung_up")).resolution == "abandoned"
+    paying = turn("pay", Action.ACT, row="payment/ahead")
+    assert decide(Facts((paying,), "caller_hung_up")).resolution == "abandoned"
+    told = turn("order_status", at=9)
+    assert decide(Facts((looking, told, BYE), "goodbye")).resolution == "resolved"
+    moved_on = turn("order_status", Action.ABSTAIN, at=20, row="late/moved_on", by_caller=False)
+    (one, _) = decide(Facts((told, moved_on, turn("warranty", at=30), BYE), "goodbye")).intents
+    assert (one.intent, one.resolution, one.gaps) == ("order_status", "resolved", 0)
+
+
+def test_the_first_useful_response_is_no_question_back_and_no_filler() -> None:
+    """Asked at 0 s; clarified, looked up, and told at 30 s, heard from 31 s on."""
+    began = {"begun_at": AT + timedelta(seconds=31)}
+    turns = (
+        turn("order_status", Action.CLARIFY, begun_at=AT + timedelta(seconds=1), waited_ms=900),
+        turn("order_status", at=10, row="order_status/tier1/pending", begun_at=AT + timedelta(seconds=11)),
+        turn("order_status", at=30, waited_ms=1100, **began),
+        turn("warranty", at=40, begun_at=AT + timedelta(seconds=42)),
+        BYE,
+    )
+    outcome = decide(Facts(turns, "goodbye"))
+    assert [one.first_useful_s for one in outcome.intents] == [31.0, 2.0]
+    assert (outcome.first_useful_s, outcome.waited_ms) == (31.0, (900, 1100))
+    unheard = decide(Facts((turn("warranty"), BYE), "goodbye"))
+    assert unheard.first_useful_s is None
+
+
 @pytest.mark.parametrize(
     ("action", "handoffs", "missed"),
     [(Action.ABSTAIN, 0, True), (Action.ANSWER, 0, False), (Action.ABSTAIN, 1, False)],
@@ -126,6 +156,6 @@ def test_an_escalation_was_missed_where_trouble_stood_and_nobody_was_called(
 
 
 def test_gaps_are_questions_without_an_article() -> None:
-    told = (turn("warranty", Action.ABSTAIN), turn("care_advice", grounded=True, at=9), BYE)
+    told = (turn("warranty", Action.ABSTAIN, gap=True), turn("care_advice", grounded=True, at=9), BYE)
     outcome = decide(Facts(told, "goodbye"))
     assert (outcome.gaps, outcome.grounded) == (1, 1)

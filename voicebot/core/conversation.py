@@ -203,8 +203,9 @@ class PaymentOver(Strict):
     payment: str = Field(pattern=r"^pay_[a-p]{32}$")
 
 
-TransferOutcome = Literal["declined", "busy", "no_answer", "agent_left", "failed", "cancelled"]
-"""Why a warm transfer came to nothing, or ended with the caller still on the line."""
+TransferOutcome = Literal["declined", "busy", "no_answer", "agent_left", "failed", "cancelled", "handed_back"]
+"""Why a warm transfer came to nothing, or ended with the caller still on the line. ``handed_back``: whoever
+spoke with the caller at a desk gave them back to the bot."""
 
 
 class TransferFailed(Strict):
@@ -371,6 +372,8 @@ class Decision(Strict):
     fired: FiredTrigger | None = None
     owner: str | None = None
     """The team that has to deal with it, where the turn promises or routes something."""
+    gap: str | None = None
+    """Why no article answers what was asked; None where that was not the trouble."""
 
 
 class Clause(Strict):

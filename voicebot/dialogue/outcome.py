@@ -27,6 +27,10 @@ STAYED = frozenset({"goodbye", "person_took_over"})
 """Reasons of an end that is nobody's leaving. With any other, known or not, what is open was abandoned."""
 RATING = "csat/ask"
 """The row of the question that stands in place of a goodbye (`voicebot.dialogue.flow.rating`)."""
+AT_WORK = frozenset({"pending", "payment/ahead"})
+"""Rows, or their last part, of turns that say what is being done; what comes of it is another turn."""
+UNSAID = frozenset({"late/moved_on", "late/unknown", "draft/unknown", "timer/over"})
+"""Rows of turns that are recorded and say nothing: they answer nothing and leave nothing open."""
 _SETTLES = frozenset({Action.ANSWER, Action.ACT})
 _TO_PEOPLE = frozenset({Action.ESCALATE, Action.ROUTE, Action.FOLLOW_UP, Action.DRAFT})
 _OPEN = frozenset({Action.PROPOSE, Action.CLARIFY, Action.ABSTAIN})
@@ -38,10 +42,11 @@ _GUESSED = frozenset({"lost", "unsure"})
 class TurnFact:
     """A turn without a word of it.
 
-    ``topic``: its intent is a question of its own. ``asked_at``: the caller's words had ended; ``told_at``:
-    the bot's had. ``heard``: they were heard to the end, None if nobody can say. ``grounded``: it quoted an
-    article.
-    ``by_caller``: the caller said, wrote or pressed something. ``promised``: somebody will see to it later.
+    ``topic``: its intent is a question of its own. ``asked_at``: the caller's words had ended; ``begun_at``:
+    the bot's were heard first, None if nothing of them was; ``told_at``: they had ended. ``heard``: they were
+    heard to the end, None if nobody can say. ``grounded``: it quoted an article. ``gap``: no article answers
+    what was asked. ``by_caller``: the caller said, wrote or pressed something. ``promised``: somebody will
+    see to it later. ``waited_ms``: from the caller's last sound to the bot's first, where that was measured.
     """
 
     intent: str
@@ -56,6 +61,23 @@ class TurnFact:
     grounded: bool = False
     by_caller: bool = True
     promised: bool = False
+    begun_at: datetime | None = None
+    gap: bool = False
+    waited_ms: int | None = None
+
+    @property
+    def settles(self) -> bool:
+        """It answers or does something, and does not only say that this is being done."""
+        return self.action in _SETTLES and not self._at_work
+
+    @property
+    def open(self) -> bool:
+        """It leaves what was wanted open."""
+        return self.action in _OPEN or self._at_work
+
+    @property
+    def _at_work(self) -> bool:
+        return self.row in AT_WORK or self.row.rpartition("/")[2] in AT_WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +98,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class IntentOutcome:
-    """One thing that was wanted. ``complex``: it took more than an answer from articles or one look."""
+    """One thing that was wanted. ``complex``: it took more than an answer from articles or one look.
+
+    ``first_useful_s``: from the end of the words that first asked to the first sound of an answer or act.
+    """
 
     intent: str
     category: str
@@ -86,11 +111,16 @@ class IntentOutcome:
     resolved_at: datetime | None
     grounded: int = 0
     gaps: int = 0
+    first_useful_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it ended. ``missed_sign``: there was trouble, nobody was called, and it was not resolved."""
+    """How it ended. ``missed_sign``: there was trouble, nobody was called, and it was not resolved.
+
+    ``first_useful_s``: as of an intent, from the first that was asked to the first that was answered.
+    ``waited_ms``: of each turn of which it was measured.
+    """
 
     disposition: Disposition
     resolution: Resolution
@@ -101,6 +131,8 @@ class Outcome:
     grounded: int = 0
     gaps: int = 0
     main: IntentOutcome | None = field(default=None)
+    first_useful_s: float | None = None
+    waited_ms: tuple[int, ...] = ()
 
 
 ERASED = Outcome("erased", "unknown")
@@ -134,9 +166,11 @@ def decide(facts: Facts) -> Outcome:
         resolved_at=resolved_at if resolution == "resolved" else None,
         missed_sign=facts.sign_standing and not facts.handoffs and resolution in {"unresolved", "abandoned"},
         turns=sum(turn.by_caller for turn in facts.turns),
-        grounded=sum(one.grounded for one in found),
-        gaps=sum(one.gaps for one in found),
+        grounded=_grounded(facts.turns),
+        gaps=sum(turn.gap for turn in facts.turns),
         main=next((one for one in found if one.intent == last), None),
+        first_useful_s=_first_useful_s([turn for turns in topics.values() for turn in turns]),
+        waited_ms=tuple(turn.waited_ms for turn in facts.turns if turn.waited_ms is not None),
     )
 
 
@@ -144,7 +178,7 @@ def _topics(turns: Sequence[TurnFact]) -> dict[str, list[TurnFact]]:
     """Turns by what they were about; what was only guessed is nothing that the caller has asked."""
     topics: dict[str, list[TurnFact]] = {}
     for turn in turns:
-        known = not _GUESSED & set(turn.row.split("/"))
+        known = not _GUESSED & set(turn.row.split("/")) and turn.row not in UNSAID
         if turn.topic and known and turn.action in _SETTLES | _TO_PEOPLE | _OPEN:
             topics.setdefault(turn.intent, []).append(turn)
     return topics
@@ -156,9 +190,9 @@ def _intent(turns: Sequence[TurnFact], *, left: bool, cut: bool, person: bool, f
         resolution: Resolution = "abandoned" if _left_queue(facts) else "handed_over"
     elif last.promised or last.action in _TO_PEOPLE:
         resolution = "handed_over"
-    elif cut or (left and last.action in _OPEN):
+    elif cut or (left and last.open):
         resolution = "abandoned"
-    elif last.action in _OPEN or last.intent in facts.again:
+    elif last.open or last.intent in facts.again:
         resolution = "unresolved"
     else:
         resolution = "resolved"
@@ -169,9 +203,24 @@ def _intent(turns: Sequence[TurnFact], *, left: bool, cut: bool, person: bool, f
         complex=any(turn.action in _COMPLEX or turn.tier > 1 for turn in turns),
         asked_at=turns[0].asked_at,
         resolved_at=last.told_at if resolution == "resolved" else None,
-        grounded=sum(turn.grounded and turn.action is Action.ANSWER for turn in turns),
-        gaps=sum(turn.action is Action.ABSTAIN for turn in turns),
+        grounded=_grounded(turns),
+        gaps=sum(turn.gap for turn in turns),
+        first_useful_s=_first_useful_s(turns),
     )
+
+
+def _grounded(turns: Sequence[TurnFact]) -> int:
+    """Answers from articles."""
+    return sum(turn.grounded and turn.action is Action.ANSWER for turn in turns)
+
+
+def _first_useful_s(turns: Sequence[TurnFact]) -> float | None:
+    """From the first question to the first sound of the first answer or act; None: there was none."""
+    begun = [turn.begun_at for turn in turns if turn.settles and turn.begun_at is not None]
+    asked = min((turn.asked_at for turn in turns), default=None)
+    if not begun or asked is None:
+        return None
+    return max(0.0, (min(begun) - asked).total_seconds())
 
 
 def _left(facts: Facts) -> bool:
@@ -203,13 +252,14 @@ def _whole(facts: Facts, found: Sequence[IntentOutcome], left: bool) -> Resoluti
 
 
 def _disposition(facts: Facts, topics: dict[str, list[TurnFact]], resolution: Resolution) -> Disposition:
+    settled = all(turns[-1].settles for turns in topics.values())
     last = [turns[-1].action for turns in topics.values()]
     match resolution:
         case "abandoned":
             return "left_queue" if facts.handoffs else "left"
         case "handed_over":
             return "handed_over" if facts.handoffs else "promised"
-        case "unresolved" if last and all(action in _SETTLES for action in last):
+        case "unresolved" if last and settled:
             return "acted" if Action.ACT in last else "answered"
         case "unresolved":
             return "not_settled"

@@ -5,24 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, overload
 
 import structlog
 from pydantic import ValidationError
 
-from voicebot.core.conversation import BY_CALLER, Decision
+from voicebot.core.conversation import BY_CALLER, Decision, TurnTimings
 from voicebot.core.store import outcomes
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing, SealBroken, SubjectErased
-from voicebot.core.store.outcomes import Claimed
+from voicebot.core.store.outcomes import Claimed, Kin
+from voicebot.core.waterfall import waited_ms
 from voicebot.dialogue import state as states
 from voicebot.dialogue.intents import OUT_OF_SCOPE
 from voicebot.dialogue.outcome import ERASED, REPEAT, UNREAD, Facts, Outcome, TurnFact, decide
 from voicebot.dialogue.state import UnknownState
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the words and the state of a conversation say, without them. ``ours``: we made the call."""
+
+    turns: tuple[TurnFact, ...]
+    sign_standing: bool = False
+    first_sign: tuple[str, datetime] | None = None
+    segment: str = ""
+    ours: bool = False
+
 
 EVERY_S = 5.0
 QUIET_S = 10.0
@@ -57,12 +71,17 @@ class Outcomes:
             await asyncio.sleep(EVERY_S)
 
     async def one(self) -> str | None:
-        """Makes the oldest outcome that is due, in one transaction. None: nothing is due.
+        """Makes the oldest outcome that is due, in one transaction.
+
+        None: nothing is due, or another node is at it; of all nodes one works at a time, since an outcome
+        changes those of the same person's other conversations.
 
         Raises:
             DatabaseDown: Postgres does not answer.
         """
         async with self._database.transaction() as tx:
+            if not await outcomes.take_turn(tx):
+                return None
             claimed = await outcomes.claim(tx, quiet_s=self._quiet_s)
             if claimed is None:
                 return None
@@ -73,37 +92,43 @@ class Outcomes:
         if claimed.erased and await outcomes.known(tx, claimed.id):
             await outcomes.settled(tx, claimed)
             return
-        again = await outcomes.again(tx, claimed.id, REPEAT)
+        kin = await outcomes.kin(tx, claimed.id, REPEAT)
         handoffs, reached, trigger = await outcomes.people(tx, claimed.id)
         read = None if claimed.erased else await self._read(tx, claimed)
         if read is None:
-            outcome, first = ERASED if claimed.erased else UNREAD, None
+            outcome, read = ERASED if claimed.erased else UNREAD, _Read(())
         else:
-            turns, standing, first = read
             outcome = decide(
                 Facts(
-                    turns=turns,
+                    turns=read.turns,
                     end_reason=claimed.end_reason,
                     handoffs=handoffs,
                     reached=reached,
-                    sign_standing=standing,
-                    again=frozenset(again),
+                    sign_standing=read.sign_standing,
+                    again=frozenset(kin.again),
                 )
             )
-        row = _row(claimed, outcome) | {"escalated": handoffs > 0, "trigger": trigger}
-        if first is not None:
-            row |= {"first_sign": first[0], "first_sign_at": first[1]}
-        await outcomes.save(tx, claimed, row, _intents(outcome, again))
+        intents = _intents(outcome, kin, ours=read.ours)
+        row = _row(claimed, outcome) | {
+            "escalated": handoffs > 0,
+            "trigger": trigger,
+            "segment": read.segment,
+            "ours": read.ours,
+            "told_apart": kin.told_apart,
+            "asked_again": any(one["repeated_by"] for one in intents),
+            "is_repeat": any(one["repeats"] for one in intents),
+        }
+        if read.first_sign is not None:
+            row |= {"first_sign": read.first_sign[0], "first_sign_at": read.first_sign[1]}
+        await outcomes.save(tx, claimed, row, intents)
         named = [one.intent for one in outcome.intents]
-        reopened = await outcomes.reopen_earlier(tx, claimed.id, named, REPEAT) if named else 0
+        reopened = await outcomes.tell_kin(tx, claimed.id, named, REPEAT, ours=read.ours) if named else 0
         log.info(
             "conversation.outcome", conversation=claimed.id, resolution=outcome.resolution, reopened=reopened
         )
 
-    async def _read(
-        self, tx: Transaction, claimed: Claimed
-    ) -> tuple[tuple[TurnFact, ...], bool, tuple[str, datetime] | None] | None:
-        """Its turns without words, whether a sign of trouble stands, and the first sign of it."""
+    async def _read(self, tx: Transaction, claimed: Claimed) -> _Read | None:
+        """Its turns without words, and what its state says; None: it cannot be read."""
         try:
             snapshot = await self._conversations.load(tx, claimed.id)
             rows = await self._conversations.turns(tx, claimed.id)
@@ -113,14 +138,16 @@ class Outcomes:
             return None
         turns = tuple(self._turn(row, one) for row, one in zip(rows, decisions, strict=True))
         fired = next((one.fired for one in decisions if one.fired is not None), None)
-        try:
-            sign = states.load(snapshot.state).risk.first
-        except UnknownState:
-            sign = None
         first = None if fired is None else (fired.first_sign, fired.first_sign_at)
+        try:
+            state = states.load(snapshot.state)
+        except UnknownState:
+            return _Read(turns, first_sign=first)
+        sign = state.risk.first
         if first is None and sign is not None:
             first = (sign.name, sign.at)
-        return turns, sign is not None, first
+        segment = state.customer.segment if state.customer is not None else None
+        return _Read(turns, sign is not None, first, segment or "", state.calling is not None)
 
     def _turn(self, row: dict[str, Any], decision: Decision) -> TurnFact:
         timings = row["timings"] or {}
@@ -136,18 +163,38 @@ class Outcomes:
             asked_at=_moved(row["created_at"], timings, "last_voiced_ms"),
             told_at=_moved(row["created_at"], timings, "finished_ms"),
             heard=None if heard is None else bool(heard.get("complete")),
+            begun_at=_moved(row["created_at"], timings, "first_heard_ms", measured=True),
+            waited_ms=_waited_ms(kind, timings),
+            gap=decision.gap is not None,
             grounded=bool(decision.sources),
             by_caller=kind in BY_CALLER and kind != "silence",
             promised=any(call.tool in _PROMISES and call.result for call in decision.tools),
         )
 
 
-def _moved(at: datetime, timings: dict[str, Any], to: str) -> datetime:
-    """A moment of the turn by the database's clock: its row is written when ``committed_ms`` is."""
+@overload
+def _moved(at: datetime, timings: dict[str, Any], to: str) -> datetime: ...
+@overload
+def _moved(at: datetime, timings: dict[str, Any], to: str, *, measured: Literal[True]) -> datetime | None: ...
+def _moved(at: datetime, timings: dict[str, Any], to: str, *, measured: bool = False) -> datetime | None:
+    """A moment of the turn by the database's clock: its row is written when ``committed_ms`` is.
+
+    In writing nothing is timed, and the row's time it is. ``measured``: None where the turn was timed and
+    this moment never came.
+    """
     there, committed = timings.get(to), timings.get("committed_ms")
-    if there is None or committed is None:
+    if committed is None:
         return at
+    if there is None:
+        return None if measured else at
     return at + timedelta(milliseconds=there - committed)
+
+
+def _waited_ms(kind: str | None, timings: dict[str, Any]) -> int | None:
+    if kind != "utterance" or not timings:
+        return None
+    waited = waited_ms(TurnTimings.model_validate_json(json.dumps(timings)))
+    return None if waited is None else max(0, waited)
 
 
 def _row(claimed: Claimed, outcome: Outcome) -> dict[str, Any]:
@@ -165,10 +212,12 @@ def _row(claimed: Claimed, outcome: Outcome) -> dict[str, Any]:
         "began_at": claimed.created_at,
         "ended_at": claimed.ended_at,
         "resolved_at": outcome.resolved_at,
+        "first_useful_s": outcome.first_useful_s,
+        "waited_ms": [*outcome.waited_ms],
     }
 
 
-def _intents(outcome: Outcome, again: dict[str, str]) -> list[dict[str, Any]]:
+def _intents(outcome: Outcome, kin: Kin, *, ours: bool) -> list[dict[str, Any]]:
     return [
         {
             "intent": one.intent,
@@ -179,7 +228,9 @@ def _intents(outcome: Outcome, again: dict[str, str]) -> list[dict[str, Any]]:
             "gaps": one.gaps,
             "asked_at": one.asked_at,
             "resolved_at": one.resolved_at,
-            "repeated_by": again.get(one.intent),
+            "first_useful_s": one.first_useful_s,
+            "repeated_by": kin.again.get(one.intent),
+            "repeats": None if ours else kin.before.get(one.intent),
         }
         for one in outcome.intents
     ]

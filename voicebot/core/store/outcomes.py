@@ -14,6 +14,8 @@ from typing import Any, Literal
 from voicebot.core.store.database import Transaction
 
 _DUE = "status <> 'live' AND outcome_of IS DISTINCT FROM (status || ':' || version::text)"
+_ONE_AT_A_TIME = 0x6F7574636F6D6573
+"""The advisory lock of whoever makes outcomes ("outcomes" in ASCII)."""
 _OTHERS = (
     "conversations c JOIN LATERAL (SELECT x.id FROM conversations x WHERE x.caller_hash = c.caller_hash"
     " UNION SELECT theirs.conversation_id FROM customer_links mine"
@@ -22,6 +24,13 @@ _OTHERS = (
     " JOIN conversations other ON other.id = same.id"
 )
 """``c``, and each ``other`` conversation of the same caller or customer."""
+_LATER = (
+    "other.created_at > c.created_at AND other.created_at <= coalesce(c.ended_at, c.created_at) + %(within)s"
+)
+_EARLIER = (
+    "other.created_at < c.created_at"
+    " AND c.created_at <= coalesce(other.ended_at, other.created_at) + %(within)s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,28 @@ class Claimed:
     ended_at: datetime | None
     end_reason: str | None
     erased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """The same person's other conversations. A person is a caller's number or a verified customer.
+
+    ``again``: intents with which they came again within the time, and the first conversation that shows it;
+    calls that we made do not count. ``before``: intents that they had come with within the time before, and
+    the last conversation that shows it. ``told_apart``: whether it is known at all who it is.
+    """
+
+    again: dict[str, str]
+    before: dict[str, str]
+    told_apart: bool
+
+
+async def take_turn(tx: Transaction) -> bool:
+    """Whether this transaction makes outcomes now: one at a time over all nodes, until it ends."""
+    cursor = await tx.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_ONE_AT_A_TIME,))
+    row = await cursor.fetchone()
+    assert row is not None
+    return row["mine"]
 
 
 async def claim(tx: Transaction, *, quiet_s: float) -> Claimed | None:
@@ -55,17 +86,31 @@ async def claim(tx: Transaction, *, quiet_s: float) -> Claimed | None:
     return None if row is None else Claimed(**row)
 
 
-async def again(tx: Transaction, conversation_id: str, within: timedelta) -> dict[str, str]:
-    """Intents with which the same caller or customer came again, and the first conversation that shows it."""
+async def kin(tx: Transaction, conversation_id: str, within: timedelta) -> Kin:
+    """What the same person asked within this time after the conversation, and before it."""
     cursor = await tx.execute(
         "SELECT DISTINCT ON (i.intent) i.intent, other.id"  # noqa: S608  # constant
-        f" FROM {_OTHERS} AND other.created_at > c.created_at"
-        " AND other.created_at <= coalesce(c.ended_at, c.created_at) + %s"
+        f" FROM {_OTHERS} AND {_LATER} JOIN outcomes o ON o.conversation_id = other.id AND NOT o.ours"
         " JOIN outcome_intents i ON i.conversation_id = other.id"
-        " WHERE c.id = %s ORDER BY i.intent, other.created_at",
-        (within, conversation_id),
+        " WHERE c.id = %(of)s ORDER BY i.intent, other.created_at",
+        {"within": within, "of": conversation_id},
     )
-    return {row["intent"]: row["id"] for row in await cursor.fetchall()}
+    again = {row["intent"]: row["id"] for row in await cursor.fetchall()}
+    cursor = await tx.execute(
+        "SELECT DISTINCT ON (i.intent) i.intent, other.id"  # noqa: S608  # constant
+        f" FROM {_OTHERS} AND {_EARLIER} JOIN outcome_intents i ON i.conversation_id = other.id"
+        " WHERE c.id = %(of)s ORDER BY i.intent, other.created_at DESC",
+        {"within": within, "of": conversation_id},
+    )
+    before = {row["intent"]: row["id"] for row in await cursor.fetchall()}
+    cursor = await tx.execute(
+        "SELECT caller_hash IS NOT NULL OR EXISTS"
+        " (SELECT 1 FROM customer_links l WHERE l.conversation_id = c.id) AS told_apart"
+        " FROM conversations c WHERE c.id = %s",
+        (conversation_id,),
+    )
+    row = await cursor.fetchone()
+    return Kin(again, before, told_apart=row is not None and row["told_apart"])
 
 
 async def people(tx: Transaction, conversation_id: str) -> tuple[int, bool, str | None]:
@@ -110,19 +155,42 @@ async def known(tx: Transaction, conversation_id: str) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def reopen_earlier(
-    tx: Transaction, conversation_id: str, intents: Sequence[str], within: timedelta
+async def tell_kin(
+    tx: Transaction, conversation_id: str, intents: Sequence[str], within: timedelta, *, ours: bool
 ) -> int:
-    """Makes due again what the same person was told earlier about these intents, if it counts as resolved."""
-    cursor = await tx.execute(
-        "UPDATE conversations SET outcome_of = NULL WHERE id IN (SELECT other.id"  # noqa: S608  # constant
-        f" FROM {_OTHERS} AND other.created_at < c.created_at"
-        " AND c.created_at <= coalesce(other.ended_at, other.created_at) + %s"
-        " JOIN outcome_intents i ON i.conversation_id = other.id"
-        " AND i.intent = ANY(%s) AND i.resolution = 'resolved' WHERE c.id = %s)",
-        (within, [*intents], conversation_id),
+    """Tells the same person's other conversations that it was about these intents.
+
+    Earlier ones were asked again: what counts as resolved is made due again (how many is returned), of what
+    does not it is noted. Later ones are repeats, even those whose outcome was made before. A call that we
+    made (``ours``) asks nothing again.
+    """
+    asked: dict[str, Any] = {"within": within, "of": conversation_id, "intents": [*intents]}
+    theirs = " JOIN outcome_intents i ON i.conversation_id = other.id AND i.intent = ANY(%(intents)s)"
+    reopened = 0
+    if not ours:
+        cursor = await tx.execute(
+            "UPDATE conversations SET outcome_of = NULL WHERE id IN (SELECT other.id"  # noqa: S608  # constant
+            f" FROM {_OTHERS} AND {_EARLIER}{theirs} AND i.resolution = 'resolved' WHERE c.id = %(of)s)",
+            asked,
+        )
+        reopened = cursor.rowcount
+        await tx.execute(
+            "WITH noted AS (UPDATE outcome_intents SET repeated_by = %(of)s WHERE repeated_by IS NULL"  # noqa: S608  # constant
+            " AND intent = ANY(%(intents)s) AND resolution <> 'resolved' AND conversation_id IN"
+            f" (SELECT other.id FROM {_OTHERS} AND {_EARLIER} WHERE c.id = %(of)s) RETURNING conversation_id)"
+            " UPDATE outcomes o SET asked_again = true FROM noted"
+            " WHERE o.conversation_id = noted.conversation_id",
+            asked,
+        )
+    await tx.execute(
+        "WITH noted AS (UPDATE outcome_intents SET repeats = %(of)s WHERE repeats IS NULL"  # noqa: S608  # constant
+        " AND intent = ANY(%(intents)s) AND conversation_id IN (SELECT other.id"
+        f" FROM {_OTHERS} AND {_LATER} JOIN outcomes oo ON oo.conversation_id = other.id AND NOT oo.ours"
+        " WHERE c.id = %(of)s) RETURNING conversation_id)"
+        " UPDATE outcomes o SET is_repeat = true FROM noted WHERE o.conversation_id = noted.conversation_id",
+        asked,
     )
-    return cursor.rowcount
+    return reopened
 
 
 async def of(tx: Transaction, conversation_id: str) -> dict[str, Any] | None:

@@ -99,12 +99,18 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Words that a person must approve first: stored with the turn, due after ``within_s`` seconds."""
+    """Words that a person must approve first: stored with the turn, due after ``within_s`` seconds.
+
+    ``sources``: articles that the words are from. ``proposal``: what waits is this act; ``words`` would be its
+    read-back.
+    """
 
     draft: str
     question: str
     words: str
     within_s: float
+    sources: tuple[str, ...] = ()
+    proposal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +200,5 @@ class Draft:
             trigger=self.trigger,
             fired=self.fired,
             owner=self.owner,
+            gap=self.gap,
         )

@@ -98,6 +98,12 @@ async def log(
         " last_at = now(), hidden = greatest(knowledge_gaps.hidden, excluded.hidden)",
         (keywords, intent or "", reason, len(unknown) - len(shown)),
     )
+    await tx.execute(
+        "INSERT INTO knowledge_gap_hours (hour, keywords, intent, reason)"
+        " VALUES (date_trunc('hour', now(), 'UTC'), %s, %s, %s)"
+        " ON CONFLICT (hour, keywords, intent, reason) DO UPDATE SET count = knowledge_gap_hours.count + 1",
+        (keywords, intent or "", reason),
+    )
 
 
 async def gaps(tx: Transaction, *, limit: int = 50) -> list[Gap]:
