@@ -17,6 +17,7 @@ from voicebot.audio.recording import writer
 from voicebot.audio.recording.format import (
     AUDIO_MAGIC,
     RECORD_HEAD,
+    NewerFormat,
     NotARecording,
     RecordingAltered,
     RecordingTruncated,
@@ -148,7 +149,8 @@ async def test_a_file_that_ends_early_is_named_and_can_be_read_so_far(tmp_path: 
     path = await recorded(tmp_path)
     data = path.read_bytes()
     _, records = records_of(path)
-    for cut, whole_records in ((len(records[-1]), len(records) - 1), (20_000, len(records) - 2 - 1)):
+    last = len(records[-1])
+    for cut, whole_records in ((last, len(records) - 1), (last + len(records[-2]) + 1, len(records) - 3)):
         path.write_bytes(data[:-cut])
         with pytest.raises(RecordingTruncated) as caught:
             read_recording(path, KEY)
@@ -187,8 +189,12 @@ def test_other_files_are_no_recordings(tmp_path: Path, data: bytes) -> None:
 
 async def test_a_later_version_is_refused_by_name(tmp_path: Path) -> None:
     path = await recorded(tmp_path, 6)
-    path.write_bytes(path.read_bytes().replace(b'"version": 1', b'"version": 2', 1))
-    with pytest.raises(NotARecording, match="version 2"):
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"version": 2', b'"version": 3', 1))
+    with pytest.raises(NewerFormat, match="version 3"):
+        read_recording(path, KEY)
+    path.write_bytes(data[:7] + b"\x04" + data[8:])
+    with pytest.raises(NewerFormat, match="version 4"):
         read_recording(path, KEY)
 
 

@@ -1,4 +1,4 @@
-"""The recording format, version 1: two files, encrypted in chunks as they are written. Pure.
+"""The recording format, version 2: two files, encrypted in chunks as they are written. Pure.
 
 ``docs/recording.md`` describes it for other programs. Both files begin with a readable header and go on
 with sealed records, numbered from 0. A record is sealed with AES-256-GCM; its number is the nonce, and
@@ -14,17 +14,21 @@ import hmac
 import json
 import secrets
 import struct
+import zlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import IO, Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-VERSION = 1
-AUDIO_MAGIC = b"VBREC\x00\x00\x01"
+VERSION = 2
+READS = (1, 2)
+"""Versions that this program reads. 1 had no messages of the wire and no packed sound."""
+AUDIO_MAGIC = b"VBREC\x00\x00\x02"
+"""The last byte is the version."""
 AUDIO_SUFFIX = ".vbrec"
 EVENTS_SUFFIX = ".vbevents"
 
@@ -35,6 +39,12 @@ CHUNK_SAMPLES = RATE_HZ
 
 RECORD_HEAD = struct.Struct("<IB")
 """In front of each record of the audio file: length of the sealed bytes, kind."""
+
+_LEVEL = 6
+"""Of zlib: 0.6 ms for a second of a call. Silence vanishes, a voice on a quiet line shrinks by a quarter."""
+
+_BROKEN_FROM = 1 << 80
+"""Added to the number of a `Kind.BROKEN` record."""
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 16
@@ -48,7 +58,9 @@ class RecordingError(Exception):
     ::
 
         RecordingError
-        ├── NotARecording       no recording of ours, or of a version this program does not know
+        ├── NotARecording       no recording of ours
+        │   └── NewerFormat     of a version that this program does not know yet
+        ├── AudioMissing        its events are there, its sound is not
         ├── WrongKey            sealed under another key
         ├── RecordingAltered    a record was altered, left out or moved; names which
         └── RecordingTruncated  it ends before its end; what is there can be read with accept_truncated
@@ -56,7 +68,24 @@ class RecordingError(Exception):
 
 
 class NotARecording(RecordingError):
-    """The file is no recording of ours, or of a version this program does not know."""
+    """The file is no recording of ours."""
+
+
+class NewerFormat(NotARecording):
+    """Written by a newer program: use that one. ``version`` is the file's."""
+
+    def __init__(self, version: object) -> None:
+        self.version = version
+        super().__init__(
+            f"its format is version {version}, this program reads up to version {VERSION}: use a newer one"
+        )
+
+
+class AudioMissing(RecordingError):
+    """Only the events are there: the file with the sound was removed, or never made."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the sound is missing: there is no {name} beside its events")
 
 
 class WrongKey(RecordingError):
@@ -72,12 +101,17 @@ class RecordingAltered(RecordingError):
 
 
 class RecordingTruncated(RecordingError):
-    """The file ends before its end (a crash, a full disk, a cut). ``records`` are whole."""
+    """The file ends before its end (a crash, a full disk, a cut). ``records`` are whole.
 
-    def __init__(self, records: int) -> None:
+    ``why``: what the recorder itself wrote of it; None: nothing (a crash, or somebody cut it).
+    """
+
+    def __init__(self, records: int, why: str | None = None) -> None:
         self.records = records
+        self.why = why
+        ended = "without its end" if why is None else f"because the disk failed ({why})"
         super().__init__(
-            f"it ends after {records} whole records, without its end; read them with accept_truncated=True"
+            f"it ends after {records} whole records, {ended}; read them with accept_truncated=True"
         )
 
 
@@ -92,6 +126,14 @@ class Kind(IntEnum):
     """JSON: ``{"samples": n}`` or ``{"events": n}``. The last record."""
     EVENT = 3
     """JSON, one event (events file only)."""
+    PACKED = 4
+    """Sound, deflated (zlib): all samples of the caller, then as many of the bot."""
+    LOST = 5
+    """As a gap; but there was sound, and the disk was too slow to take it."""
+    WIRE = 6
+    """A batch of messages, see `wirelog` (events file only)."""
+    BROKEN = 7
+    """JSON: ``{"why": ...}``. The last record where the disk failed: what came after it is missing."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +177,14 @@ class Header:
             fields = json.loads(data)
             if fields["format"] != "voicebot-recording":
                 raise NotARecording("not a recording of this program")
-            if fields["version"] != VERSION:
-                raise NotARecording(
-                    f"version {fields['version']}, this program reads version {VERSION}: use a newer one"
-                )
+            if fields["version"] not in READS:
+                raise NewerFormat(fields["version"])
             return cls(
                 part=str(fields["part"]),
                 conversation_id=str(fields["conversation_id"]),
                 salt=base64.b64decode(fields["salt"], validate=True),
                 key_check=base64.b64decode(fields["key_check"], validate=True),
+                version=int(fields["version"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise NotARecording("its header cannot be read") from error
@@ -186,10 +227,67 @@ class Seal:
         except InvalidTag:
             raise RecordingAltered(number) from None
 
+    def break_off(self, plaintext: bytes, records: int) -> bytes:
+        """The record that ends a file of which only the first ``records`` are kept.
+
+        Their successors were sealed under the next numbers already: no nonce may be used twice, so those of
+        this kind have their own range.
+        """
+        self.number = records
+        return self.close(Kind.BROKEN, plaintext)
+
     def _next(self, kind: int) -> tuple[bytes, bytes]:
-        number = self.number.to_bytes(12, "big")
+        number = self.number + (_BROKEN_FROM if kind == Kind.BROKEN else 0)
+        nonce = number.to_bytes(12, "big")
         self.number += 1
-        return number, self._bound_to + bytes([kind]) + number
+        return nonce, self._bound_to + bytes([kind]) + nonce
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """The header of an audio file, which then stands at its first record.
+
+    Raises:
+        NotARecording: it is none, or of a later version.
+    """
+    magic = file.read(len(AUDIO_MAGIC))
+    if magic[:-1] != AUDIO_MAGIC[:-1] or not magic[-1:]:
+        raise NotARecording("it does not begin like a recording of this program")
+    if magic[-1] > VERSION:
+        raise NewerFormat(magic[-1])
+    length = file.read(4)
+    size = struct.unpack("<I", length)[0] if len(length) == 4 else MAX_HEADER_BYTES + 1
+    if size > MAX_HEADER_BYTES:
+        raise NotARecording("its header has no sensible length")
+    return Header.from_json(file.read(size))
+
+
+def magic_of(header: Header) -> bytes:
+    """How a file with this header begins, header included."""
+    data = header.to_json()
+    return AUDIO_MAGIC[:-1] + bytes([header.version]) + struct.pack("<I", len(data)) + data
+
+
+def packed(ulaw: bytes) -> bytes:
+    """Sound, caller and bot alternating, as `Kind.PACKED` holds it."""
+    return zlib.compress(ulaw[0::2] + ulaw[1::2], _LEVEL)
+
+
+def unpacked(data: bytes) -> bytes:
+    """And back.
+
+    Raises:
+        ValueError: it is not what `packed` gives.
+    """
+    try:
+        planes = zlib.decompressobj().decompress(data, 2 * CHUNK_SAMPLES + 1)
+    except zlib.error as error:
+        raise ValueError("not deflated") from error
+    if len(planes) % 2 or len(planes) > 2 * CHUNK_SAMPLES:
+        raise ValueError("no two channels of a second")
+    half = len(planes) // 2
+    ulaw = bytearray(len(planes))
+    ulaw[0::2], ulaw[1::2] = planes[:half], planes[half:]
+    return bytes(ulaw)
 
 
 def _key_check(key: bytes, salt: bytes) -> bytes:

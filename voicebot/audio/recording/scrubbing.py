@@ -16,7 +16,6 @@ import numpy as np
 
 from voicebot.audio.mulaw import SILENCE
 from voicebot.audio.recording.format import (
-    AUDIO_MAGIC,
     CHANNELS,
     RATE_HZ,
     RECORD_HEAD,
@@ -24,6 +23,10 @@ from voicebot.audio.recording.format import (
     Kind,
     RecordingTruncated,
     Seal,
+    magic_of,
+    packed,
+    read_header,
+    unpacked,
 )
 
 SUFFIX = ".scrubbing"
@@ -48,13 +51,11 @@ def scrub(path: Path, key: bytes, stretches: Sequence[Stretch]) -> None:
     new = path.with_name(path.name + SUFFIX)
     try:
         with path.open("rb") as source, os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as to:
-            source.seek(len(AUDIO_MAGIC))
-            header = Header.from_json(source.read(struct.unpack("<I", source.read(4))[0]))
+            header = read_header(source)
             seal = Seal(key, header)
             fresh = Header.new("audio", header.conversation_id, key)
             sealing = Seal(key, fresh)
-            head = fresh.to_json()
-            to.write(AUDIO_MAGIC + struct.pack("<I", len(head)) + head)
+            to.write(magic_of(fresh))
             at = 0
             kind = -1
             while kind != Kind.END:
@@ -63,10 +64,11 @@ def scrub(path: Path, key: bytes, stretches: Sequence[Stretch]) -> None:
                     raise RecordingTruncated(seal.number)
                 length, kind = RECORD_HEAD.unpack(lead)
                 plain = seal.open(kind, source.read(length))
-                if kind == Kind.AUDIO:
-                    plain = _silenced(plain, at, stretches)
-                    at += len(plain) // len(CHANNELS)
-                elif kind == Kind.GAP:
+                if kind in {Kind.AUDIO, Kind.PACKED}:
+                    ulaw = _silenced(unpacked(plain) if kind == Kind.PACKED else plain, at, stretches)
+                    plain, kind = packed(ulaw), int(Kind.PACKED)
+                    at += len(ulaw) // len(CHANNELS)
+                elif kind in {Kind.GAP, Kind.LOST}:
                     at += struct.unpack("<Q", plain)[0]
                 elif json.loads(plain)["samples"] != at:
                     raise RecordingTruncated(seal.number)

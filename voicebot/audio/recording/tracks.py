@@ -31,10 +31,14 @@ CALLER, BOT = 0, 1
 
 @dataclass(frozen=True)
 class Chunk:
-    """The next piece of the recording: ``samples`` per channel; no ``ulaw`` = silence."""
+    """The next piece of the recording: ``samples`` per channel; no ``ulaw`` = silence.
+
+    ``lost``: there was sound, which could not be kept.
+    """
 
     samples: int
     ulaw: bytes = b""
+    lost: bool = False
 
 
 class Tracks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import struct
@@ -12,12 +13,11 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import structlog
 
 from voicebot.audio.recording.format import (
-    AUDIO_MAGIC,
     AUDIO_SUFFIX,
     EVENTS_SUFFIX,
     RECORD_HEAD,
@@ -25,10 +25,13 @@ from voicebot.audio.recording.format import (
     Kind,
     RecordingError,
     Seal,
+    magic_of,
+    packed,
 )
 from voicebot.audio.recording.pausing import Pauses
 from voicebot.audio.recording.scrubbing import Stretch, scrub
 from voicebot.audio.recording.tracks import BOT, CALLER, Chunk, Tracks
+from voicebot.audio.recording.wirelog import Message, WireLog, pack
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +42,36 @@ MAX_QUEUED_EVENTS = 4096
 
 CLOSE_DEADLINE_S = 5.0
 
+_TRIES = 4
+"""Records that are given up, one after the other, to make room for the word that the disk failed."""
+
 
 @lru_cache(maxsize=1)
 def _disk() -> ThreadPoolExecutor:
     """Shared by all recorders of the process; each keeps its own order."""
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="recording")
+
+
+class Tape(Protocol):
+    """What a call tells of itself; nothing of it blocks or raises. `Recorder` writes it down."""
+
+    def caller(self, ulaw: bytes, timestamp_ms: int) -> None:
+        """See `Recorder`, here and below."""
+        ...
+
+    def bot(self, ulaw: bytes, at_ms: int | None) -> None: ...  # noqa: D102
+
+    def event(self, event: dict[str, Any]) -> None: ...  # noqa: D102
+
+    def message(self, message: Message) -> None: ...  # noqa: D102
+
+    def pause(self, why: str) -> None: ...  # noqa: D102
+
+    def resume(self) -> None: ...  # noqa: D102
+
+    def unsay(self, channel: str, at_ms: int, until_ms: int) -> None: ...  # noqa: D102
+
+    async def close(self) -> None: ...  # noqa: D102
 
 
 class Recorder:
@@ -75,7 +103,10 @@ class Recorder:
         self._events_seal = Seal(key, self._events_header)
         self._audio_file: IO[bytes] | None = None
         self._events_file: IO[bytes] | None = None
-        self._queue: deque[Chunk | dict[str, Any]] = deque()
+        self._wire = WireLog()
+        self._audio_tail = _Tail()
+        self._events_tail = _Tail()
+        self._queue: deque[Chunk | dict[str, Any] | list[list[Any]]] = deque()
         self._queued_chunks = 0
         self._guard = threading.Lock()  # the queue
         self._writing = threading.Lock()  # the files
@@ -101,13 +132,12 @@ class Recorder:
         """A fact beside the sound; ``at_ms`` (media clock) is added where it is missing."""
         if self._closing:
             return
-        event = {"at_ms": self._tracks.head_ms, **event}
-        with self._guard:
-            if len(self._queue) - self._queued_chunks >= MAX_QUEUED_EVENTS:
-                self.dropped_events += 1
-                return
-            self._queue.append(event)
-        self._schedule()
+        self._hand_over({"at_ms": self._tracks.head_ms, **event})
+
+    def message(self, message: Message) -> None:
+        """A message of the media socket, as it came or went; its sound is told to ``caller`` and ``bot``."""
+        if not self._closing and self._wire.add(message):
+            self._hand_over(self._wire.take())
 
     def pause(self, why: str) -> None:
         """Silence on both channels from here on, until `resume`; an event says so."""
@@ -134,6 +164,8 @@ class Recorder:
         if self._closing:
             return
         self._closing = True
+        if rows := self._wire.take():
+            self._hand_over(rows)
         self._enqueue(self._tracks.rest())
         writing = asyncio.get_running_loop().run_in_executor(_disk(), self._drain, True)
         done, _ = await asyncio.wait([writing], timeout=CLOSE_DEADLINE_S)
@@ -148,6 +180,14 @@ class Recorder:
             dropped_events=self.dropped_events,
             failed=self.failed,
         )
+
+    def _hand_over(self, item: dict[str, Any] | list[list[Any]]) -> None:
+        with self._guard:
+            if len(self._queue) - self._queued_chunks >= MAX_QUEUED_EVENTS:
+                self.dropped_events += 1
+                return
+            self._queue.append(item)
+        self._schedule()
 
     def _place(self, channel: int, ulaw: bytes, at_ms: int) -> None:
         if self._closing or not ulaw:
@@ -171,10 +211,10 @@ class Recorder:
                         conversation=self._conversation_id,
                         reason="the disk does not keep up",
                     )
-                if isinstance(last, Chunk) and not last.ulaw:
-                    self._queue[-1] = Chunk(last.samples + chunk.samples)
+                if isinstance(last, Chunk) and last.lost:
+                    self._queue[-1] = Chunk(last.samples + chunk.samples, lost=True)
                 else:
-                    self._queue.append(Chunk(chunk.samples))
+                    self._queue.append(Chunk(chunk.samples, lost=True))
                     self._queued_chunks += 1
 
     def _schedule(self) -> None:
@@ -197,6 +237,7 @@ class Recorder:
                 self._fail(f"{type(error).__name__}: {error.strerror}")
             finally:
                 if end:
+                    self._break_off()
                     self._close_files()
                     self._scrub()
 
@@ -226,32 +267,57 @@ class Recorder:
             self._record(Kind.END, json.dumps({"samples": self._samples}).encode())
             self._line(Kind.END, {"events": self._events})
         for file in (self._audio_file, self._events_file):
-            if file is not None:
-                file.flush()
-                if end:
-                    os.fsync(file.fileno())
+            if file is not None and end:
+                os.fsync(file.fileno())
 
-    def _write_one(self, item: Chunk | dict[str, Any]) -> None:
-        if not isinstance(item, Chunk):
+    def _write_one(self, item: Chunk | dict[str, Any] | list[list[Any]]) -> None:
+        if isinstance(item, list):
+            self._seal_line(Kind.WIRE, pack(item))
+        elif not isinstance(item, Chunk):
             self._events += 1
             self._line(Kind.EVENT, item)
-            return
-        self._samples += item.samples
-        if item.ulaw:
-            self._record(Kind.AUDIO, item.ulaw)
+        elif item.ulaw:
+            self._record(Kind.PACKED, packed(item.ulaw))
+            self._samples += item.samples
         else:
-            self._record(Kind.GAP, struct.pack("<Q", item.samples))
+            self._record(Kind.LOST if item.lost else Kind.GAP, struct.pack("<Q", item.samples))
+            self._samples += item.samples
 
     def _record(self, kind: Kind, plaintext: bytes) -> None:
         assert self._audio_file is not None
         sealed = self._audio_seal.close(kind, plaintext)
-        self._audio_file.write(RECORD_HEAD.pack(len(sealed), kind) + sealed)
+        self._append(self._audio_file, self._audio_tail, RECORD_HEAD.pack(len(sealed), kind) + sealed)
 
     def _line(self, kind: Kind, value: dict[str, Any]) -> None:
+        self._seal_line(kind, json.dumps(value, ensure_ascii=False, default=str).encode())
+
+    def _seal_line(self, kind: Kind, plaintext: bytes) -> None:
         assert self._events_file is not None
-        plaintext = json.dumps(value, ensure_ascii=False, default=str).encode()
         sealed = self._events_seal.close(kind, plaintext)
-        self._events_file.write(b"%d %s\n" % (kind, base64.b64encode(sealed)))
+        self._append(self._events_file, self._events_tail, b"%d %s\n" % (kind, base64.b64encode(sealed)))
+
+    @staticmethod
+    def _append(file: IO[bytes], tail: _Tail, data: bytes) -> None:
+        """Writes a record whole."""
+        tail.begins()
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        tail.ended(len(data))
+
+    def _break_off(self) -> None:
+        """Where the disk failed, both files say so behind what they could take; else nothing happens."""
+        if self.failed is None:
+            return
+        why = json.dumps({"why": self.failed}).encode()
+        for file, tail, seal, framed in (
+            (self._audio_file, self._audio_tail, self._audio_seal, _record_of),
+            (self._events_file, self._events_tail, self._events_seal, _line_of),
+        ):
+            if file is None:
+                continue
+            for number, at in tail.places():
+                if _put(file, at, framed(seal.break_off(why, number))):
+                    break
 
     def _open_files(self) -> None:
         self.audio_path.parent.mkdir(parents=True, exist_ok=True)
@@ -266,9 +332,9 @@ class Recorder:
                 self.audio_path = self.audio_path.with_name(f"{base}.{session}{AUDIO_SUFFIX}")
                 self.events_path = self.audio_path.with_name(f"{base}.{session}{EVENTS_SUFFIX}")
         self._events_file = open_private(self.events_path)
-        header = self._audio_header.to_json()
-        self._audio_file.write(AUDIO_MAGIC + struct.pack("<I", len(header)) + header)
-        self._events_file.write(self._events_header.to_json() + b"\n")
+        self._audio_tail.ended(self._audio_file.write(magic_of(self._audio_header)), record=False)
+        header = self._events_header.to_json() + b"\n"
+        self._events_tail.ended(self._events_file.write(header), record=False)
 
     def _close_files(self) -> None:
         for file in (self._audio_file, self._events_file):
@@ -289,10 +355,52 @@ class Recorder:
             )
 
 
+class _Tail:
+    """Where the last records of a file begin, and where the next one will: (number, offset)."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[int, int]] = deque(maxlen=_TRIES)
+        self._number = self._at = 0
+        self._whole = True
+
+    def begins(self) -> None:
+        """A record is being written."""
+        self._last.append((self._number, self._at))
+        self._whole = False
+
+    def ended(self, size: int, *, record: bool = True) -> None:
+        """It is there."""
+        self._at += size
+        self._number += record
+        self._whole = True
+
+    def places(self) -> list[tuple[int, int]]:
+        """Where the file may be broken off, the last place first."""
+        after = [(self._number, self._at)] if self._whole else []
+        return [*after, *reversed(self._last)]
+
+
+def _put(file: IO[bytes], at: int, data: bytes) -> bool:
+    """Ends a file with ``data`` at ``at``; False: there is no room even there."""
+    try:
+        os.ftruncate(file.fileno(), at)
+        return os.pwrite(file.fileno(), data, at) == len(data)
+    except OSError:  # full to the last byte: another record has to go
+        return False
+
+
 def open_private(path: Path) -> IO[bytes]:
     """A new file that only we may read.
 
     Raises:
         FileExistsError: it is there already.
     """
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+
+
+def _record_of(sealed: bytes) -> bytes:
+    return RECORD_HEAD.pack(len(sealed), Kind.BROKEN) + sealed
+
+
+def _line_of(sealed: bytes) -> bytes:
+    return b"%d %s\n" % (Kind.BROKEN, base64.b64encode(sealed))
