@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
 from voicebot.console.readers import API, Reader
-from voicebot.core.store import audit, follow_ups, handoffs, vault
+from voicebot.core.store import audit, follow_ups, handoffs, presence, vault
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.handoffs import Status, UnknownHandoff
@@ -232,6 +232,7 @@ async def _standing(queue: Queue, tx: Transaction) -> dict[str, dict[str, Any]]:
     times = {
         team: await handoffs.talk_times(tx, team) for team in {place.team for place in found.values()} if team
     }
+    there = await presence.takes_callers(tx)
     standing: dict[str, dict[str, Any]] = {}
     for one in waiting:
         place = found[one.id]
@@ -242,7 +243,7 @@ async def _standing(queue: Queue, tx: Transaction) -> dict[str, dict[str, Any]]:
         wait_s = estimate(
             place.position - 1,
             times[place.team],
-            people.staff(place.team),
+            people.staff(place.team, there),
             under_way=talking.get(place.team, []),
             typical_s=people.skills[place.team].talk_s,
         )

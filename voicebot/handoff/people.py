@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Collection
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -195,8 +196,13 @@ class People(Strict):
         """The agent of that id."""
         return next((one for one in self.agents if one.id == agent_id), None)
 
-    def staff(self, skill: str) -> int:
-        """How many people a team has: its agents at desks, else its numbers. As listed, not who is in."""
+    def staff(self, skill: str, there: Collection[str] = ()) -> int:
+        """How many people a team has: those of its agents who are ``there``; if none is, as listed.
+
+        Listed are its agents, else its numbers: who answers a phone is not seen.
+        """
+        if present := sum(skill in one.skills and one.id in there for one in self.agents):
+            return present
         desks = sum(skill in one.skills for one in self.agents)
         return desks or sum(skill in one.skills for one in self.destinations_ if one.name != LAST_RESORT)
 

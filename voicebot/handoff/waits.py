@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from voicebot.core.store import handoffs
+from voicebot.core.store import handoffs, presence
 from voicebot.core.store.database import Transaction
 from voicebot.handoff.people import People
 from voicebot.handoff.queue import Waiting, estimate, places
@@ -29,12 +29,13 @@ async def waits(tx: Transaction, people: People, now: datetime) -> dict[str, flo
     for place in places(waiting, now, people.answering).values():
         if place.team is not None:
             front[place.team] = max(front.get(place.team, 0), place.position)
+    there = await presence.takes_callers(tx)
     found: dict[str, float] = {}
     for team, count in front.items():
         wait_s = estimate(
             count,
             await handoffs.talk_times(tx, team),
-            people.staff(team),
+            people.staff(team, there),
             under_way=talking.get(team, []),
             typical_s=people.skills[team].talk_s,
         )

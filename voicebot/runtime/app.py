@@ -42,6 +42,7 @@ from voicebot.console.health import health_router
 from voicebot.console.kpis import Measures, kpis_router
 from voicebot.console.live_routes import live_router
 from voicebot.console.pages import pages_router
+from voicebot.console.presence import presence_router
 from voicebot.console.readers import readers
 from voicebot.console.targets import Targets
 from voicebot.core.bus import Bus
@@ -274,10 +275,12 @@ class NodeApp:
             within_s = library.reasons.summary_s
             behind.append(Summaries(database, keys, bus, model, prompt, within_s=within_s).run)
         queue = Queue(database, keys, people, library.reasons, relay.poke)
-        who = readers(guard, settings.api_token, Roster(settings.deployment, people))
+        roster = Roster(settings.deployment, people)
+        who = readers(guard, settings.api_token, roster)
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
         app.include_router(agent_words_router(queue, who))
+        app.include_router(presence_router(database, roster, who))
         app.include_router(corrections_router(queue, who))
         app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
         console = Console(database, keys, bus)
