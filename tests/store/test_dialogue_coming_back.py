@@ -21,6 +21,7 @@ WHY: dict[TransferOutcome, str] = {
     "agent_left": "connection to my colleague was lost",
     "failed": "could not get through",
     "cancelled": "did not work",
+    "handed_back": "could not speak with you after all",
 }
 
 

@@ -36,9 +36,10 @@ from voicebot.handoff.transfer.signs import (
     RoomSeen,
     SentBack,
     Sign,
+    TakenAtDesk,
     Tick,
 )
-from voicebot.handoff.transfer.states import COMING_BACK, LIVE, State, Transfer
+from voicebot.handoff.transfer.states import COMING_BACK, FETCHED, LIVE, State, Transfer
 
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 LEG, STRAY, CALL = "CA" + "1" * 32, "CA" + "2" * 32, "CA" + "0" * 32
@@ -90,6 +91,8 @@ REACHED: dict[State, tuple[Sign, ...]] = {
     S.AGENT_LEFT: (*TALKS, is_("completed")),
     S.FAILED: (*RINGS, is_("failed")),
     S.CANCELLED: (*RINGS, Cancelled()),
+    S.TAKEN: (*RINGS, TakenAtDesk()),
+    S.AT_DESK: (*RINGS, TakenAtDesk(), MediaBack()),
     S.RETURNED: (*RINGS, is_("busy"), MediaBack()),
     S.CALLER_LEFT: (*RINGS, CallerLeft()),
 }
@@ -124,6 +127,7 @@ SIGNS: dict[str, Sign] = {
     "caller_left": CallerLeft(),
     "media": MediaBack(),
     "cancelled": Cancelled(),
+    "taken": TakenAtDesk(),
     "tick": Tick(),
 }
 
@@ -180,14 +184,17 @@ for live in (*LIVE, S.BRIDGED):
         (live, "caller_left"): (S.CALLER_LEFT, [Do.HANG_UP]),
         (live, "caller_gone"): (S.CALLER_LEFT, [Do.HANG_UP]),
         (live, "cancelled"): (S.CANCELLED, [Do.HANG_UP]),
+        (live, "taken"): (S.TAKEN, [Do.HANG_UP, Do.SEND_BACK]),
     }
-for back in COMING_BACK:
+for back in FETCHED:
     going |= {
         (back, "media"): (S.RETURNED, []),
         (back, "caller_left"): (S.CALLER_LEFT, []),
         (back, "caller_gone"): (S.CALLER_LEFT, []),
         (back, "tick"): (back, BACK),
+        (back, "taken"): (S.TAKEN, []),
     }
+going |= {(S.TAKEN, "media"): (S.AT_DESK, []), (S.TAKEN, "cancelled"): (S.CANCELLED, [])}
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -200,7 +207,7 @@ def test_every_sign_in_every_state(state: State) -> None:
         stepped = step(before, sign, later if name == "tick" else T0)
         expected = going.get((state, name), (state, [Do.HANG_UP] if name == "stray" else []))
         found = (stepped.transfer.state, [one.do for one in stepped.effects])
-        if name == "tick" and state in {S.RETURNED, S.CALLER_LEFT}:
+        if name == "tick" and state in {S.RETURNED, S.AT_DESK, S.CALLER_LEFT}:
             assert before.due is None, state
         assert found == expected, f"{state} + {name}"
 
@@ -341,7 +348,7 @@ def test_what_a_caller_gets() -> None:
     """The room while somebody is tried, the bot when nobody is, the last resort if the bot cannot."""
     for state in State:
         transfer = step(after(*REACHED[state]), CallerAsks(), T0).transfer
-        expected = "hold" if state in {*LIVE, S.BRIDGED} else "bot" if state in COMING_BACK else "nothing"
+        expected = "hold" if state in {*LIVE, S.BRIDGED} else "bot" if state in FETCHED else "nothing"
         assert caller_gets(transfer) == expected, state
     failing = after(*RINGS, is_("busy"), start=new(returns=False, cold=True))
     assert caller_gets(step(failing, CallerAsks(), T0).transfer) == "cold"
@@ -412,6 +419,35 @@ def test_sending_back_is_tried_for_minutes() -> None:
     assert sent > 50
 
 
+def test_whoever_takes_the_call_at_a_desk_has_it_at_once() -> None:
+    """Who is being rung is hung up and hears goodbye whatever they press; the caller is fetched."""
+    taken = step(after(*HEARS), TakenAtDesk(), T0)
+    assert [(one.do, one.leg) for one in taken.effects] == [(Do.HANG_UP, LEG), (Do.SEND_BACK, None)]
+    pressed = step(taken.transfer, Pressed(1, LEG, 1, "1"), T0)
+    assert (pressed.transfer.state, pressed.effects) == (S.TAKEN, ())
+    assert agent_hears(pressed.transfer, 1, LEG) == "goodbye"
+    stray = step(after(*HOLDS, TakenAtDesk()), Dialled(1, LEG), T0)
+    assert [(one.do, one.leg) for one in stray.effects] == [(Do.HANG_UP, LEG)], "dialled before, known after"
+
+
+def test_who_has_taken_it_gets_the_caller_even_where_the_bot_cannot() -> None:
+    """A call that failed is nobody's to give back to the bot: it gets a socket all the same."""
+    taken = after(*RINGS, TakenAtDesk(), start=new(returns=False, cold=True))
+    asked = step(taken, CallerAsks(1), T0).transfer
+    assert (caller_gets(asked), asked.forwarded) == ("bot", False)
+
+
+def test_who_hears_the_bots_last_words_is_fetched_only_when_they_do_not_come() -> None:
+    """The node connects them over the socket that stands; if it died, the caller is fetched."""
+    taken = step(after(Dialled(1, LEG)), TakenAtDesk(), T0)
+    assert [one.do for one in taken.effects] == [Do.HANG_UP]
+    assert taken.transfer.due == T0 + timedelta(seconds=machine.FETCH_S)
+    assert step(taken.transfer, MediaBack(), T0).transfer.state is S.AT_DESK
+    late = step(taken.transfer, Tick(), taken.transfer.due)
+    assert [one.do for one in late.effects] == BACK
+    assert still_wanted(late.transfer, late.effects[0])
+
+
 ANYTHING: list[Callable[[random.Random], Sign]] = [
     *(lambda _, sign=sign: sign for sign in SIGNS.values()),
     lambda r: LegIs(r.randint(1, 3), r.choice((LEG, STRAY)), r.choice(get_args(machine.LegStatus))),
@@ -431,9 +467,12 @@ NEXT: dict[State, set[State]] = {
     S.BRIEFING: {S.ACCEPTED},
     S.ACCEPTED: {S.BRIDGED},
     S.BRIDGED: set(),
+    S.TAKEN: {S.AT_DESK, S.CANCELLED},
+    S.AT_DESK: set(),
     S.RETURNED: set(),
     S.CALLER_LEFT: set(),
 }
+OVER = {S.CALLER_LEFT, S.RETURNED, S.AT_DESK}
 
 
 @pytest.mark.parametrize(("returns", "cold"), list(product((True, False), repeat=2)))
@@ -457,9 +496,7 @@ def test_whatever_comes_in_whatever_order(*, returns: bool, cold: bool) -> None:
                 accepted.add(sign.attempt)
             at = before.state
             for told, destination, _ in stepped.told:
-                allowed = NEXT.get(at, {S.RETURNED}) | (
-                    {S.CALLER_LEFT} if at not in {S.CALLER_LEFT, S.RETURNED} else set()
-                )
+                allowed = NEXT.get(at, {S.RETURNED}) | ({S.CALLER_LEFT, S.TAKEN} if at not in OVER else set())
                 allowed |= COMING_BACK if at in {*LIVE, S.BRIDGED} else set()
                 allowed |= {S.REQUESTED} if at in COMING_BACK else set()
                 assert told in allowed, f"{at} -> {told} by {sign}"
@@ -468,7 +505,7 @@ def test_whatever_comes_in_whatever_order(*, returns: bool, cold: bool) -> None:
             assert at is transfer.state or transfer.attempt > before.attempt
             if transfer.bridged and not before.bridged:
                 assert transfer.attempt in accepted
-            if transfer.state in COMING_BACK and not transfer.over:
+            if transfer.state in FETCHED and not transfer.over:
                 assert transfer.due is not None or transfer.requested_at + timedelta(seconds=300) < now
             if transfer.state in LIVE and transfer.dial in {"made", "unknown"}:
                 assert transfer.due is not None, f"nobody looks any more: {transfer}"

@@ -103,6 +103,18 @@ transfer_bridged_s = Histogram(
     "The turn that hands over to caller and person speaking to each other, seconds",
     buckets=(5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0),
 )
+talk_steps = Counter(
+    "voicebot_talk_steps_total", "Steps of talks of agents at a desk with callers, by step", ["step"]
+)
+talk_begun_s = Histogram(
+    "voicebot_talk_begun_seconds",
+    "An agent takes a caller at the desk to both hearing each other, seconds",
+    buckets=(0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0),
+)
+talks_active = Gauge("voicebot_talks_active", "Callers on this node whom an agent at a desk has")
+talk_frames_dropped = Counter(
+    "voicebot_talk_frames_dropped_total", "Sound of an agent dropped, by why", ["why"]
+)
 triggers = Counter("voicebot_triggers_total", "Turns that went to a person, by trigger", ["trigger"])
 trigger_s = Histogram(
     "voicebot_trigger_seconds",

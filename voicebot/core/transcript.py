@@ -24,13 +24,26 @@ LEG_PARTIAL = "leg.partial"
 """Live only: the words so far of the same."""
 
 TYPES = frozenset({"turn.committed", "turn.heard", LEG_LINE})
-FAMILIES = frozenset({"call", "chat", "transfer", "handoff"})
+FAMILIES = frozenset({"call", "chat", "transfer", "handoff", "desk"})
 """Stored events that are told: these types, and all whose type begins with one of these words."""
 
 ENDINGS = frozenset({"call.ended", "chat.ended"})
 
 _OPEN_FACTS = frozenset(
-    {"handoff", "transfer", "trigger", "urgency", "reason", "status", "leg", "skill", "verdict", "after_ms"}
+    {
+        "handoff",
+        "transfer",
+        "talk",
+        "ending",
+        "trigger",
+        "urgency",
+        "reason",
+        "status",
+        "leg",
+        "skill",
+        "verdict",
+        "after_ms",
+    }
 )
 """What may be told of a state, transfer or handoff: closed sets and ids of ours; never a name or a number."""
 

@@ -66,6 +66,8 @@ REQUIRED = frozenset(
         "promise.already",
         "promise.standing",
         "promise.failed",
+        "draft.about_one",
+        "draft.filler",
         "draft.hold",
         "draft.still",
         "draft.thanks",
@@ -133,6 +135,10 @@ REQUIRED = frozenset(
         "transfer.failed.agent_left",
         "transfer.failed.failed",
         "transfer.failed.cancelled",
+        "transfer.failed.handed_back",
+        "desk.coming",
+        "desk.hold",
+        "desk.goodbye",
         "handoff.sorry",
         "handoff.team",
         "handoff.circles",
@@ -267,6 +273,10 @@ class Phrases(Strict):
     def filler(self, nth: int = 0) -> Clause:
         """Said when an answer is slow to come; ``nth`` counts those that were said, so that they vary."""
         return Clause(text=self.text("filler", nth % self.variants("filler")), fixed=True)
+
+    def held(self, nth: int = 0) -> Clause:
+        """Said while a colleague looks at what waits for approval; as `filler`."""
+        return Clause(text=self.text("draft.filler", nth % self.variants("draft.filler")), fixed=True)
 
     def fallback(self) -> Clause:
         """Said when an answer does not come at all."""

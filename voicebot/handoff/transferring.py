@@ -213,7 +213,7 @@ async def _queue(tx: Transaction, handoff_id: str, told: Told, transfer: Transfe
     state = told.state
     who = _NO_NAME.sub("_", told.destination)[:80]
     match state:
-        case State.REQUESTED | State.BRIEFING | State.RETURNED:
+        case State.REQUESTED | State.BRIEFING | State.RETURNED | State.TAKEN | State.AT_DESK:
             return
         case State.RINGING:
             await handoffs.move(tx, handoff_id, "offered", who=who)

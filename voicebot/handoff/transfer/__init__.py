@@ -9,6 +9,7 @@ gets the caller back.
         +-----------+-----------+-----------+----------+--> busy, no_answer, declined, agent_left, failed:
                                                             the next destination, or the caller comes back
     busy, no_answer, declined, agent_left, failed, cancelled -> returned
+    all of these -> taken -> at_desk: somebody at a desk has the call, and speaks over the media socket
 
 `states` what is remembered, `signs` what happens, `effects` what is to be done, `machine` the steps.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from voicebot.core.conversation import Strict
-from voicebot.handoff.transfer.states import COMING_BACK, LIVE, State, Transfer
+from voicebot.handoff.transfer.states import FETCHED, LIVE, State, Transfer
 
 
 class Do(StrEnum):
@@ -21,7 +21,7 @@ class Do(StrEnum):
     SEND_IN = "send_in"
     """Sends the caller into the room, who has not come by themselves."""
     SEND_BACK = "send_back"
-    """Gives the caller back to the bot, or to the last resort."""
+    """Gives the caller back to the bot, to who has taken the call at a desk, or to the last resort."""
     HANG_UP = "hang_up"
     """Ends the person's leg."""
 
@@ -53,6 +53,6 @@ def still_wanted(transfer: Transfer, effect: Effect) -> bool:
         case Do.LOOK_AT_CALLER:
             return transfer.state is State.BRIDGED
         case Do.SEND_BACK:
-            return transfer.state in COMING_BACK and not transfer.over and not transfer.told_back
+            return transfer.state in FETCHED and not transfer.over and not transfer.told_back
         case Do.HANG_UP:
             return True

@@ -32,9 +32,18 @@ from voicebot.handoff.transfer.signs import (
     RoomSeen,
     SentBack,
     Sign,
+    TakenAtDesk,
     Tick,
 )
-from voicebot.handoff.transfer.states import COMING_BACK, LIVE, Outcome, State, Transfer, Tried
+from voicebot.handoff.transfer.states import (
+    COMING_BACK,
+    FETCHED,
+    LIVE,
+    Outcome,
+    State,
+    Transfer,
+    Tried,
+)
 
 RING_S = 20
 """How long one person's phone rings (`Timeout`; Twilio may add 5 s)."""
@@ -101,7 +110,7 @@ class Stepped:
 
 
 CallerGets = Literal["hold", "bot", "cold", "nothing"]
-"""``nothing``: it is not the transfer's to say."""
+"""``bot``: a media socket of ours. ``nothing``: it is not the transfer's to say."""
 
 AgentHears = Literal["briefing", "again", "room", "goodbye"]
 
@@ -157,15 +166,17 @@ def step(transfer: Transfer, sign: Sign, now: datetime) -> Stepped:
             elif one.state is State.BRIDGED and transfer.room_over:
                 one.attempt_over("agent_left")
         case SentBack(ok):
-            if one.state in COMING_BACK and not transfer.over:
+            if one.state in FETCHED and not transfer.over:
                 one.set(due=one.after(BACK_S * 2 if ok else BACK_S / 2))
         case CallerLeft():
             _caller_left(one)
         case MediaBack():
-            if one.state in COMING_BACK and not transfer.over:
-                one.enter(State.RETURNED)
+            if one.state in FETCHED and not transfer.over:
+                one.enter(State.AT_DESK if one.state is State.TAKEN else State.RETURNED)
         case Cancelled(forwarded):
             _cancel(one, forwarded=forwarded)
+        case TakenAtDesk():
+            _taken_at_desk(one)
         case Tick():
             if transfer.due is not None and transfer.due <= now:
                 one.set(due=None)
@@ -177,7 +188,7 @@ def caller_gets(transfer: Transfer) -> CallerGets:
     """What a call that asks is to be given, after `CallerAsks` was taken."""
     if transfer.state in LIVE or transfer.state is State.BRIDGED:
         return "hold"
-    if transfer.state in COMING_BACK:
+    if transfer.state in FETCHED:
         return "cold" if transfer.forwarded else "bot"
     return "nothing"
 
@@ -398,7 +409,7 @@ def _caller_asks(one: _Stepping, entry: int | None) -> None:
     if one.state is State.BRIDGED and entry is not None:
         one.end_leg()
         one.attempt_over("agent_left")
-    elif one.state not in COMING_BACK:
+    elif one.state not in FETCHED:
         if transfer.blind and transfer.cold and transfer.dial == "unknown":
             _cancel(one, forwarded=True)
             return
@@ -406,7 +417,8 @@ def _caller_asks(one: _Stepping, entry: int | None) -> None:
             one.set(entry=transfer.entry + 1, caller_in=False)
             return
         _cancel(one, forwarded=False)
-    if not transfer.returns or (transfer.blind and transfer.cold):
+    ours = one.state is State.TAKEN
+    if not ours and (not transfer.returns or (transfer.blind and transfer.cold)):
         one.set(forwarded=True, due=None)
     else:
         one.set(told_back=True, due=one.after(BACK_S * 2))
@@ -422,6 +434,18 @@ def _cancel(one: _Stepping, *, forwarded: bool) -> None:
         one.set(forwarded=True)
     elif one.transfer.due is None:
         one.set(due=one.after(BACK_S))
+
+
+def _taken_at_desk(one: _Stepping) -> None:
+    """Whoever is being rung is rung no more; who waits in the room is fetched."""
+    transfer = one.transfer
+    if transfer.over or one.state is State.TAKEN:
+        return
+    fetch = transfer.entry > 0 and one.state not in COMING_BACK
+    one.end_leg()
+    one.enter(State.TAKEN, due=one.after(BACK_S if transfer.entry else FETCH_S))
+    if fetch:
+        one.order(Do.SEND_BACK)
 
 
 def _room_seen(one: _Stepping, *, caller: bool, agent: bool) -> None:
@@ -474,12 +498,13 @@ def _tick(one: _Stepping) -> None:
                 one.set(due=one.after(NEWS_S))
             else:
                 _look_at_leg(one, BRIDGED_LOOK_S)
-        case State.RETURNED | State.CALLER_LEFT:
+        case State.RETURNED | State.AT_DESK | State.CALLER_LEFT:
             return
         case _:
             if one.waited_s() < BACK_LIMIT_S:
                 one.set(told_back=False, due=one.after(BACK_S))
-                if transfer.entry:
+                # Who has not been in the room is with the bot, whose socket comes to its end by itself.
+                if transfer.entry or transfer.state is State.TAKEN:
                     one.order(Do.SEND_BACK)
 
 

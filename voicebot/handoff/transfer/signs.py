@@ -133,7 +133,7 @@ class CallerLeft:
 
 @dataclass(frozen=True, slots=True)
 class MediaBack:
-    """The bot's socket stands again."""
+    """The caller's media socket stands again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,11 @@ class Cancelled:
     """The caller was taken elsewhere, or it is not wanted any more. ``forwarded``: to the last resort."""
 
     forwarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAtDesk:
+    """Somebody at a desk has the handoff now, and will speak with the caller over the media socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,5 +171,6 @@ Sign = (
     | CallerLeft
     | MediaBack
     | Cancelled
+    | TakenAtDesk
     | Tick
 )

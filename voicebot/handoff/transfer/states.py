@@ -31,6 +31,10 @@ class State(StrEnum):
     """They could not be dialled."""
     CANCELLED = "cancelled"
     """The caller was taken elsewhere."""
+    TAKEN = "taken"
+    """Somebody at a desk has taken the call: the caller is on the way to them."""
+    AT_DESK = "at_desk"
+    """The caller's socket stands, and whoever has taken the call speaks over it."""
     RETURNED = "returned"
     """The bot has the caller again."""
     CALLER_LEFT = "caller_left"
@@ -41,6 +45,8 @@ COMING_BACK = frozenset(
     {State.DECLINED, State.BUSY, State.NO_ANSWER, State.AGENT_LEFT, State.FAILED, State.CANCELLED}
 )
 """Nobody is being reached any more, and the bot has not got the caller yet."""
+FETCHED = COMING_BACK | {State.TAKEN}
+"""The caller is to have a media socket again."""
 
 
 class Tried(Strict):
@@ -112,4 +118,4 @@ class Transfer(Strict):
     @property
     def over(self) -> bool:
         """The caller is no longer ours to place."""
-        return self.state in {State.RETURNED, State.CALLER_LEFT} or self.forwarded
+        return self.state in {State.RETURNED, State.AT_DESK, State.CALLER_LEFT} or self.forwarded

@@ -242,7 +242,10 @@ class TransferHooks:
         if not asked.on_line:
             await self._front.over(asked.leg, asked.form.get("CallStatus", "completed"))
             return _twiml(twiml.hangup())
-        if transfer.state in {State.RETURNED, State.CALLER_LEFT} or newest != asked.transfer_id:
+        if (
+            transfer.state in {State.RETURNED, State.AT_DESK, State.CALLER_LEFT}
+            or newest != asked.transfer_id
+        ):
             return _twiml(twiml.empty())  # asked although we took the call away; the answer is thrown away
         return await self._front.give(reception.Request(asked.leg, entry=asked.nth), asked.proven)
 

@@ -111,7 +111,7 @@ def waiting_key(transfer: Transfer | None) -> Key:
     """What a caller who waits is told, as it stands."""
     if transfer is None:
         return "waiting"
-    if transfer.state is State.ACCEPTED:
+    if transfer.state in {State.ACCEPTED, State.TAKEN}:
         return "coming"
     if transfer.state in {State.REQUESTED, State.RINGING, State.BRIEFING}:
         return "another" if transfer.tried else "waiting"
