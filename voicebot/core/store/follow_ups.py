@@ -33,8 +33,11 @@ async def save(
     urgency: str,
     due_at: datetime,
     details: dict[str, Any],
+    origin: str = "",
 ) -> str:
     """Stores a promise; once per turn: twice gives the first one's id.
+
+    ``origin``: what it was put down from, if not from the bot's turn; then once per turn and origin.
 
     Returns:
         ``fu_`` and 32 hex digits.
@@ -46,13 +49,14 @@ async def save(
         raise LookupError(f"no conversation {conversation_id}")
     cipher = await keys.cipher(tx, subject["subject_id"])
     cursor = await tx.execute(
-        "INSERT INTO follow_ups (id, conversation_id, turn, kind, intent, owner, urgency, due_at,"
-        " sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (conversation_id, turn) DO NOTHING RETURNING id",
+        "INSERT INTO follow_ups (id, conversation_id, turn, origin, kind, intent, owner, urgency, due_at,"
+        " sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (conversation_id, turn, origin) DO NOTHING RETURNING id",
         (
             f"fu_{secrets.token_hex(16)}",
             conversation_id,
             turn,
+            origin,
             kind,
             intent,
             owner,
@@ -63,8 +67,8 @@ async def save(
     )
     row = await cursor.fetchone()
     if row is None:
-        query = "SELECT id FROM follow_ups WHERE conversation_id = %s AND turn = %s"
-        row = await (await tx.execute(query, (conversation_id, turn))).fetchone()
+        query = "SELECT id FROM follow_ups WHERE conversation_id = %s AND turn = %s AND origin = %s"
+        row = await (await tx.execute(query, (conversation_id, turn, origin))).fetchone()
         assert row is not None
     return row["id"]
 
