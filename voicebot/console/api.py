@@ -15,7 +15,7 @@ from voicebot.console.handoffs import Reads
 from voicebot.console.readers import Reader
 from voicebot.console.reading import Console, check_may_read, load
 from voicebot.core.conversation import Event
-from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls
+from voicebot.core.store import acts, audit, drafts, follow_ups, outbox, text_messages, tool_calls, vault
 from voicebot.handoff.views import without_number
 
 __all__ = ["Console", "ConversationDetail", "ConversationRow", "api_router", "event_dict"]
@@ -106,8 +106,9 @@ def api_router(console: Console, reader: Callable[[HTTPConnection], Reader]) -> 
                 await follow_ups.get(tx, console.keys, row["id"])
                 for row in await follow_ups.list(tx, conversation_id=conversation_id)
             ]
+            values = await vault.values(tx, console.keys, conversation_id)
             held = [
-                await drafts.get(tx, console.keys, row["id"])
+                vault.tokens_for(values, await drafts.get(tx, console.keys, row["id"]))
                 for row in await drafts.list(tx, conversation_id=conversation_id)
             ]
             await audit.access(

@@ -237,8 +237,20 @@ class Committing:
         if shape is not None:
             request = replace(request, similar=tuple(await similar.find(tx, shape)))
         handoff = await self._handoffs.store(tx, _masked(request, plan))
-        state = written.worded.state.model_copy(update={"handoff": handoff})
+        for held in written.worded.state.held:  # the person answers that, too
+            await self._withdraw(tx, plan, held)
+        state = written.worded.state.model_copy(update={"handoff": handoff, "held": ()})
         return replace(written, worded=replace(written.worded, state=state), handoff=handoff)
+
+    async def _withdraw(self, tx: Transaction, plan: Plan, held: states.HeldWords) -> None:
+        if held.proposes is not None:
+            await proposals.drop(tx, held.proposes, reason="a person took over")
+        if await drafts.withdraw(tx, held.draft, reason="handoff"):
+            facts = {"draft": held.draft, "reason": "handoff"}
+            await self.event(
+                tx, plan.snapshot, plan.turn, "draft.withdrawn", facts, plan.transaction_id, about=held.draft
+            )
+            await self._audit(tx, plan, "draft.withdrawn", facts)
 
     async def event(
         self,
@@ -248,10 +260,13 @@ class Committing:
         kind: str,
         data: dict[str, Any],
         transaction_id: str | None = None,
+        *,
+        about: str = "",
     ) -> None:
-        """A fact of a turn, for others."""
+        """A fact of a turn, for others. ``about``: which, where a turn may have several of a kind."""
+        which = f"_{about}" if about else ""
         event = Event(
-            id=f"ev_{snapshot.id[3:]}_{turn}_{kind.replace('.', '_')}",
+            id=f"ev_{snapshot.id[3:]}_{turn}_{kind.replace('.', '_')}{which}",
             type=kind,
             conversation_id=snapshot.id,
             turn=turn,
@@ -337,7 +352,14 @@ class Committing:
                 turn=plan.turn,
                 intent=draft.intent,
                 due_at=self._now() + timedelta(seconds=draft.approval.within_s),
-                words=masks.hide({"question": draft.approval.question, "words": draft.approval.words}),
+                words=masks.hide(
+                    {
+                        "question": draft.approval.question,
+                        "words": draft.approval.words,
+                        "sources": list(draft.approval.sources),
+                    }
+                ),
+                proposal_id=draft.approval.proposal,
             )
         if draft.proposal is not None:
             await proposals.save(
@@ -377,7 +399,7 @@ class Committing:
             await self._resolved(tx, plan, written)
         if draft.decides is not None:
             draft_id, verdict, by = draft.decides
-            if not await drafts.decide(tx, draft_id, verdict=_verdict(verdict), by=by):
+            if not await drafts.settle(tx, draft_id, verdict=verdict, by=by, turn=plan.turn):
                 raise StaleState(f"draft {draft_id} was decided already")
 
     async def _resolved(self, tx: Transaction, plan: Plan, written: Written) -> None:
@@ -538,7 +560,3 @@ def _like(planned: Draft, done: Draft) -> Draft:
         remembers=planned.remembers,
         gave={**planned.gave, **done.gave},
     )
-
-
-def _verdict(value: str) -> Any:
-    return value

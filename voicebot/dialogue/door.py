@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from voicebot.core.conversation import Keys, LateResult, NotHeard, TurnInput, Utterance
+from voicebot.core.conversation import AgentDecision, Keys, LateResult, NotHeard, TurnInput, Utterance
 from voicebot.dialogue.flow.promising import PHONE_NUMBER
 from voicebot.dialogue.flow.questions import PHONE_DIGITS
 from voicebot.dialogue.generation.spoken import spoken
@@ -113,7 +113,7 @@ class Masks:
     def stored(self, given: TurnInput) -> dict[str, Any]:
         """The input as it is stored."""
         dumped = given.model_dump(mode="json")
-        return self.masker.hide(dumped) if isinstance(given, LateResult) else dumped
+        return self.masker.hide(dumped) if isinstance(given, LateResult | AgentDecision) else dumped
 
     def hide(self, value: Any) -> Any:
         """Plain JSON values without any value of the vault."""

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from voicebot.core.conversation import LateResult, ToolRead
-from voicebot.core.store import audit, one_time_codes, payments, proposals, tool_calls
+from voicebot.core.conversation import AgentDecision, LateResult, ToolRead
+from voicebot.core.store import audit, drafts, one_time_codes, payments, proposals, tool_calls
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.one_time_codes import Told
@@ -305,6 +305,14 @@ class PlanReads:
                 return await payments.get(tx, self._keys, payment_id)
         except payments.UnknownPayment:
             return None
+
+    async def decided(self, draft_id: str) -> AgentDecision | None:
+        """What a person decided on a draft by now."""
+        async with self._database.transaction() as tx:
+            found = await drafts.decision(tx, self._keys, draft_id)
+        if found is None:
+            return None
+        return AgentDecision(draft=draft_id, verdict=found.verdict, agent=found.by, text=found.text)
 
     async def proposal(self, proposal_id: str) -> tuple[proposals.Standing, Prepared | None] | None:
         """A proposal as it stands, and its call."""

@@ -1,12 +1,14 @@
 """Words that wait for an approval which nobody gives: each ends with a person, whatever process is gone.
 
 The process that held the words back has a timer, and any node knows by the customer's next turn. This sweep
-is for what neither reaches: that process died and the customer writes no more, or the conversation is over.
+is for what neither reaches: that process died and the customer writes no more. What waits in a conversation
+that is over, or that a person has, is withdrawn as soon as it is seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,8 +16,8 @@ from enum import StrEnum
 import structlog
 
 from voicebot.channels.chat.errors import ChatError
-from voicebot.core.conversation import Channel, Timer, TurnInput
-from voicebot.core.store import audit, drafts
+from voicebot.core.conversation import Channel, Event, Timer, TurnInput
+from voicebot.core.store import audit, drafts, outbox
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing, SubjectErased
@@ -77,6 +79,7 @@ class OverdueDrafts:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
+        self._keys = keys
         self._deliver = deliver
         self._turn = turn
         self._hand_over = hand_over
@@ -121,18 +124,16 @@ class OverdueDrafts:
                 return True
             case Step.TURN:
                 await self._turn(conversation, Timer(about=draft))
-                await self._settle(
-                    draft, conversation, hand_over=False
-                )  # if its state did not hold the words
+                await self._expire(draft, conversation)  # if its state did not hold the words
                 return True
             case Step.HAND_OVER | Step.CLOSE:
-                return await self._settle(draft, conversation, hand_over=do is Step.HAND_OVER)
+                return await self._withdraw(draft, conversation, hand_over=do is Step.HAND_OVER)
 
-    async def _settle(self, draft: str, conversation: str, *, hand_over: bool) -> bool:
+    async def _expire(self, draft: str, conversation: str) -> None:
         async with self._database.transaction() as tx:
             snapshot = await self._locked(tx, conversation)  # before the draft, as a commit does
             if not await drafts.decide(tx, draft, verdict="expired", by="sweep"):
-                return False
+                return
             await audit.record(
                 tx,
                 action="draft.decided",
@@ -140,6 +141,30 @@ class OverdueDrafts:
                 facts={"draft": draft, "verdict": "expired", "agent": "sweep"},
                 conversation_id=conversation,
             )
+            if snapshot is not None:
+                await self._release(tx, draft, snapshot)
+        self._poke()
+
+    async def _withdraw(self, draft: str, conversation: str, *, hand_over: bool) -> bool:
+        """Nobody is there to hear it; who left without an answer (``hand_over``) is found in the queue."""
+        async with self._database.transaction() as tx:
+            snapshot = await self._locked(tx, conversation)
+            reason = "erased" if snapshot is None else "ended" if hand_over else "handoff"
+            if not await drafts.withdraw(tx, draft, reason=reason):
+                return False
+            facts = {"draft": draft, "reason": reason}
+            await audit.record(
+                tx, action="draft.withdrawn", actor="server", facts=facts, conversation_id=conversation
+            )
+            if snapshot is not None:
+                event = Event(
+                    id=f"ev_{secrets.token_hex(16)}",
+                    type="draft.withdrawn",
+                    conversation_id=conversation,
+                    time=self._now(),
+                    data=facts,
+                )
+                await outbox.append(tx, self._keys, snapshot.subject_id, event)
             if hand_over:
                 await self._hand_over(tx, conversation, TRIGGER)
             elif snapshot is not None:

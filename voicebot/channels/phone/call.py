@@ -69,6 +69,10 @@ class Phrases(Protocol):
         """Said when an answer is slow to come; the n-th differs from the one before."""
         ...
 
+    def held(self, nth: int = 0) -> Clause:
+        """Said while a colleague looks at what waits for approval; as ``filler``."""
+        ...
+
     def fallback(self) -> Clause:
         """Said instead of an answer that does not come."""
         ...

@@ -7,7 +7,7 @@ approval, a timer. Those wait until the bot has finished its sentence.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import structlog
@@ -77,7 +77,8 @@ class Conversing(FrameProcessor):
         self._pump: asyncio.Task[None] | None = None
         self._pays: int | None = None  # the turn after which a card is typed in here
         self._taking: asyncio.Task[None] | None = None
-        self._promised: int | None = None  # the turn that left a slow tool at work
+        self._promised: int | None = None  # the turn that left a slow tool at work, or waits for a person
+        self._held: Callable[[int], Clause] | None = None  # what is said meanwhile, if it waits for a person
         self._open_turn: int | None = None  # not yet written as heard; None while it is planned
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -100,7 +101,7 @@ class Conversing(FrameProcessor):
                 self._pays = None
                 self._taking = self.create_task(self._take_card())
             if frame.turn == self._promised and frame.heard.complete:
-                self._call.waiting.hold()
+                self._call.waiting.hold(self._held)
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._pump = self.create_task(self._from_elsewhere())
@@ -177,8 +178,10 @@ class Conversing(FrameProcessor):
             may_speak=self._call.waiting.may_speak,
             clock=self._call.clock,
         )
-        if _works_on(committed.decision):
+        drafted = committed.decision.action is Action.DRAFT
+        if drafted or _works_on(committed.decision):
             self._promised = committed.turn
+            self._held = self._phrases.held if drafted else None
         await self.push_frame(
             AnswerFrame(
                 turn=committed.turn,

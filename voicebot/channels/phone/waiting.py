@@ -44,6 +44,7 @@ class Waiting:
         self._said = 0
         self._patience: Patience | None = None
         self._held = False
+        self._held_filler: Callable[[int], Clause] | None = None
         self._before: tuple[Patience | None, bool] = (None, False)
         self._caller_speaks = False
         self._task: asyncio.Task[None] | None = None
@@ -59,9 +60,13 @@ class Waiting:
         self._patience = Patience(self._clock(), silent_s=silent_s)
         self._run()
 
-    def hold(self) -> None:
-        """The answer was said, and something more was promised: they wait for that."""
+    def hold(self, filler: Callable[[int], Clause] | None = None) -> None:
+        """The answer was said, and something more was promised: they wait for that.
+
+        ``filler``: the n-th of its own; else those of every wait.
+        """
         self._held = True
+        self._held_filler = filler
         self._patience = Patience(self._clock())
         self._run()
 
@@ -104,7 +109,8 @@ class Waiting:
     def next_filler(self) -> Clause:
         """A filler; never the same twice in a row."""
         self._said += 1
-        return self._filler(self._said - 1)
+        filler = self._held_filler if self._held and self._held_filler is not None else self._filler
+        return filler(self._said - 1)
 
     @property
     def saying(self) -> bool:

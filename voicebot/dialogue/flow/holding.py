@@ -69,7 +69,13 @@ class Holding:
             reasons=ruling.reasons,
             confidences=confidences,
             sources=sources,
-            approval=Approval(draft=draft_id, question=want.text, words=words, within_s=WITHIN_S),
+            approval=Approval(
+                draft=draft_id,
+                question=want.text,
+                words=words,
+                within_s=WITHIN_S,
+                sources=tuple(source.article for source in sources),
+            ),
         )
 
     def still(self, state: ConversationState) -> Draft | None:
@@ -105,13 +111,13 @@ class Holding:
                 tier=held.tier,
             )
             return replace(draft, decides=settled, facts=facts)
-        before: tuple[Part, ...] = (Line("draft.thanks"),)
-        if setting.scene.turn > held.turn + 1:  # other things were said in between
-            before = (Line("draft.about"),)
+        before = self.opening(state, held, setting.scene.turn)
         words = given.text if given.text is not None else held.words
         state, question = self._steering.and_next(state)
+        # Whoever speaks into it hears it next: they have waited for it.
+        said = Said(words, owed=f"draft_{held.turn}")
         draft = self._steering.say(
-            state, held.want.intent, f"draft/{given.verdict}", (*before, Said(words)), question
+            state, held.want.intent, f"draft/{given.verdict}", (*before, said), question
         )
         return replace(
             draft,
@@ -121,6 +127,12 @@ class Holding:
             facts=facts,
             reasons=(f"approved by a person: {given.verdict}",),
         )
+
+    def opening(self, state: ConversationState, held: HeldWords, turn: int) -> tuple[Part, ...]:
+        """What is said first to who waited: of which question it is, where that is not plain."""
+        if state.held:  # something else still waits
+            return (Line("draft.about_one", slots={"means": self._steering.means(held.want.intent)}),)
+        return (Line("draft.about" if turn > held.turn + 1 else "draft.thanks"),)
 
     def late(self, state: ConversationState, now: datetime) -> Timer | None:
         """The timer of words that nobody decided on in time, as any node can tell from the state."""

@@ -163,7 +163,7 @@ class Planner:
         state = at_beginning(_with_unsettled_question(state), given).model_copy(update={"cut_off": None})
         draft = await self._given(Setting(scene, reads), state, given, cut_off)
         late = self._holding.late(state, scene.now) if given.kind in BY_CALLER else None
-        if late is None or draft.after == "hand_over":
+        if late is None or draft.after == "hand_over" or await reads.decided(late.about) is not None:
             return draft
         return replace(self._holding.overdue(state, late), scores=draft.scores)
 
@@ -205,18 +205,23 @@ class Planner:
                 return await self._utterance(state, given, setting, cut_off)
             case LateResult():
                 return self._late.take(state, given, setting)
-            case AgentDecision() if any(
-                one.draft == given.draft and one.proposes is not None for one in state.held
-            ):
-                return await self._proposing.decided(state, given, setting)
             case AgentDecision():
-                return self._holding.decided(state, given, setting)
+                return await self._decided(state, given, setting)
             case Timer():
+                decided = await setting.reads.decided(given.about)
+                if decided is not None:  # at the last moment: the row is the last word
+                    return await self._decided(state, decided, setting)
                 return self._holding.overdue(state, given)
             case TransferFailed():
                 return self._coming_back.told(state, given, setting)
             case PaymentOver():  # told already
                 return replace(self._steering.repeat(state), parts=(), asked=None, unspoken=True)
+
+    async def _decided(self, state: ConversationState, given: AgentDecision, setting: Setting) -> Draft:
+        """A person has decided on words, or on an act."""
+        if any(one.draft == given.draft and one.proposes is not None for one in state.held):
+            return await self._proposing.decided(state, given, setting)
+        return self._holding.decided(state, given, setting)
 
     def _message(self, state: ConversationState, given: TurnInput, setting: Setting) -> Draft | None:
         """What comes while a message is being left; None for what is none of it, danger above all."""

@@ -356,9 +356,11 @@ class Proposing:
             one.model_copy(update={"proposes": proposed.id}) if one.turn == scene.turn else one
             for one in held.state.held
         )
+        assert held.approval is not None
         return replace(
             held,
             state=held.state.model_copy(update={"held": waiting}),
+            approval=replace(held.approval, proposal=proposed.id),
             parts=(*before, Line("act.hold")),
             facts=(*facts, _proposed(proposed)),
             tools=tools,
@@ -739,7 +741,7 @@ class Proposing:
         if not same or found[0].proposed.policy_version != self._rules.version:
             draft = self._failed(state, want, "the facts changed since it was approved", facts)
             return replace(draft, decides=settled, tools=(read,))
-        before = (Line("draft.thanks") if setting.scene.turn == held.turn + 1 else Line("draft.about"),)
+        before = self._holding.opening(state, held, setting.scene.turn)
         asked = Asked(kind=AskedKind.PROPOSAL, want=want, proposes=held.proposes)
         draft = self._again(state, want, asked, prepared, before, "approved")
         return replace(

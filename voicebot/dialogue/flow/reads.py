@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
 
-from voicebot.core.conversation import ToolRead
+from voicebot.core.conversation import AgentDecision, ToolRead
 from voicebot.core.store.one_time_codes import Told
 from voicebot.core.store.payments import Payment
 from voicebot.core.store.proposals import Standing
@@ -99,6 +99,10 @@ class Reads(Protocol):
 
     async def code_undelivered(self) -> bool:
         """Whether the text message with the last code did not arrive, as far as is known by now."""
+        ...
+
+    async def decided(self, draft_id: str) -> AgentDecision | None:
+        """What a person decided on a draft by now, wherever they did; None: nobody has."""
         ...
 
     @property

@@ -43,6 +43,10 @@ class Steering:
         self._ladder = policy.table.ladder
         self._gate = gate
 
+    def means(self, intent: str) -> str:
+        """What an intent is about, in words that fit into a line."""
+        return self._intents.means(intent)
+
     def greeting(self, state: ConversationState, *, after_loss: bool = False) -> Draft:
         """The first words of a call: who this is, that it is recorded, that a person can be had.
 
