@@ -40,12 +40,12 @@ from voicebot.audio.speaking.events import (
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.audio.speaking.speaker import Speaker
 from voicebot.channels.keys import KeyBuffer
+from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.cards import CardCapture
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
 from voicebot.channels.phone.punctual import Patience
 from voicebot.channels.phone.waiting import FILLER_TURN, Waiting
 from voicebot.channels.phone.waterfall import Waterfall
-from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
@@ -109,14 +109,14 @@ class PhoneCall:
 
     Args:
         kit: the node's.
-        session: the media socket after its ``start`` message.
+        session: the caller's leg; Twilio's media socket after its ``start`` message.
         recorder: where this call is recorded.
     """
 
     def __init__(
         self,
         kit: PhoneKit,
-        session: MediaSession,
+        session: Leg,
         recorder: Recorder,
         clock: Clock = monotonic,
     ) -> None:

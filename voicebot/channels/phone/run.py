@@ -11,8 +11,8 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
-from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core import metrics
 
 RATE_HZ = 8000
@@ -23,7 +23,7 @@ SETTLE_S = 2.5
 Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
 
 
-async def run_call(kit: PhoneKit, parts: Parts, session: MediaSession, live: set[PhoneCall]) -> CallOutcome:
+async def run_call(kit: PhoneKit, parts: Parts, session: Leg, live: set[PhoneCall]) -> CallOutcome:
     """Runs one media session through ``parts`` (the deployment's ``pipelines/phone.py``).
 
     The call stands in ``live`` while it runs. Returns when the media went away or the bot has nothing more
