@@ -188,8 +188,9 @@ class MediaStream:
             return
         match message:
             case Media():
-                self._log.add("received", event="media", ms=len(message.ulaw) / 8)
-                dry_ms = self._playout.dry_ms
+                queued_ms, dry_ms = self._playout.queued_ms, self._playout.dry_ms
+                length_ms = len(message.ulaw) / 8
+                self._log.add("received", event="media", ms=length_ms, queued_ms=queued_ms, dry_ms=dry_ms)
                 if dry_ms is not None and 0 < dry_ms <= UNDERRUN_MS:
                     self._log.add("underrun", ms=dry_ms)
                 if self._playout.media(message.ulaw):
