@@ -17,6 +17,7 @@ from voicebot.core.clock import Clock, monotonic
 
 FRAME = mulaw.RATE_HZ // 50
 """Samples, and bytes, of 20 ms."""
+SILENT_AFTER_S = 1.0
 STALLED_S = 0.015
 """Woken later than that, the process has stood still, and packets lie in the socket that are not late."""
 
@@ -72,10 +73,16 @@ class Incoming:
         self._framer = Framer()
         self._woken = asyncio.Event()
         self._over = False
+        self._begin_s: float | None = None
 
     def packet(self, timestamp: int, payload: bytes) -> None:
         """An RTP packet has come."""
         self.jitter.put(Packet(timestamp, payload), self._clock())
+        self._woken.set()
+
+    def connected(self) -> None:
+        """Packets may come; if none do, silence begins after `SILENT_AFTER_S`."""
+        self._begin_s = self._clock() + SILENT_AFTER_S
         self._woken.set()
 
     def end(self) -> None:
@@ -89,7 +96,7 @@ class Incoming:
             wait_s = self.jitter.wait_s(self._clock())
             self._woken.clear()
             if wait_s is None:
-                await self._woken.wait()
+                await self._first_packet()
                 continue
             due_s = self._clock() + wait_s
             await asyncio.sleep(wait_s)
@@ -98,3 +105,13 @@ class Incoming:
             for piece in self.jitter.take(self._clock()):
                 for frame in self._framer.feed(piece):
                     yield frame
+
+    async def _first_packet(self) -> None:
+        if self._begin_s is None:
+            await self._woken.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, self._begin_s - self._clock())):
+                await self._woken.wait()
+        except TimeoutError:
+            self.jitter.begin(self._clock())

@@ -17,7 +17,7 @@ LEAST_MS = 20
 """Browsers hand their packets to the network in steps of 10 ms."""
 MOST_MS = 200
 """Past that a conversation suffers more from waiting than from gaps."""
-FALL_MS = 2
+FALL_MS = 5
 """How much shallower it gets with each look (every half second)."""
 QUANTILE = 0.97
 WINDOW = 250
@@ -90,6 +90,11 @@ class JitterBuffer:
             return 0.0
         return sorted(self._lateness)[min(len(self._lateness) - 1, int(len(self._lateness) * QUANTILE))]
 
+    def begin(self, now_s: float) -> None:
+        """The stream begins now though nothing has come: silence until something does."""
+        if not self._clock.known:
+            self._clock.observe(0.0, now_s)
+
     def put(self, packet: Packet, now_s: float) -> None:
         """A packet has come."""
         length = packets.samples(packet.payload)
@@ -117,7 +122,7 @@ class JitterBuffer:
     def take(self, now_s: float) -> list[Piece]:
         """What is due by now, in order, without holes."""
         pieces: list[Piece] = []
-        if self._last is None:
+        if not self._clock.known:
             return pieces
         limit = (self._now(now_s) - self._depth_ms) * 48
         while True:
@@ -136,7 +141,7 @@ class JitterBuffer:
 
     def wait_s(self, now_s: float) -> float | None:
         """Seconds until the next piece is due; None: nothing has come yet."""
-        if self._last is None:
+        if not self._clock.known:
             return None
         length = self._held[self._next][1] if self._next in self._held else STEP
         return max(0.0, (self._next + length) / 48 + self._depth_ms - self._now(now_s)) / 1000
@@ -147,17 +152,23 @@ class JitterBuffer:
     def _place(self, timestamp: int, now_s: float) -> int:
         """Samples since the first packet; a sender that begins anew goes on where the clock stands."""
         if self._last is None:
-            self._last = (timestamp, 0)
-            return 0
+            at = self._anew(now_s) if self._clock.known else 0
+            self._last = (timestamp, at)
+            return at
         last, at = self._last
         step = (timestamp - last) & 0xFFFFFFFF
         at += step - (1 << 32) if step >= 1 << 31 else step
         if abs(at - self._now(now_s) * 48) > LEAP:
-            clock = round(self._now(now_s) * 48) // STEP * STEP
-            at = max(self._next, max(self._held, default=0) + STEP, clock)
+            at = self._anew(now_s)
             self.counts.restarts += 1
         self._last = (timestamp, at)
         return at
+
+    def _anew(self, now_s: float) -> int:
+        """A place behind everything that is known, and not before the clock."""
+        clock = round(self._now(now_s) * 48) // STEP * STEP
+        last = max((at + length for at, (_, length, _) in self._held.items()), default=0)
+        return max(self._next, last, clock)
 
     def _look(self) -> None:
         self._until_look -= 1

@@ -110,7 +110,6 @@ class Peer:
 
     Args:
         servers: STUN and TURN, if any; host candidates are always used.
-        passed: called with a mark when the sound before it has left, and for those that `clear` drops.
         most_ms, lead_ms: see `Outbox`.
         connect_s, silent_s: see `CONNECT_S` and `SILENT_S`.
 
@@ -123,7 +122,6 @@ class Peer:
         self,
         *,
         servers: tuple[IceServer, ...] = (),
-        passed: Callable[[str], None] | None = None,
         most_ms: int = MOST_MS,
         lead_ms: int = 0,
         connect_s: float = CONNECT_S,
@@ -133,9 +131,9 @@ class Peer:
         self.closed = asyncio.Event()
         self.connected = asyncio.Event()
         self.end: End | None = None
-        self._passed: Callable[[str], None] = passed or (lambda name: None)
+        self._passed: Callable[[str], None] = lambda name: None
         self._outbox = Outbox(most_ms, lead_ms)
-        self._track = OutgoingTrack(self._outbox, self._passed, clock)
+        self._track = OutgoingTrack(self._outbox, lambda name: self._passed(name), clock)
         self._incoming = Incoming(clock)
         self._connect_s = connect_s
         self._silent_s = silent_s
@@ -153,6 +151,10 @@ class Peer:
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._stats = PeerStats(None, None, None, None, None, 0.0, 0.0, 0, 0, 0, 0, 0)
+
+    def on_passed(self, passed: Callable[[str], None]) -> None:
+        """``passed`` is called with each mark when the sound before it has left, or was cleared."""
+        self._passed = passed
 
     async def answer(self, offer_sdp: str, type: str) -> str:
         """The SDP that answers an offer; a second one renegotiates the same connection.
@@ -218,7 +220,11 @@ class Peer:
             raise OfferRefused("this is no ICE candidate") from None
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """What the browser says, from its first packet on without a pause; ends with the connection."""
+        """What the browser says, without a pause; ends with the connection.
+
+        Begins with the first packet, or with silence a second after the connection stands: without a
+        microphone a browser sends none.
+        """
         async for frame in self._incoming.frames():
             yield frame
 
@@ -228,7 +234,7 @@ class Peer:
             self._outbox.put(ulaw)
 
     def mark(self, name: str) -> None:
-        """``passed`` is called with it once what was sent before has left."""
+        """What `on_passed` named is called with it once what was sent before has left."""
         if self.end is None:
             self._outbox.mark(name)
 
@@ -320,6 +326,7 @@ class Peer:
         match self._pc.connectionState:
             case "connected":
                 self.connected.set()
+                self._incoming.connected()
             case "failed":
                 self._over("failed" if self.connected.is_set() else "never_connected")
             case "closed":
