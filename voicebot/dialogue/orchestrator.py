@@ -60,10 +60,12 @@ from voicebot.dialogue.connectors.card_processor import CardProcessor, HttpCardP
 from voicebot.dialogue.connectors.choice import connect
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.connectors.http import HttpConnector
+from voicebot.dialogue.connectors.noted import NotedConnector
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.doing import Doing
 from voicebot.dialogue.door import Veil, enter, open_question, shapes_of
 from voicebot.dialogue.eager import EagerPlans
+from voicebot.dialogue.evidence import tell_committed, tell_heard
 from voicebot.dialogue.flow.draft import Draft, Fact
 from voicebot.dialogue.flow.guarding import FLAGGED
 from voicebot.dialogue.flow.planner import Planner
@@ -85,6 +87,7 @@ from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.other_customers import OtherCustomers
 from voicebot.dialogue.own_records import OwnRecords
 from voicebot.dialogue.payments import Payments
+from voicebot.dialogue.persons_words import wrong_with
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.plan import Committed, Plan, StalePlan, word
 from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
@@ -247,6 +250,8 @@ class Orchestrator:
             sure=policy.table.thresholds.sure,
             spotter=Spotter(intents.phrases),
         )
+        self.monitor = monitor
+        """Reads what callers say; stateless."""
         self._planner = Planner(
             monitor=monitor,
             policy=policy,
@@ -284,8 +289,12 @@ class Orchestrator:
         staff: Staff | None = None,
         off: Callable[[], frozenset[str]] = frozenset,
         health: Health | None = None,
+        connector: Connector | None = None,
+        writers: Writers | None = None,
     ) -> Orchestrator:
         """An orchestrator as settings and deployment say: writer, embedding, the shop's connector.
+
+        ``connector`` and ``writers``: instead of theirs (a call that is run again).
 
         Raises:
             SettingsError: the language model cannot be used as configured, or policy has cards typed in here
@@ -300,8 +309,10 @@ class Orchestrator:
             database=database,
             keys=keys,
             deployment=deployment,
-            connector=connect(deployment.connection, database, deployment.queries),
-            generator=make_writers(settings, deployment.prompts, deployment.models, deployment.phrases),
+            connector=connector
+            or NotedConnector(connect(deployment.connection, database, deployment.queries)),
+            generator=writers
+            or make_writers(settings, deployment.prompts, deployment.models, deployment.phrases),
             retriever=deployment.retriever(settings.embedding),
             handoffs=handoffs,
             poke=poke,
@@ -330,8 +341,10 @@ class Orchestrator:
         self._spoken.clear()
         await self._writers.close()
         await self.payments.close()
-        if isinstance(self._connector, HttpConnector):
-            await self._connector.close()
+        connector = self._connector
+        inner = connector.inner if isinstance(connector, NotedConnector) else connector
+        if isinstance(inner, HttpConnector):
+            await inner.close()
 
     async def plan(self, conversation_id: str, turn_input: TurnInput) -> Plan:
         """The turn that an input causes. Reads only; what it reads of people is logged.
@@ -449,6 +462,7 @@ class Orchestrator:
             stream = self._stream(plan.conversation_id, written.worded.parts, plan.phrases, guard)
             stream.start()
         self._wait_for(plan, written)
+        tell_committed(plan, written)
         self._spoken[plan.conversation_id, plan.turn] = stream
         self._veils.pop(plan.conversation_id, None)
         self._veils[plan.conversation_id] = Veil.of(plan.masks, written.worded.state)
@@ -516,6 +530,7 @@ class Orchestrator:
                 if blocked:
                     facts = {"reasons": blocked, "by": "writer"}
                     await self._committing.event(tx, snapshot, turn, BLOCKED, facts)
+        tell_heard(turn, heard, timings)
         self._spoken.pop((conversation_id, turn), None)  # not before it is stored: it may be told again
         self._poke()
         if after is not before:
@@ -537,6 +552,19 @@ class Orchestrator:
         if essentials_heard(heard, standing.proposed.essentials):
             await proposals.heard(tx, proposal_id)
 
+    async def wrong_with(self, conversation_id: str, text: str) -> tuple[str, ...]:
+        """Why words of a person may not be said in a conversation, by its turns' guard; empty: they may.
+
+        Raises:
+            UnknownConversation: there is none.
+            SubjectErased: what was said there was erased.
+        """
+        async with self._database.transaction() as tx:
+            snapshot = await self._conversations.load(tx, conversation_id)
+            values = await vault.values(tx, self._keys, conversation_id)
+        guard = self._guard_of(states.load(snapshot.state), values)
+        return wrong_with(text, guard, Masker(self._shapes, values))
+
     async def _veil(self, conversation_id: str, heard: Heard) -> str:
         """What was heard, with the values that were read back masked; cut short or not."""
         if not heard.text:
@@ -549,6 +577,15 @@ class Orchestrator:
     def shapes(self) -> Shapes:
         """The deployment's numbers, by which spoken digits are masked."""
         return self._shapes
+
+    @property
+    def writers(self) -> Writers:
+        """Who writes answers, for a person to say as well."""
+        return self._writers
+
+    def guard_of_words(self) -> SpeechGuard:
+        """What the output guard knows where nobody is verified and nothing was said."""
+        return SpeechGuard(index=self.customers.index, secret=self._secret)
 
     def veil(self, conversation_id: str, text: str, *, so_far: bool = False) -> str:
         """Words of a conversation as whoever watches it live may see them.
@@ -610,7 +647,8 @@ class Orchestrator:
             conversation=conversation_id, turn=turn, transaction=transaction_id
         ):
             try:
-                draft = await self._planner.draft(self._scene(snapshot, turn), state, turn_input, reads)
+                scene = self._scene(snapshot, turn, state.avoided)
+                draft = await self._planner.draft(scene, state, turn_input, reads)
             except BaseException:
                 await reads.cancel()
                 raise
@@ -647,7 +685,7 @@ class Orchestrator:
         """Words as the monitor may read them, without any state."""
         return given.masked(Masker(self._shapes).mask(given.text, learn=False).text)
 
-    def _scene(self, snapshot: Snapshot, turn: int) -> Scene:
+    def _scene(self, snapshot: Snapshot, turn: int, avoided: tuple[str, ...]) -> Scene:
         return Scene(
             conversation_id=snapshot.id,
             turn=turn,
@@ -655,7 +693,7 @@ class Orchestrator:
             reachable=snapshot.caller is not None,
             now=self._now().astimezone(self._zone),
             degraded=self._degraded(),
-            off=self._off(),
+            off=self._off() | {f"intent:{intent}" for intent in avoided},
             down=self._down(),
             staff=self._staff,
             dialable=self._staff is not None
@@ -682,7 +720,10 @@ class Orchestrator:
 
     def _guarded(self, draft: Draft, values: Mapping[str, str]) -> SpeechGuard:
         """What the output guard is told of a turn: whose call it is, and what was said in it."""
-        customer = self._gate.customer(draft.state.gate)
+        return self._guard_of(draft.state, values)
+
+    def _guard_of(self, state: states.ConversationState, values: Mapping[str, str]) -> SpeechGuard:
+        customer = self._gate.customer(state.gate)
         return SpeechGuard(
             index=self.customers.index,
             secret=self._secret,

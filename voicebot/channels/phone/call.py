@@ -27,7 +27,7 @@ from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.media_clock import MediaClock
 from voicebot.audio.recording.muting import MARGIN_MS, masked
-from voicebot.audio.recording.writer import Recorder
+from voicebot.audio.recording.writer import Tape
 from voicebot.audio.speaking.events import (
     ClauseStarted,
     FirstAudioSent,
@@ -42,6 +42,7 @@ from voicebot.audio.speaking.speaker import Speaker
 from voicebot.channels.keys import KeyBuffer
 from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.cards import CardCapture
+from voicebot.channels.phone.evidence import KEPT_TURNS, Evidence
 from voicebot.channels.phone.frames import EmergencyFrame, StopSpeakingFrame
 from voicebot.channels.phone.punctual import Patience
 from voicebot.channels.phone.waiting import FILLER_TURN, Waiting
@@ -54,9 +55,6 @@ from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
 
-
-CARD_TURNS = 4
-"""Over so many turns the digits of one card are joined (`safety.pii.masking`)."""
 
 LAST_WORD_MS = 400
 """With so little left unheard the bot has said what it had to say: "okay" is a turn then, no backchannel."""
@@ -99,7 +97,7 @@ class PhoneKit:
     vad: Callable[[], VoiceActivity]
     phrase_cache: PhraseCache
     bus: Bus
-    recorder: Callable[[str], Awaitable[Recorder]]
+    recorder: Callable[[str], Awaitable[Tape]]
     silence_s: float
     speculation: bool = True
 
@@ -117,7 +115,7 @@ class PhoneCall:
         self,
         kit: PhoneKit,
         session: Leg,
-        recorder: Recorder,
+        recorder: Tape,
         clock: Clock = monotonic,
     ) -> None:
         self.kit = kit
@@ -126,6 +124,7 @@ class PhoneCall:
         self.clock = clock
         self.media_clock = MediaClock()
         self.recorder = recorder
+        self.evidence = Evidence(recorder, clock, self.now_ms)
         self.heard: asyncio.Queue[HearingEvent] = asyncio.Queue()
         self.speech_failed = False
         self.turn_closed = asyncio.Event()
@@ -141,8 +140,8 @@ class PhoneCall:
         self.listener = Listener(
             self.conversation_id,
             vad=kit.vad(),
-            transcriber=kit.transcriber,
-            judge=kit.judge,
+            transcriber=self.evidence.transcriber(kit.transcriber),
+            judge=self.evidence.judge(kit.judge),
             emit=self._hearing,
             clock=clock,
             silence_s=kit.silence_s,
@@ -151,9 +150,9 @@ class PhoneCall:
         )
         self.speaker = Speaker(
             self.conversation_id,
-            speech=kit.speech,
-            phrases=kit.phrase_cache,
-            wire=session,
+            speech=self.evidence.speech(kit.speech),
+            phrases=self.evidence.phrases(kit.phrase_cache),
+            wire=self.evidence.out(session),
             emit=self._speaking,
             clock=clock,
             media_clock=self.media_clock,
@@ -165,7 +164,7 @@ class PhoneCall:
         self.cards = CardCapture(self)
         self._patience: Patience | None = None
         self._personal_ms: int | None = None
-        self._personal: deque[tuple[int, int]] = deque(maxlen=CARD_TURNS)
+        self._personal: deque[tuple[int, int]] = deque(maxlen=KEPT_TURNS)
 
     def now_ms(self) -> int:
         """Milliseconds on the media clock; 0 before the first frame."""
@@ -230,6 +229,7 @@ class PhoneCall:
         """Ends listening, speaking and recording, each even when another fails."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.recorder.close)
+            stack.callback(self.evidence.close)
             stack.push_async_callback(self.speaker.let_go)
             stack.push_async_callback(self.speaker.cut)
             stack.push_async_callback(self.listener.close)
@@ -265,9 +265,10 @@ class PhoneCall:
                 pass
 
     def _speaking(self, event: SpeakingEvent) -> None:
-        self.recorder.event(
-            {"type": f"speaking.{type(event).__name__}", "turn": event.turn, "at_ms": event.at_ms}
-        )
+        told = {"type": f"speaking.{type(event).__name__}", "turn": event.turn, "at_ms": event.at_ms}
+        if isinstance(event, ClauseStarted):
+            told["text"] = self.kit.dialogue.veil(self.conversation_id, event.text)
+        self.recorder.event(told)
         match event:
             case FirstAudioSent() if event.turn == FILLER_TURN:
                 self.listener.bot_speaks(True)

@@ -86,6 +86,7 @@ class PhoneListening(FrameProcessor):
         began = call.session.returned or CallStarted(resumed=call.session.resumed)
         await self._turn(began, Waterfall(call.now_ms))
         async for message in call.session.messages():
+            call.evidence.came(message, hidden=call.cards.active)
             if call.cards.active and isinstance(message, Media):
                 call.cards.hear(message.ulaw, message.timestamp_ms)
             elif call.cards.active and isinstance(message, Dtmf):

@@ -13,7 +13,8 @@ from pipecat.workers.runner import WorkerRunner
 
 from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
-from voicebot.core import metrics
+from voicebot.core import metrics, witness
+from voicebot.core.clock import Clock, monotonic
 
 RATE_HZ = 8000
 
@@ -23,7 +24,14 @@ SETTLE_S = 2.5
 Parts = Callable[[PhoneCall], Sequence[FrameProcessor]]
 
 
-async def run_call(kit: PhoneKit, parts: Parts, session: Leg, live: set[PhoneCall]) -> CallOutcome:
+async def run_call(
+    kit: PhoneKit,
+    parts: Parts,
+    session: Leg,
+    live: set[PhoneCall],
+    *,
+    clock: Clock = monotonic,
+) -> CallOutcome:
     """Runs one media session through ``parts`` (the deployment's ``pipelines/phone.py``).
 
     The call stands in ``live`` while it runs. Returns when the media went away or the bot has nothing more
@@ -32,9 +40,14 @@ async def run_call(kit: PhoneKit, parts: Parts, session: Leg, live: set[PhoneCal
     structlog.contextvars.bind_contextvars(conversation=session.conversation_id)
     metrics.calls_started.labels(str(session.resumed).lower()).inc()
     metrics.calls_active.inc()
-    outcome = CallOutcome(kind="lost", reason="cancelled")
     recorder = await kit.recorder(session.conversation_id)
-    call = PhoneCall(kit, session, recorder)
+    call = PhoneCall(kit, session, recorder, clock)
+    with witness.told_to(call.evidence.note):  # every task of the pipeline is begun in here
+        return await _run(call, parts, live)
+
+
+async def _run(call: PhoneCall, parts: Parts, live: set[PhoneCall]) -> CallOutcome:
+    outcome = CallOutcome(kind="lost", reason="cancelled")
     worker = PipelineWorker(
         Pipeline(list(parts(call))),
         params=PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ),

@@ -8,6 +8,7 @@ from voicebot.core.conversation import Route
 from voicebot.core.settings import Settings
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.grounded import GroundedResponder
+from voicebot.dialogue.generation.noted import NotedGenerator
 from voicebot.dialogue.generation.prices import Models
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.phrases import Phrases
@@ -32,7 +33,8 @@ def make_writers(
     """
     small = model_of(settings, settings.llm, prompts, Route.SMALL, models)
     strong = model_of(settings, settings.llm_strong or "", prompts, Route.STRONG, models)
-    return Writers(GroundedResponder(phrases), small, strong, models=models, deadlines=deadlines)
+    noted = [None if one is None else NotedGenerator(one) for one in (small, strong)]
+    return Writers(GroundedResponder(phrases), *noted, models=models, deadlines=deadlines)
 
 
 def model_of(
