@@ -156,7 +156,7 @@ async def _may_judge(tx: Transaction, handoff_id: str, who: Reader, agent: str) 
     return row["conversation_id"]
 
 
-def _without_card(text: str | None) -> None:
+def without_card(text: str | None) -> None:
     """Raises HTTPException (422) where a number in it checks out as a card's: such are kept nowhere."""
     for run in _DIGITS.findall(text or ""):
         if luhn("".join(filter(str.isdigit, run))):
@@ -175,7 +175,7 @@ async def _say(
     handoff_id: str | None,
     turn: int | None,
 ) -> None:
-    _without_card(text)
+    without_card(text)
     try:
         _, new = await agent_words.say(
             tx,

@@ -180,7 +180,7 @@ class _EventStream(_Events):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self._places.one("sse"):
-                await _until_gone(self._tell(send), _disconnected(receive))
+                await until_gone(self._tell(send), disconnected(receive))
         except HTTPException as full:
             answer = JSONResponse({"detail": full.detail}, full.status_code, full.headers)
             await answer(scope, receive, send)
@@ -191,7 +191,7 @@ class _EventStream(_Events):
             async for entry in told:
                 text = ": still here\n\n" if entry is None else _sse(entry)
                 body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-                if not await _sent(send(body), self._opening, "sse"):
+                if not await sent(send(body), self._opening.conversation_id, "sse"):
                     return  # the server closes the connection of a response without an end
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -204,16 +204,16 @@ async def _serve(socket: WebSocket, entries: AsyncGenerator[Told | None], openin
         async with aclosing(_kept_alive(entries)) as told:
             async for entry in told:
                 text = '{"type":"quiet"}' if entry is None else entry.model_dump_json()
-                if not await _sent(socket.send_text(text), opening, "websocket"):
+                if not await sent(socket.send_text(text), opening.conversation_id, "websocket"):
                     reason = f"too slow: come back with after={last}"
-                    await _sent(socket.close(_TRY_LATER, reason), opening, "websocket")
+                    await sent(socket.close(_TRY_LATER, reason), opening.conversation_id, "websocket")
                     return
                 if entry is not None and entry.id is not None:
                     last = entry.id
         await socket.close(_OVER, "the conversation is over")
 
     try:
-        await _until_gone(tell(), _left(socket))
+        await until_gone(tell(), _left(socket))
     except (WebSocketDisconnect, WebSocketDisconnected, RuntimeError):
         return  # it left while something was being written to it
 
@@ -238,19 +238,19 @@ async def _kept_alive(told: AsyncGenerator[Told | None]) -> AsyncGenerator[Told 
                 await asyncio.sleep(0)
 
 
-async def _sent(sending: Awaitable[None], opening: Opening, kind: str) -> bool:
+async def sent(sending: Awaitable[None], conversation_id: str, kind: str) -> bool:
     """Whether it was taken in time."""
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
             await sending
     except TimeoutError:
         metrics.live_readers_left.labels(kind).inc()
-        log.warning("live.reader_too_slow", conversation=opening.conversation_id, kind=kind)
+        log.warning("live.reader_too_slow", conversation=conversation_id, kind=kind)
         return False
     return True
 
 
-async def _until_gone(telling: Awaitable[None], gone: Awaitable[None]) -> None:
+async def until_gone(telling: Awaitable[None], gone: Awaitable[None]) -> None:
     """Ends with the first of the two; what the telling raises is raised."""
     work, leaving = asyncio.ensure_future(telling), asyncio.ensure_future(gone)
     try:
@@ -263,7 +263,8 @@ async def _until_gone(telling: Awaitable[None], gone: Awaitable[None]) -> None:
         await asyncio.wait({work, leaving})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Returns when the reader of a response has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

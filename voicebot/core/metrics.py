@@ -92,6 +92,18 @@ handoff_summary_s = Histogram(
     ["outcome"],
     buckets=_WRITING_S,
 )
+assist_offers = Counter(
+    "voicebot_assist_offers_total", "Suggestions shown to people who speak with callers, by kind", ["kind"]
+)
+assist_marks = Counter(
+    "voicebot_assist_marks_total", "What they made of them: used, not useful", ["kind", "mark"]
+)
+assist_search_s = Histogram(
+    "voicebot_assist_search_seconds", "Searching the articles for what is said to a person", buckets=_HOP_S
+)
+assist_board_s = Histogram(
+    "voicebot_assist_board_seconds", "Making the suggestions of one conversation, in a thread", buckets=_HOP_S
+)
 transfer_states = Counter("voicebot_transfer_states_total", "Steps of warm transfers", ["state"])
 transfer_ringing_s = Histogram(
     "voicebot_transfer_ringing_seconds",

@@ -34,6 +34,8 @@ from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
+from voicebot.console.assist import assist_router
+from voicebot.console.assisting import Assisting
 from voicebot.console.calls import Calling, calls_router
 from voicebot.console.corrections import corrections_router
 from voicebot.console.follow_ups import follow_ups_router
@@ -77,6 +79,7 @@ from voicebot.handoff.reasons import Library
 from voicebot.handoff.roster import Roster
 from voicebot.handoff.summaries import Summaries
 from voicebot.handoff.transferring import TransferringDesk
+from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.crowding import watch_crowding
@@ -283,6 +286,20 @@ class NodeApp:
         app.include_router(presence_router(database, roster, who))
         app.include_router(corrections_router(queue, who))
         app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
+        assisting = Assisting(
+            make_assist(
+                self._deployment,
+                settings,
+                dialogue,
+                library,
+                database,
+                keys,
+                bus,
+                busy=lambda: self.state.crowded or self.state.strained,
+            )
+        )
+        stack.push_async_callback(assisting.close)
+        app.include_router(assist_router(queue, assisting, who, reveals=library.reasons.reveals))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, who))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))

@@ -66,6 +66,11 @@ def asked(talk: Talk, rules: Rules) -> tuple[Ask, ...]:
     return now_asked(found)[-LOOKED_BACK:]
 
 
+def latest_answer(talk: Talk, rules: Rules, found: Found) -> Answered | None:
+    """What can be said to what is asked now, with what backs it: for a model that writes it, too."""
+    return answered(asked(talk, rules), found, rules.phrases, talk.conversation_id)
+
+
 def board(talk: Talk, rules: Rules, found: Found, written: Mapping[str, Suggestion] | None = None) -> Board:
     """What is suggested now.
 
@@ -94,6 +99,7 @@ def board(talk: Talk, rules: Rules, found: Found, written: Mapping[str, Suggesti
     ]
     return Board(
         as_of=talk.lines[-1].id if talk.lines else 0,
+        intent=intent,
         topic=rules.topic(intent) if intent is not None else None,
         suggestions=tuple(_marked(one, talk.marks) for one in made if one.id not in talk.rejected),
     )

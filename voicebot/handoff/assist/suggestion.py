@@ -53,10 +53,12 @@ class Suggestion(Strict):
 class Board(Strict):
     """Everything that is suggested now, in the order in which it is shown.
 
-    ``as_of``: the last line that was looked at, 0: none. ``topic``: what it is about now, in words.
+    ``as_of``: the last line that was looked at, 0: none. ``intent``, ``topic``: what it is about now, by name
+    and in words.
     """
 
     as_of: int = 0
+    intent: str | None = None
     topic: str | None = None
     suggestions: tuple[Suggestion, ...] = ()
 
