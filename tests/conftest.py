@@ -28,6 +28,9 @@ LONG = (
 
 TEMPLATE = "voicebot_template"
 
+PATIENCE_S = 10.0
+"""Of the tests' database: a machine with three tests at once may stall for longer than a server waits."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first; the order within a file stays."""
@@ -84,7 +87,9 @@ def fresh_database_url(postgres: EmbeddedPostgres, database_url: str) -> Iterato
 @pytest_asyncio.fixture
 async def database(fresh_database_url: str) -> AsyncIterator[Database]:
     """An open `Database` on `fresh_database_url`; its audit is chained."""
-    opened = await Database.open(fresh_database_url, at_commit=Linker(KeyRing(MASTER_KEY)))
+    opened = await Database.open(
+        fresh_database_url, timeout_s=PATIENCE_S, at_commit=Linker(KeyRing(MASTER_KEY))
+    )
     yield opened
     await opened.close()
 

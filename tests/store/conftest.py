@@ -41,7 +41,9 @@ async def shop_database(postgres: EmbeddedPostgres, shop_template: str) -> Async
         assert row is not None
         name = row[0]
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {shop_template} STRATEGY FILE_COPY".encode())
-        opened = await Database.open(_url(postgres.url, name), at_commit=Linker(KeyRing(bytes(range(32)))))
+        opened = await Database.open(
+            _url(postgres.url, name), timeout_s=10.0, at_commit=Linker(KeyRing(bytes(range(32))))
+        )
         yield opened
         await opened.close()
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -190,7 +190,7 @@ async def test_the_command_shows_gaps(shop: Path, fresh_database_url: str) -> No
     """The most frequent first."""
     import asyncio
 
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     await log(database, "insurance")
     await database.close()
     status, text = await asyncio.to_thread(kb, "gaps")

@@ -78,7 +78,7 @@ def retriever() -> Retriever:
 
 @pytest_asyncio.fixture
 async def shop(reference: str) -> AsyncIterator[Database]:
-    opened = await Database.open(reference)
+    opened = await Database.open(reference, timeout_s=10.0)
     yield opened
     await opened.close()
 
@@ -138,7 +138,7 @@ async def test_an_old_version_can_be_looked_up_but_is_not_found(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     """Edited, taken back, deleted: what was cited keeps its words, and only what is current is found."""
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     first = folder_of(tmp_path, teapot="Pots of clay.", kettle="Boils water.")
     assert ingest(fresh_database_url, first, Letters()) == ["kettle", "teapot"]
     version = (await found(database, "clay pots")).passages[0].source.version
@@ -166,7 +166,7 @@ async def test_vectors_of_another_embedding_are_refused_and_made_anew_on_command
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     """At boot and in a search; the message says what to run, and nothing is changed by the refusal."""
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     articles = folder_of(tmp_path, teapot="Pots of clay.")
     ingest(fresh_database_url, articles)
     with pytest.raises(EmbeddingMismatch, match=r"no vectors.*voicebot kb ingest"):
@@ -186,7 +186,7 @@ async def test_vectors_of_another_embedding_are_refused_and_made_anew_on_command
 
 async def test_an_article_for_a_region_is_found_there_only(fresh_database_url: str, tmp_path: Path) -> None:
     """Or where the question names it; one for everybody is found everywhere."""
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     texts = {"hawaii": "hawaii::Sent by ship.", "vermont": "vermont::Sent by truck.", "all": "Sent at noon."}
     ingest(fresh_database_url, folder_of(tmp_path, **texts), Letters())
 
@@ -204,7 +204,7 @@ async def test_the_index_finds_what_the_scan_finds_and_stays_until_told_otherwis
     fresh_database_url: str, tmp_path: Path
 ) -> None:
     """HNSW on request, with a region's filter; a later ingest keeps it, and so does another embedding."""
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     draw = random.Random(1)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=9)) for _ in range(600)]
     texts = {f"n{at}": ("vermont::" if at % 10 else "") + word for at, word in enumerate(words)}
@@ -227,7 +227,7 @@ async def test_the_index_finds_what_the_scan_finds_and_stays_until_told_otherwis
 
 async def test_two_articles_nearly_alike_are_both_named(fresh_database_url: str, tmp_path: Path) -> None:
     """So that the bot can ask which is meant."""
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     ingest(fresh_database_url, folder_of(tmp_path, ab="Cups.", ba="Cups.", far="Zzz."), Letters())
     got = await found(database, "cups saucers plates bowls")
     assert {passage.source.article for passage in got.ambiguous} == {"ab", "ba"}
@@ -238,7 +238,7 @@ async def test_the_question_is_embedded_off_the_event_loop(fresh_database_url: s
     """A slow embedding does not stop the loop: whatever else runs on it goes on meanwhile."""
     import threading
 
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=10.0)
     ingest(fresh_database_url, folder_of(tmp_path, teapot="Pots of clay."), Letters())
     loop = asyncio.get_running_loop()
 

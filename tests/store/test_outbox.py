@@ -62,7 +62,7 @@ async def call(database: Database, keys: KeyRing) -> Call:
 @pytest_asyncio.fixture
 async def other_node(fresh_database_url: str) -> AsyncIterator[Database]:
     """Another process on the same database."""
-    opened = await Database.open(fresh_database_url)
+    opened = await Database.open(fresh_database_url, timeout_s=10.0)
     yield opened
     await opened.close()
 
