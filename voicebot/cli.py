@@ -76,6 +76,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.handoff.patterns import PatternsError
     from voicebot.handoff.people import PeopleError
     from voicebot.proof.ears.ears import EarsError
+    from voicebot.proof.loadtest.plan import LoadError
     from voicebot.proof.simulation.phonecall import PhoneCallError
     from voicebot.proof.simulation.script import ScriptError
     from voicebot.runtime.commands.dial import DialRefused
@@ -106,6 +107,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         TargetsError,
         OwnServerError,
         EarsError,
+        LoadError,
         PhoneCallError,
         ScriptError,
     )
@@ -223,6 +225,45 @@ def call(
     else:
         show_report(report, out)
     raise typer.Exit(0 if report.result.ok else 1)
+
+
+@app.command()
+@says_why
+def load(
+    url: Annotated[str, typer.Option(help="the server")] = "http://127.0.0.1:8080",
+    calls: Annotated[int | None, typer.Option(help="so many at once")] = None,
+    ramp: Annotated[str | None, typer.Option(help="FROM:TO:STEP in place of --calls, e.g. 5:40:5")] = None,
+    hold: Annotated[float, typer.Option(help="seconds that each step counts")] = 60.0,
+    mix: Annotated[Path | None, typer.Option(help="who phones; else recordings/load/mix.yaml")] = None,
+    scripts: Annotated[Path | None, typer.Option(help="callers' scripts of a folder, each as often")] = None,
+    lines: Annotated[Path | None, typer.Option(help="recorded lines; else recordings/lines")] = None,
+    processes: Annotated[int | None, typer.Option(help="of callers; else one per 50 calls", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="draws who phones when")] = 1,
+    html: Annotated[Path | None, typer.Option(help="write the report's page here")] = None,
+    save: Annotated[Path | None, typer.Option(help="write the report as JSON here")] = None,
+    note: Annotated[str, typer.Option(help="stands in the report: what ran beside it, which server")] = "",
+    public_url: Annotated[
+        str | None, typer.Option(help="what the server checks signatures for; else VOICEBOT_PUBLIC_URL")
+    ] = None,
+    own: Annotated[
+        bool, typer.Option("--i-own-this-server", help="allow a server that is not this machine")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Phone a server with many callers at once: what they hear, what it costs, where the knee is."""
+    from voicebot.runtime.commands import load as commands
+
+    made = commands.load(
+        load_settings(), url, None if as_json else out, calls=calls, ramp=ramp, hold_s=hold, mix=mix,
+        scripts=scripts, lines=lines, processes=processes, seed=seed, own=own, public_url=public_url,
+        note=note,
+    )  # fmt: skip
+    commands.save(made, page_to=html, json_to=save)
+    if as_json:
+        print(json.dumps(made.as_dict(), indent=2))
+    else:
+        commands.show(made, out)
+    raise typer.Exit(0 if made.valid else 1)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class EspeakEngine:
     """See ``SpeechEngine``. One per process.
 
     Args:
-        voice: eSpeak NG's name of a voice or language, e.g. ``en-us``, ``en-gb``, ``en-us+f3``.
+        voice: eSpeak NG's name of a voice or language, e.g. ``en-us``, ``en`` (British), ``en-us+f3``.
         words_per_minute: 80 to 450.
 
     Raises:
@@ -90,7 +90,7 @@ class EspeakEngine:
         if self._rate_hz <= 0:
             raise EngineUnavailable("eSpeak NG cannot read its data: reinstall the package espeakng-loader")
         if self._lib.espeak_SetVoiceByName(voice.encode()) != _EE_OK:
-            raise EngineUnavailable(f"eSpeak NG has no voice {voice!r}: try en-us, en-gb, de, fr or es")
+            raise EngineUnavailable(f"eSpeak NG has no voice {voice!r}: try en-us, en, de, fr or es")
         self._lib.espeak_SetParameter(_RATE, words_per_minute, 0)
         self.model = f"{voice} at {words_per_minute} words a minute"
         self.voice_id = f"espeak/{voice}/{words_per_minute}"

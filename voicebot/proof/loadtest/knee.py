@@ -24,10 +24,10 @@ GAP_MS = 60.0
 """Or any one longer than this in a hundred seconds of speech."""
 
 CRITERION = (
-    f"the most calls at which p95 of the turn latency is at most {LATENCY_TIMES:g} times that of the lightest "
-    f"step (or {LATENCY_MORE_MS:.0f} ms more), at most {UNANSWERED:.0%} more turns are unanswered and "
-    f"{CUT_OFF:.0%} more cut off, the bot's speech has at most {GAPS_A_MINUTE:g} hole a minute and none over "
-    f"{GAP_MS:.0f} ms more often than once in 100 s, and no caller is refused"
+    f"the most calls at which p95 of the turn latency is at most {LATENCY_TIMES:g} times that of the "
+    f"lightest step (or {LATENCY_MORE_MS:.0f} ms more), at most {UNANSWERED:.0%} more turns are unanswered "
+    f"and {CUT_OFF:.0%} more cut off, the bot's speech has at most {GAPS_A_MINUTE:g} hole a minute and none "
+    f"over {GAP_MS:.0f} ms more often than once in 100 s, and no caller is refused"
 )
 
 

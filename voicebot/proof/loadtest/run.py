@@ -281,7 +281,7 @@ def _generator(step: LoadStep, done: Sequence[dict[str, Any]]) -> Generator:
 
 
 async def _wer(load: LoadRun, calls: Sequence[HeardCall]) -> tuple[float | None, int]:
-    """Word error rate of some of the calls, by the server's own transcripts; (None, 0): they are not shown."""
+    """Word error rate of some of the calls, by the server's own transcripts; (None, 0) without them."""
     spoken = {call.call_sid: " ".join(call.said) for call in calls if call.said}
     headers = {"Authorization": f"Bearer {load.api_token}"} if load.api_token else {}
     pairs: list[tuple[str, str]] = []
