@@ -1,4 +1,4 @@
-"""Handoffs of calls that went to a person because something failed, outside any turn."""
+"""Handoffs outside any turn: something failed, or a supervisor takes a live call over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from voicebot.core import metrics
-from voicebot.core.conversation import Event, FiredTrigger
+from voicebot.core.conversation import Channel, Event, FiredTrigger
 from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Transaction
@@ -17,12 +17,17 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.state import ConversationState, UnknownState
+from voicebot.handoff.talks import NoCaller
 from voicebot.safety.triggers import fired
+from voicebot.safety.triggers.cause import Cause
 from voicebot.safety.triggers.faults import failed_call
 
 log = structlog.get_logger(__name__)
 
-_URGENCY = {"draining": "normal", "bot_off": "normal"}
+SUPERVISOR = "supervisor"
+"""The trigger of a call that a supervisor has taken over."""
+
+_URGENCY = {"draining": "normal", "bot_off": "normal", SUPERVISOR: "normal"}
 """Of a planned stop; a caller whom a failure cut off does not wait behind others."""
 
 
@@ -57,6 +62,25 @@ class FailedCalls:
         snapshot = await self._conversations.load(tx, conversation_id, lock=True)
         if await handoffs.list(tx, conversation_id=conversation_id, limit=1):
             return
+        await self._store(tx, snapshot, reason, "server")
+
+    async def take_over(self, tx: Transaction, conversation_id: str, supervisor: str) -> str:
+        """The handoff that a supervisor takes of a call under way: the one that waits, or one of their own.
+
+        Raises:
+            UnknownConversation: there is none.
+            SubjectErased: what was said was erased.
+        """
+        snapshot = await self._conversations.load(tx, conversation_id, lock=True)
+        for row in await handoffs.list(tx, conversation_id=conversation_id):
+            if row["status"] != "done":
+                return row["id"]
+        if snapshot.channel is not Channel.PHONE or snapshot.status == "ended":
+            raise NoCaller("ended" if snapshot.status == "ended" else "no_call")
+        return await self._store(tx, snapshot, SUPERVISOR, supervisor)
+
+    async def _store(self, tx: Transaction, snapshot: Snapshot, reason: str, who: str) -> str:
+        conversation_id = snapshot.id
         state = _readable(snapshot)
         request = HandoverRequest(
             snapshot=snapshot,
@@ -79,9 +103,10 @@ class FailedCalls:
         if state is not None:
             changed = states.dump(state.model_copy(update={"handoff": handoff}))
             await self._conversations.advance(tx, snapshot, turn=snapshot.turn, state=changed)
-        await self._tell(tx, request, handoff)
+        await self._tell(tx, request, handoff, who)
+        return handoff
 
-    async def _tell(self, tx: Transaction, request: HandoverRequest, handoff: str) -> None:
+    async def _tell(self, tx: Transaction, request: HandoverRequest, handoff: str, who: str) -> None:
         snapshot = request.snapshot
         facts: dict[str, Any] = {
             "handoff": handoff,
@@ -105,7 +130,7 @@ class FailedCalls:
         await audit.record(
             tx,
             action="handoff.requested",
-            actor="server",
+            actor=who,
             facts=facts,
             conversation_id=snapshot.id,
             turn=request.turn,
@@ -114,7 +139,8 @@ class FailedCalls:
 
 def _fired(reason: str, state: ConversationState | None) -> FiredTrigger:
     first = state.risk.first if state is not None else None
-    return fired(failed_call(reason), datetime.now(UTC), first)
+    cause = Cause(SUPERVISOR, {}) if reason == SUPERVISOR else failed_call(reason)
+    return fired(cause, datetime.now(UTC), first)
 
 
 def _readable(snapshot: Snapshot) -> ConversationState | None:

@@ -190,6 +190,10 @@ class Talks:
         row = await handoffs.bare(tx, talk.handoff_id)
         return row["status"] in handoffs.HELD and row["claimed_by"] == talk.agent
 
+    async def is_done(self, tx: Transaction, talk: Talk) -> bool:
+        """Whether its handoff was settled."""
+        return (await handoffs.bare(tx, talk.handoff_id))["status"] == "done"
+
     async def _move(
         self,
         tx: Transaction,

@@ -22,6 +22,8 @@ from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.leg import LegKit, run_leg
 from voicebot.channels.phone.run import run_call
+from voicebot.channels.talk.bridge import TalkKit
+from voicebot.channels.talk.hub import TalkHub
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.outbound.calls import OutboundCalls, OutboundKit
 from voicebot.channels.twilio.outbound.keeping import keep_dialling
@@ -46,6 +48,7 @@ from voicebot.console.live_routes import live_router
 from voicebot.console.pages import pages_router
 from voicebot.console.presence import presence_router
 from voicebot.console.readers import readers
+from voicebot.console.talks import talks_router
 from voicebot.console.targets import Targets
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
@@ -78,6 +81,7 @@ from voicebot.handoff.presence import Presence, check_phrases
 from voicebot.handoff.reasons import Library
 from voicebot.handoff.roster import Roster
 from voicebot.handoff.summaries import Summaries
+from voicebot.handoff.talks import Talks
 from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
@@ -87,6 +91,7 @@ from voicebot.runtime.draining import put_through
 from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
+from voicebot.runtime.talks import sounds, stepping_back
 from voicebot.runtime.transfers import make_transfers
 from voicebot.runtime.waiting import watch_waits
 
@@ -120,6 +125,7 @@ class NodeApp:
         self._switchboard = Switchboard()
         self._health = Health()
         self._database: Database | None = None
+        self._talks: TalkHub | None = None
         self._deployment = Deployment.load(settings.deployment)
         self.app = FastAPI(title="voicebot", version=__version__, lifespan=self._lifespan)
 
@@ -232,6 +238,16 @@ class NodeApp:
             )
         )
         failed = FailedCalls(keys, handoffs, self._deployment.policy.version)
+        talks = Talks(keys, transfers.transferring if transfers is not None else None)
+        talk_kit = TalkKit(
+            database,
+            talks,
+            recorder,
+            sounds(self._deployment.phrases, cache, speech),
+            legs,
+            poke,
+        )
+        self._talks = TalkHub(talk_kit, leases, stepping_back(self._calls))
         services = TwilioServices(
             settings=settings,
             database=database,
@@ -242,12 +258,13 @@ class NodeApp:
             insecure_local=boot.insecure_local,
             node=self.state,
             new_state=new_state,
-            run_call=self._runner(kit),
+            run_call=self._talks.runner(self._runner(kit)),
             run_leg=lambda session: run_leg(legs, session),
             store_handoff=failed.store,
             poke=poke,
             payments=dialogue.payments,
             transfers=transfers,
+            talks=talks,
             pay_prompts=_pay_prompts(self._deployment.phrases),
             outbound=calls,
         )
@@ -282,6 +299,8 @@ class NodeApp:
         who = readers(guard, settings.api_token, roster)
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
+        nobody_rings = FailedCalls(keys, stored, self._deployment.policy.version)
+        app.include_router(talks_router(queue, talks, self._talks, nobody_rings.take_over, who))
         app.include_router(agent_words_router(queue, who))
         app.include_router(presence_router(database, roster, who))
         app.include_router(corrections_router(queue, who))
@@ -312,6 +331,7 @@ class NodeApp:
             self._watch_switches,
             services.keep_leases,
             services.keep_transfers,
+            self._talks.keep,
             lambda: keep_dialling(calls),
             lambda: watch_waits(database, people, presence),
             chat.sweep,
@@ -406,6 +426,8 @@ class NodeApp:
         overs = {call.over for call in self._calls}
         if overs:
             await asyncio.wait(overs, timeout=seconds)
+        if self._talks is not None:
+            await self._talks.drain(until_s)
         if left := await put_through(self._waiting, lambda: bool(self._calls), until_s=until_s):
             log.warning("node.drain_leaves_transfers", transfers=left)
         late = set(self._calls)

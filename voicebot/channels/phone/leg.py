@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Protocol, cast
 
 import structlog
 
@@ -74,17 +74,61 @@ class LegKit:
     poke: Callable[[], None]
 
 
+class LegSource(Protocol):
+    """Where a leg's sound comes from: a media socket of its own, or a side of a bridge."""
+
+    @property
+    def conversation_id(self) -> str:
+        """Whose transcript it goes into."""
+        ...
+
+    @property
+    def stream_sid(self) -> str:
+        """Names its lines, so that twice is once."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Media session of the conversation; a later one ends the leg."""
+        ...
+
+    @property
+    def custom(self) -> Mapping[str, str]:
+        """Names the leg, under `LEG_PARAMETER`."""
+        ...
+
+    def messages(self) -> AsyncIterator[object]:
+        """Sound as `Media`, in order; the end of it is the end of the leg."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing more is listened to."""
+        ...
+
+
+OnPersonal = Callable[[int, int, bool], None]
+"""Told of a line that held something personal: from, until (ms on the source's clock), whether a card's."""
+
+
 class LegEar:
     """One leg, from its first frame to its last line. Made on the event loop; `run` once.
 
     Args:
         kit: the node's.
-        session: the media socket, which names its leg and was bound to its conversation.
+        session: the source of its sound, which names its leg and was bound to its conversation.
         clock: seconds.
+        on_personal: told where the leg says something personal.
     """
 
-    def __init__(self, kit: LegKit, session: MediaSession, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        kit: LegKit,
+        session: LegSource,
+        clock: Clock = monotonic,
+        on_personal: OnPersonal = lambda from_ms, until_ms, card: None,
+    ) -> None:
         self._kit = kit
+        self._on_personal = on_personal
         self._session = session
         self._leg = cast("Leg", session.custom[LEG_PARAMETER])
         self._lines = LegLines(
@@ -172,12 +216,14 @@ class LegEar:
         """Writes a line; False: nothing more of this leg is to be written."""
         for _ in range(TRIES):
             try:
-                await self._lines.store(line)
+                held = await self._lines.store(line)
             except DatabaseDown:
                 await asyncio.sleep(1.0)
                 continue
             except (LegOver, SubjectErased):
                 return False
+            if held != "nothing" and line.from_ms is not None and line.until_ms is not None:
+                self._on_personal(line.from_ms, line.until_ms, held == "card")
             metrics.leg_lines.labels(self._leg).inc()
             self._kit.poke()
             return True
@@ -191,7 +237,8 @@ class LegEar:
             case CallerFinished():
                 self._concluding += 1
             case TurnEnded():
-                self._line(event.utterance.text, sure=True)
+                said = event.utterance
+                self._line(said.text, sure=True, from_ms=said.started_ms, until_ms=said.last_voiced_ms)
             case Unheard():
                 metrics.not_heard.labels(event.reason).inc()
                 self._line(event.text, sure=False)
@@ -200,12 +247,14 @@ class LegEar:
             case _:
                 pass
 
-    def _line(self, text: str, *, sure: bool) -> None:
+    def _line(
+        self, text: str, *, sure: bool, from_ms: int | None = None, until_ms: int | None = None
+    ) -> None:
         self._concluding = max(0, self._concluding - 1)
         self._settled.set()
         if text:
             self._count += 1
-            self._heard.put_nowait(HeardLine(self._count, text, sure, datetime.now(UTC)))
+            self._heard.put_nowait(HeardLine(self._count, text, sure, datetime.now(UTC), from_ms, until_ms))
 
     def _publish(self, text: str) -> None:
         self._kit.bus.publish(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from voicebot.core.conversation import Event
 from voicebot.core.store import outbox, vault
@@ -14,18 +14,28 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.tokens import Leg
 from voicebot.core.transcript import LEG_LINE
+from voicebot.safety.pii.checksums import is_card
 from voicebot.safety.pii.finding import Shapes
 from voicebot.safety.pii.masking import Carry, Masker
 
 
 @dataclass(frozen=True, slots=True)
 class HeardLine:
-    """What one side said, as it was recognised. ``sure``: whether the recogniser trusts it. ``n``: from 1."""
+    """What one side said, as it was recognised. ``sure``: whether the recogniser trusts it. ``n``: from 1.
+
+    ``from_ms``, ``until_ms``: where it stands in the leg's sound, if that is known.
+    """
 
     n: int
     text: str
     sure: bool
     at: datetime
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+Held = Literal["nothing", "personal", "card"]
+"""What a line held."""
 
 
 class LegOver(Exception):
@@ -87,8 +97,8 @@ class LegLines:
                 raise LegOver
             self._values = await vault.values(tx, self._keys, self._id)
 
-    async def store(self, line: HeardLine) -> None:
-        """Writes a line, masked with what the conversation knows by then.
+    async def store(self, line: HeardLine) -> Held:
+        """Writes a line, masked with what the conversation knows by then. Returns what it held.
 
         Raises:
             LegOver: it is not wanted any more.
@@ -115,3 +125,6 @@ class LegLines:
             )
             await outbox.append(tx, self._keys, snapshot.subject_id, event)
         self._values, self._carry = dict(masker.values), masked.carry
+        if any(is_card(value) for value in masker.fresh.values()):
+            return "card"
+        return "nothing" if text == line.text else "personal"

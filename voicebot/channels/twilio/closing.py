@@ -63,6 +63,8 @@ class Closing:
         reason = settled.reason
         if services.transfers is not None and await services.transfers.left(tx, call_sid):
             reason = PERSON_TOOK_OVER
+        if services.talks is not None and await services.talks.call_over(tx, known):
+            reason = PERSON_TOOK_OVER
         if await services.conversations.finish(tx, known, reason=reason):
             await journal.note(tx, services.keys, snapshot, journal.ENDED, {"reason": reason})
             log.info("call_ended", conversation=known, call_sid=call_sid, reason=reason)

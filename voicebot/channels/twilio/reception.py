@@ -15,7 +15,7 @@ from voicebot.channels.twilio.transfer import documents
 from voicebot.channels.twilio.twiml import Person
 from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.core.conversation import Channel
-from voicebot.core.store import audit, payments, tokens, transfers
+from voicebot.core.store import audit, payments, talks, tokens, transfers
 from voicebot.core.store.conversations import Snapshot
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.payments import Payment
@@ -97,6 +97,7 @@ class Reception:
             paying=not request.pushed and snapshot is not None and await self._agreed(tx, snapshot.id),
             transfer=gets,
             decided=decided,
+            talk=snapshot is not None and await talks.open_of(tx, snapshot.id) is not None,
         )
         given = answer(facts)
         if given is Answer.HOLD and snapshot is not None and transfer is not None:

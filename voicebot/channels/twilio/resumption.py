@@ -99,6 +99,8 @@ class Asked:
     """What a warm transfer of the call says: wait for a person, back to the bot, dialled through."""
     decided: Standing | None = None
     """What this node settled and could not write, since the database was away."""
+    talk: bool = False
+    """An agent at a desk has the caller, and speaks over the media socket."""
 
 
 def answer(facts: Asked) -> Answer:
@@ -106,6 +108,8 @@ def answer(facts: Asked) -> Answer:
     standing = facts.decided or facts.standing
     if standing == "ended":
         return Answer.HANG_UP
+    if facts.talk and facts.database and not facts.failed and facts.unmet < MAX_UNMET:
+        return Answer.CONNECT
     if facts.transfer == "hold" and facts.database and not facts.failed:
         return Answer.HOLD
     if facts.transfer == "cold" or (standing == "handoff" and facts.transfer != "bot"):

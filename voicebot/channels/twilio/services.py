@@ -19,6 +19,7 @@ from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
 from voicebot.dialogue.payments import Payments
+from voicebot.handoff.talks import Talks
 
 MAX_WAITING_SOCKETS = 64
 """Sockets of one node that may be open without an accepted ``start``."""
@@ -52,6 +53,7 @@ class TwilioServices:
         keeper: set by ``twilio_router``; see ``keep_leases``.
         payments: card payments of callers; None: no card is taken.
         transfers: warm transfers to people; None: a person is dialled without more ado.
+        talks: agents who speak with callers over the media socket; None: nobody does.
         pay_prompts: what Twilio says when it takes one; else its own words.
         outbound: calls that we make; None: none are.
         poke: called after a commit that put events into the outbox.
@@ -78,6 +80,7 @@ class TwilioServices:
     payments: Payments | None = None
     outbound: OutboundCalls | None = None
     transfers: Transfers | None = None
+    talks: Talks | None = None
     transfer_keeper: Callable[[], Awaitable[None]] | None = None
     pay_prompts: tuple[Prompt, ...] = ()
 

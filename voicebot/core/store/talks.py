@@ -136,6 +136,18 @@ async def open_among(tx: Transaction, conversations: list[str]) -> dict[str, Tal
     return {row["conversation_id"]: Talk(**row) for row in await cursor.fetchall()}
 
 
+async def not_come(tx: Transaction, after_s: float) -> list[str]:
+    """Talks whose caller has not come within ``after_s`` seconds, and is on no node's media socket."""
+    cursor = await tx.execute(
+        "SELECT id FROM talks WHERE state = 'coming'"
+        " AND asked_at < clock_timestamp() - make_interval(secs => %s)"
+        " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.conversation_id = talks.conversation_id"
+        "  AND l.status = 'held' AND l.expires_at > clock_timestamp()) ORDER BY asked_at LIMIT 20",
+        (after_s,),
+    )
+    return [row["id"] for row in await cursor.fetchall()]
+
+
 async def move(
     tx: Transaction, talk_id: str, to: State, *, ending: Ending | None = None, reason: str | None = None
 ) -> None:
