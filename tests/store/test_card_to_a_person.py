@@ -32,6 +32,15 @@ async def test_written_while_a_person_is_waited_for(shop_database: Database, key
     assert await values(shop_database, keys, begun.conversation_id) == ["6175550142"]
 
 
+async def test_written_in_pieces(shop_database: Database, keys: KeyRing) -> None:
+    """Over several messages: what was kept as a number is forgotten once it turns out to begin a card's."""
+    chat = chat_on(shop_database, keys)
+    begun = await chat.say(None, "a person please")
+    for piece in ("my card is 4242 4242", "4242", "4242"):
+        await chat.say(begun.conversation_id, piece)
+    assert await values(shop_database, keys, begun.conversation_id) == []
+
+
 async def test_said_to_a_person_on_the_phone(shop_database: Database, keys: KeyRing) -> None:
     """In one line, or over two: then the beginning, which was kept, is forgotten."""
     chat = chat_on(shop_database, keys)

@@ -101,6 +101,26 @@ def test_a_card_over_two_turns_is_one_card() -> None:
     assert second.values["[card 2]"] == "4242424242424242"
 
 
+def test_digits_before_a_house_number_do_not_join_it() -> None:
+    """Four digits of a card, then an address: the address is one."""
+    first = Masker(SHAPES, turn=1)
+    begun = first.mask("my card ends in oh four eight eight")
+    second = Masker(SHAPES, first.values, carry=begun.carry, turn=2)
+    assert begun.carry is not None
+    assert second.mask("14 Elm Street").text == "[address 1]"
+
+
+def test_a_card_number_that_was_misheard_is_not_kept_either() -> None:
+    """One digit too many, or wrong: nobody's vault needs it. A short number of a card is kept."""
+    masker = Masker(SHAPES)
+    masker.mask("my card number is 4242 4242 4242 4243 1")
+    assert list(masker.values) == ["[card 1]"]
+    assert masker.kept == {}
+    masker = Masker(SHAPES)
+    masker.mask("my card ends in 4242")
+    assert list(masker.kept.values()) == ["4242"]
+
+
 def test_a_known_value_is_found_with_a_slip_and_hidden_in_our_words() -> None:
     """One digit misheard; spoken back; cut off in the middle; a shorter number is another one."""
     masker = Masker(SHAPES, {"[order number 1]": "427103"})

@@ -11,7 +11,7 @@ from voicebot.core.store.conversations import ConversationEnded, Conversations, 
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.safety.pii.finding import Shapes
-from voicebot.safety.pii.masking import Masker
+from voicebot.safety.pii.masking import Carry, Masker
 
 DECISION = Decision(
     intent="handoff",
@@ -34,7 +34,7 @@ async def keep(
     *,
     shapes: Shapes,
 ) -> int:
-    """Writes the message, masked, and its answer as a turn; the dialogue's state stays as it is.
+    """Writes the message, masked, and its answer as a turn; of the state only digits that were begun change.
 
     Returns:
         The turn.
@@ -46,10 +46,19 @@ async def keep(
     if snapshot.status == "ended":
         raise ConversationEnded(f"chat {snapshot.id} has ended")
     turn = snapshot.turn + 1
-    masker = Masker(shapes, await vault.values(tx, keys, snapshot.id), turn=turn)
-    given, heard = Utterance(text=masker.mask(text).text), Heard(text=said, complete=True)
+    begun = snapshot.state.get("carry")
+    masker = Masker(
+        shapes,
+        await vault.values(tx, keys, snapshot.id),
+        carry=Carry.model_validate(begun) if begun else None,
+        turn=turn,
+    )
+    masked = masker.mask(text)
+    given, heard = Utterance(text=masked.text), Heard(text=said, complete=True)
     await vault.save(tx, keys, snapshot.id, turn=turn, values=masker.kept)
-    await conversations.advance(tx, snapshot, turn=turn, state=snapshot.state)
+    await vault.forget(tx, snapshot.id, masker.unkept)
+    carry = None if masked.carry is None else masked.carry.model_dump(mode="json")
+    await conversations.advance(tx, snapshot, turn=turn, state={**snapshot.state, "carry": carry})
     await conversations.save_turn(
         tx,
         snapshot.id,

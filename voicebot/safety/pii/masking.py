@@ -42,6 +42,7 @@ _CARRY_TURNS = 3
 _WHOLE = {cues.PHONE: 10, cues.SOCIAL: 9}
 _LONGEST = 19
 """Digits of the longest card number; nothing is carried beyond."""
+_SHORTEST_CARD = 13
 
 
 class Carry(Strict):
@@ -111,17 +112,17 @@ class Masker:
     @property
     def kept(self) -> dict[str, str]:
         """Those of `fresh` that a vault may hold: never a card's whole number, nor what stands beside it."""
-        card = any(is_card(value) for value in self.fresh.values())
+        card = any(_a_cards(*one) for one in self.fresh.items())
         return {
             token: value
             for token, value in self.fresh.items()
-            if not is_card(value) and not (card and value.isdigit() and len(value) <= _BESIDE_A_CARD)
+            if not _a_cards(token, value) and not (card and value.isdigit() and len(value) <= _BESIDE_A_CARD)
         }
 
     @property
     def unkept(self) -> tuple[str, ...]:
         """Tokens whose values turned out to begin a card's number: a vault has to forget them."""
-        cards = [value for value in self.fresh.values() if is_card(value)]
+        cards = [value for token, value in self.fresh.items() if _a_cards(token, value)]
         return tuple(
             token
             for token, value in self.values.items()
@@ -295,6 +296,8 @@ class Masker:
             return None, found
         if expected.digits == len(first.digits):  # the whole answer to what was asked
             return None, found
+        if any(one.start <= first.start and first.end < one.end for one in found):  # a house number, a date
+            return None, found
         digits = self._values[carry.token] + first.digits
         whole = Run(
             digits, first.first, first.last, first.start, first.end, len(digits), frozenset({Kind.DIGITS})
@@ -346,6 +349,13 @@ _LEADS = frozenset(
         "next",
     ]
 ) | {".", "-"}
+
+
+def _a_cards(token: str, value: str) -> bool:
+    """Whether it is a card's whole number, or said to be and one digit off: misheard, mistyped."""
+    return is_card(value) or (
+        _kind_of(token) == cues.CARD and value.isdigit() and len(value) >= _SHORTEST_CARD
+    )
 
 
 def _free(one: Found, found: Sequence[Found]) -> bool:
