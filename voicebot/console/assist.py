@@ -7,6 +7,7 @@ agents see nothing. Nothing here reaches the bot: no route of it writes a turn, 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -44,6 +45,9 @@ DAYS = 30
 LONGEST = timedelta(days=400)
 FARTHEST = timedelta(days=60)
 """A promise is booked for no later day."""
+
+
+_SUGGESTIONS = TypeAdapter(list[Suggestion])
 
 
 class Assist(BaseModel):
@@ -264,15 +268,13 @@ class _View:
                     conversation_id=self._id,
                 )
                 self._logged = (self._logged or set()) | set(view.kinds)
-        return Assist.model_validate(
-            {
-                "conversation_id": self._id,
-                "active": look.held,
-                "as_of": board.as_of,
-                "topic": board.topic,
-                "suggestions": view.shown,
-                "revealed": [*view.kinds],
-            }
+        return Assist(
+            conversation_id=self._id,
+            active=look.held,
+            as_of=board.as_of,
+            topic=board.topic,
+            suggestions=_SUGGESTIONS.validate_json(json.dumps(view.shown)),
+            revealed=[*view.kinds],
         )
 
 
