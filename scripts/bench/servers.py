@@ -143,7 +143,7 @@ def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
                 time.sleep(0.01)
             yield Bot("voicebot", url, process.pid, time.monotonic() - began)
         finally:
-            _end(process)
+            end(process)
 
 
 @contextmanager
@@ -165,10 +165,10 @@ def stock(*arguments: str, **settings: str) -> Iterator[Bot]:
             start_new_session=True,
         )
         try:
-            url = _told_url(process, "the stock bot")
+            url = told_url(process, "the stock bot")
             yield Bot("stock", url, process.pid, time.monotonic() - began)
         finally:
-            _end(process)
+            end(process)
 
 
 @contextmanager
@@ -182,12 +182,12 @@ def language_model(answers: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "scripts.bench.model_server", "--parent", str(os.getpid())]
     process = subprocess.Popen([*command, "--answers", str(answers)], cwd=ROOT, stdout=subprocess.PIPE)
     try:
-        yield _told_url(process, "the model server") + "/v1"
+        yield told_url(process, "the model server") + "/v1"
     finally:
-        _end(process)
+        end(process)
 
 
-def _told_url(process: subprocess.Popen, name: str) -> str:
+def told_url(process: subprocess.Popen, name: str) -> str:
     """The URL in the line of JSON that a program of ours prints once it serves."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], READY_S)
@@ -205,7 +205,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen) -> None:
     """SIGTERM, and SIGKILL when that is not enough."""
     if process.poll() is not None:
         return

@@ -162,8 +162,8 @@ def _over_time(steps: Sequence[StepFigures]) -> str:
 
 _ROWS = (
     "calls", "begun", "turns", "p50", "p95", "p99", "cut off", "unanswered", "barge-in p50", "p95",
-    "talked on", "murmurs ended", "first sound p95", "holes", "longest", "ahead p50", "p1", "refused", "in p95", "WER",
-    "cores", "MB", "loop late", "callers late p99", "core a call",
+    "talked on", "murmurs ended", "first sound p95", "holes", "longest", "ahead p50", "p1", "refused",
+    "in p95", "WER", "cores", "MB", "loop late", "callers late p99", "core a call",
 )  # fmt: skip
 
 
