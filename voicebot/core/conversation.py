@@ -189,6 +189,35 @@ class AgentDecision(Strict):
         return self
 
 
+WhisperKind = Literal["say", "fact", "steer", "avoid", "hand_over"]
+
+
+class Whispered(Strict):
+    """What an agent told the bot of a conversation that goes on. No words of the caller's, and no consent.
+
+    ``say``: ``text`` is said at the next fitting moment. ``fact``: ``text`` belongs to the next answer about
+    ``intent`` (None: the next of all). ``steer``: ``intent`` is offered. ``avoid``: ``intent`` goes to a
+    person from now on. ``hand_over``: the conversation goes to a person. ``agent`` is an id, not a name.
+    """
+
+    kind: Literal["whispered"] = "whispered"
+    whisper: str = Field(pattern=r"^wh_[0-9a-f]{32}$")
+    what: WhisperKind
+    agent: str = Field(min_length=1)
+    intent: str | None = None
+    text: str | None = Field(default=None, max_length=600)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.what in {"say", "fact"}) != bool(self.text and self.text.strip()):
+            raise ValueError("`text` is given exactly with `say` and `fact`")
+        if (self.what in {"steer", "avoid"}) and self.intent is None:
+            raise ValueError(f"`{self.what}` names an `intent`")
+        if self.what in {"say", "hand_over"} and self.intent is not None:
+            raise ValueError(f"`{self.what}` names no `intent`")
+        return self
+
+
 class Timer(Strict):
     """Time has come for something that was waited for: ``about`` names it (a draft's or task's id)."""
 
@@ -224,6 +253,7 @@ TurnInput = Annotated[
     | NotHeard
     | LateResult
     | AgentDecision
+    | Whispered
     | Timer
     | PaymentOver
     | TransferFailed,

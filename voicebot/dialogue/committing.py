@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from voicebot.core.conversation import Channel, Decision, Event, ToolRead
-from voicebot.core.store import audit, drafts, outbox, proposals, remasking, vault
+from voicebot.core.store import audit, drafts, outbox, proposals, remasking, vault, whispers
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -47,6 +47,7 @@ AUDITED = frozenset(
         "act.proposed",
         "draft.requested",
         "draft.decided",
+        "whisper.taken",
         "card.spoken",
         "guard.blocked",
         "guard.flagged",
@@ -401,6 +402,8 @@ class Committing:
             draft_id, verdict, by = draft.decides
             if not await drafts.settle(tx, draft_id, verdict=verdict, by=by, turn=plan.turn):
                 raise StaleState(f"draft {draft_id} was decided already")
+        if draft.takes is not None and not await whispers.take(tx, draft.takes, turn=plan.turn):
+            raise StaleState(f"whisper {draft.takes} was taken up already")
 
     async def _resolved(self, tx: Transaction, plan: Plan, written: Written) -> None:
         """How a conversation of this shape ended, counted: closed sets only, nothing leads back to it."""

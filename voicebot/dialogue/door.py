@@ -29,7 +29,7 @@ from voicebot.safety.pii.finding import NOTHING, Expected, Shapes
 from voicebot.safety.pii.masking import TOKEN, Carry, Masked, Masker
 from voicebot.safety.pii.own_values import OwnValue
 
-OPENED = ("gate", "slots", "asked", "open_turns", "last_said", "owed", "held", "pending", "filling")
+OPENED = ("gate", "slots", "asked", "open_turns", "last_said", "owed", "held", "notes", "pending", "filling")
 """Fields of the state in which values stand while a turn is planned; the others keep their tokens."""
 _WORDS = frozenset({"text", "last_said", "words", "question"})
 _KEYED_FROM = 3

@@ -126,6 +126,11 @@ class IntentCatalog(Strict):
         found = self.intents.get(intent) or self.spotted.get(intent)
         return found.means if found else "that"
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """The intents that are questions of their own, and how each is named to a caller."""
+        return {intent: self.means(intent) for intent in self.intents if self.is_content(intent)}
+
     def is_content(self, intent: str) -> bool:
         """Whether the intent is a question of its own."""
         if intent in self.spotted:

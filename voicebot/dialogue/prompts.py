@@ -177,7 +177,7 @@ class Prompts(Strict):
             no_answer=NO_ANSWER,
         )
         user = by_kind["user"].text.format(
-            passages="\n".join(map(_article, request.passages)) or "(none)",
+            passages="\n".join((*map(_note, request.notes), *map(_article, request.passages))) or "(none)",
             history="\n".join(map(_exchange, request.history)) or "(nothing)",
             question=data(request.question),
         )
@@ -197,6 +197,10 @@ def data(text: str, limit: int = _LONGEST) -> str:
 def _article(passage: Passage) -> str:
     title = data(passage.source.title).replace('"', "'")
     return f'<article title="{title}">\n{data(passage.body, 8000)}\n</article>'
+
+
+def _note(text: str) -> str:
+    return f'<article title="From a colleague: say this, too">\n{data(text)}\n</article>'
 
 
 def _exchange(one: Exchange) -> str:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from voicebot.core.conversation import AgentDecision, LateResult, ToolRead
-from voicebot.core.store import audit, drafts, one_time_codes, payments, proposals, tool_calls
+from voicebot.core.store import audit, drafts, one_time_codes, payments, proposals, tool_calls, whispers
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.one_time_codes import Told
@@ -313,6 +313,11 @@ class PlanReads:
         if found is None:
             return None
         return AgentDecision(draft=draft_id, verdict=found.verdict, agent=found.by, text=found.text)
+
+    async def waits(self, whisper_id: str) -> bool:
+        """Whether a whisper is still to be taken up."""
+        async with self._database.transaction() as tx:
+            return await whispers.waits(tx, whisper_id)
 
     async def proposal(self, proposal_id: str) -> tuple[proposals.Standing, Prepared | None] | None:
         """A proposal as it stands, and its call."""

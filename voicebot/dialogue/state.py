@@ -165,6 +165,15 @@ class HeldWords(Strict):
     """What waits is an act, not words: the id of its proposal."""
 
 
+class Note(Strict):
+    """What an agent wants said with the next answer about ``intent`` (None: with the next of all), once."""
+
+    whisper: str
+    agent: str
+    text: str
+    intent: str | None = None
+
+
 class Paying(Strict):
     """A card payment that is under way: its id (`core.store.payments`), and what the caller wanted."""
 
@@ -247,6 +256,11 @@ class ConversationState(Strict):
     """Keys of clarifying questions that were put: none is put twice."""
     pending: tuple[Pending, ...] = ()
     held: tuple[HeldWords, ...] = ()
+    notes: tuple[Note, ...] = ()
+    avoided: tuple[str, ...] = ()
+    """Intents that an agent has taken from the bot in this conversation."""
+    steered: str | None = None
+    """The topic that an agent wants offered next."""
     promised: tuple[str, ...] = ()
     """Intents for which something was promised."""
     filling: Filling | None = None

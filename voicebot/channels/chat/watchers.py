@@ -50,6 +50,11 @@ class Watchers:
         finally:
             watcher.leave()
 
+    @property
+    def conversations(self) -> frozenset[str]:
+        """Those that somebody follows here."""
+        return frozenset(self._all)
+
     def reach(self, conversation_id: str) -> bool:
         """Whether somebody would get an event now."""
         return any(not watcher.events.full() for watcher in self._all.get(conversation_id, ()))

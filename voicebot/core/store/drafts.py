@@ -117,7 +117,7 @@ async def judge(
     now: datetime,
     text: str | None = None,
 ) -> bool:
-    """Writes a person's decision; the first one stays. The conversation's row is held meanwhile, as by a turn.
+    """Writes a person's decision; the first one stays. The conversation's row is held meanwhile.
 
     Returns:
         Whether it is new: the same by the same person again changes nothing.
@@ -217,6 +217,7 @@ async def to_tell(
         return []
     cursor = await tx.execute(
         "SELECT d.id FROM drafts d JOIN conversations c ON c.id = d.conversation_id"
+        " JOIN subjects s ON s.id = c.subject_id AND s.wrapped_key IS NOT NULL"
         " WHERE d.conversation_id = ANY(%s) AND c.status = 'live' AND d.told_turn IS NULL"
         " AND d.status IN ('approve', 'edit', 'reject') ORDER BY d.decided_at, d.id",
         (builtins.list(conversation_ids),),
@@ -225,19 +226,22 @@ async def to_tell(
     return [one for one in found if one is not None]
 
 
-async def unattended(tx: Transaction, *, older_s: float, again_s: float) -> builtins.list[str]:
-    """Live chats of which a decision has waited ``older_s`` to be taken up, each claimed for ``again_s``.
+async def unattended(
+    tx: Transaction, mine: Collection[str], *, older_s: float, again_s: float
+) -> builtins.list[str]:
+    """Live chats of which a decision waits to be taken up, each claimed for ``again_s``.
 
-    A chat belongs to no process: whoever claims it makes the turn.
+    A chat belongs to no process: whoever claims it makes the turn. ``mine``: the customer's socket is here;
+    others are left for ``older_s`` to where it may be.
     """
     cursor = await tx.execute(
         "UPDATE drafts SET offered_at = clock_timestamp() WHERE id IN (SELECT d.id FROM drafts d"
         " JOIN conversations c ON c.id = d.conversation_id WHERE d.told_turn IS NULL"
         " AND d.status IN ('approve', 'edit', 'reject') AND c.channel = 'chat' AND c.status = 'live'"
-        " AND d.decided_at < clock_timestamp() - make_interval(secs => %s)"
+        " AND (c.id = ANY(%s) OR d.decided_at < clock_timestamp() - make_interval(secs => %s))"
         " AND (d.offered_at IS NULL OR d.offered_at < clock_timestamp() - make_interval(secs => %s))"
         " FOR UPDATE OF d SKIP LOCKED) RETURNING conversation_id",
-        (older_s, again_s),
+        (builtins.list(mine), older_s, again_s),
     )
     return [row["conversation_id"] for row in await cursor.fetchall()]
 

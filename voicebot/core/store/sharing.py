@@ -5,6 +5,9 @@ call is send what it publishes. Live words travel sealed under the conversation'
 ``seq`` alone: whoever hears of it reads the store. So what is lost on the way is no gap, only later: the
 store is looked at twice a second besides, in one query for all that is watched here.
 
+Whoever wrote something that a conversation has to take up wherever it is (a person's decision, a whisper)
+says ``wake``; lost on the way it is only later, too: `runtime.waking` looks by itself.
+
 A carrier brings messages from process to process: `postgres_carrier` on one database, `nats_carrier` between
 many machines. Nothing of this happens inside the transaction of a turn.
 """
@@ -47,7 +50,7 @@ _BROUGHT = "outbox.stored"
 class Message(Strict):
     """What processes tell each other. ``sealed``: live words (an `Event`); ``seq``: of a stored event."""
 
-    kind: Literal["watch", "live", "stored"]
+    kind: Literal["watch", "live", "stored", "wake"]
     sender: str
     conversation_id: str
     sealed: str | None = None
@@ -98,6 +101,7 @@ class Sharing:
         self._ciphers: dict[str, Cipher] = {}
         self._known: dict[str, int] = {}
         self._refresh = asyncio.Event()
+        self._woken: Callable[[str], None] = _nobody
         bus.share(self._published, self._watching)
 
     async def run(self) -> None:
@@ -106,6 +110,15 @@ class Sharing:
             both.create_task(self._carrier.run(self._received))
             both.create_task(_again(self._look, self._a_moment))
             both.create_task(_again(self._keep_keys, self._until_asked))
+
+    def on_wake(self, woken: Callable[[str], None]) -> None:
+        """``woken`` is told of each conversation that has something to take up, wherever that was written."""
+        self._woken = woken
+
+    def wake(self, conversation_id: str) -> None:
+        """Something was committed that this conversation has to take up; returns at once."""
+        self._woken(conversation_id)
+        self._send("wake", conversation_id)
 
     # --- from here to others ------------------------------------------------------------
 
@@ -130,7 +143,7 @@ class Sharing:
 
     def _send(
         self,
-        kind: Literal["watch", "live", "stored"],
+        kind: Literal["watch", "live", "stored", "wake"],
         conversation_id: str,
         *,
         sealed: str | None = None,
@@ -150,6 +163,8 @@ class Sharing:
         if message.sender == self._me:
             return
         match message.kind:
+            case "wake":
+                self._woken(message.conversation_id)
             case "watch":
                 self._wants(message.conversation_id)
             case "stored":
@@ -247,6 +262,10 @@ class Sharing:
             except KeysError as error:
                 log.info("sharing.no_key", conversation=row["id"], error=type(error).__name__)
         return ciphers
+
+
+def _nobody(conversation_id: str) -> None:
+    del conversation_id
 
 
 async def _again(work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:

@@ -18,6 +18,7 @@ from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said, Written
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.whispering import notes_on, without
 from voicebot.dialogue.generation.backing import NoFact, alike, back, onward_of
 from voicebot.dialogue.generation.grounded import quote
 from voicebot.dialogue.generation.more import sentences_for
@@ -26,7 +27,7 @@ from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.memory.recall import TOLD, Recall
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.phrases import Phrases
-from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Pending
+from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Note, Pending
 from voicebot.safety.identity import Gate
 from voicebot.safety.policy import IntentRule, Ruling
 from voicebot.safety.triggers.faults import tool_error
@@ -242,8 +243,9 @@ class Answers:
         before: tuple[Part, ...] = (Line("identity.passed"),) if facts else ()
         done = _without(state.model_copy(update={"topic": None, "answered": want}), want.intent)
         before, tells, recall = _recalled(done, before, recall)
-        parts: tuple[Part, ...] = (*before, Said(text))
-        done, question = self._next(done, recall)
+        notes = notes_on(done, want.intent)
+        parts: tuple[Part, ...] = (*before, Said(text), *(Said(one.text) for one in notes))
+        done, question = self._next(without(done, notes), recall)
         return Draft(
             state=done,
             intent=want.intent,
@@ -251,7 +253,7 @@ class Answers:
             route=Route.GROUNDED,
             row=ruling.row,
             tier=ruling.tier,
-            reasons=ruling.reasons,
+            reasons=(*ruling.reasons, *map(_given_by, notes)),
             confidences=confidences,
             parts=(*parts, *question.parts),
             expects=question.expects,
@@ -271,13 +273,15 @@ class Answers:
         confidences: Confidences,
         setting: Setting,
     ) -> Draft:
+        notes = notes_on(state, want.intent)
         request = self._request(state, want, found, ruling.route, setting, ruling.tier)
+        request = request.model_copy(update={"notes": tuple(one.text for one in notes)})
         planned = self._writers.planned(request)
         quoted = self._writers.quote(request, self._phrases) if planned.route is Route.GROUNDED else None
         answer: Part = Written(request) if quoted is None else Said(quoted.spoken, report=quoted.report)
         cited = quoted.sources if quoted is not None else tuple(one.source for one in found.passages)
         state, question = self._steering.and_next(
-            _without(state.model_copy(update={"answered": want}), want.intent)
+            without(_without(state.model_copy(update={"answered": want}), want.intent), notes)
         )
         return Draft(
             state=state,
@@ -286,7 +290,7 @@ class Answers:
             route=planned.route,
             row=ruling.row,
             tier=ruling.tier,
-            reasons=(*ruling.reasons, f"written by {planned.writer}"),
+            reasons=(*ruling.reasons, f"written by {planned.writer}", *map(_given_by, notes)),
             confidences=confidences,
             parts=(answer, *question.parts),
             expects=question.expects,
@@ -400,6 +404,10 @@ def _recalled(
 
 def _offered(recall: Recall | None) -> tuple[str, ...]:
     return (recall.want.intent,) if recall is not None and recall.want is not None else ()
+
+
+def _given_by(note: Note) -> str:
+    return f"{note.agent} gave a fact: {note.whisper}"
 
 
 def _only(found: Found, article: str) -> Found:

@@ -101,7 +101,7 @@ class Deed:
 class Approval:
     """Words that a person must approve first: stored with the turn, due after ``within_s`` seconds.
 
-    ``sources``: articles that the words are from. ``proposal``: what waits is this act; ``words`` would be its
+    ``sources``: articles that the words are from. ``proposal``: what waits is this act, and ``words`` its
     read-back.
     """
 
@@ -150,6 +150,8 @@ class Draft:
     approval: Approval | None = None
     decides: tuple[str, str, str] | None = None
     """A draft that this turn settles: (id, verdict, by whom)."""
+    takes: str | None = None
+    """A whisper that this turn takes up."""
     proposal: NewProposal | None = None
     reads_again: bool = False
     """The proposal that is asked about is read back again, whole."""

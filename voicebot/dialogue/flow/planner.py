@@ -22,6 +22,7 @@ from voicebot.core.conversation import (
     TransferFailed,
     TurnInput,
     Utterance,
+    Whispered,
 )
 from voicebot.dialogue.flow.abstaining import Abstaining
 from voicebot.dialogue.flow.also import with_the_others
@@ -61,6 +62,7 @@ from voicebot.dialogue.flow.turn import (
 from voicebot.dialogue.flow.unheard import Unheard, at_beginning, at_end, keypad_at_once, put_otherwise
 from voicebot.dialogue.flow.verifying import Verifying
 from voicebot.dialogue.flow.wanting import Wanting
+from voicebot.dialogue.flow.whispering import Whispering
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.intents import OUT_OF_SCOPE, IntentCatalog
 from voicebot.dialogue.monitor.course import Course, signals
@@ -143,12 +145,13 @@ class Planner:
         )
         self._coming_back = ComingBack(steering, promising, self._flows.nobody)
         self._rating = Rating(steering, policy.table.csat)
+        self._whispering = Whispering(steering, intents)
 
     async def draft(self, scene: Scene, state: ConversationState, given: TurnInput, reads: Reads) -> Draft:
         """The turn that ``given`` causes in ``state``. Reads only."""
         state = state.model_copy(update={"risk": state.risk.begun(scene.now)})
         draft = self._escalating.switched(await self._draft(scene, state, given, reads), scene)
-        draft = self._rating.before_goodbye(draft, scene.channel)
+        draft = self._rating.before_goodbye(self._whispering.offered(draft), scene.channel)
         draft = with_page(self._flows.nobody.instead(draft, Setting(scene, reads)))
         draft = with_the_others(draft, self._flows.intents)
         if scene.channel in {Channel.PHONE, Channel.BROWSER}:
@@ -207,6 +210,8 @@ class Planner:
                 return self._late.take(state, given, setting)
             case AgentDecision():
                 return await self._decided(state, given, setting)
+            case Whispered():
+                return await self._whispering.take(state, given, setting)
             case Timer():
                 decided = await setting.reads.decided(given.about)
                 if decided is not None:  # at the last moment: the row is the last word

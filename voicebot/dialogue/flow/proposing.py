@@ -705,7 +705,8 @@ class Proposing:
         """What follows: what helps instead, as its tool says, or what is asked otherwise."""
         if hint == PERSON:
             return state, person_question(want)
-        if hint and not hint.startswith(ASK) and self._rules.rule(hint) is not None:
+        offered = hint and not hint.startswith(ASK) and hint not in state.avoided
+        if offered and self._rules.rule(hint) is not None:
             means = self._intents.means(hint)
             line = Line("act.hint", slots={"means": means}, question=True)
             helps = Want(intent=hint, confidence=1.0, text=means)

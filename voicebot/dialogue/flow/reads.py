@@ -105,6 +105,10 @@ class Reads(Protocol):
         """What a person decided on a draft by now, wherever they did; None: nobody has."""
         ...
 
+    async def waits(self, whisper_id: str) -> bool:
+        """Whether a whisper is still to be taken up."""
+        ...
+
     @property
     def texting(self) -> bool:
         """Whether text messages can be sent."""

@@ -91,6 +91,7 @@ def compose(request: GenerationRequest, phrases: Phrases | None = None) -> Quote
     parts = [one.text for one in chosen]
     if phrases is not None and not request.more:
         parts = _around(request, chosen, parts, phrases)
+    parts += request.notes
     return Quote(" ".join(parts), sources)
 
 

@@ -37,7 +37,7 @@ class GenerationRequest(Strict):
 
     ``route``: the one that policy asks for. ``tier``: of the intent, 0..3; from 1 on the caller hears
     where an answer comes from, from 2 on also why. ``more``: the caller asked to hear on; what stands in
-    ``history`` is not said again.
+    ``history`` is not said again. ``notes``: what colleagues want said with it, in approved words.
     """
 
     conversation_id: str
@@ -51,6 +51,7 @@ class GenerationRequest(Strict):
     tier: int = Field(default=0, ge=0, le=3)
     results: tuple[ToolResult, ...] = ()
     more: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Failure(StrEnum):

@@ -36,7 +36,10 @@ class SpeechGuard:
         """For the clauses of one answer."""
         caller = (request.question, *(one.caller for one in request.history), *self.caller)
         facts = Facts(
-            cited=(text for one in request.passages for text in (one.body, one.source.title)),
+            cited=(
+                *request.notes,
+                *(text for one in request.passages for text in (one.body, one.source.title)),
+            ),
             results=(words for one in request.results for words in _said(one.fields.values())),
             caller=caller,
             states=(one.outcome.replace("_", " ") for one in request.results),
