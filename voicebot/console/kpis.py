@@ -1,4 +1,8 @@
-"""`GET /api/kpis`: how well it goes, by day, intent or channel, held against the targets."""
+"""`GET /api/kpis`: how well it goes, by day, intent, category, channel or segment, held against the targets.
+
+Supervisors and programs see everything. An agent sees the plain figures of what was handed to their teams, by
+day, and not the conversations behind them.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,36 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 
-from voicebot.console.targets import Figure, Targets, figures
+from voicebot.console.figures import MADE, Figure, Name, figures
+from voicebot.console.readers import Reader
+from voicebot.console.targets import Targets
+from voicebot.core.store import kpi_units as units
 from voicebot.core.store import kpis, outcomes
 from voicebot.core.store.database import Database
+from voicebot.core.store.kpi_days import Tally
+from voicebot.core.store.kpi_units import PARTS
 from voicebot.handoff.people import People
 
 DAYS = 30
 LONGEST = timedelta(days=400)
+By = Literal["day", "intent", "category", "channel", "segment"]
+Side = Literal["counted", "rest", "all"]
+
+PLAIN: tuple[Name, ...] = (
+    "resolution", "abandonment", "escalation_precision", "safe_escalation_p50_s", "safe_escalation_p95_s",
+    "csat",
+)  # fmt: skip
+"""What agents see of their teams."""
+_PLAIN_COUNTS = ("conversations", "wanted", "abandoned", "solved_by_person", "nobody_came", "rated")
+_COUNTS = (*PARTS, "gaps", "grounded", "agree", "disagree")
 
 
 class KpiRow(BaseModel):
-    """One day, intent or channel (``key``): counts, and the figures made of them."""
+    """One day, intent, category, channel or segment (``key``): counts, and the figures made of them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,17 +62,60 @@ class CategoryRow(BaseModel):
 
 
 class Kpis(BaseModel):
-    """``first`` to ``last``: days in ``zone``, both whole. ``overall``: None without a conversation."""
+    """``first`` to ``last``: days in ``zone``, both whole. ``overall``: None without a conversation.
+
+    ``least``: cases below which there is no alarm. ``teams``: whose hand-overs these are; None: everything.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     first: date
     last: date
     zone: str
-    by: Literal["day", "intent", "channel"]
+    by: By
+    least: int
+    teams: list[str] | None
     overall: KpiRow | None
     rows: list[KpiRow]
     categories: list[CategoryRow]
+
+
+class Case(BaseModel):
+    """A conversation behind a figure, or one thing that was wanted in it. ``value``: seconds or a rating."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    conversation_id: str
+    began_at: datetime
+    channel: str
+    segment: str
+    intent: str
+    resolution: str
+    disposition: str
+    value: float | None
+
+
+class Cases(BaseModel):
+    """Some of the ``total`` cases behind a figure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: date
+    last: date
+    zone: str
+    total: int
+    cases: list[Case]
+
+
+class Topic(BaseModel):
+    """What was asked without an answer: public words alone, none where all were held back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keywords: list[str]
+    intent: str
+    reasons: list[str]
+    count: int
 
 
 @dataclass
@@ -65,45 +127,126 @@ class Measures:
     targets: Targets
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
+    def span(self, first: date | None, last: date | None) -> tuple[date, date]:
+        """The days that are meant; without any the last `DAYS`.
 
-_COUNTS = (
-    "conversations", "wanted", "resolved", "unresolved", "abandoned", "handed_over", "solved_by_person",
-    "escalated", "nobody_came", "missed", "gaps", "grounded", "agree", "disagree", "rated",
-)  # fmt: skip
-
-
-def kpis_router(measures: Measures, guard: Callable[[HTTPConnection], object]) -> APIRouter:
-    """Figures under ``/api/kpis``, and the outcome of one conversation."""
-    router = APIRouter(prefix="/api", dependencies=[Depends(guard)], tags=["after the call"])
-
-    @router.get("/kpis")
-    async def kpi(
-        first: Annotated[date | None, Query(alias="from")] = None,
-        last: Annotated[date | None, Query(alias="to")] = None,
-        by: Literal["day", "intent", "channel"] = "day",
-    ) -> Kpis:
-        """Figures of the conversations that began in these days; without days those of the last 30."""
-        zone = measures.people.time_zone
-        until = last or measures.now().astimezone(ZoneInfo(zone)).date()
+        Raises:
+            HTTPException: 422, the wrong way round or too many.
+        """
+        until = last or self.now().astimezone(ZoneInfo(self.people.time_zone)).date()
         since = first or until - timedelta(days=DAYS - 1)
         if not timedelta(0) <= until - since <= LONGEST:
             raise HTTPException(422, f"`from` to `to` must be 1 to {LONGEST.days + 1} days")
+        return since, until
+
+    def teams(self, reader: Reader) -> list[str] | None:
+        """The teams whose hand-overs this reader may see; None: all there is."""
+        if reader.role != "agent":
+            return None
+        agent = self.people.agent(reader.who)
+        return [] if agent is None else [*agent.skills]
+
+
+From = Annotated[date | None, Query(alias="from")]
+To = Annotated[date | None, Query(alias="to")]
+
+
+def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) -> APIRouter:
+    """Figures under ``/api/kpis``, and the outcome of one conversation."""
+
+    def identify(request: Request) -> None:
+        request.state.reader = reader(request)
+
+    def who(request: Request) -> Reader:
+        return request.state.reader
+
+    def supervises(request: Request) -> None:
+        if who(request).role == "agent":
+            raise HTTPException(403, "for supervisors: agents see the plain figures of their teams, by day")
+
+    router = APIRouter(prefix="/api", dependencies=[Depends(identify)], tags=["after the call"])
+    targets, zone = measures.targets, measures.people.time_zone
+
+    @router.get("/kpis")
+    async def kpi(request: Request, first: From = None, last: To = None, by: By = "day") -> Kpis:
+        """Figures of the conversations that began in these days; without days those of the last 30.
+
+        By intent or category a unit is one thing that was wanted, else a conversation.
+        """
+        since, until = measures.span(first, last)
+        teams = measures.teams(who(request))
+        if teams is not None and by != "day":
+            supervises(request)
+        span: dict[str, Any] = {"first": since, "last": until, "zone": zone, "teams": teams}
+        asked = set[units.By]()
+        if teams is None:
+            asked.add("category")
+        if by != "day":
+            asked.add(by)
         async with measures.database.transaction() as tx:
-            whole = await kpis.counts(tx, first=since, last=until, zone=zone, by="all")
-            rows = await kpis.counts(tx, first=since, last=until, zone=zone, by=by)
-            grouped = await kpis.categories(tx, first=since, last=until, zone=zone)
-        each = [_row(row, measures.targets) for row in rows]
+            whole, days, each = await kpis.counted(tx, by=asked, **span)
+        shown = _row if teams is None else _plain_row
+        rows = days if by == "day" else each[by]
         return Kpis(
             first=since,
             last=until,
             zone=zone,
             by=by,
-            overall=_row(whole[0], measures.targets) if whole else None,
-            rows=each,
-            categories=[
-                CategoryRow(**row, resolution=round(row["resolved"] / row["wanted"], 4)) for row in grouped
-            ],
+            least=targets.least,
+            teams=teams,
+            overall=shown("", whole, targets) if days else None,
+            rows=[shown(key, tally, targets) for key, tally in rows.items()],
+            categories=[_category(key, tally) for key, tally in each.get("category", {}).items()],
         )
+
+    @router.get("/kpis/conversations", dependencies=[Depends(supervises)])
+    async def cases(
+        figure: Name,
+        side: Side = "counted",
+        first: From = None,
+        last: To = None,
+        by: By = "day",
+        key: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        skip: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    ) -> Cases:
+        """The conversations behind a figure: those that count, the rest, or all that it is a part of.
+
+        Of a time or a rating the worst come first; else the newest. ``key``: of one day, intent ... only.
+        """
+        since, until = measures.span(first, last)
+        if by == "day" and key is not None:
+            since = until = _day(key)
+        chosen: dict[str, Any] = {"by": "all", "key": None} if by == "day" else {"by": by, "key": key}
+        made = MADE[figure]
+        counted = made.part is not None and side == "counted"
+        async with measures.database.transaction() as tx:
+            total, rows = await kpis.behind(
+                tx,
+                first=since,
+                last=until,
+                zone=zone,
+                **chosen,
+                part=made.part if counted and made.part is not None else made.whole,
+                without=made.part if side == "rest" else None,
+                value=made.shown,
+                order="newest" if made.shown is None else made.worst,
+                limit=limit,
+                skip=skip,
+            )
+        return Cases(
+            first=since, last=until, zone=zone, total=total, cases=[Case.model_validate(row) for row in rows]
+        )
+
+    @router.get("/kpis/gaps", dependencies=[Depends(supervises)])
+    async def gaps(
+        first: From = None, last: To = None, limit: Annotated[int, Query(ge=1, le=200)] = 20
+    ) -> list[Topic]:
+        """What was asked most without an answer in these days: keywords without names, numbers, addresses."""
+        since, until = measures.span(first, last)
+        async with measures.database.transaction() as tx:
+            found = await kpis.gap_topics(tx, first=since, last=until, zone=zone, limit=limit)
+        return [Topic.model_validate(one) for one in found]
 
     @router.get("/conversations/{conversation_id}/outcome")
     async def outcome(
@@ -116,8 +259,32 @@ def kpis_router(measures: Measures, guard: Callable[[HTTPConnection], object]) -
             raise HTTPException(404, f"no outcome of {conversation_id} yet")
         return found
 
+    _ = (kpi, cases, gaps, outcome)  # used by the router
     return router
 
 
-def _row(row: dict[str, Any], targets: Targets) -> KpiRow:
-    return KpiRow(key=row["key"], counts={name: row[name] for name in _COUNTS}, figures=figures(row, targets))
+def _day(key: str) -> date:
+    try:
+        return date.fromisoformat(key)
+    except ValueError as error:
+        raise HTTPException(422, "the key of a day is written 2026-11-21") from error
+
+
+def _row(key: str, tally: Tally, targets: Targets) -> KpiRow:
+    counts = {name: tally.counts.get(name, 0) for name in _COUNTS}
+    return KpiRow(key=key, counts=counts, figures=figures(tally, targets))
+
+
+def _plain_row(key: str, tally: Tally, targets: Targets) -> KpiRow:
+    made = figures(tally, targets)
+    return KpiRow(
+        key=key,
+        counts={name: tally.counts.get(name, 0) for name in _PLAIN_COUNTS},
+        figures={name: made[name] for name in PLAIN},
+    )
+
+
+def _category(key: str, tally: Tally) -> CategoryRow:
+    wanted, resolved = tally.counts["wanted"], tally.counts["resolved"]
+    rate = round(resolved / wanted, 4) if wanted else 0.0
+    return CategoryRow(category=key, wanted=wanted, resolved=resolved, resolution=rate)

@@ -1,11 +1,10 @@
-"""Figures made of counts, and whether they are where they should be. Pure but for reading the file."""
+"""Where figures should be (``business/targets.yaml``). Pure but for reading the file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -51,6 +50,14 @@ class Targets(Strict):
     escalation_precision: Band = Band()
     missed_escalation: Band = Band()
     kb_gap: Band = Band()
+    satisfied_deflection: Band = Band()
+    first_contact: Band = Band()
+    first_contact_by_bot: Band = Band()
+    repeat: Band = Band()
+    first_useful_p50_s: Band = Band()
+    first_useful_p95_s: Band = Band()
+    turn_latency_p50_s: Band = Band()
+    turn_latency_p95_s: Band = Band()
 
     @classmethod
     def read(cls, folder: Path) -> Targets:
@@ -68,43 +75,6 @@ class Targets(Strict):
             raise TargetsError(f"{path}: {error}") from error
 
 
-class Figure(Strict):
-    """One figure. ``value``: None without a case; ``of``: how many cases it is made of."""
-
-    value: float | None
-    of: int
-    low: float | None
-    high: float | None
-    alarm: Alarm | None
-
-
-def figures(row: Mapping[str, Any], targets: Targets) -> dict[str, Figure]:
-    """The figures of one row of `voicebot.core.store.kpis.counts`."""
-    wanted, judged = row["wanted"], row["agree"] + row["disagree"]
-    asked = row["gaps"] + row["grounded"]
-    parts: dict[str, tuple[float | None, int]] = {
-        "containment": (_rate(row["resolved"] + row["unresolved"], wanted), wanted),
-        "escalation": (_rate(row["escalated"], wanted), wanted),
-        "resolution": (_rate(row["resolved"] + row["solved_by_person"], wanted), wanted),
-        "resolution_by_bot": (_rate(row["resolved"], wanted), wanted),
-        "abandonment": (_rate(row["abandoned"], wanted), wanted),
-        "resolution_simple_s": (_s(row["simple_p50_s"]), row["simple"]),
-        "resolution_complex_s": (_s(row["complex_p50_s"]), row["complex"]),
-        "safe_escalation_p50_s": (_s(row["safe_p50_s"]), row["reached"]),
-        "safe_escalation_p95_s": (_s(row["safe_p95_s"]), row["reached"]),
-        "escalation_precision": (_rate(row["agree"], judged), judged),
-        "missed_escalation": (_rate(row["missed"], wanted), wanted),
-        "kb_gap": (_rate(row["gaps"], asked), asked),
-        "csat": (None if row["csat"] is None else round(row["csat"], 4), row["rated"]),
-    }
-    found: dict[str, Figure] = {}
-    for name, (value, of) in parts.items():
-        band: Band = getattr(targets, name)
-        alarm = held(value, of, band, targets.least)
-        found[name] = Figure(value=value, of=of, low=band.low, high=band.high, alarm=alarm)
-    return found
-
-
 def held(value: float | None, of: int, band: Band, least: int) -> Alarm | None:
     """On which side of its band a figure lies; on the edge it is inside."""
     if value is None or (band.low is None and band.high is None):
@@ -114,11 +84,3 @@ def held(value: float | None, of: int, band: Band, least: int) -> Alarm | None:
     if band.low is not None and value < band.low:
         return "low"
     return "high" if band.high is not None and value > band.high else None
-
-
-def _rate(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
-
-
-def _s(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

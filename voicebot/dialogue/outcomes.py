@@ -6,14 +6,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, overload
 
 import structlog
 from pydantic import ValidationError
 
 from voicebot.core.conversation import BY_CALLER, Decision, TurnTimings
-from voicebot.core.store import outcomes
+from voicebot.core.store import kpi_days, outcomes
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing, SealBroken, SubjectErased
@@ -39,6 +39,8 @@ class _Read:
 
 
 EVERY_S = 5.0
+COUNT_EVERY_S = 30.0
+"""So often the days of the figures are counted again; in between, who looks counts what has changed."""
 QUIET_S = 10.0
 """A hang-up may still be followed by a hand-over to a person who calls back."""
 _PROMISES = frozenset({"follow_up", "leave_message"})
@@ -52,23 +54,48 @@ class Outcomes:
         keys: opens the turns.
         is_topic: whether an intent is a question of its own (`IntentCatalog.is_content`).
         quiet_s: how long a conversation must be over.
+        zone: of the days of the figures, which are kept counted; None: they are not.
     """
 
     def __init__(
-        self, database: Database, keys: KeyRing, is_topic: Callable[[str], bool], *, quiet_s: float = QUIET_S
+        self,
+        database: Database,
+        keys: KeyRing,
+        is_topic: Callable[[str], bool],
+        *,
+        quiet_s: float = QUIET_S,
+        zone: str | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._is_topic = is_topic
         self._quiet_s = quiet_s
         self._conversations = Conversations(keys)
+        self._zone = zone
 
     async def run(self) -> None:
-        """Makes what is due until cancelled."""
+        """Makes what is due, and counts days, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        count_at_s = clock()
         while True:
             while await self.one():
                 pass
+            if clock() >= count_at_s:
+                while await self.count_days():
+                    pass
+                count_at_s = clock() + COUNT_EVERY_S
             await asyncio.sleep(EVERY_S)
+
+    async def count_days(self) -> list[date]:
+        """Counts some of the days of which something changed; none: all are, or another node is at it.
+
+        Raises:
+            DatabaseDown: Postgres does not answer.
+        """
+        if self._zone is None:
+            return []
+        async with self._database.transaction() as tx:
+            return await kpi_days.keep(tx, self._zone) if await outcomes.take_turn(tx) else []
 
     async def one(self) -> str | None:
         """Makes the oldest outcome that is due, in one transaction.

@@ -345,7 +345,7 @@ class NodeApp:
             dialogue.recovery.run,
             dialogue.payments.run,
             dialogue.customers.keep,
-            Outcomes(database, keys, self._deployment.intents.is_content).run,
+            Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
             *behind,
