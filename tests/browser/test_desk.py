@@ -52,7 +52,7 @@ async def test_of_two_agents_one_has_it_and_the_other_is_told(site: Site, sits_d
     await expect(ben.get_by_role("status").filter(has_text="ada has it")).to_be_visible()
     assert await ben.get_by_role("button", name="Done").count() == 0
     await ada.get_by_role("button", name="Give back").click()
-    await expect(ada.get_by_text("waiting", exact=True)).to_be_visible()
+    await expect(ada.get_by_text("waits", exact=True)).to_be_visible()
 
 
 async def test_a_callers_words_are_text(site: Site, sits_down: SitsDown) -> None:
@@ -108,4 +108,4 @@ def test_a_node_sends_people_to_the_desk(site: Site) -> None:
 
 def test_a_forged_cookie_is_nobody(site: Site) -> None:
     answer = httpx.get(f"{site.desk}/desk", cookies={"voicebot_desk": "WyJhZGEiXQ.forged"})
-    assert answer.headers["location"].endswith("/desk/sign-in")
+    assert answer.headers["location"].endswith("/desk/sign-in?to=/desk")

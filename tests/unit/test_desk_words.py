@@ -33,8 +33,16 @@ def test_who_said_it(entry: dict[str, Any], shown: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "shown"),
     [
-        ({"type": "transfer", "what": "ringing"}, "ringing"),
-        ({"what": "requested", "facts": {"trigger": "asked_for_person"}}, "requested: asked for person"),
+        ({"type": "transfer", "what": "ringing"}, "A phone rings"),
+        ({"type": "state", "what": "put_on_hold"}, "Put on hold"),
+        (
+            {"type": "handoff", "what": "requested", "facts": {"trigger": "asked_for_person"}},
+            "A person was asked for",
+        ),
+        (
+            {"type": "handoff", "what": "requested", "facts": {"trigger": "danger"}},
+            "A person was asked for: danger",
+        ),
     ],
 )
 def test_what_happened(entry: dict[str, Any], shown: str) -> None:

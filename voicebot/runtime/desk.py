@@ -16,6 +16,7 @@ from voicebot.core.settings import Settings, SettingsError, load_settings
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.telemetry import configure_logging
 from voicebot.handoff.people import People, PeopleError
+from voicebot.handoff.roster import Roster
 from voicebot.runtime.boot import DeskBoot
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ async def run_desk(settings: Settings, *, host: str, port: int, api_url: str, in
     api = DeskApi(api_url, settings.api_token.get_secret_value() if settings.api_token else None)
     secret = KeyRing.from_settings(settings).index("desk sessions", "signing")
     https = (settings.desk_url or "").startswith("https://")
-    site = desk_site(Desk(people, api, token, secret, https=https))
+    site = desk_site(Desk(Roster(settings.deployment, people), api, token, secret, https=https))
     server = uvicorn.Server(
         uvicorn.Config(
             site, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on"

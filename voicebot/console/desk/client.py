@@ -14,6 +14,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocke
 from voicebot.console.readers import AGENT_HEADER
 
 _TIMEOUT_S = 10.0
+_QUIET_S = 40.0
+"""A stream that says nothing for so long is lost: a server gives signs of life."""
 _LONGEST_ENTRY = 1 << 20
 _AWAY = frozenset({502, 503, 504})
 
@@ -97,6 +99,28 @@ class DeskApi:
             if refused.response.status_code != 204:
                 raise ApiError(refused.response.status_code, "The live transcript is not open.") from refused
         except (OSError, TimeoutError, ConnectionClosedError, WebSocketException) as error:
+            self._tell(reached=False)
+            raise ApiError(0, "The line to the server was lost; trying again.") from error
+
+    async def events(self, agent: str, path: str) -> AsyncGenerator[dict[str, Any]]:
+        """What a stream of server-sent events tells, each as its JSON; ends when the server ends it.
+
+        Raises:
+            ApiError: refused, or the connection was lost: ask again.
+        """
+        self._pass()
+        headers, patience = {AGENT_HEADER: agent}, httpx.Timeout(_TIMEOUT_S, read=_QUIET_S)
+        try:
+            async with self._http.stream("GET", path, headers=headers, timeout=patience) as stream:
+                if not stream.is_success:
+                    await stream.aread()
+                    raise _refused(stream)
+                self._tell(reached=True)
+                async for line in stream.aiter_lines():
+                    if line.startswith("data: "):
+                        self._pass()
+                        yield json.loads(line[6:])
+        except httpx.TransportError as error:
             self._tell(reached=False)
             raise ApiError(0, "The line to the server was lost; trying again.") from error
 

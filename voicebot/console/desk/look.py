@@ -1,7 +1,10 @@
-"""How the desk's pages look."""
+"""How the desk's pages look, and the little they do in the browser itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-STYLE = (Path(__file__).parent / "desk.css").read_text(encoding="utf-8")
+_HERE = Path(__file__).parent
+
+STYLE = (_HERE / "desk.css").read_text(encoding="utf-8")
+SCRIPT = (_HERE / "desk.js").read_text(encoding="utf-8")

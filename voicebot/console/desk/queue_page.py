@@ -1,4 +1,4 @@
-"""``/desk``: who waits, since when, for whom and why; who is being helped; calls that are going on."""
+"""``/desk``: who waits, since when, for whom, why; who is being helped, who is at the desk, what goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from voicebot.console.desk import parts, words
-from voicebot.console.desk.client import ApiError, DeskApi
+from voicebot.console.desk.client import ApiError
+from voicebot.console.desk.visit import Visit
 
 EVERY_S = 2.0
 """A caller who waits is seen this soon."""
@@ -17,113 +18,131 @@ _URGENT = frozenset({"high", "critical"})
 
 
 class QueuePage:
-    """One agent's view of the queue. ``supervisor``: whether they also see live calls."""
+    """One agent's view of the queue; a supervisor's has the live conversations too."""
 
-    def __init__(self, api: DeskApi, agent: str, *, supervisor: bool) -> None:
-        self._api = api
-        self._agent = agent
-        self._supervisor = supervisor
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._api = visit.api
+        self._agent = visit.agent.id
         self._seen: set[str] | None = None
-        self._drawn: object = None
+        self._rows: dict[str, _Row] = {}
+        self._live_drawn: object = None
+        self._people_drawn: object = None
 
     async def show(self) -> None:
         """Draws the page and keeps it as it is."""
         with parts.box("main", "desk", id="main"):
-            parts.text("h1", "Queue")
-            self._notice = parts.box("p", "notice alarm", role="status", aria_live="polite")
-            self._body = parts.box("div")
+            with parts.box("div", "headline"):
+                parts.text("h1", "Queue")
+                self._people = parts.box("p", "tags", aria_label="at the desk")
+            self._notice = parts.box("p", "notice", role="status", aria_live="polite")
+            self._yours = parts.card("Yours")
+            with self._yours:
+                self._mine = parts.box("ul", "rows")
+            with parts.box("section", "card", aria_label="waiting"):
+                self._waiting_title = parts.text("h2", "Waiting")
+                self._nobody = parts.text("p", "Nobody waits.", "soft empty")
+                self._waiting = parts.box("ol", "rows")
+            self._live = parts.box("section", "card", aria_label="live calls")
+        self._yours.set_visibility(False)
+        self._live.set_visibility(self._visit.supervisor)
         await self._look()
         ui.timer(EVERY_S, self._look)
 
     async def _look(self) -> None:
+        self._draw_people()
         try:
             brief: dict[str, Any] = {"limit": 100, "brief": True}
             waiting = await self._api.get(self._agent, "/api/handoffs", status="waiting", **brief)
             held = await self._api.get(self._agent, "/api/handoffs", status="accepted", **brief)
-            live = await self._live() if self._supervisor else []
-        except ApiError as error:
-            self._tell(str(error))
-            return
-        ids = {one["id"] for one in waiting}
-        if self._seen is not None and ids - self._seen:
-            new = [one for one in waiting if one["id"] not in self._seen]
+            held += await self._api.get(self._agent, "/api/handoffs", status="bridged", **brief)
+            live = await self._going_on() if self._visit.supervisor else []
+        except ApiError:
+            return  # the line at the bottom says it
+        waiting.sort(key=_standing)
+        mine = [one for one in held if one["claimed_by"] == self._agent]
+        self._announce(waiting)
+        self._keep(self._waiting, waiting, self._waiting_actions)
+        self._keep(self._mine, mine, self._open)
+        for gone in {*self._rows} - {one["id"] for one in (*waiting, *mine)}:
+            self._rows.pop(gone).delete()
+        self._yours.set_visibility(bool(mine))
+        self._nobody.set_visibility(not waiting)
+        self._waiting_title.text = f"Waiting ({len(waiting)})"
+        if self._visit.supervisor:
+            self._draw_live(live)
+
+    def _announce(self, waiting: list[dict[str, Any]]) -> None:
+        new = [one for one in waiting if self._seen is not None and one["id"] not in self._seen]
+        if new:
             self._tell(f"New: {new[0]['reason']}" + (f", and {len(new) - 1} more" if len(new) > 1 else ""))
-        elif self._seen is None or not ids:
+        elif not waiting:
             self._tell("")
-        self._seen = ids
-        drawn = [_look_of(one) for one in (*waiting, *held)], [(one["id"], one["turn"]) for one in live]
-        if drawn == self._drawn:
-            return  # a screen reader is not to lose its place
-        self._drawn = drawn
-        self._body.clear()
-        with self._body:
-            self._draw(waiting, [one for one in held if one["claimed_by"] == self._agent], live)
+        if self._seen is None or {one["id"] for one in waiting} != self._seen:
+            ui.page_title(f"({len(waiting)}) Queue - voicebot desk" if waiting else "Queue - voicebot desk")
+        self._seen = {one["id"] for one in waiting}
 
-    async def _live(self) -> list[dict[str, Any]]:
-        rows = await self._api.get(self._agent, "/api/conversations", limit=200)
-        return [row for row in rows if row["status"] in ("live", "handoff") and row["ended_at"] is None]
-
-    def _draw(
-        self, waiting: list[dict[str, Any]], mine: list[dict[str, Any]], live: list[dict[str, Any]]
+    def _keep(
+        self, place: ui.element, rows: list[dict[str, Any]], actions: Callable[[dict[str, Any]], None]
     ) -> None:
-        if mine:
-            self._list("Yours", mine, self._open)
-        with parts.box("section", "card", aria_label="waiting"):
-            parts.text("h2", f"Waiting ({len(waiting)})")
-            if not waiting:
-                parts.text("p", "Nobody waits.", "soft")
-            with parts.box("ol", "queue"):
-                for one in waiting:
-                    self._row(one, self._waiting_actions)
-        if self._supervisor:
-            with parts.box("section", "card", aria_label="live calls"):
-                parts.text("h2", f"Live ({len(live)})")
-                with parts.box("ul", "queue"):
-                    for one in live:
-                        with parts.box("li", "card"):
-                            parts.text(
-                                "span",
-                                f"{one['channel']}, turn {one['turn']}, since {one['created_at'][11:19]}",
-                            )
-                            parts.link("Listen in", f"/desk/conversations/{one['id']}", "act")
+        """Rows that are there already stay, so that focus and a screen reader keep their place."""
+        for index, one in enumerate(rows):
+            row = self._rows.get(one["id"])
+            if row is not None and row.place is not place:
+                row.delete()
+                row = None
+            if row is None:
+                with place:
+                    row = self._rows[one["id"]] = _Row(place, one, actions)
+            row.update(one, index)
 
-    def _list(
-        self, title: str, rows: list[dict[str, Any]], actions: Callable[[dict[str, Any]], None]
-    ) -> None:
-        with parts.box("section", "card", aria_label=title.lower()):
-            parts.text("h2", f"{title} ({len(rows)})")
-            with parts.box("ul", "queue"):
-                for one in rows:
-                    self._row(one, actions)
+    async def _going_on(self) -> list[dict[str, Any]]:
+        return await self._api.get(self._agent, "/api/conversations", limit=200, going_on=True)
 
-    def _row(self, one: dict[str, Any], actions: Callable[[dict[str, Any]], None]) -> None:
-        with parts.box("li", "card"):
-            with parts.box("div"):
-                parts.text("h2", one["reason"])
-                with parts.box("p"):
-                    urgency = "alarm" if one["urgency"] in _URGENT else ""
-                    parts.text("span", one["urgency"], f"tag {urgency}")
-                    parts.text("span", one["team"] or one["skill"], "tag")
-                    if one["position"] is not None:
-                        parts.text("span", f"place {one['position']}", "tag")
-                parts.text("p", _waits(one), "soft")
-                summary = (one.get("payload") or {}).get("summary")
-                if summary:
-                    parts.text("p", summary["issue"])
-                if one.get("problem"):
-                    parts.text("p", one["problem"], "soft")
-            with parts.box("div", "actions"):
-                actions(one)
+    def _draw_live(self, live: list[dict[str, Any]]) -> None:
+        drawn = [(one["id"], one["turn"], one["status"]) for one in live]
+        if drawn == self._live_drawn:
+            return
+        self._live_drawn = drawn
+        self._live.clear()
+        with self._live:
+            parts.text("h2", f"Live ({len(live)})")
+            if not live:
+                parts.text("p", "Nothing goes on.", "soft empty")
+            with parts.box("ul", "rows tight"):
+                for one in live:
+                    with parts.box("li", "row", data_row="1"):
+                        with parts.box("p", "tags"):
+                            parts.text("span", one["channel"], "tag strong")
+                            parts.text("span", f"turn {one['turn']}", "tag")
+                            if one["status"] == "handoff":
+                                parts.text("span", "with a person, or on the way", "tag")
+                            since = words.ago(one["created_at"], self._visit.desk.now())
+                            parts.text("span", f"began {since}", "soft")
+                        made = parts.link("Listen in", f"/desk/conversations/{one['id']}", "act")
+                        made.props["aria-label"] = f"Listen in, {one['channel']}, began {since}"
+
+    def _draw_people(self) -> None:
+        there = [(one["agent"], one["takes_callers"]) for one in self._visit.desk.present]
+        if there == self._people_drawn:
+            return
+        self._people_drawn = there
+        self._people.clear()
+        with self._people:
+            if there:
+                parts.text("span", "At the desk", "soft")
+            for agent, takes in there:
+                parts.text("span", agent if takes else f"{agent} pauses", "tag" if takes else "tag off")
 
     def _waiting_actions(self, one: dict[str, Any]) -> None:
         about = f"{one['reason']}, {one['urgency']}"
-        parts.button("Accept", self._step(one, "accept"), first=True, about=about)
+        parts.button("Accept", self._step(one, "accept"), first=True, about=about, key="a")
         if self._agent not in one["declined_by"]:
             parts.button("Decline", self._step(one, "decline"), about=about)
         parts.link("Open", f"/desk/handoffs/{one['id']}", "act").props(f'aria-label="Open {about}"')
 
     def _open(self, one: dict[str, Any]) -> None:
-        parts.link("Open", f"/desk/handoffs/{one['id']}", "act")
+        parts.link("Open", f"/desk/handoffs/{one['id']}", "act first")
 
     def _step(self, one: dict[str, Any], step: str) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
@@ -147,22 +166,71 @@ class QueuePage:
                 parts.text("span", what)
 
 
+class _Row:
+    """One hand-over in a list; only what has changed is sent to the browser."""
+
+    def __init__(
+        self, place: ui.element, one: dict[str, Any], actions: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.place = place
+        self._actions = actions
+        self._drawn: object = None
+        self._index = -1
+        self._item = parts.box("li", "row", data_row="1")
+        with self._item:
+            with parts.box("div", "about"):
+                parts.text("h3", one["reason"])
+                self._tags = parts.box("p", "tags")
+                summary = (one.get("payload") or {}).get("summary")
+                self._about = parts.text("p", summary["issue"] if summary else one.get("problem") or "")
+            self._buttons = parts.box("div", "actions")
+        with self._tags:
+            self._urgency = parts.text("span", "", "tag")
+            self._team = parts.text("span", "", "tag")
+            self._position = parts.text("span", "", "tag")
+            self._waits = parts.text("span", "", "soft")
+
+    def update(self, one: dict[str, Any], index: int) -> None:
+        """As it stands now; ``index``: its place in the list."""
+        urgent = one["urgency"] in _URGENT
+        self._urgency.text = one["urgency"]
+        self._urgency.classes(replace="tag alarm" if urgent else "tag")
+        self._item.classes(replace=f"row {one['urgency']}")
+        self._team.text = one["team"] or one["skill"]
+        self._position.text = f"place {one['position']}" if one["position"] is not None else ""
+        self._position.set_visibility(one["position"] is not None)
+        self._waits.text = _waits(one)
+        summary = (one.get("payload") or {}).get("summary")
+        if summary:
+            self._about.text = summary["issue"]
+        may = one["status"], one["claimed_by"], one["declined_by"]
+        if may != self._drawn:
+            self._drawn = may
+            self._buttons.clear()
+            with self._buttons:
+                self._actions(one)
+        if index != self._index:
+            self._index = index
+            self._item.move(target_index=index)
+
+    def delete(self) -> None:
+        """It is in this list no more."""
+        self._item.delete()
+
+
+def _standing(one: dict[str, Any]) -> tuple[str, int]:
+    """By team, then by place."""
+    return one["team"] or one["skill"], one["position"] or 0
+
+
 def _waits(one: dict[str, Any]) -> str:
+    if one["status"] in ("accepted", "bridged"):
+        return words.state(one)
     so_far = f"waits {words.waited(one['waited_s'])}"
     if one["estimate_s"] is not None:
+        if one["estimate_s"] < 1:
+            return f"{so_far}, somebody could take it now"
         return f"{so_far}, about {words.waited(one['estimate_s'])} to go"
     if one["opens_at"] is not None:
         return f"{so_far}; the team answers again from {one['opens_at'][:16].replace('T', ' ')}"
     return so_far
-
-
-def _look_of(one: dict[str, Any]) -> tuple[Any, ...]:
-    """What of a row is drawn; seconds that only grow are drawn with the next change, or each half minute."""
-    return (
-        one["id"],
-        one["status"],
-        one["claimed_by"],
-        one["position"],
-        one["waited_s"] // 30,
-        len(one["declined_by"]),
-    )

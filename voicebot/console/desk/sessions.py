@@ -17,10 +17,11 @@ LASTS = timedelta(hours=10)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in, and until when."""
+    """Who is signed in, and until when. ``id``: of this signing in."""
 
     agent: str
     until: datetime
+    id: str
 
 
 class Sessions:
@@ -38,7 +39,7 @@ class Sessions:
     def issue(self, agent: str, now: datetime) -> str:
         """A cookie for ``agent``."""
         until = int((now + LASTS).timestamp())
-        body = _text(json.dumps([agent, until, secrets.token_hex(8)]).encode())
+        body = _text(json.dumps([agent, until, secrets.token_hex(16)]).encode())
         return f"{body}.{self._sign(body)}"
 
     def read(self, cookie: str | None, now: datetime) -> Session | None:
@@ -46,8 +47,8 @@ class Sessions:
         body, _, signature = (cookie or "").partition(".")
         if not signature or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return None
-        agent, until, _ = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        session = Session(agent, datetime.fromtimestamp(until, UTC))
+        agent, until, one = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        session = Session(agent, datetime.fromtimestamp(until, UTC), one)
         return session if now < session.until else None
 
     def _sign(self, body: str) -> str:

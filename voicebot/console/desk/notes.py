@@ -1,0 +1,102 @@
+"""Notes on turns, taken from the line itself: a button at each line, one dialog for all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from voicebot.console.desk import parts, words
+from voicebot.console.desk.client import ApiError, DeskApi
+
+_LONGEST_QUOTE = 160
+
+
+class Notes:
+    """The notes of one conversation on one page."""
+
+    def __init__(self, api: DeskApi, agent: str, conversation_id: str) -> None:
+        self._api = api
+        self._agent = agent
+        self._path = f"/api/conversations/{conversation_id}/notes"
+        self._known: dict[int, list[dict[str, Any]]] = {}
+        self._marks: dict[int, list[ui.element]] = {}
+        self._turn: int | None = None
+        with parts.box("dialog", "ask", aria_label="note on a turn", id="note") as self._dialog:
+            parts.text("h2", "Note on this turn")
+            self._quote = parts.text("blockquote", "", "soft")
+            with parts.form(self._send, "stack"):
+                parts.choice("note", "What about it?", words.NOTES)
+                parts.area("text", "In your words; of a wrong answer or intent: what would have been right")
+                self._wrong = parts.alert()
+                with parts.box("div", "actions"):
+                    parts.submit("Save")
+                    cancel = parts.text("button", "Cancel", "act", type="button")
+                    cancel.on("click", js_handler="(e) => e.target.closest('dialog').close()")
+
+    def heed(self, log: ui.element) -> None:
+        """Opens the dialog for the line whose button was pressed within ``log``."""
+        log.on(
+            "click",
+            self._ask,
+            js_handler="(e) => { const b = e.target.closest('[data-turn]');"
+            " if (b) emit([Number(b.dataset.turn),"
+            " b.closest('.said').querySelector('.words').textContent]) }",
+        )
+
+    async def read(self) -> None:
+        """Reads what was noted before; where that cannot be read, nothing is shown."""
+        try:
+            rows = await self._api.get(self._agent, self._path)
+        except ApiError:
+            return
+        self._learn(rows)
+
+    def offer(self, turn: int, text: str) -> None:
+        """Draws the button of a line, and what is noted on its turn, into the open element."""
+        button = parts.text("button", "Note", "note", type="button", data_turn=str(turn))
+        button.props["aria-label"] = f"Note on: {text[:60]}"
+        parts.shortcut(button, "n")
+        self._marks.setdefault(turn, []).append(parts.box("div", "noted"))
+        self._mark(turn)
+
+    def _ask(self, event: GenericEventArguments) -> None:
+        turn, quote = event.args
+        self._turn = int(turn)
+        self._quote.text = str(quote)[:_LONGEST_QUOTE]
+        self._wrong.text = ""
+        self._dialog.client.run_javascript("voicebotDesk.ask(document.getElementById('note'), true)")
+
+    async def _send(self, given: parts.Filled) -> None:
+        if self._turn is None:
+            return
+        body: dict[str, Any] = {"turn": self._turn, "note": given.get("note", "")}
+        if given.get("text"):
+            body["text"] = given["text"]
+        try:
+            rows = await self._api.post(self._agent, self._path, body)
+        except ApiError as error:
+            self._wrong.text = f"Not saved: {error}"
+            return
+        self._learn(rows)
+        self._dialog.client.run_javascript(
+            "document.querySelector('#note form').reset(); document.getElementById('note').close()"
+        )
+
+    def _learn(self, rows: list[dict[str, Any]]) -> None:
+        self._known = {}
+        for row in rows:
+            if row["kind"] == "note" and row["turn"] is not None:
+                self._known.setdefault(row["turn"], []).append(row)
+        for turn in self._marks:
+            self._mark(turn)
+
+    def _mark(self, turn: int) -> None:
+        *others, place = self._marks[turn]
+        for mark in (*others, place):
+            mark.clear()
+        with place:
+            for row in self._known.get(turn, []):
+                said = f"{words.note(row['value'])} ({row['who']})"
+                parts.text("span", f"{said}: {row['text']}" if row["text"] else said, "tag")
