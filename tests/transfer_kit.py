@@ -12,9 +12,11 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from fastapi import FastAPI
 from twilio_kit import ROOT, Channel, eventually, free_port, settings_for, twilio_channel, url_of
 
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
+from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.channels.twilio.transfer.words import Words
 from voicebot.channels.twilio.wire import Dtmf, Media
@@ -155,6 +157,7 @@ async def node(
     keeps: bool = True,
     words: Words | None = None,
     run_leg: Callable[[MediaSession], Awaitable[None]] | None = None,
+    extend: Callable[[FastAPI, TwilioServices], None] = lambda app, services: None,
 ) -> AsyncGenerator[Channel]:
     """A node with transfers.
 
@@ -190,6 +193,7 @@ async def node(
         new_state=new_state,
         transfers=ours,
         run_leg=run_leg,
+        extend=extend,
     ) as channel:
         keeping = asyncio.create_task(channel.services.keep_transfers()) if keeps else None
         try:

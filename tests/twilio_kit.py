@@ -310,9 +310,13 @@ async def twilio_channel(
     keep: bool = False,
     node_id: str = "node-a",
     port: socket.socket | None = None,
+    extend: Callable[[FastAPI, TwilioServices], None] = lambda app, services: None,
     **services: Any,
 ) -> AsyncIterator[Channel]:
-    """The channel on a free port (or on ``port``). ``keep`` runs the background work too."""
+    """The channel on a free port (or on ``port``). ``keep`` runs the background work too.
+
+    ``extend``: adds routes of other rooms to the app.
+    """
     own = settings or settings_for()
     leases = Leases(node_id, f"http://{node_id}", ttl_s=3.0)
     made = TwilioServices(
@@ -331,6 +335,7 @@ async def twilio_channel(
     )
     app = FastAPI()
     app.include_router(twilio_router(made))
+    extend(app, made)
     async with serving(app, port or free_port()) as url:
         keeping = asyncio.create_task(made.keep_leases()) if keep else None
         channel = Channel(made, url, keys, database, base=own.public_url or url)
