@@ -174,7 +174,7 @@ def _banner(supervisor: Any, settings: Settings, insecure_local: bool) -> None:
             f"  [yellow]a master key was made: {supervisor.new_key}. Back it up: without it nothing stored "
             "can be read[/yellow]"
         )
-    out.print(f"  open      {supervisor.local_url}/docs (the REST API), /readyz, /metrics")
+    out.print(f"  open      {supervisor.local_url}/ (talk to it), /docs (the REST API), /readyz, /metrics")
     if supervisor.desk_url is not None:
         out.print(f"  desk      {supervisor.desk_url}/desk (for agents)")
     out.print("  try it    voicebot call --url " + supervisor.local_url)

@@ -14,7 +14,15 @@ from voicebot.channels.twilio.media import CallOutcome, EndKind, SessionEnd
 from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Stop
 from voicebot.core.conversation import TransferFailed
 
-__all__ = ["CallOutcome", "Dtmf", "EndKind", "Leg", "Mark", "Media", "SessionEnd", "Stop"]
+__all__ = ["CallOutcome", "Dtmf", "EndKind", "Leg", "Mark", "Media", "SessionEnd", "Stop", "is_browser"]
+
+BROWSER = "WB"
+"""Names of browsers' calls begin so; Twilio's begin with ``CA``."""
+
+
+def is_browser(call_sid: str) -> bool:
+    """Whether a call's name is a browser's."""
+    return call_sid.startswith(BROWSER)
 
 
 class Leg(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
@@ -25,11 +25,6 @@ def health_router(ready: Callable[[], Awaitable[dict[str, str]]]) -> APIRouter:
         if wrong:
             return JSONResponse({"status": "not ready", "wrong": wrong}, status_code=503)
         return JSONResponse({"status": "ready"})
-
-    @router.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        """Until there is a page to talk to: what this server answers."""
-        return RedirectResponse("/docs")
 
     @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

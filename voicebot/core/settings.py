@@ -10,16 +10,18 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "VOICEBOT_"
 
 # Read by our own scripts and child processes, not part of the server's settings.
 _OTHER_NAMES = frozenset({"VOICEBOT_LOG_LEVEL", "VOICEBOT_ENV_FILE"})
+
+_PASSWORD_CHARS = 12
 
 PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{4,14}$")]
 
@@ -72,6 +74,14 @@ class Settings(BaseSettings):
     chat: str = Field("off", description="off | open: customers' text chat under /chat")
     chat_origins: str = Field("", description="https://shop.example, ...: pages of others that may use /chat")
     chat_idle_s: float = Field(1800.0, ge=60, description="seconds of silence after which a chat is over")
+    browser: str = Field("off", description="off | password | open: calls from a browser at /")
+    browser_password: SecretStr | None = Field(
+        None, description="what a caller types in, with VOICEBOT_BROWSER=password; at least 12 characters"
+    )
+    browser_calls: int = Field(10, ge=1, description="browser calls one node takes at once")
+    webrtc_ice: str = Field(
+        "", description="stun:... and turn:... with commas, or a JSON list with user names: for browser calls"
+    )
     proxies: int = Field(0, ge=0, le=5, description="reverse proxies in front, whose X-Forwarded-For counts")
 
     twilio_api: str = Field("https://api.twilio.com", description="base URL of Twilio's REST API")
@@ -117,6 +127,20 @@ class Settings(BaseSettings):
     @classmethod
     def _chat_known(cls, value: str) -> str:
         return _choice(value, {"off", "open"}, set())
+
+    @field_validator("browser")
+    @classmethod
+    def _browser_known(cls, value: str) -> str:
+        return _choice(value, {"off", "password", "open"}, set())
+
+    @model_validator(mode="after")
+    def _browser_has_password(self) -> Self:
+        given = self.browser_password.get_secret_value() if self.browser_password is not None else ""
+        if self.browser == "password" and len(given) < _PASSWORD_CHARS:
+            raise ValueError(
+                f"VOICEBOT_BROWSER=password needs VOICEBOT_BROWSER_PASSWORD, {_PASSWORD_CHARS} characters or more"
+            )
+        return self
 
     @field_validator("speculation")
     @classmethod

@@ -15,6 +15,8 @@ from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber, GrpcTurnJ
 from voicebot.audio.hearing.vad import shared_silero
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
+from voicebot.channels.browser.gate import BrowserGate
+from voicebot.channels.browser.session import BrowserSession
 from voicebot.channels.chat.access import ChatAccess
 from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
@@ -24,6 +26,7 @@ from voicebot.channels.phone.leg import LegKit, run_leg
 from voicebot.channels.phone.run import run_call
 from voicebot.channels.talk.bridge import TalkKit
 from voicebot.channels.talk.hub import TalkHub
+from voicebot.channels.twilio.live import LiveSessions
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.outbound.calls import OutboundCalls, OutboundKit
 from voicebot.channels.twilio.outbound.keeping import keep_dialling
@@ -33,6 +36,7 @@ from voicebot.channels.twilio.router import twilio_router
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.channels.twilio.transfer.transfers import Transfers
+from voicebot.channels.twilio.unwritten import Unwritten
 from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
@@ -86,6 +90,7 @@ from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
+from voicebot.runtime.browser import add_browser
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.draining import put_through
 from voicebot.runtime.lag import watch_loop_lag
@@ -124,6 +129,7 @@ class NodeApp:
         self._warm = False
         self._switchboard = Switchboard()
         self._health = Health()
+        self._browsers: BrowserGate | None = None
         self._database: Database | None = None
         self._talks: TalkHub | None = None
         self._deployment = Deployment.load(settings.deployment)
@@ -281,7 +287,10 @@ class NodeApp:
         app.include_router(chat_router(chat, access, self.state, idle_s=settings.chat_idle_s))
         app.include_router(health_router(self._wrong))
         app.include_router(pages_router(settings.desk_url))
-        app.include_router(twilio_router(services))
+        live, unwritten = LiveSessions(), Unwritten()
+        app.include_router(twilio_router(services, live, unwritten))
+        self._browsers = add_browser(app, services, live, unwritten, self._browser_runner(kit))
+        stack.push_async_callback(self._browsers.close)
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
         behind: list[Callable[[], Awaitable[None]]] = []
         webhook = webhook_of(settings, people)
@@ -360,6 +369,14 @@ class NodeApp:
 
         return run
 
+    def _browser_runner(self, kit: PhoneKit) -> Callable[[BrowserSession], Awaitable[CallOutcome]]:
+        parts = self._deployment.pipeline("browser")
+
+        async def run(session: BrowserSession) -> CallOutcome:
+            return await run_call(kit, parts, session, self._calls)
+
+        return run
+
     def _keep(self, stack: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
         """Runs ``work`` for the node's life; a crash is logged and the work begins again."""
 
@@ -430,6 +447,8 @@ class NodeApp:
             await self._talks.drain(until_s)
         if left := await put_through(self._waiting, lambda: bool(self._calls), until_s=until_s):
             log.warning("node.drain_leaves_transfers", transfers=left)
+        if self._browsers is not None:
+            await self._browsers.move()
         late = set(self._calls)
         if late:
             log.warning("node.drain_deadline", calls=len(late))

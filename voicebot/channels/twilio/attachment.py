@@ -36,7 +36,14 @@ class Attached:
     returned: TransferFailed | None = None
 
 
-async def attach(services: TwilioServices, start: Start, *, local: bool, room: bool) -> Attached:
+async def attach(
+    services: TwilioServices,
+    start: Start,
+    *,
+    local: bool,
+    room: bool,
+    channel: Channel = Channel.PHONE,
+) -> Attached:
     """Admits a stream, or refuses it before any model works.
 
     Args:
@@ -45,6 +52,7 @@ async def attach(services: TwilioServices, start: Start, *, local: bool, room: b
         local: no token is needed (``--insecure-local``, from loopback); a call that no webhook
             announced then gets its conversation here.
         room: the node has a place for a call that no webhook announced.
+        channel: of a conversation that is made here.
 
     Raises:
         Refused: the token is missing, unknown, used, expired or another call's; the call is
@@ -53,7 +61,7 @@ async def attach(services: TwilioServices, start: Start, *, local: bool, room: b
     """
     try:
         async with services.database.transaction() as tx:
-            attached = await _attach(services, tx, start, local=local, room=room)
+            attached = await _attach(services, tx, start, local=local, room=room, channel=channel)
     except TokenRefused as refused:
         raise Refused(TOKEN_REFUSALS[refused.reason]) from None
     except DatabaseDown:
@@ -63,7 +71,7 @@ async def attach(services: TwilioServices, start: Start, *, local: bool, room: b
 
 
 async def _attach(
-    services: TwilioServices, tx: Transaction, start: Start, *, local: bool, room: bool
+    services: TwilioServices, tx: Transaction, start: Start, *, local: bool, room: bool, channel: Channel
 ) -> Attached:
     conversations = services.conversations
     token = start.parameters.get("token")
@@ -71,7 +79,8 @@ async def _attach(
         await tokens.redeem(tx, token, start.call_sid)
     elif not local:
         raise Refused(Refusal.TOKEN_MISSING, "the stream has no <Parameter> named token")
-    snapshot = await _conversation(services, tx, start, may_create=local and not token, room=room)
+    may_create = local and not token
+    snapshot = await _conversation(services, tx, start, may_create=may_create, room=room, channel=channel)
     epoch = await conversations.new_epoch(tx, snapshot.id)
     await services.leases.take(tx, start.call_sid, snapshot.id, start.stream_sid)
     resumed = snapshot.turn > 0
@@ -84,7 +93,13 @@ async def _attach(
 
 
 async def _conversation(
-    services: TwilioServices, tx: Transaction, start: Start, *, may_create: bool, room: bool
+    services: TwilioServices,
+    tx: Transaction,
+    start: Start,
+    *,
+    may_create: bool,
+    room: bool,
+    channel: Channel,
 ) -> Snapshot:
     conversations = services.conversations
     known = await conversations.by_call(tx, start.call_sid)
@@ -99,7 +114,7 @@ async def _conversation(
     await _must_take_calls(services, tx, room=room)
     made = await conversations.create(
         tx,
-        channel=Channel.PHONE,
+        channel=channel,
         call_sid=start.call_sid,
         caller=None,
         called=None,

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import structlog
 
+from voicebot.channels.legs import Leg, is_browser
 from voicebot.channels.twilio.closing import Closing
 from voicebot.channels.twilio.live import LiveSessions
-from voicebot.channels.twilio.media import EndKind, MediaSession
+from voicebot.channels.twilio.media import EndKind
 from voicebot.channels.twilio.recovery import Recovery
 from voicebot.channels.twilio.resumption import GRACE_S
 from voicebot.channels.twilio.services import TwilioServices
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 ASK_AFTER_QUIET_S = 15.0
+BROWSER_CLAIMS = 3
+"""So often a browser's call is claimed (every `leases.CLAIM_S`) before it counts as lost."""
 
 
 class LeaseKeeper:
@@ -83,7 +86,7 @@ class LeaseKeeper:
             elif session.call_sid not in held:
                 log.warning("call_taken_by_another_node", conversation=session.conversation_id)
                 await session.leave(EndKind.TAKEN_OVER)
-        self._adopt(lost)
+        await self._adopt(lost)
         await self._release(held)
 
     async def _release(self, held: frozenset[str]) -> None:
@@ -95,11 +98,16 @@ class LeaseKeeper:
             for call_sid in done:
                 await self._services.leases.release(tx, call_sid)
 
-    def _adopt(self, lost: Iterable[LostCall]) -> None:
+    async def _adopt(self, lost: Iterable[LostCall]) -> None:
         """Watches them. Each further claim is that much later, so that the waiting ends although claims
-        do not; a call that is watched here already is left to its watch, which knows more.
+        do not; a call that is watched here already is left to its watch, which knows more. A browser connects
+        again by itself, or not: nobody can fetch it.
         """
         for call in lost:
+            if is_browser(call.call_sid):
+                if call.claims > BROWSER_CLAIMS:
+                    await self._closing.end(call.call_sid, "lost", call.conversation_id)
+                continue
             if self._recovery.watched(call.call_sid):
                 continue
             log.warning("call_of_dead_node", conversation=call.conversation_id, claims=call.claims)
@@ -108,7 +116,8 @@ class LeaseKeeper:
 
     async def _ask_about_quiet(self) -> None:
         now = self._services.clock()
-        quiet = {s.call_sid: s for s in self._live if s.end is None and s.quiet_s > ASK_AFTER_QUIET_S}
+        phones = [s for s in self._live if s.end is None and not is_browser(s.call_sid)]
+        quiet = {s.call_sid: s for s in phones if s.quiet_s > ASK_AFTER_QUIET_S}
         self._asked_s = {sid: at for sid, at in self._asked_s.items() if sid in quiet}
         for call_sid, session in quiet.items():
             if now - self._asked_s.get(call_sid, -ASK_AFTER_QUIET_S) >= ASK_AFTER_QUIET_S:
@@ -116,7 +125,7 @@ class LeaseKeeper:
                 await self._recovery.check_quiet(session)
 
 
-async def _ended(tx: Transaction, sessions: list[MediaSession]) -> frozenset[str]:
+async def _ended(tx: Transaction, sessions: list[Leg]) -> frozenset[str]:
     """Which of their conversations have ended (a callback may have reached another node)."""
     if not sessions:
         return frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-from voicebot.channels.twilio.media import EndKind, MediaSession
+from voicebot.channels.legs import EndKind, Leg
 from voicebot.channels.twilio.refusals import Refusal, Refused
 
 
@@ -13,16 +13,16 @@ class LiveSessions:
     """By call and by stream. One per node; one event loop, no locks."""
 
     def __init__(self) -> None:
-        self._by_call: dict[str, MediaSession] = {}
+        self._by_call: dict[str, Leg] = {}
         self._starting: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._by_call)
 
-    def __iter__(self) -> Iterator[MediaSession]:
+    def __iter__(self) -> Iterator[Leg]:
         return iter(list(self._by_call.values()))
 
-    def of_call(self, call_sid: str) -> MediaSession | None:
+    def of_call(self, call_sid: str) -> Leg | None:
         """The session of a call that has not ended."""
         session = self._by_call.get(call_sid)
         return session if session is not None and session.end is None else None
@@ -51,14 +51,14 @@ class LiveSessions:
         finally:
             self._starting.discard(call_sid)
 
-    async def begin(self, session: MediaSession) -> None:
+    async def begin(self, session: Leg) -> None:
         """Enters a session; an older one of the same call is taken over."""
         old = self._by_call.get(session.call_sid)
         self._by_call[session.call_sid] = session
         if old is not None:
             await old.leave(EndKind.TAKEN_OVER)
 
-    def finish(self, session: MediaSession) -> bool:
+    def finish(self, session: Leg) -> bool:
         """Removes it; False if a newer session of the same call stands in its place."""
         if self._by_call.get(session.call_sid) is not session:
             return False

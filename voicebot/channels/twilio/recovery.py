@@ -14,11 +14,12 @@ from typing import Literal
 
 import structlog
 
+from voicebot.channels.legs import Leg
 from voicebot.channels.twilio import journal
 from voicebot.channels.twilio.addresses import Addresses
 from voicebot.channels.twilio.closing import Closing
 from voicebot.channels.twilio.live import LiveSessions
-from voicebot.channels.twilio.media import QUIET_S, EndKind, MediaSession
+from voicebot.channels.twilio.media import QUIET_S, EndKind
 from voicebot.channels.twilio.reception import Reception, Request
 from voicebot.channels.twilio.rest import TwilioRefusedError, TwilioRest, TwilioUnreachableError
 from voicebot.channels.twilio.resumption import (
@@ -121,7 +122,7 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def check_quiet(self, session: MediaSession) -> None:
+    async def check_quiet(self, session: Leg) -> None:
         """Nothing has come from a socket for long: is the call still there? Only Twilio knows."""
         rest = self._services.rest
         if rest is None or await self._ask(rest, session.call_sid) != "over":

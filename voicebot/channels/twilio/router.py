@@ -26,13 +26,21 @@ from voicebot.channels.twilio.webhooks import Webhooks
 _DAY_S = 24 * 3600
 
 
-def twilio_router(services: TwilioServices) -> APIRouter:
+def twilio_router(
+    services: TwilioServices, live: LiveSessions | None = None, unwritten: Unwritten | None = None
+) -> APIRouter:
     """Every route under ``/twilio``; also gives ``services.keep_leases`` its work.
 
     Make it once per node. The app needs a server with ``ws_max_size`` of 64 KiB and no
     permessage-deflate, and must run ``services.keep_leases()`` in the background.
+
+    Args:
+        services: the channel's.
+        live: shared with channels whose calls this one's keeper keeps as well; None: its own.
+        unwritten: the same.
     """
-    live, unwritten = LiveSessions(), Unwritten()
+    live = live if live is not None else LiveSessions()  # an empty one is false
+    unwritten = unwritten if unwritten is not None else Unwritten()
     check = CallerCheck(services.settings, insecure_local=services.insecure_local)
     refusals = RefusalLog(services.database, services.clock)
     closing = Closing(services, unwritten)
