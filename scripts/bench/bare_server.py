@@ -71,6 +71,7 @@ class BareServer:
         async def voice(request: Request) -> Response:
             if self._calls >= self._manners.room:
                 return _twiml('<Reject reason="busy"/>')
+            self._calls += 1  # given back when its stream is over
             stream = f'<Stream url="ws://{request.url.netloc}/twilio/media"/>'
             return _twiml(f"<Connect>{stream}</Connect>")
 
@@ -81,7 +82,6 @@ class BareServer:
         @app.websocket("/twilio/media")
         async def media(socket: WebSocket) -> None:
             await socket.accept()
-            self._calls += 1
             try:
                 await _Call(socket, self._manners).run()
             finally:

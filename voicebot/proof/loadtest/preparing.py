@@ -131,7 +131,9 @@ def _words(lines: Path, texts: Path | None, cache: Path) -> dict[str, str]:
         listed = yaml.safe_load((lines / "lines.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError(f"cannot read {lines / 'lines.yaml'}: {error.strerror}") from error
-    words = {str(entry["name"]): str(entry.get("text", "")) for entry in listed}
+    words: dict[str, str] = {}
+    for entry in listed:  # the same name may say something else in another voice: the first stands
+        words.setdefault(str(entry["name"]), str(entry.get("text", "")))
     if texts is not None and texts.is_file():
         more = yaml.safe_load(texts.read_text(encoding="utf-8"))
         if not isinstance(more, dict):
