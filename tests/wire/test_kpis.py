@@ -326,6 +326,10 @@ async def test_agents_see_the_plain_figures_of_their_teams_and_nothing_behind_th
 async def test_a_day_without_a_call_and_days_the_wrong_way_round(http: httpx.AsyncClient) -> None:
     nothing = await http.get("/api/kpis", params={"from": "2026-11-18", "to": "2026-11-18"})
     assert (nothing.json()["overall"], nothing.json()["rows"]) == (None, [])
+    two = await http.get("/api/kpis", params={"to": "2026-11-20", "days": 2})
+    assert [row["key"] for row in two.json()["rows"]] == ["2026-11-19", "2026-11-20"]
+    one = await http.get("/api/kpis", params={"to": "2026-11-20", "days": 1})
+    assert one.json()["overall"]["counts"]["conversations"] == 3
     wrong = await http.get("/api/kpis", params={"from": "2026-11-20", "to": "2026-11-19"})
     assert wrong.status_code == 422
 

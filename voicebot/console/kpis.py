@@ -127,14 +127,14 @@ class Measures:
     targets: Targets
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
-    def span(self, first: date | None, last: date | None) -> tuple[date, date]:
-        """The days that are meant; without any the last `DAYS`.
+    def span(self, first: date | None, last: date | None, days: int | None) -> tuple[date, date]:
+        """The days that are meant: from ``first``, or else so many up to ``last`` or today.
 
         Raises:
             HTTPException: 422, the wrong way round or too many.
         """
         until = last or self.now().astimezone(ZoneInfo(self.people.time_zone)).date()
-        since = first or until - timedelta(days=DAYS - 1)
+        since = first or until - timedelta(days=(days or DAYS) - 1)
         if not timedelta(0) <= until - since <= LONGEST:
             raise HTTPException(422, f"`from` to `to` must be 1 to {LONGEST.days + 1} days")
         return since, until
@@ -149,6 +149,7 @@ class Measures:
 
 From = Annotated[date | None, Query(alias="from")]
 To = Annotated[date | None, Query(alias="to")]
+Days = Annotated[int | None, Query(ge=1, le=LONGEST.days + 1)]
 
 
 def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) -> APIRouter:
@@ -168,12 +169,15 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
     targets, zone = measures.targets, measures.people.time_zone
 
     @router.get("/kpis")
-    async def kpi(request: Request, first: From = None, last: To = None, by: By = "day") -> Kpis:
-        """Figures of the conversations that began in these days; without days those of the last 30.
+    async def kpi(
+        request: Request, first: From = None, last: To = None, days: Days = None, by: By = "day"
+    ) -> Kpis:
+        """Figures of the conversations that began in these days; without any those of the last 30.
 
+        ``days``: so many up to ``to`` or today, where there is no ``from``.
         By intent or category a unit is one thing that was wanted, else a conversation.
         """
-        since, until = measures.span(first, last)
+        since, until = measures.span(first, last, days)
         teams = measures.teams(who(request))
         if teams is not None and by != "day":
             supervises(request)
@@ -184,9 +188,9 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
         if by != "day":
             asked.add(by)
         async with measures.database.transaction() as tx:
-            whole, days, each = await kpis.counted(tx, by=asked, **span)
+            whole, by_day, each = await kpis.counted(tx, by=asked, **span)
         shown = _row if teams is None else _plain_row
-        rows = days if by == "day" else each[by]
+        rows = by_day if by == "day" else each[by]
         return Kpis(
             first=since,
             last=until,
@@ -194,7 +198,7 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
             by=by,
             least=targets.least,
             teams=teams,
-            overall=shown("", whole, targets) if days else None,
+            overall=shown("", whole, targets) if by_day else None,
             rows=[shown(key, tally, targets) for key, tally in rows.items()],
             categories=[_category(key, tally) for key, tally in each.get("category", {}).items()],
         )
@@ -205,6 +209,7 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
         side: Side = "counted",
         first: From = None,
         last: To = None,
+        days: Days = None,
         by: By = "day",
         key: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -214,7 +219,7 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
 
         Of a time or a rating the worst come first; else the newest. ``key``: of one day, intent ... only.
         """
-        since, until = measures.span(first, last)
+        since, until = measures.span(first, last, days)
         if by == "day" and key is not None:
             since = until = _day(key)
         chosen: dict[str, Any] = {"by": "all", "key": None} if by == "day" else {"by": by, "key": key}
@@ -240,10 +245,13 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
 
     @router.get("/kpis/gaps", dependencies=[Depends(supervises)])
     async def gaps(
-        first: From = None, last: To = None, limit: Annotated[int, Query(ge=1, le=200)] = 20
+        first: From = None,
+        last: To = None,
+        days: Days = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 20,
     ) -> list[Topic]:
         """What was asked most without an answer in these days: keywords without names, numbers, addresses."""
-        since, until = measures.span(first, last)
+        since, until = measures.span(first, last, days)
         async with measures.database.transaction() as tx:
             found = await kpis.gap_topics(tx, first=since, last=until, zone=zone, limit=limit)
         return [Topic.model_validate(one) for one in found]

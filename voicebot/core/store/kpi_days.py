@@ -101,7 +101,7 @@ async def tallies(
     return found
 
 
-async def keep(tx: Transaction, zone: str, *, most: int = 5) -> list[date]:
+async def keep(tx: Transaction, zone: str, *, most: int = 2) -> list[date]:
     """Counts days of which something changed, or that were counted by other rules or never; keeps them.
 
     One transaction at a time may do so. ``most``: so many days at once, the newest first; the others stay
