@@ -235,6 +235,10 @@ class PhoneCall:
             stack.push_async_callback(self.listener.close)
             stack.callback(self.waiting.over)
 
+    def hear(self, event: HearingEvent) -> None:
+        """What was heard otherwise than by the listener: in a replay, where the sound is missing."""
+        self._hearing(event)
+
     def _hearing(self, event: HearingEvent) -> None:
         if self.cards.active:  # what is left of a sound from before
             return

@@ -85,14 +85,15 @@ async def _noted(
         error = type(failed).__name__
         raise
     finally:
-        witness.tell(
-            kind,
-            query=query,
-            parameters=plain(dict(parameters)),
-            rows=None if rows is None else plain(rows),
-            error=error,
-            took_ms=round((time.monotonic() - began_s) * 1000, 1),
-        )
+        if rows is not None or error is not None:  # else nobody waited for it to the end
+            witness.tell(
+                kind,
+                query=query,
+                parameters=plain(dict(parameters)),
+                rows=None if rows is None else plain(rows),
+                error=error,
+                took_ms=round((time.monotonic() - began_s) * 1000, 1),
+            )
 
 
 def plain(value: Any) -> Any:

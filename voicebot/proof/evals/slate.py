@@ -43,6 +43,10 @@ class Slate:
                 await tx.execute(cast("LiteralString", kept))
         return cls(database, tuple(empty), tuple(records))
 
+    def on(self, database: Database) -> Slate:
+        """The same, on another connection to it."""
+        return Slate(database, self._tables, self._records)
+
     async def wipe(self) -> None:
         """Empties them. The audit too, which nobody else may: the database is the run's own.
 

@@ -1,1 +1,1 @@
-"""Recorded calls through today's code: from their sound, in virtual time or over the wire, and what differs."""
+"""Recorded calls through today's code: from their sound, in virtual time or over the wire; what differs."""

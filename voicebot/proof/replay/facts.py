@@ -22,8 +22,8 @@ class CallFacts(BaseModel):
     """Fields of later versions are passed over.
 
     ``settings``: those that change what a call does. ``engines``: by role (``stt``, ``tts``, ``turn``) their
-    ``kind`` and ``model``. ``versions``: digests of everything that can change an answer. ``seeds``: of random
-    numbers that decide something; there are none.
+    ``kind`` and ``model``. ``versions``: digests of everything that can change an answer. ``seeds``: of
+    random numbers that decide something; there are none.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

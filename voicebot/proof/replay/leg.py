@@ -1,4 +1,4 @@
-"""The caller's end of a call in virtual time: Twilio's clock, playout and marks, and whoever holds the phone."""
+"""The caller's end of a call in virtual time: Twilio's clock, playout and marks, and who holds the phone."""
 
 from __future__ import annotations
 

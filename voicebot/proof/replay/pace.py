@@ -1,4 +1,4 @@
-"""How long engines and the database take in virtual time: as the recording says, else as on a quiet machine."""
+"""How long engines and the database take in virtual time: as the recording says, else as usual."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The voice of a replay: today's, in a process of its own, asked for whole clauses at once; or a silent one.
 
-eSpeak NG and Piper are GPL and run in a host, as in a server. Here it is asked over a plain blocking channel, so
-that the order of things cannot depend on it; a clause that was made is kept for the run.
+eSpeak NG and Piper are GPL and run in a host, as in a server. Here it is asked over a plain blocking channel,
+so that the order of things cannot depend on it; a clause that was made is kept for the run.
 """
 
 from __future__ import annotations

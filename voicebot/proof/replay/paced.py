@@ -1,0 +1,41 @@
+"""Our database in virtual time: one transaction after the other, each taking as long as the next.
+
+Real Postgres answers when it likes; two transactions at one virtual moment would end in any order. So they
+are held one at a time, in the order in which they were asked for, and end a fixed time later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from voicebot.core.store.database import Database, Transaction
+
+
+class PacedDatabase(Database):
+    """See the module; ``took_s`` is how long a transaction takes. Open it with `open`."""
+
+    took_s = 0.003
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._one = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """See `Database`."""
+        if self._holder is asyncio.current_task():  # one inside of another must not wait for it
+            async with super().transaction() as tx:
+                yield tx
+            return
+        async with self._one:
+            self._holder = asyncio.current_task()
+            try:
+                async with super().transaction() as tx:
+                    yield tx
+            finally:
+                self._holder = None
+                await asyncio.sleep(self.took_s)
