@@ -32,6 +32,7 @@ from voicebot.channels.twilio.wire import Dtmf, Media
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import (
     Action,
+    AgentDecision,
     CallStarted,
     Clause,
     Decision,
@@ -40,6 +41,7 @@ from voicebot.core.conversation import (
     LateResult,
     NotHeard,
     Route,
+    Silence,
     ToolRead,
     TurnInput,
     TurnTimings,
@@ -52,6 +54,9 @@ FILLERS = ("One moment please.", "Still working on that.", "Thanks for waiting."
 FALLBACK = "Sorry this takes too long."
 ANSWERED = Decision(intent="x", tier=0, action=Action.ANSWER, route=Route.FIXED, policy_row="row")
 TOOL = ToolRead(tool="order_status", arguments={})
+DRAFTED = Decision(intent="x", tier=0, action=Action.DRAFT, route=Route.DRAFT, policy_row="row")
+HELD = ("I'm still here.", "I'm waiting for my colleague.")
+APPROVED = AgentDecision(draft=f"dr_{'0' * 32}", verdict="edit", agent="ada", text="Thirty days.")
 
 
 class Lines:
@@ -59,6 +64,9 @@ class Lines:
 
     def filler(self, nth: int = 0) -> Clause:
         return Clause(text=FILLERS[nth % len(FILLERS)], fixed=True)
+
+    def held(self, nth: int = 0) -> Clause:
+        return Clause(text=HELD[nth % len(HELD)], fixed=True)
 
     def fallback(self) -> Clause:
         return Clause(text=FALLBACK, fixed=True)
@@ -89,6 +97,8 @@ class Dialogue:
     late_s: float | None = None
     """So long after its turn a tool's result comes into the inbox."""
     after: str = "continue"
+    approved_s: float | None = None
+    """So long after its turn a person decides on the words that it holds back."""
     inbox: Inbox = field(default_factory=Inbox)
     inputs: list[TurnInput] = field(default_factory=list)
 
@@ -102,11 +112,18 @@ class Dialogue:
             return Turn(len(self.inputs), ((0.0, "Hello there."),))
         if isinstance(given, LateResult):
             return Turn(len(self.inputs), ((0.0, "It is on its way."),))
+        if isinstance(given, AgentDecision):
+            return Turn(len(self.inputs), ((0.0, given.text or ""),))
         await asyncio.sleep(self.plan_s)
+        if isinstance(given, Silence):
+            return Turn(len(self.inputs), ((0.0, "My colleague is still looking at it."),), DRAFTED)
         if isinstance(given, NotHeard):
             row = f"not_heard/{given.reason}/keypad"
             return Turn(len(self.inputs), self.clauses, ANSWERED.model_copy(update={"policy_row": row}))
         decision = ANSWERED
+        if self.approved_s is not None:
+            decision = DRAFTED
+            asyncio.get_running_loop().call_later(self.approved_s, self.inbox.deliver, ID, APPROVED)
         if self.late_s is not None:
             decision = ANSWERED.model_copy(update={"tools": (TOOL,)})
             result = LateResult(task="task_1", tool="order_status", arguments={}, result={})
@@ -315,6 +332,24 @@ def test_a_slow_tool_is_waited_for_in_company(late_s: float, tmp_path: Path) -> 
             assert kinds == ["call_started", "utterance", "late_result"]  # and nobody was asked who is there
             assert scene.said()[-1] == "It is on its way."
             assert max(scene.gaps(3.0)) < LONGEST_S, scene.gaps(3.0)
+
+    check()
+
+
+@pytest.mark.parametrize("approved_s", [3.0, 20.0, 58.0])
+def test_an_approval_is_waited_for_in_company(approved_s: float, tmp_path: Path) -> None:
+    """With words that say what is waited for; then exactly what the person wrote, and nothing behind it."""
+
+    @virtual
+    async def check() -> None:
+        dialogue = Dialogue(clauses=((0.0, "I'm asking a colleague."),), approved_s=approved_s)
+        async with a_call(tmp_path, dialogue, silence_s=7.0) as scene:
+            await asyncio.sleep(3.5 + approved_s + 4)
+            said = scene.said()
+            assert max(scene.gaps(3.0)[:-1]) < LONGEST_S, scene.gaps(3.0)
+            assert said[-1] == "Thirty days."
+            assert not any(text in FILLERS for text in said)
+            assert any(text in HELD for text in said)
 
     check()
 

@@ -24,6 +24,9 @@ FILLER_TURN = 0
 HELD_FILLERS = 8
 """So many for something that was promised; then the caller's silence counts like any other (about 25 s)."""
 
+PERSON_FILLERS = 30
+"""So many while a person decides: one takes 3 s at least, and after 60 s a person takes over anyway."""
+
 LOOK_S = 0.25
 """An answer that is cut lets the line fall silent sooner than was known: it is looked at so often."""
 
@@ -45,6 +48,7 @@ class Waiting:
         self._patience: Patience | None = None
         self._held = False
         self._held_filler: Callable[[int], Clause] | None = None
+        self._most = HELD_FILLERS
         self._before: tuple[Patience | None, bool] = (None, False)
         self._caller_speaks = False
         self._task: asyncio.Task[None] | None = None
@@ -63,10 +67,11 @@ class Waiting:
     def hold(self, filler: Callable[[int], Clause] | None = None) -> None:
         """The answer was said, and something more was promised: they wait for that.
 
-        ``filler``: the n-th of its own; else those of every wait.
+        ``filler``: a person decides; the n-th of what is said meanwhile. Else those of every wait.
         """
         self._held = True
         self._held_filler = filler
+        self._most = HELD_FILLERS if filler is None else PERSON_FILLERS
         self._patience = Patience(self._clock())
         self._run()
 
@@ -145,7 +150,7 @@ class Waiting:
 
     async def _keep(self) -> None:
         while (patience := self._patience) is not None and not self._caller_speaks:
-            if self._held and patience.fillers >= HELD_FILLERS:
+            if self._held and patience.fillers >= self._most:
                 return
             due = patience.next(self._speaker.sounds_until_s, self._clock(), gives_up=False)
             if due.in_s > 0:
