@@ -47,8 +47,7 @@ debian-packages:
 	    || { echo "the tests need $$missing: sudo apt-get install $$missing"; exit 1; }
 
 test: check debian-packages  ## set-up, checks, all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/faults tests/conversation tests/golden tests/store tests/unit business
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/wire tests/browser
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## the figures of docs/benchmarks.md (some minutes)
 	@$(BIN)/python -m scripts.bench.all

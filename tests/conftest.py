@@ -62,13 +62,15 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def database_url(postgres: EmbeddedPostgres) -> str:
-    """A migrated database of the session. It is the template of all others: never connect to it for long,
-    never write to it; servers under test take `fresh_database_url`.
+    """A migrated database of the session. It is the template of all others and can only be read: never
+    connect to it for long; servers under test take `fresh_database_url`.
     """
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     url = database_url_of(postgres.url, TEMPLATE)
     ensure_schema(url)
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {TEMPLATE} SET default_transaction_read_only = on")
     return url
 
 

@@ -140,10 +140,10 @@ def test_the_command_names_only_what_there_is(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_the_command_switches_and_shows(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.setenv("VOICEBOT_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DATABASE_URL", fresh_database_url)
     run = CliRunner()
     assert "intent:warranty is off" in run.invoke(app, ["off", "--intent", "warranty", "--by", "joe"]).output
     assert "off  intent:warranty  by joe" in run.invoke(app, ["switches"]).output
