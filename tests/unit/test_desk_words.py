@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -69,3 +70,44 @@ def test_scores_that_were_not_measured_are_left_out() -> None:
     moment = {"classification": 0.91, "grounding": None, "answer": None, "sentiment": -0.5}
     assert words.scores({"scores": {"moment": moment}}) == (("Understood", "0.91"), ("Mood", "-0.50"))
     assert words.scores({"scores": {"moment": None}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (["complaint", "return"], "complaint, return"),
+        (None, ""),
+        (True, "yes"),
+        (0.9985, "1"),
+        (-0.4, "-0.4"),
+        ({"callback_number": "[phone number 1]"}, "Callback number: [phone number 1]"),
+        ([], ""),
+    ],
+)
+def test_values_are_words_not_code(value: Any, told: str) -> None:
+    assert words.shown(value) == told
+
+
+def test_names_lose_their_dots_and_numbers_keep_theirs() -> None:
+    assert words.plain("sentiment is below -0.4") == "sentiment is below -0.4"
+    assert words.plain("orders.order_status") == "orders order status"
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ("2026-11-21T12:20:00Z", "in 20 min"),
+        ("2026-11-21T11:59:00Z", "60 s overdue"),
+        ("2026-11-18T12:00:00Z", "3 days overdue"),
+    ],
+)
+def test_when_a_promise_is_due(at: str, told: str) -> None:
+    assert words.due(at, NOW) == told
+
+
+def test_how_long_it_is_past() -> None:
+    assert words.ago("2026-11-21T11:40:00Z", NOW) == "20 min ago"
+    assert words.ago("2026-11-21T12:00:01Z", NOW) == "0 s ago", "clocks of two machines differ a little"
