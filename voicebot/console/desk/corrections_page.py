@@ -110,7 +110,8 @@ class CorrectionPage:
             parts.link("Conversation", f"/desk/conversations/{one['conversation_id']}", "act")
 
     def _draw_content(self, one: dict[str, Any]) -> None:
-        if one["why"]:
+        stands = {after for _, _, after in changes.proposed(one["kind"], one["document"])}
+        if one["why"] and one["why"] not in stands:
             with parts.card("Why"):
                 parts.text("p", one["why"], "big")
         for name, before, after in changes.proposed(one["kind"], one["document"]):

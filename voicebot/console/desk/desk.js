@@ -36,7 +36,7 @@ document.addEventListener("keydown", (e) => {
   if (e.key === "?") { e.preventDefault(); voicebotDesk.showKeys(); return; }
   if (!voicebotDesk.keysOn()) return;
   if (e.key === "j" || e.key === "k") { e.preventDefault(); voicebotDesk.nextRow(e.key === "j" ? 1 : -1); return; }
-  if (e.key.length !== 1 || /[^a-z]/.test(e.key)) return;
+  if (e.key.length !== 1 || /[^a-z0-9]/.test(e.key)) return;
   const all = [...document.querySelectorAll(`[data-key="${e.key}"]`)].filter((one) => one.offsetParent !== null);
   const wanted = e.key === "n" ? all.at(-1) : all[0];
   if (!wanted) return;

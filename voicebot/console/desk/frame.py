@@ -10,10 +10,10 @@ from voicebot.console.desk.look import SCRIPT, STYLE
 from voicebot.console.desk.visit import LOOK_S, Visit
 
 PLACES: tuple[tuple[str, str, str, bool], ...] = (
-    ("Queue", "/desk", "q", False),
-    ("Follow-ups", "/desk/follow-ups", "f", False),
-    ("Conversations", "/desk/conversations", "c", False),
-    ("Corrections", "/desk/corrections", "r", True),
+    ("Queue", "/desk", "1", False),
+    ("Follow-ups", "/desk/follow-ups", "2", False),
+    ("Conversations", "/desk/conversations", "3", False),
+    ("Corrections", "/desk/corrections", "4", True),
 )
 """Name, path, shortcut, whether for supervisors only. A page more in the bar is a line more."""
 
@@ -22,10 +22,15 @@ KEYS = (
     *((key, name) for name, _, key, _ in PLACES),
     ("j, k", "next row, row before"),
     ("a", "accept"),
+    ("c", "use the suggested reply"),
     ("x", "decline, give back"),
     ("d", "done"),
     ("n", "note on the last line"),
     ("t", "to the transcript"),
+    ("v", "accept and talk, take the call over"),
+    ("m", "mute"),
+    ("h", "hang up"),
+    ("b", "hand back to the bot"),
     ("p", "pause, take callers again"),
     ("Esc", "close a dialog"),
 )

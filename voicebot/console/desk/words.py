@@ -94,7 +94,7 @@ def happened(entry: Mapping[str, Any]) -> str:
     what = _HAPPENED.get(f"{entry.get('type')} {entry.get('what')}")
     what = what or _plain(entry.get("what") or entry.get("type")).capitalize()
     facts = entry.get("facts") or {}
-    known = {"asked_for_person"} if entry.get("what") == "requested" else set[str]()  # says it twice
+    known = {entry.get("what"), "asked_for_person"}  # says it twice
     told = [facts[name] for name in ("reason", "trigger", "status", "leg") if facts.get(name)]
     told = [_plain(one) for one in told if one not in known]
     return f"{what}: {', '.join(told)}" if told else what
