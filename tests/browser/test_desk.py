@@ -55,6 +55,35 @@ async def test_of_two_agents_one_has_it_and_the_other_is_told(site: Site, sits_d
     await expect(ada.get_by_text("waits", exact=True)).to_be_visible()
 
 
+async def test_suggestions_come_while_the_agent_speaks_and_go_when_set_aside(
+    site: Site, sits_down: SitsDown
+) -> None:
+    conversation = site.chat("please let me speak to a person")["conversation_id"]
+    page = await sits_down("ada", width=390, height=844)
+    await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+    suggestions = page.get_by_role("region", name="suggestions")
+    await page.get_by_role("button", name="Accept").click()
+    await expect(suggestions).to_contain_text("Nothing yet")
+    site.chat("how long do i have to send a lamp back", conversation)
+    reply = suggestions.get_by_role("listitem").filter(has_text="You could say")
+    await expect(reply).to_contain_text("thirty days", timeout=4000)
+    await page.keyboard.press("c")
+    await expect(reply).to_contain_text("used")
+    article = suggestions.get_by_role("listitem").filter(has_text="Article").first
+    await article.get_by_text("Not useful").click()
+    await article.get_by_label("What would be right?").fill("A lamp goes back within a month.")
+    title = await article.locator("summary").first.inner_text()
+    await article.get_by_role("button", name="Take it away").click()
+    await expect(suggestions.get_by_text(title, exact=True)).to_have_count(0)
+    log, below = await page.get_by_role("log").bounding_box(), await suggestions.bounding_box()
+    assert log is not None
+    assert below is not None
+    assert below["y"] >= log["y"] + log["height"]
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.get_by_role("button", name="Give back").click()
+    await expect(suggestions).to_be_hidden()
+
+
 async def test_a_callers_words_are_text(site: Site, sits_down: SitsDown) -> None:
     conversation = site.chat(SCRIPT)["conversation_id"]
     site.chat("let me talk to a person", conversation)

@@ -1,4 +1,4 @@
-"""What is suggested while a person speaks with the caller: to be read, copied or set aside; never sent by itself."""
+"""What is suggested while a person speaks with the caller: read, copied or set aside; nothing sends it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ class AssistPanel:
             self._topic = parts.text("p", "", "soft small")
             self._news = parts.text("p", "", "unseen", role="status", aria_live="polite")
             self._list = parts.box("ul", "rows tight")
-            self._empty = parts.text(
-                "p", "Nothing yet: they come as you speak with the caller.", "soft empty"
-            )
+            self._empty = parts.text("p", "Nothing yet: they come while you speak.", "soft empty")
             self._wrong = parts.alert()
         self._seat.on_change(self._again)
         ui.context.client.on_delete(self._end)
@@ -164,9 +162,7 @@ class _Item:
     def _buttons(self, one: dict[str, Any], *, first: bool) -> None:
         kind, about = one["kind"], one["title"] or one["text"][:60]
         if kind == "reply":
-            self._copy = parts.text(
-                "button", "Copy", "act", type="button", aria_label="Copy what you could say"
-            )
+            self._copy = parts.text("button", "Copy", "act", type="button", aria_label="Copy the reply")
             self._copy.props["data-text"] = one["text"]
             if first:
                 parts.shortcut(self._copy, "c")
@@ -190,15 +186,14 @@ class _Item:
             self._text.text = one["text"]
             if self._copy is not None:
                 self._copy.props["data-text"] = one["text"]
+                self._copy.update()
         if one["mark"] == "used" and not self._state.text:
             self._state.text = "used"
         self._state.set_visibility(bool(self._state.text))
 
     async def _copied(self, event: GenericEventArguments) -> None:
         if event.args is not True:
-            self._panel.tell(
-                "The browser does not let this page copy: mark the words and copy them yourself."
-            )
+            self._panel.tell("The browser does not let this page copy: copy the words by hand.")
             return
         self._panel.tell("Copied.")
         await self._used()
