@@ -10,6 +10,7 @@ import sys
 import structlog
 import uvicorn
 
+from voicebot.channels.browser import ice
 from voicebot.channels.twilio.addresses import is_loopback
 from voicebot.core.process import die_with_parent
 from voicebot.core.settings import Settings, SettingsError, load_settings
@@ -54,7 +55,11 @@ async def run_desk(settings: Settings, *, host: str, port: int, api_url: str, in
     if not people.agents:
         raise DeskError("business/people.yaml lists no agents: add them under `agents`")
     token = None if insecure_local else settings.api_token
-    api = DeskApi(api_url, settings.api_token.get_secret_value() if settings.api_token else None)
+    try:
+        servers = ice.parse(settings.webrtc_ice)
+    except ice.IceRefused as error:
+        raise DeskError(str(error)) from None
+    api = DeskApi(api_url, settings.api_token.get_secret_value() if settings.api_token else None, servers)
     secret = KeyRing.from_settings(settings).index("desk sessions", "signing")
     https = (settings.desk_url or "").startswith("https://")
     site = desk_site(Desk(Roster(settings.deployment, people), api, token, secret, https=https))

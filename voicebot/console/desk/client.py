@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self
 
 import httpx
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocketException
 
+from voicebot.channels.browser.ice import IceServer
 from voicebot.console.readers import AGENT_HEADER
 
 _TIMEOUT_S = 10.0
@@ -45,13 +47,15 @@ class DeskApi:
     Args:
         url: of any node.
         token: of the API; None only where the nodes take unsigned calls from this machine.
+        ice: servers by which agents' browsers and the desk find each other.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, ice: tuple[IceServer, ...] = ()) -> None:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._live_url = url.replace("http", "ws", 1)
         self._http = httpx.AsyncClient(base_url=url, headers=self._headers, timeout=_TIMEOUT_S)
         self._gate: Gate | None = None
+        self.ice = ice
 
     def through(self, gate: Gate) -> Self:
         """The same connections for one open page; while ``gate`` is closed every call is `ApiError` 401."""
@@ -101,6 +105,29 @@ class DeskApi:
         except (OSError, TimeoutError, ConnectionClosedError, WebSocketException) as error:
             self._tell(reached=False)
             raise ApiError(0, "The line to the server was lost; trying again.") from error
+
+    @asynccontextmanager
+    async def line(self, agent: str, talk_id: str) -> AsyncGenerator[ClientConnection]:
+        """The line of a talk, to whichever node: sound both ways. Not a page's gate's matter: a talk that was
+        begun goes on while its page asks to sign in again.
+
+        Raises:
+            ApiError: refused (the talk is not theirs, or there is none), or nobody answers.
+        """
+        try:
+            async with connect(
+                f"{self._live_url}/api/talks/{talk_id}/audio",
+                additional_headers={**self._headers, AGENT_HEADER: agent},
+                open_timeout=_TIMEOUT_S,
+                compression=None,
+                proxy=None,
+            ) as line:
+                yield line
+        except InvalidStatus as refused:
+            status = refused.response.status_code
+            raise ApiError(status, f"The line to the caller was refused ({status}).") from refused
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise ApiError(0, "The line to the caller was lost; trying again.") from error
 
     async def events(self, agent: str, path: str) -> AsyncGenerator[dict[str, Any]]:
         """What a stream of server-sent events tells, each as its JSON; ends when the server ends it.
