@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from voicebot.channels.browser import ice
 from voicebot.channels.browser.access import BrowserAccess
 from voicebot.channels.browser.gate import BrowserGate
-from voicebot.channels.browser.router import CLIENT, browser_router, client_files
+from voicebot.channels.browser.router import CLIENT, ClientFiles, browser_router
 from voicebot.channels.browser.session import BrowserSession
 from voicebot.channels.legs import CallOutcome
 from voicebot.channels.twilio.closing import Closing
@@ -45,5 +45,5 @@ def add_browser(
     access = BrowserAccess(services.settings, insecure_local=services.insecure_local, clock=services.clock)
     gate = BrowserGate(services, live, Closing(services, unwritten), access, servers, run_call)
     app.include_router(browser_router(gate, access, servers))
-    app.mount(CLIENT, client_files())
+    app.mount(CLIENT, ClientFiles())
     return gate

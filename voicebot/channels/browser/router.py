@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from voicebot.channels.browser.access import BrowserAccess, BrowserRefused
 from voicebot.channels.browser.gate import BrowserGate
@@ -22,6 +23,8 @@ from voicebot.channels.browser.session import new_call
 from voicebot.core import metrics
 
 CLIENT = "/webrtc/client"
+_MICROPHONE = Path(__file__).with_name("microphone.js")
+_TRANSPORT = "as SmallWebRTCTransport}"
 MOST_BODY = 96 * 1024
 """An offer, escaped."""
 
@@ -104,7 +107,7 @@ def client_folder() -> Path:
 
 
 def browser_router(gate: BrowserGate, access: BrowserAccess, servers: tuple[IceServer, ...]) -> APIRouter:
-    """The routes of browser calls, for one node. `client_files` serves the client's own files."""
+    """The routes of browser calls, for one node. `ClientFiles` serves the client's own files."""
     routes = _Routes(gate, access, servers, client_folder())
     router = APIRouter(tags=["browser call"])
     router.add_api_route("/", routes.page, methods=["GET", "HEAD"], include_in_schema=False)
@@ -116,9 +119,32 @@ def browser_router(gate: BrowserGate, access: BrowserAccess, servers: tuple[IceS
     return router
 
 
-def client_files() -> StaticFiles:
-    """The client's files, to be mounted at `CLIENT`: public code, the same for everybody."""
-    return StaticFiles(directory=client_folder())
+class ClientFiles(StaticFiles):
+    """The client's files, to be mounted at `CLIENT`: public code, the same for everybody.
+
+    In place of its WebRTC transport stands ``microphone.js``, which asks for that one with ``?prebuilt``.
+
+    Raises:
+        RuntimeError: the package is missing, or another version.
+    """
+
+    def __init__(self) -> None:
+        folder = client_folder()
+        super().__init__(directory=folder)
+        found = [one for one in (folder / "assets").glob("*.js") if _TRANSPORT in one.read_text()]
+        if len(found) != 1:
+            raise RuntimeError(
+                "the page of browser calls has no transport of its own: install the pinned one"
+            )
+        self._transport = f"assets/{found[0].name}"
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """See Starlette's StaticFiles."""
+        if path == self._transport and scope["query_string"] != b"prebuilt":
+            return FileResponse(
+                _MICROPHONE, media_type="text/javascript", headers={"Cache-Control": "no-cache"}
+            )
+        return await super().get_response(path, scope)
 
 
 class _Routes:
