@@ -32,7 +32,7 @@ from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.generation.writing import Writing
 from voicebot.dialogue.knowledge.embedding import EmbeddingMismatch
 from voicebot.dialogue.knowledge.passage import Retrieval
-from voicebot.dialogue.knowledge.retriever import Retriever
+from voicebot.dialogue.knowledge.retriever import COMPARED, Retriever
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.handoff import payload as payloads
 from voicebot.handoff.assist.articles import key_of
@@ -300,7 +300,7 @@ class Assisting:
         for ask in missing:
             try:
                 async with kit.database.transaction() as tx:
-                    result = await kit.retriever.search(tx, ask.text, intent=ask.intent)
+                    result = await kit.retriever.search(tx, ask.text, intent=ask.intent, limit=COMPARED)
             except EmbeddingMismatch as error:
                 log.error("assist.not_searched", conversation=session.id, reason=str(error))
                 return None

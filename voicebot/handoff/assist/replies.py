@@ -17,6 +17,7 @@ from voicebot.dialogue.generation.grounded import compose
 from voicebot.dialogue.generation.request import GenerationRequest
 from voicebot.dialogue.generation.speech_guard import SpeechGuard
 from voicebot.dialogue.knowledge.passage import Retrieval
+from voicebot.dialogue.knowledge.retriever import PASSAGES
 from voicebot.dialogue.phrases import Phrases
 from voicebot.handoff.assist.articles import Found, key_of
 from voicebot.handoff.assist.suggestion import Suggestion, suggestion_id
@@ -64,7 +65,7 @@ def request_for(ask: Ask, backing: Backing, conversation_id: str, route: Route) 
 
 
 def _answered(ask: Ask, result: Retrieval, phrases: Phrases, conversation_id: str) -> Answered | None:
-    backing = back(ask.text, result.passages)
+    backing = back(ask.text, result.passages[:PASSAGES])
     match backing.lack:
         case NoFact(fact):
             return Answered(ask, backing, lack=fact)
