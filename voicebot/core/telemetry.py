@@ -71,7 +71,17 @@ def configure_logging(process: str, *, json_lines: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.INFO))
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "websockets", "grpc", "alembic", "uvicorn.error"):
+    for noisy in (
+        "httpx",
+        "httpcore",
+        "uvicorn.access",
+        "websockets",
+        "grpc",
+        "alembic",
+        "uvicorn.error",
+        "aiortc",
+        "aioice",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
 

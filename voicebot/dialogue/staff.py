@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-Why = Literal["closed", "no_answer", "too_long"]
+Why = Literal["closed", "no_answer", "too_long", "no_phone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Nobody takes over now, and why. ``opens_at``: when somebody is there; ``wait_minutes``: the wait."""
+    """Nobody takes over now, and why (``no_phone``: nobody can be put through to a line like theirs).
+
+    ``opens_at``: when somebody is there; ``wait_minutes``: the wait.
+    """
 
     why: Why
     opens_at: datetime | None = None

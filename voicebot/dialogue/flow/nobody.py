@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
-from voicebot.core.conversation import FREE, Action, Route, Urgency, Utterance
+from voicebot.core.conversation import FREE, Action, Channel, Route, Urgency, Utterance
 from voicebot.core.when import go_on, parse_keys, parse_when, spoken_when
 from voicebot.dialogue.flow.booking import (
     ASKED_TIME,
@@ -58,6 +58,8 @@ class Nobody:
         if draft.after != "hand_over" or staff is None or draft.urgency == Urgency.CRITICAL.value:
             return draft
         absence = staff.absence(setting.scene.now, draft.owner)
+        if absence is None and setting.scene.channel is Channel.BROWSER:  # no telephone leads there
+            absence = Absence("no_phone")
         if absence is None:
             return draft
         want = draft.state.topic or Want(intent=draft.intent, confidence=1.0, text=_words_of(draft, setting))
@@ -174,6 +176,8 @@ def _why(absence: Absence, now: datetime) -> Line:
             return Line("nobody.closed", slots={"opens": spoken_when(absence.opens_at, now)})
         case "too_long" if absence.wait_minutes is not None:
             return Line("nobody.too_long", slots={"minutes": absence.wait_minutes})
+        case "no_phone":
+            return Line("nobody.no_phone")
         case _:
             return Line("nobody.no_answer")
 
