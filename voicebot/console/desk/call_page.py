@@ -13,13 +13,15 @@ from voicebot.console.desk.follow_up_card import FollowUpCard
 from voicebot.console.desk.panels import MakePanel, Seat
 from voicebot.console.desk.panels.assist import AssistPanel
 from voicebot.console.desk.panels.audio import AudioPanel
+from voicebot.console.desk.panels.drafts import DraftsPanel
+from voicebot.console.desk.panels.whisper import WhisperPanel
 from voicebot.console.desk.panels.words import WordsPanel
 from voicebot.console.desk.payload_cards import draw_payload
 from voicebot.console.desk.transcript import Transcript, follow
 from voicebot.console.desk.trouble import draw_trouble
 from voicebot.console.desk.visit import Visit
 
-PANELS: tuple[MakePanel, ...] = (AudioPanel, AssistPanel)
+PANELS: tuple[MakePanel, ...] = (AudioPanel, DraftsPanel, AssistPanel, WhisperPanel)
 """What stands beside the transcript, above the payload, in this order. A panel more is a name more."""
 
 AFTER: tuple[MakePanel, ...] = (WordsPanel,)

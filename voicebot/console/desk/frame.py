@@ -14,6 +14,7 @@ PLACES: tuple[tuple[str, str, str, bool], ...] = (
     ("Follow-ups", "/desk/follow-ups", "2", False),
     ("Conversations", "/desk/conversations", "3", False),
     ("Corrections", "/desk/corrections", "4", True),
+    ("Insight", "/insight", "5", False),
 )
 """Name, path, shortcut, whether for supervisors only. A page more in the bar is a line more."""
 
@@ -23,6 +24,7 @@ KEYS = (
     ("j, k", "next row, row before"),
     ("a", "accept"),
     ("c", "use the suggested reply"),
+    ("y, e, r", "approve, change, reject what waits longest"),
     ("x", "decline, give back"),
     ("d", "done"),
     ("n", "note on the last line"),

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from voicebot.console.desk import parts, words
 from voicebot.console.desk.client import ApiError
+from voicebot.console.desk.panels.drafts import DraftsPanel
 from voicebot.console.desk.visit import Visit
 
 EVERY_S = 2.0
@@ -36,6 +37,7 @@ class QueuePage:
                 parts.text("h1", "Queue")
                 self._people = parts.box("p", "tags", aria_label="at the desk")
             self._notice = parts.box("p", "notice", role="status", aria_live="polite")
+            await DraftsPanel(self._api, self._agent, None).show()
             self._yours = parts.card("Yours")
             with self._yours:
                 self._mine = parts.box("ul", "rows")
