@@ -25,6 +25,8 @@ from voicebot.console.desk.conversation_pages import ConversationPage, Conversat
 from voicebot.console.desk.corrections_page import CorrectionPage, CorrectionsPage
 from voicebot.console.desk.follow_ups_page import FollowUpsPage
 from voicebot.console.desk.frame import frame
+from voicebot.console.desk.insight_export import add_export
+from voicebot.console.desk.insight_page import CasesPage, InsightPage
 from voicebot.console.desk.look import STYLE
 from voicebot.console.desk.queue_page import QueuePage
 from voicebot.console.desk.sessions import COOKIE, LASTS, Session, Sessions
@@ -78,6 +80,10 @@ PAGES = (
         "Correction",
         lambda visit, given: CorrectionPage(visit, given["correction_id"]).show(),
         supervisors=True,
+    ),
+    DeskPage("/insight", "Insight", lambda visit, _: InsightPage(visit).show()),
+    DeskPage(
+        "/insight/conversations", "Figures", lambda visit, _: CasesPage(visit).show(), supervisors=True
     ),
 )
 """All of them; a page more is a line more (and one in `frame.PLACES`, if the bar leads there)."""
@@ -240,6 +246,7 @@ def desk_site(desk: Desk) -> FastAPI:
 
     for page in PAGES:
         _add(desk, page)
+    add_export(site, desk)
 
     @ui.page("/desk/{rest:path}")
     async def nowhere(request: Request) -> Response:
