@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 import uvicorn
 from fastapi import FastAPI
 
+from voicebot.runtime.guarded_http import GuardedHttp
+
 MAX_MESSAGE_BYTES = 64 * 1024  # a Media Streams message is under 1 KB; ten seconds of audio fit
 
 PEER_STUCK_MS = 20_000
@@ -33,7 +35,7 @@ class NodeServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 ws="websockets-sansio",
-                http="httptools",
+                http=GuardedHttp,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,

@@ -12,6 +12,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from voicebot.channels.twilio import wire
+from voicebot.channels.twilio.pace import BREATH, Pace
 from voicebot.channels.twilio.refusals import Refusal, Refused, close_code
 from voicebot.channels.twilio.stream_order import StreamOrder
 from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Start, Stop
@@ -122,6 +123,8 @@ class MediaSession:
         self._end: SessionEnd | None = None
         self._last_message_s = clock()
         self._sending = asyncio.Lock()
+        self._pace = Pace(clock)
+        self._read = 0
 
     @property
     def end(self) -> SessionEnd | None:
@@ -141,7 +144,8 @@ class MediaSession:
     async def messages(self) -> AsyncIterator[Media | Dtmf | Mark | Stop]:
         """What Twilio sends, in order; ends with the socket, and right after ``Stop``.
 
-        A message that Media Streams does not know closes the socket and ends the iteration.
+        A message that Media Streams does not know, or more of them than a call can have, closes the socket
+        and ends the iteration.
         """
         while self._end is None:
             try:
@@ -156,8 +160,12 @@ class MediaSession:
             if self._ended_meanwhile():
                 return
             self._last_message_s = self._clock()
+            self._read += 1
+            if self._read % BREATH == 0:
+                await asyncio.sleep(0)
             try:
                 message = take_message(received, self._order)
+                self._pace.take(message)
             except Refused as refused:
                 await self._shut(
                     SessionEnd(EndKind.REFUSED, close_code(refused.reason), refused),

@@ -48,6 +48,7 @@ class Refusal(StrEnum):
     START_TWICE = "start_twice"
     OUT_OF_ORDER = "out_of_order"
     FOREIGN_STREAM = "foreign_stream"
+    TOO_FAST = "too_fast"
 
 
 # RFC 6455 section 7.4.1. 1000 is kept for the call's own end: Twilio then runs the next verb.

@@ -5,6 +5,8 @@ Whatever goes wrong inside, a caller ends up with a person and not with Twilio's
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
@@ -34,11 +36,15 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 
+BODY_WITHIN_S = 10.0
+"""Twilio gives up on us after 15 s."""
+
 SMS_REPLY = "Thank you for your message. This number cannot answer texts yet. Please call us instead."
 
 _NOT_ARRIVED = frozenset({"failed", "undelivered"})
 _LONGEST_NUMBER = 128
 _LONGEST_ERROR = 200
+_LONGEST_SID = 64
 
 
 class Webhooks:
@@ -95,7 +101,8 @@ class Webhooks:
         stale = session is not None and session.stream_sid != form.get("StreamSid")
         if event == "stream-error":
             error = form.get("StreamError", "")[:_LONGEST_ERROR]
-            log.warning("stream_error", call_sid=call_sid, stream_sid=form.get("StreamSid"), error=error)
+            stream_sid = form.get("StreamSid", "")[:_LONGEST_SID]
+            log.warning("stream_error", call_sid=call_sid, stream_sid=stream_sid, error=error)
             # An error that does not end the stream goes on sending sound: look after a moment.
             delay_s = QUIET_S if session is not None else 0.0
             if not stale:
@@ -242,15 +249,15 @@ class Webhooks:
         """The form of a request that is Twilio's.
 
         Raises:
-            Refused: it is not, or there is no form.
+            Refused: it is not, or there is no form, or it does not come.
         """
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise Refused(Refusal.TOO_LARGE, f"a body above {MAX_BODY_BYTES} bytes")
         try:
-            form = signature.read_form(bytes(body))
+            async with asyncio.timeout(BODY_WITHIN_S):
+                body = await _body(request)
+        except TimeoutError:
+            raise Refused(Refusal.BAD_REQUEST, f"the body did not come in {BODY_WITHIN_S:g} s") from None
+        try:
+            form = signature.read_form(body)
         except signature.BadFormError:
             raise Refused(Refusal.BAD_REQUEST, "the body is not a form") from None
         proven = self._check.webhook(request, form)
@@ -262,8 +269,18 @@ class Webhooks:
         """The answer to a request that is not Twilio's, or makes no sense."""
         bad = refused.reason in {Refusal.BAD_REQUEST, Refusal.TOO_LARGE}
         status = 400 if bad else 403
-        await self._refusals.note("webhook", refused, path=request.url.path, status=status)
+        route = getattr(request.scope.get("route"), "path", None)  # the path itself is whatever was sent
+        await self._refusals.note("webhook", refused, path=route, status=status)
         return PlainTextResponse(f"refused: {refused.reason.value}\n", status)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise Refused(Refusal.TOO_LARGE, f"a body above {MAX_BODY_BYTES} bytes")
+    return bytes(body)
 
 
 def _call_sid(form: Form) -> str:

@@ -1,0 +1,92 @@
+"""A connection that asks for nothing, or without an end, is closed; who asks slowly but does is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI, Request
+from twilio_kit import free_port, url_of
+
+from voicebot.runtime.guarded_http import MOST_HEAD_BYTES, GuardedHttp
+from voicebot.runtime.server import NodeServer
+
+
+class Impatient(GuardedHttp):
+    head_within_s = 0.2
+
+
+class Server(NodeServer):
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(app, lambda _: None)
+        assert self.config.http is GuardedHttp  # what a node runs
+        self.config.http = Impatient
+        self.config.lifespan = "off"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[int]:
+        listening = free_port()
+        task = asyncio.create_task(self.serve(sockets=[listening]))
+        while not self.started:  # uvicorn offers no event
+            await asyncio.sleep(0.005)
+        try:
+            yield int(url_of(listening).rpartition(":")[2])
+        finally:
+            self.should_exit = True
+            await task
+            listening.close()
+
+
+@pytest_asyncio.fixture
+async def port() -> AsyncIterator[int]:
+    app = FastAPI()
+
+    @app.post("/")
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    _ = echo
+    async with Server(app).running() as number:
+        yield number
+
+
+async def answered(port: int, *pieces: bytes, every_s: float = 0.0) -> bytes:
+    """What comes back until the other side closes; empty: nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(every_s)  # the peer's slowness is the subject
+        return await asyncio.wait_for(reader.read(), 5)
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
+    finally:
+        writer.close()
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [(), (b"POST",), (b"POST / HTTP/1.1\r\nHost: x\r\n",)])
+async def test_one_that_never_asks(port: int, pieces: tuple[bytes, ...]) -> None:
+    assert await answered(port, *pieces) == b""
+
+
+async def test_one_that_asks_letter_by_letter(port: int) -> None:
+    assert await answered(port, *(bytes([c]) for c in HEAD[:30]), every_s=0.02) == b""
+
+
+async def test_one_whose_head_has_no_end(port: int) -> None:
+    lines = (b"X-%d: " % n + b"a" * 8000 + b"\r\n" for n in range(MOST_HEAD_BYTES // 8000 + 2))
+    assert await answered(port, b"POST / HTTP/1.1\r\n", *lines) == b""
+
+
+async def test_one_that_asks_in_two_pieces_and_takes_its_time_for_the_body(port: int) -> None:
+    """The near miss: the head in time, the body later."""
+    said = await answered(port, HEAD[:20], HEAD[20:], b"h", b"i", every_s=0.09)
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.endswith(b"2")
