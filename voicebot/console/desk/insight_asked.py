@@ -16,7 +16,8 @@ SPANS = (7, 30, 90)
 BYS: tuple[By, ...] = ("intent", "category", "channel", "segment", "day")
 _SIDES: tuple[Side, ...] = ("counted", "rest", "all")
 _Choice = TypeVar("_Choice", bound=str)
-_TO_CASES = 50
+PAGE = 50
+"""Cases of a list at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Asked:
 
     def cases(self) -> dict[str, Any]:
         """What to ask the API for: the conversations behind the figure."""
-        query = self.span() | {"figure": self.figure, "side": self.side, "by": self.by, "limit": _TO_CASES}
+        query = self.span() | {"figure": self.figure, "side": self.side, "by": self.by, "limit": PAGE}
         return query | {"skip": self.skip} | ({} if self.key is None else {"key": self.key})
 
 

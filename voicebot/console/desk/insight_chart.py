@@ -32,7 +32,7 @@ def options(name: Name, days: Sequence[Mapping[str, Any]], least: int) -> dict[s
         "xAxis": {
             "type": "category",
             "data": [day["key"] for day in days],
-            "axisLabel": {**_SOFT, ":formatter": "(day) => day.slice(8) + '.' + day.slice(5, 7) + '.'"},
+            "axisLabel": {**_SOFT, ":formatter": "(day) => day.slice(5)"},
             "axisLine": {"lineStyle": {"color": "var(--edge)"}},
             "axisTick": {"show": False},
         },
@@ -43,7 +43,13 @@ def options(name: Name, days: Sequence[Mapping[str, Any]], least: int) -> dict[s
                 "axisLabel": {**_SOFT, "formatter": _unit(name)},
                 "splitLine": {"lineStyle": {"color": "var(--line)"}},
             },
-            {"type": "value", "show": False, "min": 0, "max": 4 * max([*of, 1])},
+            {
+                "type": "value",
+                "min": 0,
+                "max": 4 * max([*of, 1]),
+                "axisLabel": {"show": False},
+                "splitLine": {"show": False},
+            },
         ],
         "series": [
             {

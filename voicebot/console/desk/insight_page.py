@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
 from voicebot.console.desk import insight_chart, insight_words, parts
 from voicebot.console.desk.client import ApiError
-from voicebot.console.desk.insight_asked import SPANS, Asked
+from voicebot.console.desk.insight_asked import PAGE, SPANS, Asked
 from voicebot.console.desk.insight_words import COLUMNS, GROUPS, TOLD, Told
 from voicebot.console.desk.trouble import draw_trouble
 from voicebot.console.desk.visit import Visit
@@ -152,20 +154,21 @@ class CasesPage:
             )
             with parts.box("p", "lists"):
                 parts.link("Back to the figures", asked.at(), "act")
-                _list_links(asked, told)
+                if MADE[name].part is not None:
+                    _list_links(asked, told, here=asked.side)
             with parts.box("section", "card", aria_label="conversations"):
                 if not found["cases"]:
                     parts.text("p", "None.", "soft empty")
                 with parts.box("ul", "rows tight"):
                     for one in found["cases"]:
-                        _draw_case(name, one)
+                        _draw_case(name, one, found["zone"])
             self._draw_more(found)
 
     def _draw_more(self, found: dict[str, Any]) -> None:
         asked, shown = self._asked, len(found["cases"])
         with parts.box("p", "lists"):
             if asked.skip:
-                before = asked.at("/insight/conversations", skip=max(0, asked.skip - shown or 0))
+                before = asked.at("/insight/conversations", skip=max(0, asked.skip - PAGE))
                 parts.link("Those before", before, "act")
             if asked.skip + shown < found["total"]:
                 parts.link("More", asked.at("/insight/conversations", skip=asked.skip + shown), "act")
@@ -230,7 +233,9 @@ def _draw_tile(name: Name, figure: dict[str, Any], asked: Asked, least: int) -> 
                 parts.text("span", mark, "tag alarm" if mark.startswith("too") else "tag off")
         of = insight_words.cases(name, figure["of"])
         meant = insight_words.target(name, figure)
-        parts.text("span", f"{of}{f' · meant: {meant}' if meant else ''}", "of")
+        parts.text("span", of, "of")
+        if meant:
+            parts.text("span", f"meant: {meant}", "of")
         _draw_meter(name, figure)
 
 
@@ -256,15 +261,16 @@ def _draw_lists(asked: Asked, told: Told) -> None:
         _list_links(asked, told)
 
 
-def _list_links(asked: Asked, told: Told) -> None:
+def _list_links(asked: Asked, told: Told, *, here: str = "") -> None:
     path = "/insight/conversations"
     key = {"key": asked.key}
     if MADE[asked.figure].part is None:
         order = "least satisfied" if asked.figure == "csat" else "slowest"
         parts.link(f"All, {order} first", asked.at(path, side="all", skip=0, **key), "act")
         return
-    parts.link(told.counted, asked.at(path, side="counted", skip=0, **key), "act")
-    parts.link(told.rest, asked.at(path, side="rest", skip=0, **key), "act")
+    for side, words in (("counted", told.counted), ("rest", told.rest)):
+        if side != here:
+            parts.link(words, asked.at(path, side=side, skip=0, **key), "act")
 
 
 def _draw_table(asked: Asked, rows: dict[str, Any]) -> None:
@@ -332,8 +338,9 @@ def _draw_topics(topics: list[dict[str, Any]]) -> None:
                     parts.text("span", f"{one['count']:,} times", "tag strong")
 
 
-def _draw_case(name: Name, one: dict[str, Any]) -> None:
+def _draw_case(name: Name, one: dict[str, Any], zone: str) -> None:
     what = one["intent"].replace("_", " ") or "nothing known"
+    began = datetime.fromisoformat(one["began_at"]).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
     with parts.box("li", "row", data_row="1"):
         with parts.box("div", "about"):
             parts.text("h3", what)
@@ -345,9 +352,9 @@ def _draw_case(name: Name, one: dict[str, Any]) -> None:
                 parts.text("span", one["channel"], "tag")
                 if one["segment"]:
                     parts.text("span", one["segment"], "tag")
-                parts.text("span", one["began_at"][:16].replace("T", " "), "soft")
+                parts.text("span", began, "soft")
         made = parts.link("Open", f"/desk/conversations/{one['conversation_id']}", "act")
-        made.props["aria-label"] = f"Open {what}, {one['began_at'][:16].replace('T', ' ')}"
+        made.props["aria-label"] = f"Open {what}, {began}"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

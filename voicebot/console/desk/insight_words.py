@@ -83,7 +83,7 @@ TOLD: dict[Name, Told] = {
     ),
     "first_contact_by_bot": Told(
         "First contact, bot alone",
-        "The same without a person's help.",
+        "Of those who had not asked the same within 7 days before: settled at once without a person.",
         "Settled by the bot",
         "Not by the bot",
     ),
@@ -102,24 +102,34 @@ TOLD: dict[Name, Told] = {
     "first_useful_p50_s": Told(
         "First useful answer", "From the first question to the first sound of an answer or act; median."
     ),
-    "first_useful_p95_s": Told("First useful answer, slow", "The same, 95th percentile."),
+    "first_useful_p95_s": Told(
+        "First useful answer, 95 of 100",
+        "From the first question to the first sound of an answer or act: 95 of 100 took no longer.",
+    ),
     "resolution_simple_s": Told(
         "Simple, until settled",
         "From the question to the end of the answer, where a look was enough; median.",
     ),
     "resolution_complex_s": Told(
-        "Complex, until settled", "The same where something was done, promised or checked; median."
+        "Complex, until settled",
+        "From the question to the end of what settled it, where something was done or checked; median.",
     ),
     "safe_escalation_p50_s": Told(
-        "Until a person, from the first sign",
+        "Until a person came",
         "From the first sign of risk until somebody spoke with the caller; median.",
     ),
-    "safe_escalation_p95_s": Told("Until a person, slow", "The same, 95th percentile."),
+    "safe_escalation_p95_s": Told(
+        "Until a person, 95 of 100",
+        "From the first sign of risk until somebody spoke with the caller: 95 of 100 took no longer.",
+    ),
     "turn_latency_p50_s": Told(
         "Silence before an answer",
         "From the caller's last sound to the bot's first, as heard; median of turns.",
     ),
-    "turn_latency_p95_s": Told("Silence, slow", "The same, 95th percentile."),
+    "turn_latency_p95_s": Told(
+        "Silence, 95 of 100",
+        "From the caller's last sound to the bot's first, as heard: of 95 of 100 turns no longer.",
+    ),
     "kb_gap": Told(
         "Questions without an article",
         "Of what was asked of the articles, what none of them answers.",
@@ -196,15 +206,17 @@ def seconds(value: float) -> str:
 
     >>> seconds(0.84), seconds(42.24), seconds(125), seconds(7260)
     ('0.84 s', '42.2 s', '2 min 5 s', '2 h 1 min')
+    >>> seconds(300)
+    '5 min'
     """
     if value < 10:
         return f"{value:.2f} s"
     if value < 90:
         return f"{value:.1f} s"
     whole = round(value)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    big, small, names = (whole, 60, ("min", "s")) if whole < 3600 else (whole // 60, 60, ("h", "min"))
+    left = f" {big % small} {names[1]}" if big % small else ""
+    return f"{big // small} {names[0]}{left}"
 
 
 def target(name: Name, figure: Mapping[str, Any]) -> str:
