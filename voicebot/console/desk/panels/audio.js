@@ -1,5 +1,5 @@
 // The agent's end of a talk: microphone, loudspeaker, meters. What it means stands at the desk (panels/audio.py).
-const voicebotTalk = {
+window.voicebotTalk = window.voicebotTalk || {
   async start(servers) {
     this.stop();
     if (!navigator.mediaDevices) return { wrong: "insecure" };
@@ -67,4 +67,4 @@ const voicebotTalk = {
     }
   },
 };
-addEventListener("pagehide", () => voicebotTalk.stop());
+window.onpagehide = () => voicebotTalk.stop();

@@ -77,7 +77,7 @@ class AudioPanel:
             return
         if one is not None and ((one.get("payload") or {}).get("channel") != "phone"):
             return
-        ui.add_head_html(f"<script>{SCRIPT}</script>")
+        ui.run_javascript(SCRIPT)  # also where the page was sent before it was drawn to its end
         ui.on("voicebot-talk", self._browser)
         self._card = parts.card("Speak with the caller", "talk", name="speak with the caller")
         with self._card:
