@@ -40,7 +40,7 @@ class Leaning:
             return None
         if rule.tool is not None and kind == "part":
             return None  # a record tells of one thing only
-        if told and not (state.gate.match is not None and self._of_record(before, want, sure, likely)):
+        if told and not (state.gate.match is not None and self._of_record(before, want)):
             return None
         another = kind == "part" and is_of_a_thing(self._intents.means(want.intent))
         plainly = want.confidence >= PLAINLY and not another
@@ -55,12 +55,9 @@ class Leaning:
         prior = PRIOR[kind]
         return Want(intent=before.intent, confidence=round(prior + (1 - prior) * p, 4), text=text)
 
-    def _of_record(self, before: Want, want: Want, sure: bool, likely: dict[str, float]) -> bool:
-        """Whether a question with "it" is about the record that was just told, and not a general one."""
-        if want.intent == before.intent:
-            return True
-        general = want.intent in self._intents.once_told(before.intent)
-        return general and (not sure or before.intent in likely)
+    def _of_record(self, before: Want, want: Want) -> bool:
+        """Whether a question with "it" is about the record that was just told."""
+        return want.intent == before.intent or want.intent in self._intents.once_told(before.intent)
 
 
 def builds_on(state: ConversationState) -> ConversationState:
