@@ -77,6 +77,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from voicebot.handoff.people import PeopleError
     from voicebot.proof.ears.ears import EarsError
     from voicebot.proof.loadtest.plan import LoadError
+    from voicebot.proof.replay.errors import ReplayError
     from voicebot.proof.simulation.phonecall import PhoneCallError
     from voicebot.proof.simulation.script import ScriptError
     from voicebot.runtime.commands.dial import DialRefused
@@ -109,6 +110,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         EarsError,
         LoadError,
         PhoneCallError,
+        ReplayError,
         ScriptError,
     )
 
@@ -264,6 +266,65 @@ def load(
     else:
         commands.show(made, out)
     raise typer.Exit(0 if made.valid else 1)
+
+
+@app.command()
+@says_why
+def replay(
+    calls: Annotated[list[str], typer.Argument(help="recordings (.vbrec), folders, conversation ids")],
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="over the wire, to --url or a server that is started")
+    ] = False,
+    url: Annotated[str | None, typer.Option(help="with --real-time: a running server")] = None,
+    engines: Annotated[
+        str, typer.Option(help="local (today's) | recorded (the recording's answers)")
+    ] = "local",
+    stt: Annotated[str | None, typer.Option(help="another recogniser than the recording's")] = None,
+    tts: Annotated[str | None, typer.Option(help="another voice than the recording's")] = None,
+    live_tools: Annotated[
+        bool,
+        typer.Option("--live-tools", help="ask the shop, not the recording; a scratch one where it is ours"),
+    ] = False,
+    live_model: Annotated[
+        bool, typer.Option("--live-model", help="ask the language model, not the recording")
+    ] = False,
+    until: Annotated[int | None, typer.Option(help="leave the call when this turn is over", min=1)] = None,
+    since: Annotated[int, typer.Option("--from", help="tell of turns from this one on", min=1)] = 1,
+    tolerance: Annotated[
+        str, typer.Option(help="what may differ: words=0.2,boundary_ms=500,latency_ms=800,decisions=1,...")
+    ] = "",
+    key: Annotated[Path | None, typer.Option(help="a file with the recordings' key (base64)")] = None,
+    log: Annotated[Path | None, typer.Option(help="a folder for the event logs")] = None,
+    turns: Annotated[bool, typer.Option("--turns", help="every turn with its waterfall")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run recorded calls again through today's code; exit status 1 if one differs beyond tolerance."""
+    from voicebot.proof.replay.compare import Tolerance
+    from voicebot.proof.replay.errors import ReplayError
+    from voicebot.proof.replay.quiet import quietly
+    from voicebot.proof.replay.run import Options
+    from voicebot.runtime.commands.replay import Asked
+    from voicebot.runtime.commands.replay import replay as run_again
+
+    quietly("replay")
+    if engines not in {"local", "recorded"}:
+        raise ReplayError(f"--engines takes local or recorded, not {engines!r}")
+    try:
+        within = Tolerance.parse(tolerance)
+    except ValueError as error:
+        raise ReplayError(f"--tolerance: {error}") from error
+    options = Options(
+        engines="recorded" if engines == "recorded" else "local",
+        stt=stt,
+        tts=tts,
+        live_tools=live_tools,
+        live_model=live_model,
+        until=until,
+        since=since,
+        tolerance=within,
+    )
+    asked = Asked(options, key, as_json, turns, log, real_time, url)
+    raise typer.Exit(0 if run_again(calls, load_settings(), asked, out) else 1)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from voicebot.channels.browser.session import BrowserSession
 from voicebot.channels.chat.access import ChatAccess
 from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
+from voicebot.channels.machine import Machine
 from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.channels.phone.leg import LegKit, run_leg
@@ -44,6 +46,7 @@ from voicebot.console.assist import assist_router
 from voicebot.console.assisting import Assisting
 from voicebot.console.calls import Calling, calls_router
 from voicebot.console.corrections import corrections_router
+from voicebot.console.drafts import drafts_router
 from voicebot.console.follow_ups import follow_ups_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.health import health_router
@@ -54,6 +57,7 @@ from voicebot.console.presence import presence_router
 from voicebot.console.readers import readers
 from voicebot.console.talks import talks_router
 from voicebot.console.targets import Targets
+from voicebot.console.whispers import whispers_router
 from voicebot.core.bus import Bus
 from voicebot.core.health import Health
 from voicebot.core.settings import Settings
@@ -91,6 +95,7 @@ from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.browser import add_browser
+from voicebot.runtime.call_facts import NodeFacts
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.draining import put_through
 from voicebot.runtime.lag import watch_loop_lag
@@ -99,6 +104,7 @@ from voicebot.runtime.overdue import OverdueDrafts
 from voicebot.runtime.talks import sounds, stepping_back
 from voicebot.runtime.transfers import make_transfers
 from voicebot.runtime.waiting import watch_waits
+from voicebot.runtime.waking import Waking
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +130,8 @@ class NodeApp:
         self._boot = boot
         self._settings = settings
         self._address = address
-        self.state = NodeState(node_id=boot.node_id, max_calls=settings.max_calls)
+        machine = Machine(Path(boot.machine) if boot.machine else None, boot.index, boot.nodes)
+        self.state = NodeState(node_id=boot.node_id, max_calls=settings.max_calls, machine=machine)
         self._calls: set[PhoneCall] = set()
         self._warm = False
         self._switchboard = Switchboard()
@@ -200,12 +207,17 @@ class NodeApp:
         stack.push_async_callback(dialogue.close)
         recordings = settings.data_dir / "recordings"
 
+        heard_by = {"stt": transcriber, "tts": speech, "turn": judge}
+        facts = NodeFacts(settings, self._deployment, heard_by, lambda: self._switchboard.off)
+
         async def recorder(conversation_id: str) -> Recorder:
             async with database.transaction() as tx:
                 snapshot = await conversations.load(tx, conversation_id)
                 cipher = await keys.cipher(tx, snapshot.subject_id)
             base = recordings / conversation_id / f"{snapshot.epoch:03d}"
-            return Recorder(base, cipher.derive("recording"), conversation_id)
+            recorder = Recorder(base, cipher.derive("recording"), conversation_id)
+            recorder.event(facts.of(snapshot))
+            return recorder
 
         kit = PhoneKit(
             dialogue=dialogue,
@@ -313,6 +325,18 @@ class NodeApp:
         app.include_router(agent_words_router(queue, who))
         app.include_router(presence_router(database, roster, who))
         app.include_router(corrections_router(queue, who))
+        app.include_router(
+            drafts_router(queue, who, wrong_with=dialogue.wrong_with, wake=sharing.wake),
+        )
+        app.include_router(
+            whispers_router(
+                queue,
+                who,
+                topics=self._deployment.intents.topics,
+                wrong_with=dialogue.wrong_with,
+                wake=sharing.wake,
+            )
+        )
         app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
         assisting = Assisting(
             make_assist(
@@ -332,6 +356,8 @@ class NodeApp:
         app.include_router(api_router(console, who))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
         app.include_router(live_router(console, who, reveals=library.reasons.reveals))
+        waking = Waking(database, keys, dialogue.inbox, chat.late, lambda: chat.watchers.conversations)
+        sharing.on_wake(waking.wake)
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (
             relay.run,
@@ -345,6 +371,7 @@ class NodeApp:
             lambda: watch_waits(database, people, presence),
             chat.sweep,
             overdue.run,
+            waking.run,
             TextSender(database, keys, rest, public_url=settings.public_url).run,
             keeping.later.run,
             keeping.anchoring,

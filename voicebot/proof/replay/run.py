@@ -23,15 +23,10 @@ from voicebot.audio.recording.reader import Problem, Recording
 from voicebot.channels.phone.call import PhoneCall
 from voicebot.core.conversation import TurnTimings
 from voicebot.core.settings import Settings
-from voicebot.core.store.database import Database
-from voicebot.core.store.migrate import ensure_schema
-from voicebot.dialogue.connectors.shop_setup import prepare_shop
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.writer import make_writers
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.proof.evals.scratch import scratch_database
-from voicebot.proof.evals.slate import Slate
 from voicebot.proof.replay.compare import Difference, Tolerance, differences
 from voicebot.proof.replay.engines import InlineJudge, InlineTranscriber, whisper
 from voicebot.proof.replay.errors import EngineMissing, NotReplayable
@@ -46,6 +41,7 @@ from voicebot.proof.replay.taken import KeptTurn, kept_turns, messages_of, missi
 from voicebot.proof.replay.tape import MemoryTape
 from voicebot.proof.replay.turns import ReplayTurn, turns_in
 from voicebot.proof.replay.voice import HostedVoice, RecordedVoice
+from voicebot.proof.replay.world import World
 from voicebot.proof.virtual_time import run
 
 OLDEST_DAY = datetime(2026, 1, 5, 16, 30, tzinfo=UTC)
@@ -108,12 +104,12 @@ class Replayer:
     """What the calls of a run share: a database of its own, the deployment, engines that are loaded once."""
 
     def __init__(
-        self, options: Options, settings: Settings, deployment: Deployment, url: str, stack: ExitStack
+        self, options: Options, settings: Settings, deployment: Deployment, world: World, stack: ExitStack
     ) -> None:
         self._options = options
         self._settings = settings
         self._deployment = deployment
-        self._url = url
+        self._world = world
         self._stack = stack
         self._parts = deployment.pipeline("replay")
         self._transcribers: dict[tuple[str, str | None], Any] = {}
@@ -147,17 +143,8 @@ class Replayer:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         made = deployment or Deployment.load(settings.deployment)
         with ExitStack() as stack:
-            if url is None:
-                url = stack.enter_context(scratch_database())
-                ensure_schema(url)
-            prepare_shop(url, made.folder / "business" / "shop", today=day)
-            asyncio.run(made.prepare(url, settings.embedding))
-            slate = asyncio.run(_slate(url))
-            replayer = cls(options, settings, made, url, stack)
-            replayer._wipe = slate
-            yield replayer
-
-    _wipe: Callable[[], None] = staticmethod(lambda: None)
+            world = stack.enter_context(World.made(made, settings, day, url))
+            yield cls(options, settings, made, world, stack)
 
     def replay(self, call: RecordedCall) -> Replayed:
         """Runs one call.
@@ -173,7 +160,7 @@ class Replayer:
             raise NotReplayable(f"{call.name} holds no sound: nothing can be heard again")
         if facts is None or not any(event.get("type") == "turn.committed" for event in events):
             raise NotReplayable(
-                f"{call.name} says nothing of its turns: it was recorded by an older program "
+                f"{call.name} says nothing of its turns: an older program recorded it "
                 "(its sound can be exported, see docs/recording.md)"
             )
         notes = self._changes(facts)
@@ -195,7 +182,7 @@ class Replayer:
         )
         kept = [kept_turns(one.events) for one in call.sessions]
         scene = Scene(
-            url=self._url,
+            url=self._world.url,
             deployment=self._deployment,
             settings=settings,
             parts=self._parts,
@@ -213,7 +200,7 @@ class Replayer:
         try:
             held = run(hold(scene, sessions), inline=True, stuck_s=60.0)
         finally:
-            self._wipe()
+            self._world.wipe()
         told = [event for tape in tapes for event in tape.events]
         was, now = turns_in(events), turns_in(told)
         notes += [
@@ -374,24 +361,6 @@ async def _until(due: Callable[[], bool]) -> None:
     """Looks every 20 ms, which in virtual time costs nothing."""
     while not due():  # noqa: ASYNC110  # there is no event for a moment of the media clock
         await asyncio.sleep(0.02)
-
-
-async def _slate(url: str) -> Callable[[], None]:
-    """Makes the database what it is now."""
-    database = await Database.open(url)
-    try:
-        slate = await Slate.of(database)
-    finally:
-        await database.close()
-
-    async def wipe() -> None:
-        again = await Database.open(url)
-        try:
-            await slate.on(again).wipe()
-        finally:
-            await again.close()
-
-    return lambda: asyncio.run(wipe())
 
 
 def _as_then(facts: CallFacts) -> dict[str, Any]:

@@ -6,46 +6,54 @@ with SampleMaker.open(settings) as maker:
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from voicebot.audio import mulaw
-from voicebot.audio.engines.choice import choose, models_dir
+from voicebot.audio.engines.choice import EngineSpec, choose, models_dir
+from voicebot.audio.engines.types import Transcriber
 from voicebot.audio.recording.writer import Recorder
 from voicebot.core.settings import Settings
 from voicebot.dialogue.deployment import Deployment
 from voicebot.proof.evals.clock import HALF_PAST_TEN
-from voicebot.proof.evals.reading import read_set
-from voicebot.proof.evals.scratch import prepare, scratch_database
 from voicebot.proof.replay.caller import ScriptedParty
 from voicebot.proof.replay.engines import InlineJudge, InlineTranscriber, whisper
+from voicebot.proof.replay.expected import Expected
 from voicebot.proof.replay.facts import CallFacts, code_of, settings_of
 from voicebot.proof.replay.pace import Pace
 from voicebot.proof.replay.stage import Engines, Held, Scene, Session, hold
 from voicebot.proof.replay.voice import HostedVoice
+from voicebot.proof.replay.world import World
 from voicebot.proof.simulation.mind import Outcome
-from voicebot.proof.simulation.script import PartyScript, load_lines
+from voicebot.proof.simulation.script import PartyScript, ScriptError, load_lines
 from voicebot.proof.virtual_time import run
+
+DAY = date(2026, 11, 18)
+"""On which every sample is phoned, a Wednesday: the shop's records are made for it."""
 
 
 class SampleScript(PartyScript):
-    """A caller's script, and what is around it. ``noise_dbfs``: of the room, white; ``phone``: the number."""
+    """A caller's script, and what is around it.
+
+    ``stt``: who hears. ``noise_dbfs``: of the room, white. ``phone``: the caller's number. ``expect``: what a
+    replay must show, see `Expected`.
+    """
 
     about: str
+    stt: str = "sphinx"
     noise_dbfs: float | None = Field(default=None, le=-20)
     phone: str | None = None
-    expect: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    expect: Expected | None = None
 
 
 @dataclass(frozen=True)
@@ -60,28 +68,25 @@ class Made:
 class SampleMaker:
     """Loaded engines, a database and a deployment, for as many calls as are wanted."""
 
-    def __init__(self, settings: Settings, deployment: Deployment, url: str, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, deployment: Deployment, world: World, stack: ExitStack) -> None:
         choice = choose(settings)
+        self._stt: dict[str, tuple[EngineSpec, Any]] = {}
         self._settings = settings
         self._deployment = deployment
-        self._url = url
+        self._world = world
         self._pace = Pace()
         self._code = code_of(deployment, settings)
-        self._spec = choice.stt
-        self._engine = _engine(choice.stt, settings, deployment)
         self._voice = HostedVoice(choice.tts, models_dir(settings))
         stack.callback(self._voice.close)
         from voicebot.audio.engines.smart_turn import SmartTurnEngine
 
         self._judge = SmartTurnEngine()
         self._models = {
-            "stt": {"kind": choice.stt.kind, "model": choice.stt.model or ""},
             "tts": {"kind": choice.tts.kind, "model": choice.tts.voice_id},
             "turn": {"kind": choice.turn.kind, "model": self._judge.model},
         }
-        rules = read_set(deployment.folder / "business" / "golden").rules
         zone = ZoneInfo(deployment.phrases.time_zone)
-        self._at = datetime.combine(rules.today, HALF_PAST_TEN, zone)
+        self._at = datetime.combine(DAY, HALF_PAST_TEN, zone)
 
     @classmethod
     @contextmanager
@@ -93,11 +98,9 @@ class SampleMaker:
         """
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         deployment = Deployment.load(settings.deployment)
-        rules = read_set(deployment.folder / "business" / "golden").rules
         with ExitStack() as stack:
-            url = stack.enter_context(scratch_database())
-            asyncio.run(prepare(url, deployment, rules))
-            yield cls(settings, deployment, url, stack)
+            world = stack.enter_context(World.made(deployment, settings, DAY))
+            yield cls(settings, deployment, world, stack)
 
     def make(self, name: str, script: SampleScript, folder: Path, key: bytes) -> Made:
         """Phones with the script; the recording lies in ``folder`` afterwards, in place of an older one.
@@ -110,42 +113,64 @@ class SampleMaker:
             old.unlink(missing_ok=True)
         lines = load_lines(self._deployment.folder / "recordings" / "lines", script)
         party = ScriptedParty(script, lines, _room(script.noise_dbfs))
+        settings = self._settings.model_copy(update={"stt": script.stt})
+        spec, engine = self._engine(settings)
+        heard_by = {"kind": spec.kind, "model": Path(spec.model or "").name}
         facts = CallFacts(
             started_at=self._at,
             caller=script.phone,
-            settings=settings_of(self._settings),
-            engines=self._models,
+            settings=settings_of(settings),
+            engines={"stt": heard_by, **self._models},
             versions=self._code,
         )
+
+        def hearing() -> Transcriber:
+            return (
+                InlineTranscriber(engine, self._pace)
+                if spec.kind == "sphinx"
+                else whisper(engine, self._pace)
+            )
 
         async def call() -> Held:
             recorder = Recorder(base, key, f"sample-{name}")
             recorder.event(facts.event())
             scene = Scene(
-                url=self._url,
+                url=self._world.url,
                 deployment=self._deployment,
-                settings=self._settings,
+                settings=settings,
                 parts=self._deployment.pipeline("phone"),
                 pace=self._pace,
                 started_at=self._at,
                 caller=script.phone,
                 off=frozenset(),
-                engines=lambda _: Engines(self._hearing(), InlineJudge(self._judge, self._pace), self._voice),
+                engines=lambda _: Engines(hearing(), InlineJudge(self._judge, self._pace), self._voice),
             )
             return await hold(scene, (Session(party, recorder),))
 
-        held = run(call(), inline=True, stuck_s=60.0)
+        try:
+            held = run(call(), inline=True, stuck_s=60.0)
+        finally:
+            self._world.wipe()
         return Made(base, tuple(party.caller.mind.outcomes), held)
 
-    def _hearing(self) -> Any:
-        if self._spec.kind == "sphinx":
-            return InlineTranscriber(self._engine, self._pace)
-        return whisper(self._engine, self._pace)
+    def _engine(self, settings: Settings) -> tuple[EngineSpec, Any]:
+        """Loaded once."""
+        if settings.stt not in self._stt:
+            spec = choose(settings).stt
+            self._stt[settings.stt] = spec, _engine(spec, settings, self._deployment)
+        return self._stt[settings.stt]
 
 
 def read_sample(path: Path) -> SampleScript:
-    """A script file of `recordings/samples/scripts`."""
-    return SampleScript.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    """A script file of `recordings/samples`.
+
+    Raises:
+        ScriptError: it cannot be used.
+    """
+    try:
+        return SampleScript.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise ScriptError(f"{path} is no sample's script: {error}") from error
 
 
 def _engine(spec: Any, settings: Settings, deployment: Deployment) -> Any:
