@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from pathlib import Path
+
 import pytest
 
 from voicebot.channels.node import NodeState
-from voicebot.runtime.crowding import Crowding, Strain
+from voicebot.runtime.crowding import (
+    ENOUGH_MB,
+    LOW_MB,
+    Crowding,
+    Strain,
+    free_memory_mb,
+    typical_lateness_s,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +61,38 @@ def test_a_node_whose_recogniser_is_full_has_no_room() -> None:
     assert not node.full
     node.crowded = True
     assert node.full
+
+
+@pytest.mark.parametrize(
+    ("readings", "full"),
+    [
+        ([500.0, 100.0], False),  # once is not twice
+        ([100.0, 100.0], True),
+        ([100.0, 100.0, 200.0, 200.0], True),  # not yet enough
+        ([100.0, 100.0, 300.0, 300.0], False),
+    ],
+)
+def test_memory_that_is_left_runs_the_other_way(readings: list[float], full: bool) -> None:
+    tight = Crowding(-LOW_MB, -ENOUGH_MB)
+    assert [tight.look(-mb) for mb in readings][-1] is full
+
+
+async def test_one_long_slice_is_no_late_loop() -> None:
+    """The median of many looks: what callers feel is a loop that is late most of the time."""
+
+    async def slice_() -> None:
+        time.sleep(0.1)  # noqa: ASYNC251  # the slice itself
+
+    began = asyncio.create_task(slice_())
+    assert await typical_lateness_s(0.3, 0.01) < 0.05
+    await began
+
+
+def test_a_control_groups_memory_counts_where_it_is_less(tmp_path: Path) -> None:
+    told = {"max": "1000000000", "current": "900000000", "stat": "anon 1\ninactive_file 50000000\n"}
+    for name, text in told.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert free_memory_mb(tmp_path) == 150.0
+    (tmp_path / "memory.max").write_text("max")
+    assert free_memory_mb(tmp_path) > 150.0
+    assert free_memory_mb(tmp_path / "none") > 150.0

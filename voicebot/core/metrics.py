@@ -134,6 +134,9 @@ trigger_s = Histogram(
     ["trigger"],
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800),
 )
+machine_calls = Gauge("voicebot_machine_calls", "Calls of all nodes of this machine, also those just let in")
+machine_places = Gauge("voicebot_machine_places", "Calls that all nodes of this machine take together")
+no_room = Gauge("voicebot_no_room", "1: no further call is taken, by what there is not enough of", ["reason"])
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
 writings = Counter(
     "voicebot_writings_total",

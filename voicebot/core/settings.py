@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
     max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
+    when_full: Literal["person", "busy", "queue"] = Field(
+        "person", description="person | busy | queue: what a new caller gets when there is no room"
+    )
 
     audit_days: int = Field(2555, ge=1, description="days that the audit of acts and refusals is kept")
     access_log_days: int = Field(365, ge=1, description="days that the log of reads is kept")

@@ -39,6 +39,10 @@ class NodeBoot(Strict):
     host: str
     port: int
     insecure_local: bool
+    index: int = 0
+    nodes: int = 1
+    machine: str | None = None
+    """File of the table of calls that all nodes of this machine share; None: it is the only one."""
     database_url: str
     engines: EngineTargets
     overrides: dict[str, Any]

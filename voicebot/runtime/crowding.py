@@ -1,18 +1,24 @@
-"""Whether the shared recogniser still has room for another caller: overload made visible to admission.
+"""Whether there is room for another caller beside those under way: overload made visible to admission.
 
-A node has its own limit of calls; the recogniser is shared by all nodes, so each looks at how busy it says
-it is. Past the limit new callers get the busy line while those under way are still understood in time.
+Places are counted by ``NodeState``. What runs out before them shows here: the recogniser, which all nodes
+share, the node's own loop, and memory. Past a limit new callers get the busy line, or music, while those
+under way are still understood in time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
+from statistics import median
+from typing import get_args
 
+import psutil
 import structlog
 
 from voicebot.audio.engines.client import GrpcTranscriber
 from voicebot.audio.engines.types import EngineDown
-from voicebot.channels.node import NodeState
+from voicebot.channels.node import NodeState, NoRoom
 from voicebot.core import metrics
 
 log = structlog.get_logger(__name__)
@@ -35,19 +41,39 @@ EASY = 0.45
 LATE_S = 0.03
 """Lateness of the event loop that says the same of the node itself; half of it says that there is time."""
 
+LAGGING_S = 0.15
+"""Typical lateness of the event loop from which no further call is taken: half of what is sent ahead."""
+
+KEEPS_UP_S = 0.05
+"""Below this there is room again."""
+
+LOW_MB = 150.0
+"""Memory that is left, below which no further call is taken: a node's next second must not be its last."""
+
+ENOUGH_MB = 250.0
+
 _EVERY_S = 1.0
+_TICK_S = 0.05
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Crowding:
-    """Pure: the engine's load as it is read once a second in, "is it full?" out, with hysteresis."""
+    """Pure: a reading once a second in, "is it full?" out, with hysteresis.
 
-    def __init__(self) -> None:
+    Args:
+        full: a reading from which there is no room; the default is the engine's load, 0..1.
+        room: one below which there is again.
+    """
+
+    def __init__(self, full: float = FULL, room: float = ROOM) -> None:
         self.full = False
+        self._full_at = full
+        self._room_at = room
         self._against = 0
 
     def look(self, load: float) -> bool:
-        """Takes one reading, 0..1; returns whether another call must wait."""
-        differs = load < ROOM if self.full else load >= FULL
+        """Takes one reading; returns whether another call must wait."""
+        differs = load < self._room_at if self.full else load >= self._full_at
         self._against = self._against + 1 if differs else 0
         if self._against >= LOOKS:
             self.full = not self.full
@@ -75,24 +101,65 @@ class Strain:
 
 
 async def watch_crowding(transcriber: GrpcTranscriber, node: NodeState) -> None:
-    """Keeps ``node.crowded`` and ``node.strained`` true to the recogniser's load; runs until cancelled.
+    """Keeps what ``node`` says of its room true; runs until cancelled.
 
     A recogniser that is down turns nobody away: its calls go on by keypad and to a person.
     """
     crowding, strain, late_s = Crowding(), Strain(), 0.0
-    loop = asyncio.get_running_loop()
+    lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
     while True:
         try:
             load = (await transcriber.describe()).load
         except EngineDown:
             load = 0.0
         metrics.engine_load.labels("stt").set(load)
-        before, node.crowded = node.crowded, crowding.look(load)
-        if before != node.crowded:
-            log.warning("node.recogniser_full" if node.crowded else "node.recogniser_has_room", load=load)
+        before = node.no_room
+        node.crowded = crowding.look(load)
+        node.late = lagging.look(late_s)
+        free_mb = await asyncio.to_thread(free_memory_mb)
+        node.tight = tight.look(-free_mb)
+        node.tell()
+        _show(node, before, load=load, late_s=late_s, free_mb=free_mb)
         if node.strained != strain.look(load, late_s):
             node.strained = strain.strained
             log.info("node.strained" if node.strained else "node.at_ease", load=load, late_s=round(late_s, 3))
-        due = loop.time() + _EVERY_S
-        await asyncio.sleep(_EVERY_S)
-        late_s = loop.time() - due
+        late_s = await typical_lateness_s(_EVERY_S)
+
+
+def _show(node: NodeState, before: NoRoom | None, *, load: float, late_s: float, free_mb: float) -> None:
+    now = node.no_room
+    metrics.machine_calls.set(node.machine.taken)
+    metrics.machine_places.set(node.machine.places)
+    for reason in get_args(NoRoom):
+        metrics.no_room.labels(reason).set(reason == now)
+    if now != before:
+        facts = {"load": round(load, 2), "late_s": round(late_s, 3), "free_mb": round(free_mb)}
+        if now is None:
+            log.info("node.has_room", after=before, **facts)
+        else:
+            log.warning("node.no_room", reason=now, **facts)
+
+
+async def typical_lateness_s(seconds: float, tick_s: float = _TICK_S) -> float:
+    """Looks for so long how late a short timer is; returns the median, which one long slice does not move."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + seconds
+    late: list[float] = []
+    while loop.time() < end_s:
+        due_s = loop.time() + tick_s
+        await asyncio.sleep(tick_s)
+        late.append(loop.time() - due_s)
+    return median(late)
+
+
+def free_memory_mb(group: Path = _CGROUP) -> float:
+    """What the machine, or the control group that holds us, has left."""
+    free = psutil.virtual_memory().available
+    try:
+        most, used = (group / "memory.max").read_text(), int((group / "memory.current").read_text())
+        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # no such group: the machine's memory is ours
+        return free / 1e6
+    if most.strip().isdigit():
+        free = min(free, int(most) - used + (int(cached[1]) if cached is not None else 0))
+    return free / 1e6

@@ -22,6 +22,7 @@ import structlog
 
 from voicebot.audio.engines.choice import choose
 from voicebot.audio.engines.hosts import EngineHosts
+from voicebot.channels.machine import Machine
 from voicebot.core.settings import Settings
 from voicebot.core.store.chain.adopting import adopt
 from voicebot.core.store.chain.linking import Linker
@@ -83,6 +84,7 @@ class Supervisor:
         self._overrides = overrides or {}
         self._desk_port = desk_port
         self._desk: asyncio.subprocess.Process | None = None
+        self._machine: Path | None = None
         self._on_ready = on_ready
         self._stopping = asyncio.Event()
         self._nodes: dict[int, asyncio.subprocess.Process] = {}
@@ -264,6 +266,7 @@ class Supervisor:
         self.notes = choice.notes
         sockets = tempfile.mkdtemp(prefix="voicebot-")
         stack.callback(_remove_sockets, Path(sockets))
+        self._machine = Machine.file(Path(sockets) / "calls", self._workers)
         hosts = engine_hosts(self._settings, choice, Path(sockets))
         await hosts.start()
         stack.push_async_callback(hosts.stop)
@@ -278,6 +281,9 @@ class Supervisor:
             host=self._host,
             port=self._port,
             insecure_local=self._insecure_local,
+            index=index,
+            nodes=self._workers,
+            machine=str(self._machine) if self._machine is not None else None,
             database_url=database_url,
             engines=targets,
             overrides=self._overrides,

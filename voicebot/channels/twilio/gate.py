@@ -124,6 +124,7 @@ class MediaGate:
         node = self._services.node
         room = not node.full
         node.calls += 1
+        node.arrived(start.call_sid)
         try:
             attached = await attach(self._services, start, local=proven.local, room=room)
             session = MediaSession(

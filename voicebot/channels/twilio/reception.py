@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -46,6 +47,8 @@ class Request:
     person: bool = False
     pushed: bool = False
     entry: int | None = None
+    queued_at: int | None = None
+    """Seconds since 1970: since when the caller waits for room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class _Given:
     transfer: Transfer | None = None
     fork: str | None = None
     stops: tuple[str, ...] = ()
+    queued_at: int = 0
+    first: bool = False
+    """Of the queue: the caller has not waited yet."""
 
 
 class Reception:
@@ -75,6 +81,7 @@ class Reception:
             async with self._services.database.transaction() as tx:
                 given = await self._decide(tx, request, decided)
         except DatabaseDown:
+            self._services.node.arrived(request.call_sid)  # it goes elsewhere
             given = _Given(answer(Asked("unknown", database=False, decided=decided)))
             log.error("call_answered_without_database", call_sid=request.call_sid, answer=given.answer.value)
         else:
@@ -90,7 +97,9 @@ class Reception:
             standing=_standing(snapshot),
             bot_on=not node.off and (await switches(tx)).get("bot", True),
             new=request.new,
-            room=node.accepting and not node.full,
+            room=node.accepting and self._room(request, snapshot),
+            when_full=services.settings.when_full,
+            queued_s=0.0 if request.queued_at is None else max(1.0, time.time() - request.queued_at),
             sessions=snapshot.epoch if snapshot is not None else 0,
             unmet=await journal.unmet(tx, services.keys, snapshot.id) if snapshot is not None else 0,
             failed=request.failed or request.person,
@@ -117,8 +126,15 @@ class Reception:
             token = await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S)
             stops = await transfers.caller_forks(tx, snapshot.id) if gets == "bot" else []
             return _Given(given, token, stops=tuple(stops))
-        await self._forward(tx, request, snapshot, given, facts)
-        return _Given(given)
+        node.arrived(request.call_sid)  # no socket of ours will come
+        first = request.queued_at is None
+        if given is not Answer.QUEUE or first:  # who still waits was written down
+            await self._forward(tx, request, snapshot, given, facts)
+        return _Given(given, queued_at=request.queued_at or int(time.time()), first=first)
+
+    def _room(self, request: Request, snapshot: Snapshot | None) -> bool:
+        """A place for a new call, kept until its socket comes; others have theirs."""
+        return not request.new or snapshot is not None or self._services.node.pledge(request.call_sid)
 
     async def _transfer(
         self, tx: Transaction, request: Request, snapshot: Snapshot | None
@@ -201,6 +217,10 @@ class Reception:
                 return twiml.dial(at, person)
             case Answer.APOLOGISE_AND_DIAL:
                 return twiml.play_then_dial(at, "handing_over", person)
+            case Answer.BUSY:
+                return twiml.busy()
+            case Answer.QUEUE:
+                return twiml.queue(at, given.queued_at, first=given.first)
             case Answer.HANG_UP:
                 return twiml.hangup()
 

@@ -40,6 +40,9 @@ WebSocket): Twilio goes on with the next verb at once, and would ask us for ever
 
 MAX_PUSHES = 3
 
+QUEUE_S = 180.0
+"""A caller for whom there is no room hears music for so long at most, and then a person."""
+
 
 class Answer(StrEnum):
     """What TwiML the call gets."""
@@ -50,6 +53,10 @@ class Answer(StrEnum):
     """Into the room, where a person is awaited."""
     DIAL = "dial"
     APOLOGISE_AND_DIAL = "apologise_and_dial"
+    BUSY = "busy"
+    """The busy tone, before the call is taken."""
+    QUEUE = "queue"
+    """Music, and then the same question again."""
     HANG_UP = "hang_up"
 
 
@@ -86,7 +93,11 @@ class Asked:
     new: bool = False
     """This is ``/twilio/voice``."""
     room: bool = True
-    """The node takes new calls and is not full."""
+    """The node takes new calls, and a place is kept for this one."""
+    when_full: Literal["person", "busy", "queue"] = "person"
+    """What a new caller gets when there is no room."""
+    queued_s: float = 0.0
+    """How long this one has waited for that."""
     sessions: int = 0
     """Media sessions so far."""
     unmet: int = 0
@@ -117,12 +128,22 @@ def answer(facts: Asked) -> Answer:
     if facts.failed or not facts.database or not facts.bot_on:
         return Answer.APOLOGISE_AND_DIAL
     if standing == "unknown":
-        return Answer.CONNECT if facts.new and facts.room else Answer.APOLOGISE_AND_DIAL
+        return _new(facts) if facts.new else Answer.APOLOGISE_AND_DIAL
     if facts.paying:
         return Answer.PAY
     if facts.sessions >= MAX_SESSIONS or facts.unmet >= MAX_UNMET:
         return Answer.APOLOGISE_AND_DIAL
     return Answer.CONNECT
+
+
+def _new(facts: Asked) -> Answer:
+    if facts.room:
+        return Answer.CONNECT
+    if facts.when_full == "busy" and not facts.queued_s:
+        return Answer.BUSY
+    if facts.when_full == "queue" and facts.queued_s < QUEUE_S:
+        return Answer.QUEUE
+    return Answer.APOLOGISE_AND_DIAL
 
 
 @dataclass(frozen=True, slots=True)

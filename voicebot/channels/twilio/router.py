@@ -16,6 +16,7 @@ from voicebot.channels.twilio.recovery import Recovery
 from voicebot.channels.twilio.refusal_log import RefusalLog
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.transfer.carrying import Carrying
+from voicebot.channels.twilio.transfer.documents import hold_sound
 from voicebot.channels.twilio.transfer.hooks import TransferHooks
 from voicebot.channels.twilio.transfer.keeping import TransferKeeper
 from voicebot.channels.twilio.transfer.transfers import Transfers
@@ -90,12 +91,18 @@ def twilio_router(
         kept = {"Cache-Control": f"public, max-age={_DAY_S}"}
         return Response(recorded.read_bytes(), media_type="audio/wav", headers=kept)
 
+    @router.get("/hold.wav", response_model=None)
+    async def hold() -> Response:
+        """What a caller hears for whom there is no room yet."""
+        kept = {"Cache-Control": f"public, max-age={_DAY_S}"}
+        return Response(hold_sound().read_bytes(), media_type="audio/wav", headers=kept)
+
     @router.websocket("/media")
     async def media(socket: WebSocket) -> None:
         """The media socket."""
         await gate.serve(socket)
 
-    _ = (transfer, pay, pay_status, line, media)  # used by the router
+    _ = (transfer, pay, pay_status, line, hold, media)  # used by the router
     return router
 
 

@@ -99,6 +99,23 @@ def apology(at: Addresses) -> str:
     return str(response)
 
 
+def busy() -> str:
+    """The busy tone; the call is not taken, and costs nothing."""
+    response = VoiceResponse()
+    response.reject(reason="busy")
+    return str(response)
+
+
+def queue(at: Addresses, since: int, *, first: bool) -> str:
+    """Music, then the question again whether there is room. ``since``: seconds since 1970."""
+    response = VoiceResponse()
+    if first:
+        _say(response, at, "one_moment")
+    response.play(at.http("/twilio/hold.wav"))
+    response.redirect(at.http(f"/twilio/voice?queued={since}"), method="POST")
+    return str(response)
+
+
 def hangup() -> str:
     """The end of the call."""
     response = VoiceResponse()

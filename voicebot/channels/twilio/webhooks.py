@@ -45,6 +45,7 @@ _NOT_ARRIVED = frozenset({"failed", "undelivered"})
 _LONGEST_NUMBER = 128
 _LONGEST_ERROR = 200
 _LONGEST_SID = 64
+_LONGEST_TIME = 12
 
 
 class Webhooks:
@@ -216,6 +217,7 @@ class Webhooks:
             called=form.get("To", "")[:_LONGEST_NUMBER] or None,
             new=new,
             failed="ErrorCode" in form,
+            queued_at=_queued_at(request) if new else None,
         )
         if asked.failed:
             log.error("twilio_could_not_get_twiml", call_sid=call_sid, code=form["ErrorCode"][:16])
@@ -281,6 +283,12 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise Refused(Refusal.TOO_LARGE, f"a body above {MAX_BODY_BYTES} bytes")
     return bytes(body)
+
+
+def _queued_at(request: Request) -> int | None:
+    """What ``twiml.queue`` wrote into the URL, which is signed."""
+    text = request.query_params.get("queued", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_TIME else None
 
 
 def _call_sid(form: Form) -> str:
