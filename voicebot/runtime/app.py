@@ -448,6 +448,8 @@ class NodeApp:
         wrong: dict[str, str] = {}
         if not self.state.accepting:
             wrong["node"] = "draining"
+        elif (short_of := self.state.no_room) is not None:
+            wrong["room"] = f"no further call is taken: {short_of}"
         if not self._warm:
             wrong["speech"] = "fixed phrases are being rendered"
         if self._database is None or not await self._database.healthy():
