@@ -145,7 +145,7 @@ def test_what_is_asked_and_when_the_topic_changes(
 
 
 def ask(text: str) -> Ask:
-    return Ask(1, text, text, None, frozenset(text.split()), 1, person=True)
+    return Ask(1, text, text, None, frozenset(text.split()), question=False, topic=1, person=True)
 
 
 def test_an_article_keeps_its_place_and_gives_it_only_to_a_clearly_better_one() -> None:
@@ -154,14 +154,16 @@ def test_an_article_keeps_its_place_and_gives_it_only_to_a_clearly_better_one() 
     assert [one.about for one in articles([first], before)] == ["a", "b", "c"]
     alike = before | {key_of(second): result(("d", "D.", 0.33), ("b", "B.", 0.3), ("c", "C.", 0.3))}
     assert [one.about for one in articles([first, second], alike)] == ["a", "b", "c"]
-    better = before | {key_of(second): result(("e", "E.", 0.8), ("b", "B.", 0.4))}
+    better = before | {key_of(second): result(("e", "E.", 0.44), ("b", "B.", 0.4))}
     assert [one.about for one in articles([first, second], better)] == ["a", "b", "e"]
+    turned = before | {key_of(second): result(("e", "E.", 0.8), ("b", "B.", 0.4))}
+    assert [one.about for one in articles([first, second], turned)] == ["e", "b"]
     assert len(articles([first, second], better)) == SHOWN
 
 
 def test_what_fits_badly_is_not_shown_and_what_nobody_wants_makes_room() -> None:
     one = ask("one")
-    found = {key_of(one): result(("a", "A.", 0.5), ("b", "B.", 0.05))}
+    found = {key_of(one): result(("a", "A.", 0.5), ("b", "B.", 0.04))}
     (only,) = articles([one], found)
     assert only.about == "a"
     assert articles([one], found, without={only.id}) == ()

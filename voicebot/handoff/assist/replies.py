@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 from voicebot.core.conversation import Route, Source
 from voicebot.dialogue.generation.abstaining import another_thing, did_you_mean
-from voicebot.dialogue.generation.backing import FLOOR, Backing, NoFact, OtherThing, alike, back
+from voicebot.dialogue.generation.backing import (
+    FLOOR,
+    Backing,
+    NoFact,
+    OtherThing,
+    alike,
+    back,
+)
 from voicebot.dialogue.generation.clauses import split
 from voicebot.dialogue.generation.grounded import compose
 from voicebot.dialogue.generation.request import GenerationRequest
@@ -40,13 +47,11 @@ class Answered:
 
 
 def answered(asked: Sequence[Ask], found: Found, phrases: Phrases, conversation_id: str) -> Answered | None:
-    """The latest thing of the topic that something can be said to."""
+    """The latest thing of the topic that something can be said to, while nothing else was asked since."""
     for ask in reversed(asked[-STAYS:]):
         result = found.get(key_of(ask))
-        if result is None or not result.passages:
-            continue
-        one = _answered(ask, result, phrases, conversation_id)
-        if one is not None:
+        one = _answered(ask, result, phrases, conversation_id) if result and result.passages else None
+        if one is not None or ask.question:
             return one
     return None
 

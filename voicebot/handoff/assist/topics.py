@@ -33,6 +33,16 @@ _LOOKS = re.compile(
 )
 """Words of an agent who says what they look for."""
 
+_QUESTION = re.compile(
+    r"\?|\b(?:how|what|whats|what's|where|which|why|who|when (?:do|does|did|is|are|will|can|would))\b"
+    r"|\b(?:can|could|do|does|did|is|are|will|would|should|may|have|has) (?:i|you|we|it|they|there|that|this|the|my|your|someone|somebody)\b"
+    r"|\b(?:i|we)(?: would|'d| really| just)* (?:want|need|like|wanna)\b|\bi(?:'m| am) looking\b|\btell me\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"(?:(?:uh|um|okay|yes|yeah|well) )*(?:and|or|what about|how about|also|but)\b", re.IGNORECASE
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -44,6 +54,8 @@ class Ask:
         text: what is searched: more than the line where it leans on others.
         intent: None while it is not sure.
         terms: stems of the words that mean something.
+        question: put as a question or a wish, so that what was asked before is over; else it may only
+            add to that.
         topic: number of the topic it belongs to, from 1.
         person: said after the bot had stepped back.
     """
@@ -53,6 +65,7 @@ class Ask:
     text: str
     intent: str | None
     terms: frozenset[str]
+    question: bool
     topic: int
     person: bool
 
@@ -111,11 +124,27 @@ def _ask(
         if _goes_on(last, line, before):
             text = f"{last.text} {words}"
             intent = intent or last.intent
-        elif len(terms) < FEW and intent is None:
+        elif intent is None and _leans(words, terms):
             text = f"{last.text} {words}"
             intent = last.intent
     text = " ".join(text.split()[-_MOST_WORDS:])
-    return Ask(line.id, line.text, text, intent, _telling(text), topic, line.person)
+    return Ask(line.id, line.text, text, intent, _telling(text), is_question(words), topic, line.person)
+
+
+def is_question(words: str) -> bool:
+    """Whether words are put as a question or a wish, as a recogniser writes them: without marks.
+
+    >>> is_question("uh and how long is the warranty"), is_question("it is the big green one from my aunt")
+    (True, False)
+    """
+    return _QUESTION.search(words) is not None
+
+
+def _leans(words: str, terms: frozenset[str]) -> bool:
+    """Whether words only mean something after what was asked before."""
+    if len(terms) < _LEAST or _GOES_ON.match(words):
+        return len(terms) < FEW
+    return len(terms) < FEW and not is_question(words)
 
 
 def _topic(last: Ask | None, intent: str | None, terms: frozenset[str]) -> int:
