@@ -1,0 +1,72 @@
+"""An answer waits for a person at the desk, who rewords it; what the customer gets is exactly those words.
+
+Whoever only watches sees the time run down and who decided; a supervisor tells the bot something live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from desk_kit import Site
+from playwright.async_api import Page, expect
+from websockets.asyncio.client import ClientConnection, connect
+
+SitsDown = Callable[..., Awaitable[Page]]
+EDITED = "We do: from $10 to $500, in the shop or by mail. Nobody waits longer than two days for one!"
+
+
+async def clauses(line: ClientConnection, until: str) -> list[str]:
+    """What the customer reads, up to the clause that holds ``until``."""
+    read: list[str] = []
+    async with asyncio.timeout(20):
+        async for told in line:
+            event: dict[str, Any] = json.loads(told)
+            if event["type"] == "clause":
+                read.append(event["text"])
+                if until in event["text"]:
+                    return read
+    raise AssertionError(read)
+
+
+async def test_the_customer_gets_exactly_the_words_that_were_approved(
+    site: Site, sits_down: SitsDown
+) -> None:
+    ada, ben = await sits_down("ada"), await sits_down("ben")
+    async with connect(f"{site.url.replace('http', 'ws')}/chat") as line:
+        await line.send(json.dumps({"text": "do you have gift cards"}))
+        await clauses(line, "about a minute")
+        for page in (ada, ben):
+            await page.get_by_role("heading", name="For approval").wait_for()
+            await expect(page.get_by_role("timer")).to_contain_text("s left")
+        await ada.keyboard.press("e")
+        field = ada.get_by_label("Say this instead")
+        await expect(field).to_have_value(re.compile("ten to five hundred dollars"))
+        await field.fill("My card is 4242 4242 4242 4242.")
+        await ada.get_by_role("button", name="Say this").click()
+        await expect(ada.get_by_role("alert").filter(has_text="card's number")).to_be_visible()
+        await field.fill(EDITED)
+        await ada.get_by_role("button", name="Say this").click()
+        read = " ".join(await clauses(line, "two days"))
+        assert EDITED in read
+        assert "ten to five hundred" not in read
+    await expect(ben.get_by_text("ada changed the words.")).to_be_visible()
+    await expect(ben.get_by_role("heading", name="For approval")).to_be_hidden()
+
+
+async def test_a_supervisor_tells_the_bot_what_to_say(site: Site, sits_down: SitsDown) -> None:
+    page = await sits_down("cleo", width=390, height=844)
+    async with connect(f"{site.url.replace('http', 'ws')}/chat") as line:
+        await line.send(json.dumps({"text": "when are you open on sunday"}))
+        await clauses(line, "eleven to six")
+        (live, *_) = [one for one in site.get("/api/conversations", "cleo") if one["status"] == "live"]
+        await page.goto(f"{site.desk}/desk/conversations/{live['id']}")
+        await page.get_by_label("Words", exact=True).fill("The lift is out of order today.")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await page.get_by_role("button", name="Tell the bot").click()
+        read = await clauses(line, "lift")
+        assert read[-1] == "The lift is out of order today."
+        await expect(page.get_by_text("the bot has it")).to_be_visible()
