@@ -33,6 +33,12 @@ class Serving:
         return [p for p in family if containing in " ".join(p.cmdline())]
 
 
+def environment_of(data_dir: Path, **environment: str) -> dict[str, str]:
+    """Ours without any ``VOICEBOT_*``, ``TWILIO_*`` and ``DATABASE_*``, plus ``environment``."""
+    base = {k: v for k, v in os.environ.items() if not k.startswith(("VOICEBOT_", "TWILIO_", "DATABASE_"))}
+    return {**base, "VOICEBOT_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **environment}
+
+
 @contextmanager
 def serving(*arguments: str, data_dir: Path, **environment: str) -> Iterator[Serving]:
     """Starts ``voicebot serve --port 0`` with ``arguments``, waits until it is ready, ends it.
@@ -42,11 +48,10 @@ def serving(*arguments: str, data_dir: Path, **environment: str) -> Iterator[Ser
     Raises:
         AssertionError: it did not become ready; the message holds what it printed.
     """
-    base = {k: v for k, v in os.environ.items() if not k.startswith(("VOICEBOT_", "TWILIO_", "DATABASE_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "voicebot.cli", "serve", "--port", "0", *arguments],
         cwd=REPOSITORY,
-        env={**base, "VOICEBOT_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **environment},
+        env=environment_of(data_dir, **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

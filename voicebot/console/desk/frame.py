@@ -42,7 +42,8 @@ def frame(visit: Visit, path: str) -> None:
     """Draws the bar; ``path``: of this page."""
     ui.add_css(STYLE)
     ui.add_head_html(f"<script>{SCRIPT}</script>")
-    with parts.box("header", "desk-top"):
+    ui.query("main.q-page").props("role=presentation")  # the page has a main part of its own
+    with parts.box("header", "desk-top", role="banner"):
         parts.link("Skip to the page", "#main", "skip")
         parts.text("span", "voicebot desk", "brand")
         with parts.box("nav", "places", aria_label="pages"):
