@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from voicebot.core.settings import Settings
+from voicebot.handoff.assist.library import Assistance
 from voicebot.handoff.connectors.webhook import secret_of
 from voicebot.handoff.people import People
 from voicebot.handoff.reasons import Library
@@ -15,11 +16,12 @@ def check(settings: Settings) -> None:
     """Reads all of it.
 
     Raises:
-        PatternsError: ``handoff.yaml`` or ``patterns.yaml`` cannot be used.
+        PatternsError: ``handoff.yaml``, ``patterns.yaml`` or ``assist.yaml`` cannot be used.
         PeopleError: ``people.yaml`` cannot.
         SettingsError: it names a webhook, and there is no secret to sign with.
     """
     Library.read(settings.deployment)
+    Assistance.read(settings.deployment)
     secret_of(settings, People.read(settings.deployment))
 
 
@@ -39,6 +41,9 @@ def remarks(settings: Settings, owners: Iterable[str | None], today: date) -> li
     overdue = [one.name for one in library.patterns.overdue(today)]
     if overdue:
         said.append(f"patterns.yaml: nobody has reviewed {', '.join(overdue)} for a year")
+    overdue = Assistance.read(settings.deployment).overdue(today)
+    if overdue:
+        said.append(f"assist.yaml: nobody has reviewed {', '.join(overdue)} for a year")
     if not people.with_fallback(settings.fallback_number).destinations_:
         said.append("no destination in people.yaml, no VOICEBOT_FALLBACK_NUMBER: nobody can be dialled")
     return said

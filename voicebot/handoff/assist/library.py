@@ -6,6 +6,7 @@ Without the file there are no promises and no actions of its own; warnings have 
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,6 +101,10 @@ class Assistance(Strict):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
             raise PatternsError(f"{path}: {wrong}") from error
+
+    def overdue(self, today: date, *, after_days: int = 365) -> tuple[str, ...]:
+        """Names of the actions that nobody has looked at for so long."""
+        return tuple(one.name for one in self.actions if (today - one.reviewed.day).days > after_days)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
