@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class OwnDesk:
 
 
 @contextmanager
-def own_desk(site: Site, folder: Path) -> Iterator[OwnDesk]:
+def own_desk(site: Site, folder: Path) -> Generator[OwnDesk]:
     """Starts ``voicebot desk`` with a list of agents and a line to the nodes that a test can change."""
     people = folder / "business" / "people.yaml"
     people.parent.mkdir()
@@ -125,7 +125,7 @@ class Line:
 
     @classmethod
     @contextmanager
-    def to(cls, url: str) -> Iterator[Line]:
+    def to(cls, url: str) -> Generator[Line]:
         """A line to ``http://HOST:PORT``, cut at the end."""
         host, _, port = url.removeprefix("http://").partition(":")
         line = cls(host, int(port))
