@@ -110,8 +110,10 @@ def data_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
+def voicebot(data_dir: Path, *arguments: str, signed: bool = False, **settings: str) -> Iterator[Bot]:
     """``voicebot serve --insecure-local`` on a data directory, until the block ends.
+
+    ``signed``: without that flag; ``settings`` then need TWILIO_AUTH_TOKEN.
 
     Raises:
         BenchError: it did not become ready.
@@ -123,7 +125,7 @@ def voicebot(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Bot]:
         "-m",
         "voicebot.cli",
         "serve",
-        "--insecure-local",
+        *([] if signed else ["--insecure-local"]),
         "--port",
         str(port),
         *arguments,

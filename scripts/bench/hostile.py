@@ -1,0 +1,182 @@
+"""Whether calls notice that somebody attacks the port: the same callers, quiet and under attack, in turns.
+
+    .venv/bin/python -m scripts.bench.hostile [--calls 4] [--hold 30] [--rounds 3] [--json]
+
+The attack, from a process of its own, goes on all the time: 200 connections that say nothing, 200 upgrades
+without a signature at a time, forged webhooks and broken requests, one after the other as fast as they are
+answered. The server checks signatures, as in the field.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from scripts.bench import report
+from scripts.bench.servers import ROOT, data_directory, voicebot
+from voicebot.proof.loadtest.figures import Spread, StepFigures
+from voicebot.proof.loadtest.mix import read_mix
+from voicebot.proof.loadtest.plan import LoadStep
+from voicebot.proof.loadtest.run import Beat, LoadRun, run
+
+SILENT = 200
+UPGRADES = 200
+HEAD = ("", "turns", "p50", "p95", "barge-in p95", "holes", "refused", "valid steps")
+
+
+@contextlib.contextmanager
+def attack(url: str) -> Iterator[None]:
+    """Attacks until the block ends."""
+    process = multiprocessing.get_context("spawn").Process(target=_attack, args=(url,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _attack(url: str) -> None:
+    asyncio.run(_everything(url))
+
+
+async def _everything(url: str) -> None:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 80
+    await asyncio.gather(
+        *(_silent(host, port) for _ in range(SILENT)),
+        _upgrades(host, port),
+        *(_forged(url) for _ in range(4)),
+        *(_broken(host, port) for _ in range(4)),
+    )
+
+
+async def _silent(host: str, port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            await reader.read()  # until we are shown the door
+            writer.close()
+        await asyncio.sleep(0.1)
+
+
+async def _upgrades(host: str, port: int) -> None:
+    asked = (
+        f"GET /twilio/media HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+    while True:
+        await asyncio.gather(*(_ask(host, port, asked) for _ in range(UPGRADES)))
+        await asyncio.sleep(0.5)
+
+
+async def _forged(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                await client.post(
+                    f"{url}/twilio/voice",
+                    data={"CallSid": "CA" + secrets.token_hex(16), "From": "x" * 500},
+                    headers={"X-Twilio-Signature": "forged"},
+                )
+            await asyncio.sleep(0.02)
+
+
+async def _broken(host: str, port: int) -> None:
+    while True:
+        await _ask(host, port, secrets.token_bytes(4000))
+        await asyncio.sleep(0.02)
+
+
+async def _ask(host: str, port: int, data: bytes) -> None:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(data)
+            await reader.read()
+            writer.close()
+
+
+class _Quiet:
+    def says(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def pulse(self, step: LoadStep, nth: int, seconds: float, beat: Beat) -> None:
+        """Nothing."""
+
+    def step(self, figures: StepFigures) -> None:
+        print(f"p50 {figures.latency.p50}, p95 {figures.latency.p95}", file=sys.stderr)
+
+
+def measure(calls: int, hold_s: float, rounds: int) -> dict[str, list[StepFigures]]:
+    """Steps of both kinds, taking turns."""
+    found: dict[str, list[StepFigures]] = {"quiet": [], "attacked": []}
+    token = secrets.token_hex(16)
+    kinds = [
+        k
+        for k in read_mix(ROOT / "recordings" / "load" / "mix.yaml")
+        if k.name in {"questions", "interrupts"}
+    ]
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        data_directory() as data,
+        voicebot(data, signed=True, TWILIO_AUTH_TOKEN=token, VOICEBOT_API_TOKEN="x" * 20) as bot,
+    ):
+        load = LoadRun(
+            url=bot.url,
+            steps=[LoadStep(calls, hold_s)],
+            kinds=kinds,
+            lines=ROOT / "recordings" / "lines",
+            cache=Path(cache),
+            auth_token=token,
+        )
+        for n in range(rounds):
+            for name in ("quiet", "attacked") if n % 2 == 0 else ("attacked", "quiet"):
+                with attack(bot.url) if name == "attacked" else contextlib.nullcontext():
+                    found[name] += asyncio.run(run(load, _Quiet()))
+    return found
+
+
+def row(name: str, steps: list[StepFigures]) -> list[str]:
+    """One kind for the table; latencies over all its steps."""
+    latency = Spread.of(ms for step in steps for _, ms in step.turns_seen)
+    barge = max((step.barge_in.p95 or 0.0 for step in steps), default=0.0)
+    return [
+        name,
+        str(latency.count),
+        report.show(latency.p50),
+        report.show(latency.p95),
+        report.show(barge),
+        str(sum(step.gaps.count for step in steps)),
+        str(sum(step.refused for step in steps)),
+        f"{sum(step.valid for step in steps)} of {len(steps)}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=4)
+    parser.add_argument("--hold", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.calls, options.hold, options.rounds)
+    if options.json:
+        print(json.dumps({name: [step.as_dict() for step in steps] for name, steps in found.items()}))
+    else:
+        report.print_table("Calls while the port is attacked", HEAD, [row(*item) for item in found.items()])
+
+
+if __name__ == "__main__":
+    main()
