@@ -59,7 +59,12 @@ class HandoffPage:
                     self._tags = parts.box("p", "tags")
                 self._actions = parts.box("div", "actions")
             self._notice = parts.text("p", "", "notice", role="status")
-            self._seat = seat = Seat(one["conversation_id"], supervisor=self._visit.supervisor, handoff=one)
+            self._seat = seat = Seat(
+                one["conversation_id"],
+                supervisor=self._visit.supervisor,
+                handoff=one,
+                channel=(one.get("payload") or {}).get("channel", ""),
+            )
             with parts.box("div", "call"):
                 with parts.box("div", "said-side"):
                     follow(Transcript(self._api, self._agent, seat.conversation_id))
@@ -161,10 +166,10 @@ def _standing(one: dict[str, Any]) -> tuple[Any, ...]:
     return one["status"], one["claimed_by"], one["declined_by"], summary
 
 
-async def draw_live(visit: Visit, conversation_id: str) -> None:
+async def draw_live(visit: Visit, conversation_id: str, channel: str) -> None:
     """Into the open element: a conversation that nobody was asked for yet; a supervisor listens in."""
     parts.text("h1", "Live conversation")
-    seat = Seat(conversation_id, supervisor=True)
+    seat = Seat(conversation_id, supervisor=visit.supervisor, channel=channel)
     with parts.box("div", "call"):
         with parts.box("div", "said-side"):
             follow(Transcript(visit.api, visit.agent.id, conversation_id))

@@ -82,7 +82,7 @@ class ConversationPage:
                 draw_trouble(self._visit, error, self._path)
                 return
             if detail["ended_at"] is None:
-                await draw_live(self._visit, self._id)
+                await draw_live(self._visit, self._id, detail["channel"])
                 return
             outcome = await self._get("/outcome")
             parts.text("h1", f"Conversation by {detail['channel']}")

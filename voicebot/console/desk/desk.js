@@ -16,8 +16,15 @@ const voicebotDesk = {
   },
   keysOn() { return localStorage.getItem("voicebot-keys") !== "off"; },
   setKeys(on) { localStorage.setItem("voicebot-keys", on ? "on" : "off"); },
-  down(log) {
-    if (log && log.scrollHeight - log.scrollTop - log.clientHeight < 240) log.scrollTop = log.scrollHeight;
+  down(log) { // to the newest line, unless the reader has gone up to read
+    if (!log) return;
+    if (!log.dataset.watched) {
+      log.dataset.watched = "1";
+      log.addEventListener("scroll", () => {
+        log.dataset.up = log.scrollHeight - log.scrollTop - log.clientHeight > 80 ? "1" : "";
+      });
+    }
+    if (!log.dataset.up) log.scrollTop = log.scrollHeight;
   },
   nextRow(step) {
     const rows = [...document.querySelectorAll("[data-row]")];

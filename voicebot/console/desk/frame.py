@@ -23,6 +23,8 @@ KEYS = (
     *((key, name) for name, _, key, _ in PLACES),
     ("j, k", "next row, row before"),
     ("a", "accept"),
+    ("v", "talk with the caller"),
+    ("m, h, b", "while talking: mute, hang up, hand back to the bot"),
     ("c", "use the suggested reply"),
     ("y, e, r", "approve, change, reject what waits longest"),
     ("x", "decline, give back"),

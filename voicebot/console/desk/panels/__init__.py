@@ -15,13 +15,20 @@ class Seat:
         conversation_id: that the page is about.
         supervisor: whether the agent is one.
         handoff: as ``GET /api/handoffs/{id}`` has it; None: nobody was asked for.
+        channel: of the conversation, ``phone`` or ``chat``; empty: not known.
     """
 
     def __init__(
-        self, conversation_id: str, *, supervisor: bool, handoff: dict[str, Any] | None = None
+        self,
+        conversation_id: str,
+        *,
+        supervisor: bool,
+        handoff: dict[str, Any] | None = None,
+        channel: str = "",
     ) -> None:
         self.conversation_id = conversation_id
         self.supervisor = supervisor
+        self.channel = channel
         self.handoff = handoff
         self._listeners: list[Callable[[], Awaitable[None]]] = []
 

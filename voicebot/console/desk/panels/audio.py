@@ -73,7 +73,7 @@ class AudioPanel:
     async def show(self) -> None:
         """Draws the panel; goes on with a talk that this agent has on the line."""
         one = self._seat.handoff
-        if one is None and not self._seat.supervisor:
+        if one is None and (not self._seat.supervisor or self._seat.channel == "chat"):
             return
         if one is not None and ((one.get("payload") or {}).get("channel") != "phone"):
             return
