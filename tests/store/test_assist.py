@@ -148,6 +148,8 @@ async def test_every_node_suggests_the_same_to_whom_it_is_for(desk: Desk) -> Non
         assert await handoffs.finish(tx, desk.handoff, "ada")
     assert (await desk.ask(there, "cleo"))["active"] is False
     await desk.ask(here, "ada", status=403)
+    unknown = f"/api/conversations/cv_{'0' * 32}/assist"
+    await desk.ask(here, "cleo", unknown, status=404)
 
 
 async def test_values_are_for_who_has_it_and_nothing_is_searched_twice_in_a_second(desk: Desk) -> None:

@@ -336,7 +336,7 @@ async def _boards(
                     continue
                 yield None if board == shown else board
                 shown, last_s = board, clock()
-    except (SubjectErased, DatabaseDown):
+    except (LookupError, SubjectErased, DatabaseDown):
         return  # who comes back is told why
 
 

@@ -46,21 +46,23 @@ class AssistPanel:
             self._list = parts.box("ul", "rows tight")
             self._empty = parts.text("p", "Nothing yet: they come while you speak.", "soft empty")
             self._wrong = parts.alert()
+        self._card.set_visibility(False)
         self._seat.on_change(self._again)
         ui.context.client.on_delete(self._end)
         await self._again()
 
     async def _again(self) -> None:
-        """The hand-over took a step: whoever has it now sees suggestions, nobody else."""
+        """The hand-over took a step. Who may see suggestions the API says: also who answers its phone."""
         one = self._seat.handoff
-        held = one is not None and one["status"] in ("accepted", "bridged")
-        may = held and (self._seat.supervisor or self._seat.held_by(self._agent))
-        self._card.set_visibility(may)
-        if may and (self._following is None or self._following.done()):
+        self._end()
+        if one is not None and one["status"] in ("accepted", "bridged"):
             self._following = background_tasks.create(self._run(), name="desk suggestions")
-        if not may:
-            self._end()
-            self._draw({"topic": None, "suggestions": []})
+        else:
+            self._hide()
+
+    def _hide(self) -> None:
+        self._card.set_visibility(False)
+        self._draw({"topic": None, "suggestions": []})
 
     def _end(self) -> None:
         if self._following is not None:
@@ -72,10 +74,12 @@ class AssistPanel:
             try:
                 async for board in self._api.events(self._agent, f"{self._path}/stream"):
                     self._wrong.text = ""
+                    self._card.set_visibility(True)
                     self._draw(board)
                 return
             except ApiError as error:
                 if error.status in _GONE:
+                    self._hide()
                     return
                 self._wrong.text = str(error)
                 await asyncio.sleep(_AGAIN_S)
