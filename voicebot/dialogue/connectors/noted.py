@@ -100,7 +100,7 @@ def plain(value: Any) -> Any:
     """A value as JSON can hold it; `restored` gives it back."""
     match value:
         case str():
-            return _CARD.sub(lambda found: HIDDEN if is_card(found.group()) else found.group(), value)
+            return _CARD.sub(_hidden, value)
         case datetime():
             return {"$": "datetime", "v": value.isoformat()}
         case date():
@@ -117,6 +117,11 @@ def plain(value: Any) -> Any:
             return [plain(one) for one in cast("list[Any]", value)]
         case _:
             return value
+
+
+def _hidden(found: re.Match[str]) -> str:
+    digits = "".join(filter(str.isdigit, found.group()))
+    return HIDDEN if is_card(digits) else found.group()
 
 
 _MADE: dict[str, Callable[[str], Any]] = {
