@@ -355,6 +355,16 @@ def test_an_approval_is_waited_for_in_company(approved_s: float, tmp_path: Path)
 
 
 @virtual
+async def test_what_a_person_says_through_the_bot_is_not_said_over_the_caller(tmp_path: Path) -> None:
+    """It comes in the middle of their sentence."""
+    dialogue = Dialogue(clauses=((0.0, "I'm asking a colleague."),), approved_s=8.0)
+    async with a_call(tmp_path, dialogue, voiced=((2.0, 3.0), (11.0, 15.0)), silence_s=7.0) as scene:
+        await asyncio.sleep(30)
+        assert "agent_decision" in [given.kind for given in dialogue.inputs]
+        assert all(end < 11.4 or begin > 15.0 for begin, end in scene.line.sounds()), scene.line.sounds()
+
+
+@virtual
 async def test_a_tool_that_never_comes_back_is_not_waited_for_aloud_for_ever(tmp_path: Path) -> None:
     dialogue = Dialogue(clauses=((0.0, "Let me look that up."),), late_s=600.0)
     async with a_call(tmp_path, dialogue, silence_s=7.0) as scene:

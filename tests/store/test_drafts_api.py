@@ -24,6 +24,7 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.postgres_carrier import PostgresCarrier
 from voicebot.core.store.sharing import Sharing
+from voicebot.dialogue.orchestrator import StalePlan
 from voicebot.runtime.waking import Waking
 
 EDITED = "Gift cards come in amounts of $25, $50 and $75 - ask us about others!"
@@ -198,6 +199,16 @@ async def test_decided_at_the_last_moment_the_timer_says_what_was_decided(desk: 
     assert ANSWER in await desk.talk.turn(Timer(about=draft))
     assert await desk.handoffs() == []
     assert await desk.woke() == []
+
+
+async def test_decided_between_a_timers_plan_and_its_commit_the_decision_stands(desk: Desk) -> None:
+    (draft,) = await desk.held()
+    late = await desk.talk.plan(Timer(about=draft))
+    await desk.ask(f"drafts/{draft}/approve", "ada", {})
+    with pytest.raises(StalePlan):
+        await desk.talk.commit(late)
+    assert ANSWER in await desk.talk.turn(Timer(about=draft))
+    assert (await desk.row(draft))["status"] == "approve"
 
 
 async def test_two_that_wait_are_told_apart_in_whatever_order(shop_database: Database, keys: KeyRing) -> None:

@@ -39,6 +39,18 @@ async def test_words_are_said_as_they_are_after_who_they_are_from(desk: Desk) ->
     assert FACT not in str(await desk.told("whisper.given"))
 
 
+async def test_the_callers_own_values_in_them_are_kept_as_tokens(desk: Desk) -> None:
+    """Said as they are, stored like everything else."""
+    for line in ("where is my order", "four two seven one zero three", "nine four one zero seven"):
+        await desk.talk.turn(line)
+    text = "Order 427103 left the depot at noon."
+    await desk.whisper("cleo", what="say", text=text)
+    (said,) = await desk.woke()
+    assert text in said
+    assert "427103" not in str(await desk.talk.turns())
+    assert "427103" not in str((await desk.talk.snapshot()).state)
+
+
 async def test_a_question_that_is_open_is_put_again_behind_them(desk: Desk) -> None:
     """Somebody looks for their order number meanwhile."""
     await desk.talk.turn("where is my order")

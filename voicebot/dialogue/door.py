@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from voicebot.core.conversation import AgentDecision, Keys, LateResult, NotHeard, TurnInput, Utterance
+from voicebot.core.conversation import (
+    AgentDecision,
+    Keys,
+    LateResult,
+    NotHeard,
+    TurnInput,
+    Utterance,
+    Whispered,
+)
 from voicebot.dialogue.flow.promising import PHONE_NUMBER
 from voicebot.dialogue.flow.questions import PHONE_DIGITS
 from voicebot.dialogue.generation.spoken import spoken
@@ -113,7 +121,8 @@ class Masks:
     def stored(self, given: TurnInput) -> dict[str, Any]:
         """The input as it is stored."""
         dumped = given.model_dump(mode="json")
-        return self.masker.hide(dumped) if isinstance(given, LateResult | AgentDecision) else dumped
+        of_others = isinstance(given, LateResult | AgentDecision | Whispered)
+        return self.masker.hide(dumped) if of_others else dumped
 
     def hide(self, value: Any) -> Any:
         """Plain JSON values without any value of the vault."""
