@@ -20,8 +20,11 @@ const voicebotDesk = {
     if (!log) return;
     if (!log.dataset.watched) {
       log.dataset.watched = "1";
+      let before = log.scrollTop;
       log.addEventListener("scroll", () => {
-        log.dataset.up = log.scrollHeight - log.scrollTop - log.clientHeight > 80 ? "1" : "";
+        const below = log.scrollHeight - log.scrollTop - log.clientHeight;
+        if (below < 80) log.dataset.up = ""; else if (log.scrollTop < before) log.dataset.up = "1";
+        before = log.scrollTop;
       });
     }
     if (!log.dataset.up) log.scrollTop = log.scrollHeight;
