@@ -23,7 +23,7 @@ from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
-    RTCRtpReceiver,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
@@ -141,12 +141,16 @@ class Peer:
         self._pc = RTCPeerConnection(
             RTCConfiguration(iceServers=ice.for_aiortc(servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
+        self._sound = self._pc.addTransceiver(self._track, "sendrecv")
+        known = RTCRtpSender.getCapabilities("audio")
+        assert known is not None
+        self._sound.setCodecPreferences([one for one in known.codecs if one.mimeType == "audio/opus"])
         self._pc.on("connectionstatechange", self._changed)
         self._pc.on("datachannel", self._on_channel)
         self._channel: RTCDataChannel | None = None
         self._waiting_out: deque[str] = deque(maxlen=MOST_MESSAGES)
         self._came: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MOST_MESSAGES + 1)
-        self._tapped: RTCRtpReceiver | None = None
+        self._tapped = False
         self._candidates = 0
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -299,28 +303,21 @@ class Peer:
             await asyncio.shield(self._closing)
 
     def _take_sides(self) -> None:
-        """Sound both ways on the first audio section; everything else is declined.
+        """Sound both ways, in Opus, on the first audio section; everything else is declined.
 
         Raises:
             OfferRefused: no sound is offered.
         """
-        sound = None
         for transceiver in self._pc.getTransceivers():
-            if transceiver.kind == "audio" and sound is None:
-                sound = transceiver
-                transceiver.direction = "sendrecv"
-            else:
+            if transceiver is not self._sound:
                 transceiver.direction = "inactive"
-        if sound is None:
+        if self._sound.mid is None:
             raise OfferRefused("the offer has no sound")
-        if self._tapped is None:
-            if not hasattr(sound.receiver, _BUFFER):
-                raise RuntimeError(
-                    "this aiortc has another receive buffer: install the version that is pinned"
-                )
-            setattr(sound.receiver, _BUFFER, _Tap(self._incoming))
-            self._tapped = sound.receiver
-            sound.sender.replaceTrack(self._track)
+        if not self._tapped:
+            if not hasattr(self._sound.receiver, _BUFFER):
+                raise RuntimeError("this aiortc has another receive buffer: install the pinned version")
+            setattr(self._sound.receiver, _BUFFER, _Tap(self._incoming))
+            self._tapped = True
 
     def _changed(self) -> None:
         match self._pc.connectionState:
