@@ -19,7 +19,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 small, .soft { color: var(--soft); } .warn { background: var(--warn); padding: .75rem 1rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; } figcaption { font-weight: 600; } figcaption small { font-weight: 400; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
 .grid { stroke: var(--line); } .mark { stroke: var(--soft); stroke-dasharray: 4 3; }
@@ -47,12 +47,16 @@ def page(report: LoadReport) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Load test</title><style>{_STYLE}</style></head><body>"
         f"{_head(report)}{_verdict(report)}"
-        f'<h2>By calls at once</h2><div class="plots">{_by_calls(report)}</div>'
-        f'<h2>Over time</h2><div class="plots">{_over_time(report.steps)}</div>'
+        f"{_section('By calls at once', _by_calls(report) if len(report.steps) > 1 else '')}"
+        f"{_section('Over time', _over_time(report.steps))}"
         f'<h2>Steps</h2><div class="scroll">{_table(_ROWS, report.steps)}</div>'
         f'<h2>Turn latency by caller, ms</h2><div class="scroll">{_callers(report.steps)}</div>'
         f'<p class="soft">{_MEANING}</p></body></html>\n'
     )
+
+
+def _section(title: str, plots: str) -> str:
+    return f'<h2>{title}</h2><div class="plots">{plots}</div>' if plots else ""
 
 
 def _head(report: LoadReport) -> str:
@@ -90,11 +94,12 @@ def _verdict(report: LoadReport) -> str:
 def _by_calls(report: LoadReport) -> str:
     steps = report.steps
     void = [float(step.calls) for step in steps if not step.valid]
+    ticks = [float(step.calls) for step in steps]
     good = report.knee.calls
     mark = (float(good), f"knee: {good}") if good is not None and report.knee.broke_at is not None else None
 
     def drawn(title: str, unit: str, *series: Series) -> str:
-        return chart(title, "calls at once", unit, series, mark=mark, void=void)
+        return chart(title, "calls at once", unit, series, mark=mark, void=void, ticks=ticks)
 
     def line(name: str, style: str, values: Sequence[float | None]) -> Series:
         return Series(name, [(float(s.calls), v) for s, v in zip(steps, values, strict=True)], style)

@@ -25,19 +25,19 @@ class Series:
 
 def chart(
     title: str, x_name: str, y_name: str, series: Sequence[Series], *,
-    mark: tuple[float, str] | None = None, void: Sequence[float] = (),
+    mark: tuple[float, str] | None = None, void: Sequence[float] = (), ticks: Sequence[float] = (),
 ) -> str:  # fmt: skip
     """A figure with its caption; points without a value are left out.
 
     ``mark``: a place on the x axis, and what is there. ``void``: places on it whose values are not to be
-    believed; drawn pale.
+    believed; drawn pale. ``ticks``: places on it that are named; none: six, evenly.
     """
     found = [(x, y) for one in series for x, y in one.points if y is not None]
     if not found:
         return ""
-    xs = [x for x, _ in found] + ([mark[0]] if mark is not None else [])
+    xs = [*(x for x, _ in found), *ticks, *([mark[0]] if mark is not None else [])]
     frame = _Frame.around(min(xs), max(xs), max(y for _, y in found))
-    parts = [_grid(frame), *(_drawn(one, frame, frozenset(void)) for one in series)]
+    parts = [_grid(frame, ticks), *(_drawn(one, frame, frozenset(void)) for one in series)]
     if mark is not None:
         x = frame.x(mark[0])
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
@@ -60,7 +60,7 @@ class _Frame:
 
     @classmethod
     def around(cls, first: float, last: float, highest: float) -> _Frame:
-        step = nice(max(highest, 1e-9) / 4)
+        step = nice(highest / 4) if highest > 0 else 0.25
         top = step * math.ceil(max(highest, step) / step)
         return cls(first, last if last > first else first + 1, top, step)
 
@@ -77,15 +77,15 @@ def nice(raw: float) -> float:
     return next(power * times for times in (1, 2, 5, 10) if raw <= power * times * (1 + 1e-9))
 
 
-def _grid(frame: _Frame) -> str:
+def _grid(frame: _Frame, ticks: Sequence[float]) -> str:
     parts: list[str] = []
     for n in range(round(frame.top / frame.step) + 1):
         value = n * frame.step
         y = frame.y(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(_LEFT - 6, y + 4, f"{value:g}", "end"))
-    for n in range(6):
-        value = frame.first + (frame.last - frame.first) * n / 5
+    few = ticks[:: -(-len(ticks) // 12)] if ticks else ()
+    for value in few or [frame.first + (frame.last - frame.first) * n / 5 for n in range(6)]:
         label = f"{value:.0f}" if frame.last - frame.first >= 10 else f"{value:.3g}"
         parts.append(_text(frame.x(value), HEIGHT - _BOTTOM + 15, label, "middle"))
     return "".join(parts)

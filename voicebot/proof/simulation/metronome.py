@@ -57,6 +57,9 @@ class Metronome:
         """Ticks until cancelled. After a stall it catches up beat by beat, and lets messages in between."""
         beat = int((time.monotonic() - self._origin_s) / self._slot_s) + 1
         while True:
+            if any(self._slots) and not self._slots[beat % len(self._slots)]:
+                beat += 1  # nobody there: no need to wake up
+                continue
             due_s = self._origin_s + beat * self._slot_s
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             self.beat(beat, due_s)
