@@ -32,9 +32,10 @@ from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.readers import AGENT_HEADER, readers
 from voicebot.console.talks import talks_router
 from voicebot.core.conversation import TransferFailed
-from voicebot.core.store import handoffs
+from voicebot.core.store import handoffs, outbox
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
+from voicebot.core.transcript import LEG_LINE
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.handoff.people import Agent, People
@@ -119,10 +120,18 @@ async def _line(name: Line) -> bytes:
 
 @dataclass
 class TalkNode:
-    """A channel with its talks. ``at``: where the desk reaches it."""
+    """A channel with its talks. ``at``: where the desk reaches it. ``unsaid``: taken out of recordings."""
 
     channel: Channel
     hub: TalkHub
+    unsaid: list[tuple[str, int, int]]
+
+    async def lines(self, call_sid: str) -> list[tuple[str, str]]:
+        """What was heard on both legs, in order."""
+        snapshot = await self.channel.of_call(call_sid)
+        async with self.channel.database.transaction() as tx:
+            events = await outbox.events_of(tx, self.channel.keys, snapshot.id)
+        return [(e.data["who"], e.data["text"]) for e in events if e.type == LEG_LINE]
 
     @property
     def at(self) -> str:
@@ -174,9 +183,15 @@ async def talk_node(
     people, port = agents_of(*numbers), port or free_port()
     made: list[TalkHub] = []
     opened = iter(range(100))
+    unsaid: list[tuple[str, int, int]] = []
+
+    class Tape(Recorder):
+        def unsay(self, channel: str, at_ms: int, until_ms: int) -> None:
+            unsaid.append((channel, at_ms, until_ms))
+            super().unsay(channel, at_ms, until_ms)
 
     async def recorder(conversation_id: str) -> Recorder:
-        return Recorder(folder / f"{node_id}-{next(opened)}", b"k" * 32, conversation_id)
+        return Tape(folder / f"{node_id}-{next(opened)}", b"k" * 32, conversation_id)
 
     def extend(app: FastAPI, services: TwilioServices) -> None:
         assert services.transfers is not None
@@ -197,7 +212,7 @@ async def talk_node(
     ) as channel:
         keeping = asyncio.create_task(made[0].keep())
         try:
-            yield TalkNode(channel, made[0])
+            yield TalkNode(channel, made[0], unsaid)
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

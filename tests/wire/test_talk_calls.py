@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sound_fakes import TONE, FakeEars, FakeJudge, ToneVoice
 from talk_kit import LINES, Bot, Speaks, TalkNode, desk_line, likeness, noise, talk_node
 from transfer_kit import DESK, leg_of, legs, presses, reaches, told
 from twilio_kit import eventually
 from websockets.exceptions import InvalidStatus
 
+from voicebot.channels.phone.leg import LegKit
+from voicebot.core.bus import Bus
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.proof.simulation import LocalCall, LocalTwilio, Person, Quiet
+from voicebot.safety.pii.finding import Shapes
 
 RINGS_ON = Person(does="no_answer")
 SURE = 0.8
@@ -41,6 +45,22 @@ async def node(
     twilio: LocalTwilio, database: Database, keys: KeyRing, bot: Bot, tmp_path: Path
 ) -> AsyncIterator[TalkNode]:
     async with talk_node(twilio, database, keys, bot, tmp_path, DESK) as running:
+        yield running
+
+
+@pytest.fixture
+def ears() -> FakeEars:
+    return FakeEars(("this is cleo", "can you hear me", "my card is 4111 1111 1111 1111"))
+
+
+@pytest_asyncio.fixture
+async def listened(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: Bot, ears: FakeEars, tmp_path: Path
+) -> AsyncIterator[TalkNode]:
+    """A node that writes down what is said."""
+    shapes = Shapes({}, frozenset())
+    legs = LegKit(database, keys, Bus(), ears, FakeJudge(), ToneVoice, shapes, lambda: None)
+    async with talk_node(twilio, database, keys, bot, tmp_path, DESK, legs=legs) as running:
         yield running
 
 
@@ -93,10 +113,12 @@ async def test_who_waits_in_the_room_is_taken_at_the_desk(
 
 
 async def test_a_supervisor_takes_a_live_call_over_and_hands_it_back(
-    twilio: LocalTwilio, node: TalkNode, bot: Bot
+    twilio: LocalTwilio, listened: TalkNode, bot: Bot, ears: FakeEars
 ) -> None:
-    """On the same socket: the bot steps back, and has the caller again, and knows why."""
-    ear = Speaks()
+    """On the same socket: the bot steps back, has the caller again, knows why. Both sides are written down,
+    but for the card's number, which is taken out of the recording too.
+    """
+    node, ear = listened, Speaks()
     call = await phones(twilio, node, ear)
     await eventually(lambda: len(bot.sessions) == 1)
     conversation = (await node.channel.of_call(call.call_sid)).id
@@ -111,9 +133,19 @@ async def test_a_supervisor_takes_a_live_call_over_and_hands_it_back(
         said = noise(3, 600)
         desk.says(said)
         await hears(ear.heard, said)
+        for nth, speaker in enumerate((ear, desk), 2):
+            await eventually(lambda nth=nth: sum(one.finished for one in ears.opened) >= nth - 1)
+            speaker.says(TONE * 30)
+        await eventually(lambda: len(node.unsaid) == 1)
         await node.ends("cleo", taken.json(), "bot")
         await eventually(lambda: len(bot.sessions) == 2)
         assert desk.states[-1] == "bot"
+    assert await node.lines(call.call_sid) == [
+        ("agent", "this is cleo"),
+        ("caller", "can you hear me"),
+        ("agent", "my card is [card 1]"),
+    ]
+    assert [channel for channel, _, _ in node.unsaid] == ["bot"]
     assert bot.sessions[0].stream_sid == bot.sessions[1].stream_sid
     told_why = bot.returns[1]
     assert told_why is not None
@@ -130,7 +162,7 @@ async def test_a_supervisor_takes_a_live_call_over_and_hands_it_back(
 async def test_a_line_that_is_gone_is_held_for_and_taken_up_again(
     twilio: LocalTwilio, node: TalkNode, bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller hears the hold line within two seconds, and the agent again; nobody comes: the bot has them."""
+    """The hold line within two seconds, then the agent again; where nobody comes the bot has the caller."""
     ear = Speaks()
     call = await phones(twilio, node, ear)
     await eventually(lambda: len(bot.sessions) == 1)
@@ -158,7 +190,7 @@ async def test_a_line_that_is_gone_is_held_for_and_taken_up_again(
 
 
 async def test_one_has_the_caller(twilio: LocalTwilio, node: TalkNode, bot: Bot) -> None:
-    """Of two desks the first; nobody else gets on the line; not where a phone was quicker, nor after the end."""
+    """Of two desks the first; nobody else, nor after a phone was quicker, nor after the end."""
     bot.at_once = True
     call = await phones(twilio, node, Speaks())
     await leg_of(twilio, DESK)
@@ -210,8 +242,8 @@ async def test_the_caller_hangs_up(twilio: LocalTwilio, node: TalkNode, bot: Bot
 async def test_whichever_node_and_whichever_socket(
     twilio: LocalTwilio, database: Database, keys: KeyRing, node: TalkNode, bot: Bot, tmp_path: Path
 ) -> None:
-    """The desk's line reaches a node that does not have the call, and is passed on; the caller's socket breaks,
-    they are fetched, and the same line has them again.
+    """The desk's line reaches a node that does not have the call, and is passed on; the caller's socket
+    breaks, they are fetched, and the same line has them again.
     """
     ear = Speaks()
     async with talk_node(twilio, database, keys, Bot(keys, database), tmp_path, node_id="node-b") as other:
