@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +21,7 @@ from typing import Any
 import uvloop
 from pydantic import BaseModel, ConfigDict
 
+from voicebot.core.process import die_with_parent
 from voicebot.proof.simulation.exchange import LocalTwilio
 from voicebot.proof.simulation.metronome import Metronome
 
@@ -170,7 +173,8 @@ def _write(message: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Serves until stdin is over."""
+    """Serves until stdin is over, or whoever started us is gone: then nobody would hang up."""
+    die_with_parent(os.getppid(), signal.SIGTERM)
     uvloop.run(_main())
     return 0
 

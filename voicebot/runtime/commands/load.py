@@ -54,6 +54,10 @@ def load(
         processes=processes,
         seed=seed,
     )
+    deaf = sorted({kind.name for kind in kinds if kind.hears_nothing_of})
+    if console is not None and deaf:
+        names = ", ".join(deaf)
+        console.print(f"  {names}: listens for words, which load callers do not hear", markup=False)
     with _Terminal(console, len(steps)) as terminal:
         figures = asyncio.run(run(wanted, terminal))
     return report.make(address, [(kind.name, kind.weight) for kind in kinds], figures, note)
