@@ -1,0 +1,142 @@
+"""A recorded call through today's pipeline, from its sound: always the same; other sound is another call.
+
+With the local recogniser and voice, and with the recording's own answers; on samples, in virtual time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from dialogue_kit import DEPLOYMENT
+
+from voicebot.audio.recording.reader import read_recording
+from voicebot.core.settings import Settings, load_settings
+from voicebot.dialogue.deployment import Deployment
+from voicebot.proof.replay.errors import EngineMissing, NotReplayable
+from voicebot.proof.replay.finding import KEY_FILE, read_key
+from voicebot.proof.replay.run import Options, RecordedCall, Replayed, Replayer
+from voicebot.proof.replay.samples import DAY, read_sample
+
+SAMPLES = Path(__file__).parents[2] / "recordings" / "samples"
+
+
+def sample(name: str) -> RecordedCall:
+    return RecordedCall(name, (read_recording(SAMPLES / name, read_key(SAMPLES / KEY_FILE)),))
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load_settings(stt="sphinx", tts="espeak")
+
+
+@pytest.fixture(scope="module")
+def database(postgres: object, shop_template: str) -> Iterator[str]:
+    url: str = postgres.url  # type: ignore[attr-defined]
+    name = "replay"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {shop_template} STRATEGY FILE_COPY".encode())
+        head, _, query = url.partition("?")
+        yield f"{head.rpartition('/')[0]}/{name}?{query}"
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Deployment:
+    return DEPLOYMENT
+
+
+@pytest.fixture(scope="module")
+def local(settings: Settings, deployment: Deployment, database: str) -> Iterator[Replayer]:
+    with Replayer.open(Options(), settings, DAY, deployment=deployment, url=database) as replayer:
+        yield replayer
+
+
+@pytest.fixture(scope="module")
+def recorded(settings: Settings, deployment: Deployment, database: str) -> Iterator[Replayer]:
+    options = Options(engines="recorded")
+    with Replayer.open(options, settings, DAY, deployment=deployment, url=database) as replayer:
+        yield replayer
+
+
+def shows_what_it_must(one: Replayed) -> None:
+    expect = read_sample(SAMPLES / f"{one.name}.yaml").expect
+    assert expect is not None
+    assert list(expect.missed(one.now, one.outcome)) == []
+    assert [d for d in one.differences if d.beyond] == []
+    assert one.problems == []
+
+
+def test_twice_is_byte_for_byte_the_same_and_other_sound_is_not(local: Replayer) -> None:
+    """With the real local recogniser: words come from the sound, and from nowhere else."""
+    call = sample("09-noisy-room")
+    first, again = local.replay(call), local.replay(call)
+    shows_what_it_must(first)
+    assert first.log == again.log
+    (session,) = call.sessions
+    ulaw = session.ulaw.copy()
+    voiced = np.flatnonzero(np.abs(session.pcm16[:, 0].astype(int)) > 3000)
+    ulaw[voiced[voiced.size // 2] :, 0] = 0xFF  # half of the question is gone
+    other = local.replay(RecordedCall("altered", (dataclasses.replace(session, ulaw=ulaw),)))
+    assert other.log != first.log
+    assert not other.ok
+    assert {d.what for d in other.differences if d.beyond} & {"words", "decision", "turns"}
+
+
+def test_recorded_engines_need_no_model_and_give_the_same_call(recorded: Replayer) -> None:
+    call = sample("11-person-asked-for")
+    first, again = recorded.replay(call), recorded.replay(call)
+    shows_what_it_must(first)
+    assert first.log == again.log
+
+
+def test_tools_answer_as_they_did(recorded: Replayer) -> None:
+    """From the recording: no shop is asked."""
+    one = recorded.replay(sample("04-order-by-keypad"))
+    shows_what_it_must(one)
+    assert one.notes == [n for n in one.notes if n.startswith("changed since")]
+
+
+def test_a_card_that_was_taken_out_of_the_sound_is_told_by_a_stand_in(recorded: Replayer) -> None:
+    call = sample("13-card-spoken")
+    (session,) = call.sessions
+    spans = [e for e in session.events if e["type"] == "unsaid"]
+    assert spans
+    for span in spans:
+        assert (session.pcm16[span["at_ms"] * 8 : span["until_ms"] * 8, 0] == 0).all()
+    assert "four two four two" not in json.dumps(session.events)
+    one = recorded.replay(call)
+    assert one.now[1].decision["policy_row"] == "card/spoken"
+    assert one.now[1].words == one.was[1].words or "[card 1]" in one.now[1].words
+
+
+def test_it_can_be_left_in_the_middle(settings: Settings, deployment: Deployment, database: str) -> None:
+    options = Options(engines="recorded", until=2)
+    with Replayer.open(options, settings, DAY, deployment=deployment, url=database) as replayer:
+        one = replayer.replay(sample("05-barge-in"))
+    assert [turn.number for turn in one.now] == [1, 2]
+    assert one.ok
+
+
+def test_what_cannot_be_run_says_why(
+    settings: Settings, deployment: Deployment, database: str, recorded: Replayer
+) -> None:
+    call = sample("01-greeting-and-hang-up")
+    (session,) = call.sessions
+    silent = dataclasses.replace(session, ulaw=session.ulaw[:0])
+    with pytest.raises(NotReplayable, match="no sound"):
+        recorded.replay(RecordedCall("x", (silent,)))
+    with pytest.raises(NotReplayable, match="older program"):
+        recorded.replay(RecordedCall("x", (dataclasses.replace(session, events=[]),)))
+    options = Options(stt="whisper:./no-such-model")
+    with (
+        Replayer.open(options, settings, date(2026, 1, 5), deployment=deployment, url=database) as replayer,
+        pytest.raises(EngineMissing, match=r"no-such-model.*--engines recorded"),
+    ):
+        replayer.replay(call)
