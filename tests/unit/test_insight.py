@@ -42,7 +42,8 @@ def test_a_figure_is_read_in_its_unit(name: Name, value: float | None, words: st
     [
         ("containment", 0.6, 0.8, "60 to 80 %"), ("csat", 4.5, None, "at least 4.50"),
         ("resolution_simple_s", None, 30, "at most 30 s"),
-        ("resolution_complex_s", None, 300, "at most 5 min"), ("escalation", 0.205, 0.4, "20.5 to 40 %"), ("repeat", None, None, ""),
+        ("resolution_complex_s", None, 300, "at most 5 min"), ("escalation", 0.205, 0.4, "20.5 to 40 %"),
+        ("repeat", None, None, ""),
     ],
 )  # fmt: skip
 def test_where_it_should_be(name: Name, low: float | None, high: float | None, words: str) -> None:

@@ -19,6 +19,7 @@ The customer of 9 is of the segment plus.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,10 +31,12 @@ import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from voicebot.console import kpi_gauges
 from voicebot.console.access import bearer_guard
 from voicebot.console.kpis import Measures, kpis_router
 from voicebot.console.readers import agent_key, readers
 from voicebot.console.targets import Band, Targets, TargetsError, held
+from voicebot.core import metrics
 from voicebot.core.conversation import Channel
 from voicebot.core.store import agent_words, handoffs, outcomes
 from voicebot.core.store.conversations import Conversations
@@ -158,15 +161,19 @@ async def fill(tx: Transaction, keys: KeyRing) -> None:
     await table.person(eleven, fri, accepted=50, bridged=100)
 
 
-@pytest_asyncio.fixture
-async def http(database: Database, keys: KeyRing) -> AsyncIterator[httpx.AsyncClient]:
-    async with database.transaction() as tx:
-        await fill(tx, keys)
+@pytest.fixture
+def measures(database: Database) -> Measures:
     people = People.read(ROOT).model_copy(update={"time_zone": "America/Chicago"})
     targets = Targets.read(ROOT).model_copy(update={"least": 10})
+    return Measures(database, people, targets, lambda: datetime(2026, 11, 22, tzinfo=UTC))
+
+
+@pytest_asyncio.fixture
+async def http(database: Database, keys: KeyRing, measures: Measures) -> AsyncIterator[httpx.AsyncClient]:
+    async with database.transaction() as tx:
+        await fill(tx, keys)
     app = FastAPI()
-    measures = Measures(database, people, targets, lambda: datetime(2026, 11, 22, tzinfo=UTC))
-    who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, people)
+    who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, measures.people)
     app.include_router(kpis_router(measures, who))
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
@@ -356,3 +363,27 @@ def test_the_shipped_targets_are_those_of_the_file_and_a_wrong_file_is_said(tmp_
         (tmp_path / "business" / "targets.yaml").write_text(text)
         with pytest.raises(TargetsError, match=r"targets\.yaml"):
             Targets.read(tmp_path)
+
+
+async def test_prometheus_has_the_same_figures_with_their_alarms_and_nobody_in_a_label(
+    http: httpx.AsyncClient, measures: Measures
+) -> None:
+    await kpi_gauges.look(measures)
+    answer = await http.get("/api/kpis")
+    values = {
+        (sample.name, sample.labels["figure"], sample.labels.get("side")): sample.value
+        for metric in (metrics.kpi, metrics.kpi_cases, metrics.kpi_alarm)
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.labels["window"] == "30d"
+    }
+    for name, figure in answer.json()["overall"]["figures"].items():
+        assert values["voicebot_kpi", name, None] == figure["value"]
+        assert values["voicebot_kpi_cases", name, None] == figure["of"]
+        for side in ("low", "high"):
+            assert values["voicebot_kpi_alarm", name, side] == (figure["alarm"] == side)
+    (family,) = metrics.kpi.collect()
+    assert {tuple(sample.labels) for sample in family.samples} == {("figure", "window")}
+    today = [sample.value for sample in family.samples if sample.labels["window"] == "1d"]
+    assert today
+    assert all(map(math.isnan, today)), "nothing was measured today, which is not 0"

@@ -168,3 +168,12 @@ live_readers_left = Counter(
 )
 legs_active = Gauge("voicebot_legs_active", "Legs of conferences that are listened to", ["leg"])
 leg_lines = Counter("voicebot_leg_lines_total", "Lines heard on legs of conferences", ["leg"])
+kpi = Gauge(
+    "voicebot_kpi",
+    "A figure of docs/outcomes.md over whole days up to today: 0..1, seconds or 1..5; alike on every node",
+    ["figure", "window"],
+)
+kpi_cases = Gauge("voicebot_kpi_cases", "Of how many cases that figure is made", ["figure", "window"])
+kpi_alarm = Gauge(
+    "voicebot_kpi_alarm", "1 while that figure is below or above its target", ["figure", "window", "side"]
+)

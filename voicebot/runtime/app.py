@@ -39,6 +39,7 @@ from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.channels.twilio.unwritten import Unwritten
+from voicebot.console import kpi_gauges
 from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
@@ -337,7 +338,8 @@ class NodeApp:
                 wake=sharing.wake,
             )
         )
-        app.include_router(kpis_router(Measures(database, people, Targets.read(settings.deployment)), who))
+        measures = Measures(database, people, Targets.read(settings.deployment))
+        app.include_router(kpis_router(measures, who))
         assisting = Assisting(
             make_assist(
                 self._deployment,
@@ -382,6 +384,7 @@ class NodeApp:
             dialogue.payments.run,
             dialogue.customers.keep,
             Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
+            lambda: kpi_gauges.watch(measures),
             lambda: watch_crowding(transcriber, self.state),
             lambda: self._warm_up(cache, speech),
             *behind,
