@@ -83,6 +83,7 @@ class Tried:
     """A question as it was put, and what was shown for it."""
 
     question: Question
+    words: str
     shown: Board
 
     @property
@@ -157,8 +158,6 @@ async def quality(agent: Agent, questions: Sequence[Question], spoken: int) -> d
     before = time.process_time()
     texts = await asyncio.to_thread(heard_as, chosen) if chosen else []
     if chosen:
-        said = [(one.text, heard) for one, heard in zip(chosen, texts, strict=True)]
-        out["word_error_rate"] = round(error_rate(said), 4)
         out["recognising_cpu_s"] = round(time.process_time() - before, 1)
     for way in WAYS:
         tried: list[Tried] = []
@@ -177,10 +176,10 @@ async def quality(agent: Agent, questions: Sequence[Question], spoken: int) -> d
                     ]
                 case _:
                     lines = [("caller", one.text)]
-            tried.append(Tried(one, await agent.after(*lines)))
+            tried.append(Tried(one, lines[-1][1], await agent.after(*lines)))
         out[way] = _shares(tried)
         if way == "spoken":
-            same = [Tried(one, await agent.after(("caller", one.text))) for one in chosen]
+            same = [Tried(one, one.text, await agent.after(("caller", one.text))) for one in chosen]
             out["the same, as written"] = _shares(same)
     return out
 
@@ -191,6 +190,7 @@ def _shares(tried: Sequence[Tried]) -> dict[str, Any]:
     replies = [one for one in tried if one.reply is not None]
     return {
         "questions": len(inside),
+        "word_error_rate": round(error_rate([(one.question.text, one.words) for one in tried]), 4),
         "shown": _share([bool(one.question.expect & set(one.articles)) for one in inside]),
         "first": _share([bool(one.articles) and one.articles[0] in one.question.expect for one in inside]),
         "articles": round(sum(len(one.articles) for one in tried) / max(1, len(tried)), 2),
@@ -373,8 +373,10 @@ def main() -> int:
     return 0
 
 
-QUALITY_HEAD = ("", "questions", "right one shown", "right one first", "shown at a time", "with a reply",
-                "replies right", "without an article: no reply")  # fmt: skip
+QUALITY_HEAD = (
+    "", "questions", "words wrong", "right one shown", "right one first", "shown at a time", "with a reply",
+    "replies right", "without an article: no reply",
+)  # fmt: skip
 SPEED_HEAD = ("", "lines", "p50 ms", "p95 ms", "nothing to suggest")
 
 
@@ -384,6 +386,7 @@ def quality_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             name,
             str(one["questions"]),
+            report.show(one["word_error_rate"], 3),
             report.show(one["shown"], 3),
             report.show(one["first"], 3),
             report.show(one["articles"], 2),
