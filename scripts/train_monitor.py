@@ -1,10 +1,11 @@
 """Trains the monitor's model from the deployment's examples and scores it on the held-out phrasings.
 
-    .venv/bin/python scripts/train_monitor.py [--deployment DIR] [--check] [--errors]
+    .venv/bin/python scripts/train_monitor.py [--deployment DIR] [--check] [--distress] [--errors]
 
 Reads business/intents.yaml and business/monitor.yaml, and models/monitor_words.npz (what words mean, by
 scripts/make_word_vectors.py). Writes models/monitor.npz, models/monitor.json and the card
-models/monitor.md. ``--check`` only scores what is there; ``--errors`` prints what the folds got wrong on
+models/monitor.md. ``--check`` only scores what is there; ``--distress`` fits
+that head alone, over the vocabulary that the model has; ``--errors`` prints what the folds got wrong on
 our own examples (of what is held out only totals are printed: nobody should learn it by heart). Seeded: the
 same files give the same weights. About three minutes on one core.
 """
@@ -42,7 +43,7 @@ FOLDS = 4
 STRENGTH = 10.0  # of the classifier's fit (sklearn's C)
 ROUNDS = 45
 MEANING = 1.0  # weight of a text's meaning beside its words
-RECALL = 0.96  # of callers in distress, on folds: there the probability of distress is put at one half
+RECALL = 0.955  # of callers in distress, on folds: there the probability of distress is put at one half
 SEED = 11
 
 
@@ -136,6 +137,12 @@ def tone_rows(business: Path, intents: Rows) -> dict[str, Rows]:
     return heads
 
 
+def add_everyday(business: Path, distress: Rows) -> None:
+    examples = read(business / "monitor.yaml")["everyday"]
+    distress.add(examples, "no", random.Random(SEED + 2), most=PER_TONE_PATTERN)
+    refuse_scored(business, distress.texts)
+
+
 def refuse_scored(business: Path, texts: list[str]) -> None:
     scored: set[tuple[str, ...]] = set()
     for name in ("intents_heldout.yaml", "monitor_heldout.yaml"):
@@ -219,12 +226,68 @@ def curve(
     return {"score": at.tolist(), "probability": model.predict(at).round(4).tolist()}
 
 
+def fit_distress(head: Rows, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:
+    """The head of distress: its column of weights, its bias, and what the card says of its probability."""
+    yes = np.array([label == "yes" for label in head.labels])
+    xh = matrix(head.texts, encoder)
+    scores = folded(xh, head, yes)[:, 0]
+    # One half is where enough callers in distress are found: the share of such callers is taken as so large.
+    plain = curve(scores, yes.astype(float), np.ones(len(yes)), points=40)
+    clear = yes & np.array(head.clean)
+    limit = float(np.quantile(scores[clear], 1 - RECALL))
+    shift = -logit(float(np.interp(limit, plain["score"], plain["probability"])))
+    chance = 1 / (1 + np.exp(-(logit(np.array(plain["probability"])) + shift)))
+    share = 1 / (1 + np.exp(-(logit(float(yes.mean())) + shift)))
+    fires = scores >= limit
+    print(
+        f"distress: as if {share:.2f} of the turns were; recall {np.mean(fires[clear]):.3f}, "
+        f"of the others {np.mean(fires[~yes]):.4f}"
+    )
+    model = fit(xh, yes)
+    told: dict[str, object] = {
+        "distress": {"score": plain["score"], "probability": chance.round(4).tolist()},
+        "distress_at": 0.5,
+        "distress_share": round(float(share), 3),
+    }
+    return model.coef_.T, model.intercept_, told
+
+
+def train_distress(deployment: Path) -> None:
+    """Fits the head of distress anew, over the vocabulary of the model that is there; the others stay."""
+    business, models = deployment / "business", deployment / "models"
+    with np.load(models / "monitor.npz", allow_pickle=False) as arrays:
+        stored = dict(arrays)
+    encoder = Encoder(stored["idf"].astype(np.float32), WordVectors.load(models / "monitor_words.npz"))
+    head = tone_rows(business, intent_rows(business))["distress"]
+    add_everyday(business, head)
+    column, offset, calibration = fit_distress(head, encoder)
+    column = column[:, 0]
+    column[BUCKETS:] *= MEANING
+    rows = np.union1d(stored["rows"].astype(int), weighty(encoder, column[:, None]))
+    before = np.zeros((len(rows), stored["weights"].shape[1]), np.int8)
+    before[np.searchsorted(rows, stored["rows"].astype(int))] = stored["weights"]
+    scale = float(np.abs(column[rows]).max() / 127)
+    before[:, -1] = np.round(column[rows] / scale)
+    stored |= {"rows": rows.astype(np.uint16), "weights": before}
+    stored["scale"][-1], stored["bias"][-1] = scale, offset[0]
+    stored["meaning"][:, -1] = column[BUCKETS:]
+    np.savez_compressed(models / "monitor.npz", **stored)
+    card = json.loads((models / "monitor.json").read_text())
+    (models / "monitor.json").write_text(json.dumps(card | calibration, indent=1) + "\n")
+
+
+def weighty(encoder: Encoder, weights: np.ndarray) -> np.ndarray:
+    """The buckets that are kept."""
+    return np.flatnonzero((encoder.idf > 0) & (np.abs(weights[:BUCKETS]).max(axis=1) > 0.25))
+
+
 def train(deployment: Path, *, errors: bool) -> None:
     business, models = deployment / "business", deployment / "models"
     rows = intent_rows(business)
     heads = tone_rows(business, rows)
     everything = rows.texts + [text for head in heads.values() for text in head.texts]
     encoder = Encoder(idf_of(list(dict.fromkeys(everything))), WordVectors.load(models / "monitor_words.npz"))
+    add_everyday(business, heads["distress"])  # when the vocabulary stands: it is for this head alone
     labels = sorted(set(rows.labels))
     target = np.array([labels.index(label) for label in rows.labels])
     x = matrix(rows.texts, encoder)
@@ -280,32 +343,14 @@ def train(deployment: Path, *, errors: bool) -> None:
         model = fit(xh, place)
         columns.append(model.coef_.T)
         bias.append(model.intercept_)
-    head = heads["distress"]
-    yes = np.array([label == "yes" for label in head.labels])
-    xh = matrix(head.texts, encoder)
-    scores = folded(xh, head, yes)[:, 0]
-    # One half is where enough callers in distress are found: the share of such callers is taken as so large.
-    plain = curve(scores, yes.astype(float), np.ones(len(yes)), points=40)
-    clear = yes & np.array(head.clean)
-    limit = float(np.quantile(scores[clear], 1 - RECALL))
-    shift = -logit(float(np.interp(limit, plain["score"], plain["probability"])))
-    chance = 1 / (1 + np.exp(-(logit(np.array(plain["probability"])) + shift)))
-    card["distress"] = {"score": plain["score"], "probability": chance.round(4).tolist()}
-    card["distress_at"] = 0.5
-    share = 1 / (1 + np.exp(-(logit(float(yes.mean())) + shift)))
-    card["distress_share"] = round(float(share), 3)
-    fires = scores >= limit
-    print(
-        f"distress: as if {share:.2f} of the turns were; recall {np.mean(fires[clear]):.3f}, "
-        f"of the others {np.mean(fires[~yes]):.4f}"
-    )
-    model = fit(xh, yes)
-    columns.append(model.coef_.T)
-    bias.append(model.intercept_)
+    column, offset, calibration = fit_distress(heads["distress"], encoder)
+    card |= calibration
+    columns.append(column)
+    bias.append(offset)
 
     weights = np.hstack(columns)
     weights[BUCKETS:] *= MEANING
-    kept = np.flatnonzero((encoder.idf > 0) & (np.abs(weights[:BUCKETS]).max(axis=1) > 0.25))
+    kept = weighty(encoder, weights)
     scale = np.abs(weights[kept]).max(axis=0) / 127
     np.savez_compressed(
         models / "monitor.npz",
@@ -324,9 +369,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deployment", type=Path, default=Path("."))
     parser.add_argument("--check", action="store_true", help="score only")
+    parser.add_argument("--distress", action="store_true", help="fit this head alone, the others stay")
     parser.add_argument("--errors", action="store_true", help="print what the folds got wrong")
     arguments = parser.parse_args()
-    if not arguments.check:
+    if arguments.distress:
+        train_distress(arguments.deployment)
+    elif not arguments.check:
         train(arguments.deployment, errors=arguments.errors)
     found = figures(arguments.deployment)
     print(json.dumps(found, indent=1))

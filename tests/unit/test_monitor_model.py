@@ -26,6 +26,8 @@ HELDOUT = yaml.safe_load((BUSINESS / "intents_heldout.yaml").read_text())["heldo
 TONE_HELDOUT = yaml.safe_load((BUSINESS / "monitor_heldout.yaml").read_text())
 MODEL = IntentClassifier.load(MODELS)
 ROWS = [(line, intent) for intent, lines in HELDOUT.items() for line in lines]
+DESPAIR = {"killing_myself"}
+"""Lines of recorded callers that are to be taken for danger."""
 FILES = ("monitor.json", "monitor.npz", "monitor_words.npz")
 
 ODD = [
@@ -59,7 +61,7 @@ def sentences(node: object) -> list[str]:
 def test_no_phrasing_it_is_scored_on_was_used_to_make_it() -> None:
     """Held-out lines stand in no example and in no pattern."""
     examples = [intent["examples"] for intent in INTENTS["intents"].values()]
-    tone = [TONE[part] for part in ("sentiment", "urgency", "distress", "not_distress")]
+    tone = [TONE[part] for part in ("sentiment", "urgency", "distress", "not_distress", "everyday")]
     patterns = sentences([*examples, INTENTS["out_of_scope"], *tone])
     made_from = {tuple(words_of(s)) for example in patterns for s in expand(example)}
     lines = sentences([HELDOUT, TONE_HELDOUT])
@@ -154,7 +156,10 @@ def test_plain_words_are_never_taken_for_danger() -> None:
     at = MODEL.card.distress_at
     recorded = yaml.safe_load((ROOT / "recordings" / "lines" / "texts.yaml").read_text())["lines"]
     callers = [
-        text for texts in recorded.values() for key, text in texts.items() if not key.startswith("desk_")
+        text
+        for texts in recorded.values()
+        for key, text in texts.items()
+        if not key.startswith("desk_") and key not in DESPAIR
     ]
     lines = [text.replace("|", " ") for text in callers]
     lines += [
@@ -164,6 +169,22 @@ def test_plain_words_are_never_taken_for_danger() -> None:
         for example in intent["examples"]
     ]
     assert [line for line in lines if MODEL.verdict(line).distress >= at] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I was born on the third of March and live at 14 Elm Street",
+        "I was born in 1985",
+        "my post code is 30309 and I live in Atlanta",
+        "the name is Slaughter, Jane Slaughter",
+        "I live on the third floor and have no elevator",
+        "I waited all day and nobody showed up",
+    ],
+)
+def test_who_callers_are_is_no_danger(line: str) -> None:
+    """Answers to the gate's questions, and an ordinary bad day."""
+    assert MODEL.verdict(line).distress < MODEL.card.distress_at
 
 
 def test_mood_and_hurry_are_heard() -> None:
