@@ -185,7 +185,8 @@ class NotedJudge:
             fact["down"] = down.reason
             raise
         finally:
-            self._note({**fact, "took_ms": round((self._clock() - began_s) * 1000, 1)})
+            if len(fact) > len(("type", "at_ms", "audio_ms")):  # else nobody waited for it to the end
+                self._note({**fact, "took_ms": round((self._clock() - began_s) * 1000, 1)})
 
 
 class NotedSpeech:

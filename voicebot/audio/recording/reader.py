@@ -46,10 +46,13 @@ class Problem:
 
     ``cut_short`` (without its end) · ``disk`` (it ended because the disk failed) · ``sound_lost`` (the disk
     was too slow) · ``hole`` (messages of Twilio's that never came) · ``sound_missing`` (frames whose sound is
-    not there) · ``no_wire`` (an older format, or the messages were not kept).
+    not there) · ``no_wire`` (an older format, or the messages were not kept). A replay adds what it cannot
+    give back: ``withheld`` (keys that are not kept) · ``elsewhere`` (turns that no caller gave).
     """
 
-    kind: Literal["cut_short", "disk", "sound_lost", "hole", "sound_missing", "no_wire"]
+    kind: Literal[
+        "cut_short", "disk", "sound_lost", "hole", "sound_missing", "no_wire", "withheld", "elsewhere"
+    ]
     at_ms: int
     text: str
 

@@ -107,7 +107,8 @@ class RecordedJudge:
     def __init__(self, events: list[dict[str, Any]], now_ms: Callable[[], int]) -> None:
         self.unknown = 0
         self._now_ms = now_ms
-        self._left = [event for event in events if event.get("type") == TURN]
+        told = (event for event in events if event.get("type") == TURN)
+        self._left = [event for event in told if "probability" in event or "down" in event]
 
     async def probability(self, call: str, pcm16_8k: bytes) -> float:
         """See `TurnJudge`."""
