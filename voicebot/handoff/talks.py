@@ -84,7 +84,7 @@ class Talks:
         known = await talks.open_of(tx, conversation_id)
         if known is not None and (known.agent, known.handoff_id) == (agent, handoff_id):
             return known
-        if snapshot.channel is not Channel.PHONE or snapshot.call_sid is None:
+        if snapshot.channel not in {Channel.PHONE, Channel.BROWSER} or snapshot.call_sid is None:
             raise NoCaller("no_call")
         if snapshot.status == "ended":
             raise NoCaller("ended")

@@ -17,10 +17,11 @@ from voicebot.audio.hearing.vad import shared_silero
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.browser.gate import BrowserGate
-from voicebot.channels.browser.session import BrowserSession
+from voicebot.channels.browser.holding import Holding
 from voicebot.channels.chat.access import ChatAccess
 from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
+from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.machine import Machine
 from voicebot.channels.node import NodeState
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
@@ -29,7 +30,6 @@ from voicebot.channels.phone.run import run_call
 from voicebot.channels.talk.bridge import TalkKit
 from voicebot.channels.talk.hub import TalkHub
 from voicebot.channels.twilio.live import LiveSessions
-from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.outbound.calls import OutboundCalls, OutboundKit
 from voicebot.channels.twilio.outbound.keeping import keep_dialling
 from voicebot.channels.twilio.pay import Prompt
@@ -302,7 +302,9 @@ class NodeApp:
         app.include_router(pages_router(settings.desk_url))
         live, unwritten = LiveSessions(), Unwritten()
         app.include_router(twilio_router(services, live, unwritten))
-        self._browsers = add_browser(app, services, live, unwritten, self._browser_runner(kit))
+        in_browser = self._talks.runner(self._browser_runner(kit))
+        holding = Holding(in_browser, self._talks.asked_for, talk_kit.sounds.music())
+        self._browsers = add_browser(app, services, live, unwritten, holding)
         stack.push_async_callback(self._browsers.close)
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)
         behind: list[Callable[[], Awaitable[None]]] = []
@@ -391,18 +393,18 @@ class NodeApp:
         ):
             self._keep(stack, work)
 
-    def _runner(self, kit: PhoneKit) -> Callable[[MediaSession], Awaitable[CallOutcome]]:
+    def _runner(self, kit: PhoneKit) -> Callable[[Leg], Awaitable[CallOutcome]]:
         parts = self._deployment.pipeline("phone")
 
-        async def run(session: MediaSession) -> CallOutcome:
+        async def run(session: Leg) -> CallOutcome:
             return await run_call(kit, parts, session, self._calls)
 
         return run
 
-    def _browser_runner(self, kit: PhoneKit) -> Callable[[BrowserSession], Awaitable[CallOutcome]]:
+    def _browser_runner(self, kit: PhoneKit) -> Callable[[Leg], Awaitable[CallOutcome]]:
         parts = self._deployment.pipeline("browser")
 
-        async def run(session: BrowserSession) -> CallOutcome:
+        async def run(session: Leg) -> CallOutcome:
             return await run_call(kit, parts, session, self._calls)
 
         return run

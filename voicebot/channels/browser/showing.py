@@ -14,6 +14,9 @@ from voicebot.channels.phone.call import PhoneCall
 from voicebot.channels.phone.frames import CallerVoiceFrame, EmergencyFrame, SpokenFrame
 from voicebot.core.conversation import Event
 
+TAKEN = "taken_at_desk"
+"""Why the bot steps back where somebody comes after all."""
+
 
 class Screen:
     """Events of a call as messages for its page. Pure; words are masked already."""
@@ -119,7 +122,7 @@ class NoTelephone(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """See Pipecat's FrameProcessor."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, EmergencyFrame) and frame.line == "handing_over":
+        if isinstance(frame, EmergencyFrame) and frame.line == "handing_over" and frame.reason != TAKEN:
             frame.line = "sorry_ended"
             if isinstance(self._session, BrowserSession):
                 self._session.show(rtvi.error(f"{FAILED} ({datetime.now(UTC):%H:%M} UTC)"))

@@ -17,13 +17,13 @@ import structlog
 from voicebot.audio.media_clock import MediaClock
 from voicebot.audio.recording.muting import MARGIN_MS, masked
 from voicebot.audio.recording.writer import Recorder
+from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.leg import LegEar, LegKit
 from voicebot.channels.talk.feed import LegFeed
 from voicebot.channels.talk.line import GOING_AWAY, TAKEN_UP, DeskLine
 from voicebot.channels.talk.pacing import FRAME_MS, Backlog, Playhead, frames
 from voicebot.channels.talk.sounds import Line as LineName
 from voicebot.channels.talk.sounds import Sounds
-from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.wire import Dtmf, Media
 from voicebot.core import metrics
 from voicebot.core.clock import Clock, monotonic
@@ -74,7 +74,7 @@ class Bridge:
         recorder: where it is recorded; the agent is on the bot's channel.
     """
 
-    def __init__(self, kit: TalkKit, session: MediaSession, talk: Talk, recorder: Recorder) -> None:
+    def __init__(self, kit: TalkKit, session: Leg, talk: Talk, recorder: Recorder) -> None:
         self._kit = kit
         self._clock = kit.clock
         self._session = session

@@ -11,9 +11,9 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.talk.bridge import Bridge, TalkKit
 from voicebot.channels.talk.line import OVER, DeskLine
-from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.core.conversation import TransferFailed
 from voicebot.core.store import talks as stored
 from voicebot.core.store.database import DatabaseDown
@@ -30,7 +30,7 @@ LOOK_S = 0.2
 _OPEN_S = 3.0
 _RELAYED = ("authorization", "x-voicebot-agent")
 
-RunCall = Callable[[MediaSession], Awaitable[CallOutcome]]
+RunCall = Callable[[Leg], Awaitable[CallOutcome]]
 StepBack = Callable[[str], Awaitable[None]]
 
 
@@ -63,10 +63,17 @@ class TalkHub:
         for bridge in self._bridges.values():
             bridge.wake()
 
+    async def asked_for(self, conversation_id: str) -> bool:
+        """Whether an agent has, or waits for, the caller of a conversation. Without a database: no."""
+        with suppress(DatabaseDown):
+            async with self._kit.database.transaction() as tx:
+                return await stored.open_of(tx, conversation_id) is not None
+        return False
+
     def runner(self, bot: RunCall) -> RunCall:
         """Runs calls: with ``bot``, or with an agent for as long as one has them; on one socket, in turns."""
 
-        async def run(session: MediaSession) -> CallOutcome:
+        async def run(session: Leg) -> CallOutcome:
             while True:
                 talk, returned = await self._who(session)
                 if talk is not None:
@@ -167,7 +174,7 @@ class TalkHub:
                 await self._changed.wait()
 
     async def _who(
-        self, session: MediaSession, *, returning: bool = True
+        self, session: Leg, *, returning: bool = True
     ) -> tuple[Talk | None, TransferFailed | None]:
         """Who has the caller: a talk, or the bot, with why it has them again. Without a database: the bot."""
         kit = self._kit
@@ -182,14 +189,14 @@ class TalkHub:
             log.warning("talk_not_known_without_database", conversation=session.conversation_id)
             return None, None
 
-    async def _bot(self, session: MediaSession, bot: RunCall) -> CallOutcome:
+    async def _bot(self, session: Leg, bot: RunCall) -> CallOutcome:
         self._bots[session.conversation_id] = False
         try:
             return await bot(session)
         finally:
             self._bots.pop(session.conversation_id, None)
 
-    async def _talk(self, session: MediaSession, talk: Talk) -> CallOutcome | None:
+    async def _talk(self, session: Leg, talk: Talk) -> CallOutcome | None:
         recorder = await self._kit.recorder(session.conversation_id)
         bridge = self._bridges[session.conversation_id] = Bridge(self._kit, session, talk, recorder)
         self._changed.set()

@@ -1,0 +1,97 @@
+"""Who was promised a person in a browser waits on the line for one, hears it, and is not forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from virtual_time import virtual
+
+from voicebot.channels.browser.holding import WAIT_S, Holding
+from voicebot.channels.legs import CallOutcome, EndKind, Leg, Media, SessionEnd
+
+MUSIC = b"\x55" * 16_000
+PERSON = CallOutcome("handoff", "handed_over")
+
+
+class Line:
+    """A leg whose caller speaks all the time."""
+
+    conversation_id = "cv_1"
+
+    def __init__(self) -> None:
+        self.end: SessionEnd | None = None
+        self.sent: list[bytes] = []
+        self.cleared = 0
+        self.read = 0
+
+    async def messages(self) -> AsyncIterator[Media]:
+        while True:
+            await asyncio.sleep(0.02)
+            self.read += 1
+            yield Media("wb_1", b"\xff" * 160, 0, None, None, "inbound")
+
+    async def media(self, ulaw: bytes) -> None:
+        self.sent.append(ulaw)
+
+    async def clear(self) -> None:
+        self.cleared += 1
+
+
+class Calls:
+    """The bot, or an agent: gives the outcomes one after the other. ``taken_at``: when an agent asks."""
+
+    def __init__(self, *outcomes: CallOutcome, taken_at: float = float("inf")) -> None:
+        self.outcomes = list(outcomes)
+        self.taken_at = taken_at
+        self.runs = 0
+
+    async def __call__(self, session: Leg) -> CallOutcome:
+        self.runs += 1
+        return self.outcomes.pop(0)
+
+    async def taken(self, conversation_id: str) -> bool:
+        return asyncio.get_running_loop().time() >= self.taken_at
+
+
+async def held(calls: Calls, line: Line) -> CallOutcome:
+    return await Holding(calls, calls.taken, MUSIC)(cast(Any, line))
+
+
+@virtual
+async def test_somebody_comes_and_the_line_goes_on_without_the_sound_of_waiting() -> None:
+    now = asyncio.get_running_loop().time()
+    calls, line = Calls(PERSON, CallOutcome("ended", "agent_done"), taken_at=now + 20), Line()
+    assert (await held(calls, line)).reason == "agent_done"
+    assert calls.runs == 2
+    assert 20 <= asyncio.get_running_loop().time() - now < 22
+    assert 18 <= len(line.sent) <= 23
+    assert set(b"".join(line.sent)) == {0x55}
+    assert line.cleared == 1
+    assert line.read > 900, "what was said to nobody does not wait for the one who comes"
+
+
+@virtual
+async def test_nobody_comes_and_that_is_said() -> None:
+    now = asyncio.get_running_loop().time()
+    calls, line = Calls(PERSON), Line()
+    outcome = await held(calls, line)
+    assert outcome == PERSON, "the queue has them"
+    assert asyncio.get_running_loop().time() - now > WAIT_S
+    assert line.cleared == 1
+    assert set(line.sent[-1]) != {0x55}
+
+
+@virtual
+async def test_who_leaves_is_waited_for_no_longer_and_who_was_not_given_away_never_waits() -> None:
+    calls, line = Calls(PERSON), Line()
+    asyncio.get_running_loop().call_later(5, setattr, line, "end", SessionEnd(EndKind.STOP))
+    assert await held(calls, line) == PERSON
+    sent = len(line.sent)
+    assert sent <= 7
+    for kind, reason in (("ended", "goodbye"), ("lost", "broken"), ("handoff", "database_down")):
+        outcome = CallOutcome(cast(Any, kind), reason)
+        fresh = Line()
+        assert await held(Calls(outcome), fresh) == outcome
+        assert fresh.sent == []

@@ -1,0 +1,99 @@
+"""A browser's caller waits on the line for a person at a desk: no telephone can be rung for them.
+
+Only who was promised a person waits: the bot does it where somebody is in danger, and else offers a call back.
+A person takes them at the desk, or nobody does in time; then that is said, and the queue has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from voicebot.audio.speaking.emergency import line
+from voicebot.channels.legs import CallOutcome, Leg
+
+log = structlog.get_logger(__name__)
+
+WAIT_S = 180.0
+LOOK_S = 1.0
+PROMISED = frozenset({"handed_over", "taken_at_desk"})
+"""After anything else (a failure) the bot has said goodbye."""
+_PIECE = 8000
+"""A second of the hold sound at a time."""
+_AHEAD = 0.98  # sleeping is never short: else it would have holes
+
+RunCall = Callable[[Leg], Awaitable[CallOutcome]]
+
+
+class Holding:
+    """Runs calls as ``run`` does, and has those wait that it gave to a person.
+
+    Args:
+        run: with the bot, or with an agent while one has the caller (`TalkHub.runner`).
+        taken: whether an agent has asked for the caller of a conversation.
+        music: the hold sound: mu-law, 8 kHz.
+        wait_s: how long nobody may come.
+    """
+
+    def __init__(
+        self,
+        run: RunCall,
+        taken: Callable[[str], Awaitable[bool]],
+        music: bytes,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        self._run = run
+        self._taken = taken
+        self._music = music
+        self._wait_s = wait_s
+
+    async def __call__(self, session: Leg) -> CallOutcome:
+        """Until the call's media is over, or nothing more is to be said."""
+        outcome = await self._run(session)
+        while outcome.kind == "handoff" and outcome.reason in PROMISED and session.end is None:
+            if not await self._somebody_comes(session):
+                if session.end is None:
+                    await self._say_so(session)
+                return CallOutcome("handoff", outcome.reason)
+            outcome = await self._run(session)
+        return outcome
+
+    async def _somebody_comes(self, session: Leg) -> bool:
+        """Plays the hold sound until a talk is asked for. False: in vain, or the caller left."""
+        log.info("browser_call_holds", conversation=session.conversation_id)
+        reading = asyncio.create_task(_discard(session))
+        playing = asyncio.create_task(self._play(session))
+        try:
+            async with asyncio.timeout(self._wait_s):
+                while session.end is None:
+                    if await self._taken(session.conversation_id):
+                        return True
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            log.info("browser_call_held_in_vain", conversation=session.conversation_id)
+        finally:
+            for task in (reading, playing):
+                task.cancel()
+            await asyncio.gather(reading, playing, return_exceptions=True)
+            await session.clear()
+        return False
+
+    async def _play(self, session: Leg) -> None:
+        at = 0
+        while session.end is None:
+            await session.media(self._music[at : at + _PIECE])
+            at = (at + _PIECE) % len(self._music)
+            await asyncio.sleep(_PIECE / 8000 * _AHEAD)
+
+    async def _say_so(self, session: Leg) -> None:
+        sorry = line("sorry_ended").ulaw
+        await session.media(sorry)
+        await asyncio.sleep(len(sorry) / 8000)
+
+
+async def _discard(session: Leg) -> None:
+    """What is said to nobody; it must not wait for the one who comes."""
+    async for _ in session.messages():
+        pass
