@@ -24,6 +24,7 @@ KEYS = (
     ("j, k", "next row, row before"),
     ("a", "accept"),
     ("v", "talk with the caller"),
+    ("y, e, r", "approve, reword, reject what waits"),
     ("m, h, b", "while talking: mute, hang up, hand back to the bot"),
     ("c", "use the suggested reply"),
     ("y, e, r", "approve, change, reject what waits longest"),
