@@ -134,6 +134,8 @@ def test_a_promise_is_the_agents_own_word(words: str, promise: str | None, rules
         (["caller: is there a warranty", "caller: yes", "bot: you can return it"], ["is there a warranty"], [1]),
         # what is personal is not searched for
         (["caller: where is my order [order number 1]"], ["where is my order"], [1]),
+        (["caller: what does delivery cost", "agent: what is your number", "caller: and my card number is [card 1]"],
+         ["what does delivery cost"], [1]),
     ],
 )  # fmt: skip
 def test_what_is_asked_and_when_the_topic_changes(

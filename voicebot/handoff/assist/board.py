@@ -131,7 +131,9 @@ def _warnings(happened: Sequence[Sign], rules: Rules, answer: Answered | None) -
         ask = answer.ask
         out.append(
             Suggestion(
-                id=suggestion_id("warning", "no_fact", answer.lack, str(ask.line)),
+                id=suggestion_id(
+                    "warning", "no_fact", answer.lack, answer.backing.passages[0].source.article
+                ),
                 kind="warning",
                 about="no_fact",
                 text=text,

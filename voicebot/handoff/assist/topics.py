@@ -116,6 +116,8 @@ def _ask(
         return None
     if intent is None and certain:
         return None  # a yes, a thank you, the wish for a person
+    if intent is None and TOKEN.search(line.text) and not is_question(words):
+        return None  # a number, a name, an address: what was asked for is told
     if intent is None and len(terms) < (1 if last is not None else _LEAST):
         return None
     topic = _topic(last, intent, terms)
