@@ -32,6 +32,8 @@ from voicebot.proof.loadtest.run import Beat, LoadRun, run
 
 SILENT = 200
 UPGRADES = 200
+FROM = ("127.0.0.2", 0)
+"""Not the callers' own address: Twilio's is never turned away."""
 HEAD = ("", "turns", "p50", "p95", "barge-in p95", "holes", "refused", "valid steps")
 
 
@@ -65,7 +67,7 @@ async def _everything(url: str) -> None:
 async def _silent(host: str, port: int) -> None:
     while True:
         with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, local_addr=FROM)
             await reader.read()  # until we are shown the door
             writer.close()
         await asyncio.sleep(0.1)
@@ -82,7 +84,8 @@ async def _upgrades(host: str, port: int) -> None:
 
 
 async def _forged(url: str) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+    transport = httpx.AsyncHTTPTransport(local_address=FROM[0])
+    async with httpx.AsyncClient(transport=transport, timeout=20) as client:
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 await client.post(
@@ -102,7 +105,7 @@ async def _broken(host: str, port: int) -> None:
 async def _ask(host: str, port: int, data: bytes) -> None:
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(20):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, local_addr=FROM)
             writer.write(data)
             await reader.read()
             writer.close()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI, Request
 from twilio_kit import free_port, url_of
 
+from voicebot.channels.door import BURST, Door
 from voicebot.runtime.guarded_http import MOST_HEAD_BYTES, GuardedHttp
 from voicebot.runtime.server import NodeServer
 
@@ -21,9 +23,10 @@ class Impatient(GuardedHttp):
 
 class Server(NodeServer):
     def __init__(self, app: FastAPI) -> None:
-        super().__init__(app, lambda _: None)
-        assert self.config.http is GuardedHttp  # what a node runs
-        self.config.http = Impatient
+        self.door = Door()
+        super().__init__(app, lambda _: None, self.door)
+        assert self.config.http.func is GuardedHttp  # what a node runs
+        self.config.http = partial(Impatient, self.door)
         self.config.lifespan = "off"
 
     @asynccontextmanager
@@ -90,3 +93,10 @@ async def test_one_that_asks_in_two_pieces_and_takes_its_time_for_the_body(port:
     said = await answered(port, HEAD[:20], HEAD[20:], b"h", b"i", every_s=0.09)
     assert said.startswith(b"HTTP/1.1 200")
     assert said.endswith(b"2")
+
+
+async def test_an_address_that_only_ever_asks_for_nonsense_is_listened_to_no_more(port: int) -> None:
+    """And is again, once it has shown a good signature."""
+    for _ in range(int(BURST)):
+        assert b"400" in await answered(port, b"nonsense\r\n\r\n")
+    assert await answered(port, HEAD + b"hi") == b""

@@ -21,6 +21,7 @@ from voicebot.channels.browser.holding import Holding
 from voicebot.channels.chat.access import ChatAccess
 from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
+from voicebot.channels.door import Door
 from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.machine import Machine
 from voicebot.channels.node import NodeState
@@ -131,6 +132,7 @@ class NodeApp:
         self._boot = boot
         self._settings = settings
         self._address = address
+        self.door = Door()
         machine = Machine(Path(boot.machine) if boot.machine else None, boot.index, boot.nodes)
         self.state = NodeState(node_id=boot.node_id, max_calls=settings.max_calls, machine=machine)
         self._calls: set[PhoneCall] = set()
@@ -286,6 +288,7 @@ class NodeApp:
             talks=talks,
             pay_prompts=_pay_prompts(self._deployment.phrases),
             outbound=calls,
+            door=self.door,
         )
         chat = ChatService(
             dialogue,

@@ -1,4 +1,5 @@
-"""uvicorn's HTTP, with patience that ends: a connection that does not ask, or asks without an end, is closed.
+"""uvicorn's HTTP, with patience that ends: a connection that does not ask, or asks without an end, is closed,
+and one from an address whose door is closed at once.
 
 uvicorn waits for the head of a first request for ever and keeps as much of it as comes. A thousand
 connections that say nothing would use up a node's files, and no call would get through any more.
@@ -7,8 +8,12 @@ connections that say nothing would use up a node's files, and no call would get 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from voicebot.channels.door import Door
+from voicebot.core import metrics
 
 HEAD_WITHIN_S = 10.0
 """From the connection, or the first byte of a further request, to the end of its head."""
@@ -18,29 +23,53 @@ MOST_HEAD_BYTES = 64 * 1024
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """For ``uvicorn.Config(http=...)``. What is closed gets no answer: nothing was asked."""
+    """For ``uvicorn.Config(http=partial(GuardedHttp, door))``. What is closed gets no answer.
+
+    Args:
+        door: who is not listened to.
+    """
 
     head_within_s = HEAD_WITHIN_S
     _waiting: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _turned_away = False
+
+    def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Waits for a request."""
+        """Waits for a request, if anybody is listened to from there."""
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if isinstance(peer, tuple) and peer else None
+        if self._door.closed(self._address):
+            self._turned_away = True
+            metrics.refusals.labels("turned_away").inc()
+            transport.abort()
+            return
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._waited()
-        super().connection_lost(exc)
+        if not self._turned_away:
+            super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Counts what belongs to a head."""
+        if self._turned_away:
+            return
         if self._waiting is not None:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._waiting is not None and self._head_bytes > MOST_HEAD_BYTES:
-            self.transport.close()
+            self._give_up()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._door.refused(self._address)
+        super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -54,7 +83,11 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _wait(self) -> None:
         if self._waiting is None:
-            self._waiting = self.loop.call_later(self.head_within_s, self.transport.close)
+            self._waiting = self.loop.call_later(self.head_within_s, self._give_up)
+
+    def _give_up(self) -> None:
+        self._door.refused(self._address)
+        self.transport.close()
 
     def _waited(self) -> None:
         self._head_bytes = 0

@@ -47,7 +47,7 @@ async def serve(boot: NodeBoot) -> None:
         log.info("node.draining", node=boot.node_id, calls=node.state.calls)
         draining.add(asyncio.create_task(drain()))
 
-    server = NodeServer(node.app, on_signal)
+    server = NodeServer(node.app, on_signal, node.door)
     await server.serve(sockets=[shared_socket(boot.host, boot.port, listen=True), private])
     await asyncio.gather(*draining)
 

@@ -7,10 +7,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Generator
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
+from voicebot.channels.door import Door
 from voicebot.runtime.guarded_http import GuardedHttp
 
 MAX_MESSAGE_BYTES = 64 * 1024  # a Media Streams message is under 1 KB; ten seconds of audio fit
@@ -30,12 +32,14 @@ class NodeServer(uvicorn.Server):
     socket about 40 ms after SIGTERM).
     """
 
-    def __init__(self, app: FastAPI, on_signal: Callable[[signal.Signals], None]) -> None:
+    def __init__(
+        self, app: FastAPI, on_signal: Callable[[signal.Signals], None], door: Door | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 ws="websockets-sansio",
-                http=GuardedHttp,
+                http=partial(GuardedHttp, door or Door()),  # pyright: ignore[reportArgumentType]  # it is only called
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,

@@ -80,12 +80,14 @@ class MediaGate:
 
     def _admit(self, socket: WebSocket) -> Proven:
         proven = self._check.upgrade(socket)
+        self._services.door.welcomed(_address(socket))
         if self._waiting >= self._services.max_waiting_sockets:
             raise Refused(Refusal.TOO_MANY_SOCKETS, "too many sockets wait for start")
         return proven
 
     async def _deny(self, socket: WebSocket, refused: Refused) -> None:
         status = 503 if refused.reason is Refusal.TOO_MANY_SOCKETS else 403
+        self._services.door.refused(_address(socket))
         response = PlainTextResponse(f"refused: {refused.reason.value}\n", status)
         with suppress(WebSocketDisconnected, RuntimeError, OSError):  # gone already
             await socket.send_denial_response(response)
@@ -241,6 +243,10 @@ async def _first_start(socket: WebSocket, order: StreamOrder) -> Start:
         message = take_message(received, order)
         if isinstance(message, Start):
             return message
+
+
+def _address(socket: WebSocket) -> str | None:
+    return socket.client.host if socket.client is not None else None
 
 
 def _has_token(start: Start) -> bool:

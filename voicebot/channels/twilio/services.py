@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicebot.channels.door import Door
 from voicebot.channels.node import NodeState
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.outbound.calls import OutboundCalls
@@ -56,6 +57,7 @@ class TwilioServices:
         talks: agents who speak with callers over the media socket; None: nobody does.
         pay_prompts: what Twilio says when it takes one; else its own words.
         outbound: calls that we make; None: none are.
+        door: learns who is refused and who is not.
         poke: called after a commit that put events into the outbox.
         run_leg: listens to one leg of a conference until it is over; None: legs are refused.
     """
@@ -83,6 +85,7 @@ class TwilioServices:
     talks: Talks | None = None
     transfer_keeper: Callable[[], Awaitable[None]] | None = None
     pay_prompts: tuple[Prompt, ...] = ()
+    door: Door = field(default_factory=Door)
 
     async def keep_leases(self) -> None:
         """Background work of the channel, until cancelled: leases, lost calls, unwritten ends.

@@ -263,6 +263,7 @@ class Webhooks:
         except signature.BadFormError:
             raise Refused(Refusal.BAD_REQUEST, "the body is not a form") from None
         proven = self._check.webhook(request, form)
+        self._services.door.welcomed(request.client.host if request.client is not None else None)
         if self._services.transfers is not None:
             self._services.transfers.seen_at(proven.at)
         return form, proven
@@ -271,6 +272,7 @@ class Webhooks:
         """The answer to a request that is not Twilio's, or makes no sense."""
         bad = refused.reason in {Refusal.BAD_REQUEST, Refusal.TOO_LARGE}
         status = 400 if bad else 403
+        self._services.door.refused(request.client.host if request.client is not None else None)
         route = getattr(request.scope.get("route"), "path", None)  # the path itself is whatever was sent
         await self._refusals.note("webhook", refused, path=route, status=status)
         return PlainTextResponse(f"refused: {refused.reason.value}\n", status)
