@@ -43,6 +43,7 @@ from scripts.bench.servers import BenchError, Bot, data_directory, free_port, vo
 LOADS = 20
 SAMPLE_S = 5.0
 SETTLED = 6
+RETRIES = 10
 QUEUES, LISTENERS = 3, 3
 """Pages of the queue and of a supervisor who listens in; all others are hand-overs."""
 
@@ -72,7 +73,7 @@ class Customers:
         self._http = httpx.AsyncClient(base_url=url, timeout=60)
         self._random = random.Random(seed)
         self.talks: list[Talk] = []
-        self.late = 0
+        self.late = self.refused = 0
 
     async def begin(self, count: int, listeners: int) -> None:
         """``count`` conversations; all but ``listeners`` of them wait for a person.
@@ -129,6 +130,12 @@ class Customers:
     async def _say(self, text: str, conversation: str | None) -> str:
         body = {"text": text} | ({"conversation_id": conversation} if conversation else {})
         answer = await self._http.post("/chat", json=body)
+        for _ in range(RETRIES):
+            if answer.status_code != 503:
+                break
+            self.refused += 1  # a database that does not answer in time; the customer sends it again
+            await asyncio.sleep(1.0)
+            answer = await self._http.post("/chat", json=body)
         if not answer.is_success:
             raise BenchError(f"a message was not taken: {answer.status_code} {answer.text[:200]}")
         return answer.json()["conversation_id"]
@@ -220,7 +227,13 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         },
         "memory_mb": memory,
         "desk_cpu_s": busy.user + busy.system,
-        "lines": {"written": written, "due_on_pages": due, "seen": len(lines), "late": customers.late},
+        "lines": {
+            "written": written,
+            "due_on_pages": due,
+            "seen": len(lines),
+            "late": customers.late,
+            "refused": customers.refused,
+        },
         "options": {
             "minutes": options.minutes,
             "conversations": options.conversations,
