@@ -188,7 +188,9 @@ async def test_what_is_made_of_a_suggestion_is_counted_and_proposed_and_never_th
     assert [one["mark"] for one in of_kind(elsewhere, "reply")] == ["used"]
     (row,) = await desk.ask(here, "cleo", "/api/corrections")
     assert (row["kind"], row["proposed_by"]) == ("article_change", "ada")
-    assert "within a month" in (await desk.ask(here, "cleo", f"/api/corrections/{row['id']}"))["document"]
+    document = (await desk.ask(here, "cleo", f"/api/corrections/{row['id']}"))["document"]
+    assert "within a month" in document
+    assert "send a lamp back" in document
     kpis = await desk.ask(here, "cleo", "/api/kpis/assist")
     marked = {one["kind"]: (one["used"], one["not_useful"]) for one in kpis["kinds"]}
     assert (marked["reply"], marked["article"]) == ((1, 0), (0, 1))
@@ -213,6 +215,7 @@ async def test_a_promise_is_booked_once_as_it_was_said(desk: Desk) -> None:
         (row,) = await follow_ups.list(tx, conversation_id=desk.talk.id)
         details = (await follow_ups.get(tx, desk.keys, row["id"]))["details"]
     assert (row["id"], details["contact"]) == (booked["follow_up"], "+15550001")
+    assert details["question"] == "i'll call you back tomorrow"
     past = {"at": "2020-01-01T00:00:00Z"}
     await desk.ask(here, "ada", f"/{action['id']}/book", past, status=422)
 

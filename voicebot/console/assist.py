@@ -28,11 +28,21 @@ from voicebot.console.live_routes import KEEP_ALIVE_S, Readers, disconnected, se
 from voicebot.console.readers import API, Reader
 from voicebot.core import metrics
 from voicebot.core.conversation import Urgency
-from voicebot.core.store import assist, audit, corrections, follow_up_claims, follow_ups, handoffs, vault
+from voicebot.core.store import (
+    assist,
+    audit,
+    corrections,
+    follow_up_claims,
+    follow_ups,
+    handoffs,
+    outbox,
+    vault,
+)
 from voicebot.core.store.assist import Offer, UnknownSuggestion
 from voicebot.core.store.database import DatabaseDown, Transaction
 from voicebot.core.store.handoffs import HELD
 from voicebot.core.store.keys import SubjectErased
+from voicebot.core.transcript import told
 from voicebot.core.when import parse_when
 from voicebot.dialogue.flow.due import due
 from voicebot.handoff.assist.suggestion import Board, Mark, Suggestion
@@ -416,7 +426,7 @@ async def _corrected(
     if offered.kind not in ("article", "reply"):
         raise HTTPException(422, "only articles and replies are corrected: leave `should_say` out")
     document = {
-        "asked": offered.words["said"],
+        "asked": await _said(queue, tx, conversation_id, offered.line),
         "said": offered.words["text"],
         "articles": offered.words["articles"],
         "should_say": body.should_say,
@@ -445,7 +455,8 @@ async def _booked(
     if kind is None:
         raise HTTPException(422, "this is no promise that can be booked")
     now = queue.now().astimezone(ZoneInfo(queue.people.time_zone))
-    due_at = at or _as_said(offered.words["said"], now) or due(now, Urgency.NORMAL)
+    said = await _said(queue, tx, row["conversation_id"], offered.line)
+    due_at = at or _as_said(said, now) or due(now, Urgency.NORMAL)
     if not now < due_at <= now + FARTHEST:
         raise HTTPException(422, f"`at` must lie ahead, within {FARTHEST.days} days")
     snapshot = await queue.conversations.load(tx, row["conversation_id"])
@@ -460,7 +471,7 @@ async def _booked(
         owner=row["skill"],
         urgency=row["urgency"],
         due_at=due_at.astimezone(UTC),
-        details={"question": offered.words["said"], "contact": snapshot.caller, "known": {}},
+        details={"question": said, "contact": snapshot.caller, "known": {}},
     )
     await follow_up_claims.claim(tx, follow_up, agent)
     standing = await follow_up_claims.standing(tx, follow_up)
@@ -473,6 +484,13 @@ async def _booked(
     await audit.record(tx, action="assist.booked", actor=agent, facts=facts, conversation_id=snapshot.id)
     await tell(tx, queue.keys, snapshot.id, f"ev_{snapshot.id[3:]}_{follow_up}", "assist.booked", facts)
     return Booked(follow_up=follow_up, kind=kind, due_at=stored["due_at"], claimed_by=standing["claimed_by"])
+
+
+async def _said(queue: Queue, tx: Transaction, conversation_id: str, line: int) -> str:
+    """The words of a line, as they are masked by now."""
+    found = await outbox.events_of(tx, queue.keys, conversation_id, after_seq=line - 1, limit=1)
+    entry = told(found[0]) if found and found[0].seq == line else None
+    return entry.text if entry is not None else ""
 
 
 def _as_said(words: str, now: datetime) -> datetime | None:

@@ -416,9 +416,9 @@ def read_line(monitor: Monitor, rules: Rules, text: str) -> Read:
 
 
 def _words(one: Suggestion, shown: Board) -> dict[str, Any]:
+    """What is kept of it. Not what was said: that stands in the events, which may be masked again."""
     return {
         "text": one.text,
-        "said": one.said,
         "books": one.books,
         "intent": shown.intent,
         "articles": [source.article for source in one.sources],

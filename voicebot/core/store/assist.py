@@ -23,7 +23,7 @@ class UnknownSuggestion(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What was suggested. ``about``: an id of ours; ``words``: text and what brought it, to be sealed."""
+    """What was suggested. ``about``: an id of ours; ``words``: its text and the like, to be sealed."""
 
     id: str
     kind: str
