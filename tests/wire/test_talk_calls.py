@@ -263,6 +263,29 @@ async def test_whichever_node_and_whichever_socket(
             await hears(ear.heard, after)
             await hears(desk.heard, back)
             await other.ends("cleo", talk, "queue")
-            await eventually(lambda: len(bot.sessions) == 2)
-        assert desk.states == ["talking", "coming", "talking", "queue"]
+            await eventually(lambda: desk.states == ["talking", "coming", "talking", "queue"])
+        await eventually(lambda: len(bot.sessions) == 2)
     assert await node.status(call.call_sid) == ("waiting", None)
+
+
+@pytest.mark.parametrize("then", ["bot", "goodbye"])
+async def test_an_agent_who_changes_their_mind(
+    twilio: LocalTwilio, node: TalkNode, bot: Bot, then: str
+) -> None:
+    """Before the caller has come: they are with the bot, or told goodbye, and dialled through to nobody."""
+    bot.at_once = True
+    ear = Speaks()
+    call = await phones(twilio, node, ear)
+    await leg_of(twilio, DESK)
+    await call.log.wait("conference", event="joined")
+    talk = await node.takes("ada", call.call_sid)
+    await node.ends("ada", talk, then)
+    if then == "goodbye":
+        await call.wait_ended()
+        await hears(ear.heard, LINES["goodbye"])
+        return
+    await eventually(lambda: len(bot.sessions) == 2)
+    told_why = bot.returns[1]
+    assert told_why is not None
+    assert (told_why.reason, told_why.spoke) == ("handed_back", False)
+    no_violations(twilio)

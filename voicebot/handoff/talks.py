@@ -177,11 +177,17 @@ class Talks:
             talk = await self.end(tx, talk.id, "caller_left", "caller_hung_up", who="caller")
         return talk.began_at is not None and talk.ending in {"caller_left", "goodbye"}
 
-    async def returned(self, tx: Transaction, conversation_id: str) -> TransferFailed | None:
-        """Why the bot has the caller again, once; None: no talk has ended since it was told."""
+    async def after(
+        self, tx: Transaction, conversation_id: str
+    ) -> TransferFailed | Literal["goodbye"] | None:
+        """What a talk that has ended leaves to be done, once: the bot is told why it has the caller again, or
+        the caller is told goodbye who came only after the agent had hung up. None: nothing.
+        """
         talk = await talks.newest(tx, conversation_id)
-        if talk is None or talk.ending not in {"bot", "queue"} or not await talks.mark_told(tx, talk.id):
+        if talk is None or talk.ending in {None, "caller_left"} or not await talks.mark_told(tx, talk.id):
             return None
+        if talk.ending == "goodbye":
+            return "goodbye"
         reason = "handed_back" if talk.ending == "bot" else "agent_left"
         return TransferFailed(reason=reason, spoke=talk.began_at is not None)
 

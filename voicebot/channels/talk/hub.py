@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Literal
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from voicebot.channels.legs import CallOutcome, Leg
-from voicebot.channels.talk.bridge import Bridge, TalkKit
+from voicebot.channels.talk.bridge import BRIEF, Bridge, TalkKit
 from voicebot.channels.talk.line import OVER, DeskLine
 from voicebot.core.conversation import TransferFailed
 from voicebot.core.store import talks as stored
@@ -28,6 +29,8 @@ EVERY_S = 0.5
 LOOK_S = 0.2
 """How often a desk's line that waits for its caller looks where they are."""
 _OPEN_S = 3.0
+GOODBYE_S = 0.3
+"""From our socket to the caller's ear."""
 _RELAYED = ("authorization", "x-voicebot-agent")
 
 RunCall = Callable[[Leg], Awaitable[CallOutcome]]
@@ -75,20 +78,25 @@ class TalkHub:
 
         async def run(session: Leg) -> CallOutcome:
             while True:
-                talk, returned = await self._who(session)
+                talk, after = await self._who(session)
+                if after == "goodbye":
+                    await self._goodbye(session)
+                    return CallOutcome("ended", BRIEF)
                 if talk is not None:
                     outcome = await self._talk(session, talk)
                     if outcome is not None:
                         return outcome
                     session.resumed = True
                     continue
-                session.returned = returned or session.returned
-                outcome = await self._bot(session, bot)
+                session.returned = after or session.returned
+                outcome, stepped_back = await self._bot(session, bot)
                 if session.end is not None or outcome.kind not in {"handoff", "ended"}:
                     return outcome
-                talk, _ = await self._who(session, returning=False)
-                if talk is None:
-                    return outcome
+                if not stepped_back:
+                    talk, _ = await self._who(session, looks=True)
+                    if talk is None:
+                        return outcome
+                session.returned, session.resumed = None, True
 
         return run
 
@@ -174,9 +182,12 @@ class TalkHub:
                 await self._changed.wait()
 
     async def _who(
-        self, session: Leg, *, returning: bool = True
-    ) -> tuple[Talk | None, TransferFailed | None]:
-        """Who has the caller: a talk, or the bot, with why it has them again. Without a database: the bot."""
+        self, session: Leg, *, looks: bool = False
+    ) -> tuple[Talk | None, TransferFailed | Literal["goodbye"] | None]:
+        """Who has the caller: a talk; or the bot, with what a talk has left to be done.
+
+        Without a database it is the bot. ``looks``: nothing is taken to have been told by that.
+        """
         kit = self._kit
         try:
             async with kit.database.transaction() as tx:
@@ -184,17 +195,25 @@ class TalkHub:
                 if talk is not None:
                     await kit.talks.media_back(tx, talk)
                     return talk, None
-                return None, await kit.talks.returned(tx, session.conversation_id) if returning else None
+                return None, None if looks else await kit.talks.after(tx, session.conversation_id)
         except DatabaseDown:
             log.warning("talk_not_known_without_database", conversation=session.conversation_id)
             return None, None
 
-    async def _bot(self, session: Leg, bot: RunCall) -> CallOutcome:
+    async def _bot(self, session: Leg, bot: RunCall) -> tuple[CallOutcome, bool]:
+        """How the bot's part ended, and whether it has stepped back for a talk."""
         self._bots[session.conversation_id] = False
         try:
-            return await bot(session)
+            outcome = await bot(session)
+            return outcome, self._bots.get(session.conversation_id, False)
         finally:
             self._bots.pop(session.conversation_id, None)
+
+    async def _goodbye(self, session: Leg) -> None:
+        """The agent hung up before the caller was with them."""
+        ulaw = await self._kit.sounds.line("goodbye")
+        await session.media(ulaw)
+        await asyncio.sleep(len(ulaw) / 8000 + GOODBYE_S)
 
     async def _talk(self, session: Leg, talk: Talk) -> CallOutcome | None:
         recorder = await self._kit.recorder(session.conversation_id)

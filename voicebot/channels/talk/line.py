@@ -42,6 +42,7 @@ class DeskLine:
         self._words: deque[str] = deque(maxlen=_MOST_WAITING)
         self._woken = asyncio.Event()
         self._code: int | None = None
+        self._told_over = False
 
     def send(self, ulaw: bytes) -> None:
         """Sends sound; who does not read loses the oldest."""
@@ -52,16 +53,18 @@ class DeskLine:
         self._woken.set()
 
     def tell(self, **word: Any) -> None:
-        """Sends a JSON object."""
-        if not self.closed.is_set():
-            self._words.append(json.dumps(word))
-            self._woken.set()
+        """Sends a JSON object; that the talk is over is told once, whoever notices it."""
+        over = word.get("type") == "over"
+        if self.closed.is_set() or (over and self._told_over):
+            return
+        self._told_over = over
+        self._words.append(json.dumps(word))
+        self._woken.set()
 
     def pass_on(self, text: str) -> None:
-        """Sends what another node has told, as it is."""
-        if not self.closed.is_set():
-            self._words.append(text)
-            self._woken.set()
+        """Sends what another node has told."""
+        with suppress(ValueError, RecursionError):
+            self.tell(**json.loads(text))
 
     def end(self, code: int = OVER) -> None:
         """Closes it, once what was told has left."""
