@@ -75,7 +75,7 @@ class FailedCalls:
         for row in await handoffs.list(tx, conversation_id=conversation_id):
             if row["status"] != "done":
                 return row["id"]
-        if snapshot.channel is not Channel.PHONE or snapshot.status == "ended":
+        if snapshot.channel not in {Channel.PHONE, Channel.BROWSER} or snapshot.status == "ended":
             raise NoCaller("ended" if snapshot.status == "ended" else "no_call")
         return await self._store(tx, snapshot, SUPERVISOR, supervisor)
 

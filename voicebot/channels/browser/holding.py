@@ -1,6 +1,6 @@
 """A browser's caller waits on the line for a person at a desk: no telephone can be rung for them.
 
-Only who was promised a person waits: the bot does it where somebody is in danger, and else offers a call back.
+Only who was promised a person waits: the bot does it where somebody is in danger; else it offers a call back.
 A person takes them at the desk, or nobody does in time; then that is said, and the queue has them.
 """
 
