@@ -1,15 +1,13 @@
-"""Reaching the customer: a link by text message, a call back."""
+"""Reaching the customer: a link by text message. Calls back are the bot's own (docs/callbacks.md)."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
 
 from voicebot.core.conversation import Strict
 from voicebot.dialogue.actions.tool import Cost, Effect, Outcome, ToolContext, tool
-from voicebot.dialogue.flow.due import CLOSES, OPENS
 from voicebot.safety.identity import VerifiedCustomer
 
 SITE = "https://hearthandhome.example"
@@ -18,8 +16,6 @@ TEXTS = {
     "return_label": f"Hearth and Home: your return label: {SITE}/returns/{{order}}/label",
     "payment": f"Hearth and Home: pay safely here: {SITE}/pay/{{order}}. We ask for no card details by text.",
 }
-FURTHEST_DAYS = 14
-_SATURDAY = 5
 
 
 class LinkRequest(Strict):
@@ -35,23 +31,6 @@ class Link(Outcome):
     outcome: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
         "sent", "no_number", "not_found"
     ]
-    number_ends: str | None = None
-
-
-class CallbackRequest(Strict):
-    """When, in the business's time (a time without a zone), and what about (an intent)."""
-
-    at: datetime
-    about: str = Field(pattern=r"^[a-z][a-z_]{0,39}$")
-
-
-class Callback(Outcome):
-    """``at`` is the business's time; ``number_ends`` the last four digits of the number on record."""
-
-    outcome: Literal[  # pyright: ignore[reportIncompatibleVariableOverride]  # frozen, so narrower is safe
-        "booked", "already", "past", "closed", "too_far", "no_number"
-    ]
-    at: datetime | None = None
     number_ends: str | None = None
 
 
@@ -86,54 +65,6 @@ async def send_link(context: ToolContext, customer: VerifiedCustomer, request: L
     if found.outcome == "sent" and context.office is not None and phone is not None:
         await context.office.text(phone, TEXTS[request.link].format(order=request.order_number))
     return found
-
-
-async def callback_terms(
-    context: ToolContext, customer: VerifiedCustomer, request: CallbackRequest
-) -> Callback:
-    """Whether somebody works then."""
-    now = context.now.astimezone(context.zone).replace(tzinfo=None)
-    at = request.at.replace(tzinfo=None)
-    if at <= now:
-        return Callback(outcome="past")
-    if at > now + timedelta(days=FURTHEST_DAYS):
-        return Callback(outcome="too_far")
-    if at.weekday() >= _SATURDAY or not OPENS <= at.hour < CLOSES:
-        return Callback(outcome="closed")
-    phone = await _phone(context, customer)
-    return (
-        Callback(outcome="booked", at=at, number_ends=phone[-4:]) if phone else Callback(outcome="no_number")
-    )
-
-
-@tool(
-    effect=Effect.WRITE,
-    cost=Cost.STATEFUL,
-    timeout_s=3.0,
-    resource="follow_ups",
-    scope="customers:read",
-    terms=callback_terms,
-    done=("booked",),
-    reads_back=("at",),
-    limits=("changes_a_day",),
-    hints={"no_number": "person"},
-    home="house",
-)
-async def book_callback(
-    context: ToolContext, customer: VerifiedCustomer, request: CallbackRequest
-) -> Callback:
-    """Has a colleague call the verified customer at a time, at the number on record."""
-    found = await callback_terms(context, customer, request)
-    phone = await _phone(context, customer)
-    if found.outcome != "booked" or found.at is None or context.office is None:
-        return found
-    _, standing = await context.office.promise(
-        intent=request.about,
-        owner="service team",
-        due_at=found.at.replace(tzinfo=context.zone),
-        details={"contact": phone, "customer": customer.customer_id},
-    )
-    return found.model_copy(update={"outcome": "already"}) if standing else found
 
 
 async def _phone(context: ToolContext, customer: VerifiedCustomer) -> str | None:

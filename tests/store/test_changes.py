@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from tools_kit import NOW, ZONE, Desk, new_conversation, opened, reading, ready, terms, verified
 
-from voicebot.core.store import follow_ups, limits, text_messages, tool_calls
+from voicebot.core.store import limits, text_messages, tool_calls
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.actions.changes import CHANGED, OVER_LIMIT, UNAVAILABLE, Changes
@@ -156,9 +156,6 @@ IMPOSSIBLE: list[tuple[str, str, dict[str, Any], str]] = [
     ("book_delivery", PACKED, {"day": "2026-11-20", "part": "morning"}, "too_soon"),
     ("book_delivery", PACKED, {"day": "2026-11-22", "part": "morning"}, "no_sundays"),
     ("book_delivery", PACKED, {"day": "2027-01-22", "part": "morning"}, "too_far"),
-    ("book_callback", TABLE, {"at": "2026-11-20T08:30:00", "about": "start_return"}, "past"),
-    ("book_callback", TABLE, {"at": "2026-11-21T11:00:00", "about": "start_return"}, "closed"),
-    ("book_callback", TABLE, {"at": "2026-12-24T11:00:00", "about": "start_return"}, "too_far"),
 ]  # fmt: skip
 
 
@@ -303,16 +300,10 @@ async def test_a_delivery_time_has_room_for_so_many(shop: Shop) -> None:
     assert (await shop.perform(waits))["outcome"] == "full"
 
 
-async def test_a_link_goes_to_the_number_on_record_and_a_call_back_is_promised(shop: Shop) -> None:
-    """Both in our own house: queued and noted with the act, once."""
+async def test_a_link_goes_to_the_number_on_record(shop: Shop) -> None:
+    """In our own house: queued with the act, once."""
     link = ready(await shop.terms("send_link", TABLE, link="tracking"))
     assert (await shop.perform(link, key="cv_1:link"))["number_ends"] == "0000"
-    call = ready(await shop.terms("book_callback", TABLE, at="2026-11-23T11:00:00", about="start_return"))
-    assert (await shop.perform(call))["outcome"] == "booked"
-    again = await shop.perform(
-        ready(await shop.terms("book_callback", TABLE, at="2026-11-24T11:00:00", about="start_return"))
-    )
-    assert (again["status"], again["outcome"]) == ("refused", "already")
     async with shop.database.transaction() as tx:
         sent = await text_messages.claim(tx, shop.keys)
         assert [(message.to, "/track/427103" in message.words) for message in sent] == [
@@ -320,9 +311,7 @@ async def test_a_link_goes_to_the_number_on_record_and_a_call_back_is_promised(s
         ]
         assert await text_messages.claim(tx, shop.keys) == []
         await text_messages.settle(tx, sent[0].id, provider_id="SM1")
-        promised = await follow_ups.list(tx, conversation_id=shop.conversation_id)
         shown = await text_messages.of(tx, shop.conversation_id)
-    assert [row["due_at"].astimezone(ZONE).isoformat() for row in promised] == ["2026-11-23T11:00:00-06:00"]
     assert [(row["status"], row["key"]) for row in shown] == [("sent", "cv_1:link")]
 
 

@@ -1,13 +1,12 @@
-"""What our own house does for a change, on the change's transaction: messages and promises."""
+"""What our own house does for a change, on the change's transaction: messages and payments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from voicebot.core.store import follow_ups, payments, text_messages
+from voicebot.core.store import payments, text_messages
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
 
@@ -54,24 +53,3 @@ class OwnOffice:
             about=about,
             details={"book": book, "parameters": dict(parameters)},
         )
-
-    async def promise(
-        self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
-    ) -> tuple[str, bool]:
-        """A call back by ``due_at``; a conversation that has an open one for the intent keeps that."""
-        for row in await follow_ups.list(self._tx, status="open", conversation_id=self._conversation_id):
-            if row["intent"] == intent:
-                return row["id"], True
-        follow_up = await follow_ups.save(
-            self._tx,
-            self._keys,
-            conversation_id=self._conversation_id,
-            turn=self._turn,
-            kind="callback",
-            intent=intent,
-            owner=owner,
-            urgency="normal",
-            due_at=due_at,
-            details=dict(details),
-        )
-        return follow_up, False

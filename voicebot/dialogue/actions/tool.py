@@ -101,12 +101,6 @@ class Office(Protocol):
         """
         ...
 
-    async def promise(
-        self, *, intent: str, owner: str, due_at: datetime, details: Mapping[str, Any]
-    ) -> tuple[str, bool]:
-        """A person does something by a time: its id, and whether it was promised before."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
