@@ -8,37 +8,36 @@ is proposed anew with the facts as they are. No model's words play a part here.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from voicebot.core.conversation import (
     Action,
     AgentDecision,
-    Confidences,
     Route,
     ToolRead,
     Utterance,
 )
-from voicebot.core.store import acts as act_rows
 from voicebot.core.store import proposals
 from voicebot.core.store.proposals import Proposed, Standing
 from voicebot.dialogue.actions.prepared import Prepared
 from voicebot.dialogue.actions.registry import ToolRefused
 from voicebot.dialogue.actions.tool import Outcome, Tool
 from voicebot.dialogue.flow import slots
-from voicebot.dialogue.flow.draft import ActOutcome, Agreed, Deed, Draft, Fact, Left, NewProposal
+from voicebot.dialogue.flow.deeds import ASK, Deeds, finished, sure_of
+from voicebot.dialogue.flow.draft import Draft, Fact, Left, NewProposal
 from voicebot.dialogue.flow.holding import Holding
-from voicebot.dialogue.flow.paying import Payments, goes_to_card
-from voicebot.dialogue.flow.questions import YES_NO, Question, person_question, slot_question
+from voicebot.dialogue.flow.paying import Payments
+from voicebot.dialogue.flow.questions import YES_NO, Question, person_question
 from voicebot.dialogue.flow.routing import Routing
 from voicebot.dialogue.flow.rules import Rules, owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said
 from voicebot.dialogue.flow.steering import Steering
+from voicebot.dialogue.flow.values import MOST_ASKED, Values
 from voicebot.dialogue.generation.spoken import spoken
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Want
 from voicebot.dialogue.phrases import Phrases
-from voicebot.dialogue.state import Acting, Asked, AskedKind, ConversationState, Filling
+from voicebot.dialogue.state import Asked, AskedKind, ConversationState, Filling
 from voicebot.safety.consent import Consent, consent
 from voicebot.safety.identity import Gate, VerifiedCustomer
 from voicebot.safety.policy import IntentRule
@@ -47,16 +46,8 @@ MOST_UNCLEAR = 2
 """So often an unclear answer is asked again; then a person is offered."""
 MOST_QUESTIONED = 2
 """So often "are you sure?" is answered; after that it counts as unclear."""
-MOST_ASKED = 3
-"""So often a value is asked for; then a person is offered."""
-PERSON = "person"
-"""A tool's hint: a colleague can help."""
-ASK = "ask:"
-"""A tool's hint: which value to ask for again (``ask:items``)."""
 OFFERS = "from_"
 """An outcome's field that offers another value for the one that is asked for again (``from_day``)."""
-_TO_A_PERSON = frozenset({"over_limit", "unavailable", "disagrees"})
-"""General outcomes after which a person deals with it."""
 _GRANTED = frozenset({Action.PROPOSE, Action.ACT})
 
 
@@ -85,10 +76,11 @@ class Proposing:
         self._gate = gate
         self._steering = steering
         self._phrases = phrases
-        self._intents = intents
         self._holding = holding
         self._routing = routing
         self._payments = Payments(steering, rules.table)
+        self._after = Deeds(rules, steering, phrases, intents)
+        self._values = Values(steering, phrases)
 
     # --- towards a proposal -----------------------------------------------------------
 
@@ -120,27 +112,27 @@ class Proposing:
         assert tool is not None  # the policy was checked at boot
         filling = state.filling
         if filling is None or filling.tool != tool.name:
-            filling = Filling(want=want, tool=tool.name, values=self._named(tool, want))
+            filling = Filling(want=want, tool=tool.name, values=self._values.named(tool, want))
         first = self._gate.rules.factors[0].name
         values = {first: customer.reference, **filling.values, **({first: reference} if reference else {})}
         filling = filling.model_copy(update={"values": values})
         state = state.model_copy(update={"filling": filling, "topic": None})
-        open_value = self._next_value(tool, filling)
+        open_value = self._values.next(tool, filling)
         if open_value is not None and slots.unfit(tool.request, filling.values):
-            return self._ask(state, filling, tool, open_value, setting, before=before, facts=facts)
+            return self._values.ask(state, filling, tool, open_value, before=before, facts=facts)
         try:
             read, terms = await setting.reads.terms(tool.name, values, customer=customer, purpose=want.intent)
         except ToolRefused as error:
-            return self._failed(state, want, f"{tool.name}: {error}", facts)
+            return self._after.failed(state, want, f"{tool.name}: {error}", facts)
         if terms is None:
-            return replace(self._failed(state, want, read.error or "no result", facts), tools=(read,))
+            return replace(self._after.failed(state, want, read.error or "no result", facts), tools=(read,))
         if isinstance(terms, Outcome):
             return self._impossible(state, want, tool, terms, read, setting, before=before, facts=facts)
         if tool.takes_card and (elsewhere := self._payments.elsewhere(state, want, setting)) is not None:
             return replace(elsewhere, parts=(*before, *elsewhere.parts), facts=facts, tools=(read,))
         if open_value is not None:  # it may be left open, and is asked for only of what can be done
-            return self._ask(
-                state, filling, tool, open_value, setting, before=before, facts=facts, tools=(read,)
+            return self._values.ask(
+                state, filling, tool, open_value, before=before, facts=facts, tools=(read,)
             )
         return self._read_back(state, want, terms, customer, setting, read=read, before=before, facts=facts)
 
@@ -165,75 +157,10 @@ class Proposing:
             open_ = name not in slots.unfit(tool.request, filling.values)
             if open_ and not _says_yes(given):  # it may be left open; a yes to "which?" leaves nothing open
                 return await self.take(state, filling.want, rule, setting)
-            return self._ask(state, filling, tool, name, setting)
+            return self._values.ask(state, filling, tool, name)
         known = filling.model_copy(update={"values": {**filling.values, name: value}, "offered": {}})
         state = state.model_copy(update={"filling": known})
         return await self.take(state, filling.want, rule, setting)
-
-    def names(self, filling: Filling, name: str, given: Utterance) -> bool:
-        """Whether the words name one of the few cases that a value has: then they are meant as that."""
-        choices = self._phrases.choices.get(f"{filling.tool}.{name}")
-        return choices is not None and slots.chosen(given.raw.text, choices) is not None
-
-    def _named(self, tool: Tool, want: Want) -> dict[str, Any]:
-        """Values of a few that the caller has named with his want ("it arrived broken")."""
-        found: dict[str, Any] = {}
-        for name in tool.request.model_fields:
-            choices = self._phrases.choices.get(f"{tool.name}.{name}")
-            if choices and (value := slots.chosen(want.text, choices)) is not None:
-                found[name] = value
-        return found
-
-    def _next_value(self, tool: Tool, filling: Filling) -> str | None:
-        """The value to ask for: one that is needed, or one with a question of its own, once."""
-        needed = slots.unfit(tool.request, filling.values)
-        for name in tool.request.model_fields:
-            if name in needed:
-                return name
-            own = self._phrases.has(f"slot.{tool.name}.{name}")
-            if own and name not in filling.values and name not in filling.asked:
-                return name
-        return None
-
-    def _ask(
-        self,
-        state: ConversationState,
-        filling: Filling,
-        tool: Tool,
-        name: str,
-        setting: Setting,
-        *,
-        before: tuple[Part, ...] = (),
-        facts: tuple[Fact, ...] = (),
-        tools: tuple[ToolRead, ...] = (),
-    ) -> Draft:
-        times = filling.asked.count(name)
-        want = filling.want
-        if times >= MOST_ASKED:
-            state = state.model_copy(update={"filling": None})
-            draft = self._steering.say(
-                state,
-                want.intent,
-                f"{want.intent}/value/{name}/enough",
-                (*before, Line("act.value_missing")),
-                person_question(want),
-            )
-            return replace(draft, facts=facts, tools=tools, tier=2)
-        filling = filling.model_copy(update={"asked": (*filling.asked, name)})
-        question = slot_question(tool.name, name, times, self._phrases.has)
-        expects = slots.expects(tool.request.model_fields[name])
-        question = replace(question, expects=expects)
-        draft = self._steering.say(
-            state.model_copy(update={"filling": filling}),
-            want.intent,
-            f"{want.intent}/value/{name}",
-            before,
-            question,
-            action=Action.CLARIFY,
-            reasons=(f"{tool.name} needs {name}",),
-            confidences=_sure(want),
-        )
-        return replace(draft, facts=facts, tools=tools, tier=2)
 
     def _impossible(
         self,
@@ -249,7 +176,7 @@ class Proposing:
         leaves: Left | None = None,
     ) -> Draft:
         """The records say that it cannot be done: said from them, with what helps instead."""
-        said = Said(self._result(tool, outcome))
+        said = Said(self._after.words(tool, outcome))
         hint = tool.hints.get(outcome.outcome, "")
         filling = state.filling
         if hint.startswith(ASK) and filling is not None:
@@ -275,11 +202,11 @@ class Proposing:
                     question,
                     action=Action.CLARIFY,
                     reasons=(f"{tool.name}: {outcome.outcome}",),
-                    confidences=_sure(want),
+                    confidences=sure_of(want),
                 )
                 return replace(draft, facts=facts, tools=(read,), tier=2, leaves=leaves)
-        state = _finished(state, want)
-        state, question = self._onward(state, want, hint)
+        state = finished(state, want)
+        state, question = self._after.onward(state, want, hint)
         draft = self._steering.say(
             state,
             want.intent,
@@ -287,7 +214,7 @@ class Proposing:
             (*before, said),
             question,
             reasons=(f"{tool.name}: {outcome.outcome}",),
-            confidences=_sure(want),
+            confidences=sure_of(want),
         )
         return replace(draft, route=Route.GROUNDED, facts=facts, tools=(read,), tier=2, leaves=leaves)
 
@@ -306,7 +233,7 @@ class Proposing:
     ) -> Draft:
         """The proposal, or, without a grant, a person's approval of it first."""
         scene = setting.scene
-        ruling = self._rules.decide(state, setting, want.intent, _sure(want))
+        ruling = self._rules.decide(state, setting, want.intent, sure_of(want))
         proposed = Proposed(
             id=proposals.id_of(scene.conversation_id, scene.turn),
             intent=want.intent,
@@ -328,7 +255,7 @@ class Proposing:
                 Question((self._words(prepared),), asked, YES_NO),
                 action=Action.PROPOSE,
                 reasons=ruling.reasons,
-                confidences=_sure(want),
+                confidences=sure_of(want),
             )
             return replace(
                 draft,
@@ -350,7 +277,7 @@ class Proposing:
             words,
             setting,
             ruling,
-            confidences=_sure(want),
+            confidences=sure_of(want),
         )
         waiting = tuple(
             one.model_copy(update={"proposes": proposed.id}) if one.turn == scene.turn else one
@@ -367,6 +294,10 @@ class Proposing:
             proposal=NewProposal(proposed, waits=True),
             leaves=leaves,
         )
+
+    def names(self, filling: Filling, name: str, given: Utterance) -> bool:
+        """Whether the words name one of the few cases that a value has: then they are meant as that."""
+        return self._values.names(filling, name, given)
 
     # --- the answer to it -------------------------------------------------------------
 
@@ -403,7 +334,7 @@ class Proposing:
                 return await self._unclear(state, want, asked, found, given, setting, other=other)
 
     def _declined(self, state: ConversationState, want: Want) -> Draft:
-        state, question = self._steering.and_next(_finished(state, want))
+        state, question = self._steering.and_next(finished(state, want))
         draft = self._steering.say(state, "no", "proposal/no", (Line("say.dropped"),), question)
         return replace(draft, leaves=Left("declined", "the caller said no"))
 
@@ -430,7 +361,7 @@ class Proposing:
         key = f"consent:{asked.proposes}"
         times = state.clarified.count(key)
         if times >= MOST_UNCLEAR or found is None or found[1] is None:
-            state = _finished(state, want)
+            state = finished(state, want)
             draft = self._steering.say(
                 state,
                 want.intent,
@@ -476,8 +407,8 @@ class Proposing:
         customer = self._gate.customer(state.gate)
         rule = self._rules.rule(want.intent)
         if found is None or customer is None or rule is None:
-            state = _finished(state, want)
-            return self._failed(state, want, "nothing to agree to", ())
+            state = finished(state, want)
+            return self._after.failed(state, want, "nothing to agree to", ())
         standing, prepared = found
         stale = self._stale(standing, prepared, customer, setting)
         if stale is not None or prepared is None:
@@ -488,14 +419,16 @@ class Proposing:
         if not standing.heard:
             draft = self._again(state, want, asked, prepared, (), "unheard")
             return replace(draft, reasons=("yes came before the read-back was heard",))
-        ruling = self._rules.decide(state, setting, want.intent, _sure(want))
+        ruling = self._rules.decide(state, setting, want.intent, sure_of(want))
         if ruling.action not in _GRANTED and standing.approved_by is None:
             draft = await self.take(_emptied(state, want, prepared), want, rule, setting)
             return replace(draft, leaves=Left("voided", "no grant (any more)"))
         read, moved = await self._as_it_was(state, want, prepared, customer, setting)
         if read is None or moved is not None:
-            return moved or self._failed(state, want, "the records were not asked", ())
-        return self._acting(state, want, standing, prepared, customer, given, setting, read, ruling.tier)
+            return moved or self._after.failed(state, want, "the records were not asked", ())
+        return self._after.acting(
+            state, want, standing, prepared, customer, given.key is not None, setting, read, ruling.tier
+        )
 
     async def questioned(
         self, state: ConversationState, asked: Asked, setting: Setting, *, doubted: bool
@@ -546,9 +479,9 @@ class Proposing:
                 prepared.tool.name, prepared.arguments, customer=customer, purpose=want.intent
             )
         except ToolRefused as error:
-            return None, self._failed(state, want, str(error), ())
+            return None, self._after.failed(state, want, str(error), ())
         if terms is None:
-            draft = self._failed(state, want, read.error or "no result", ())
+            draft = self._after.failed(state, want, read.error or "no result", ())
             return read, replace(draft, tools=(read,), leaves=Left("voided", "the records do not answer"))
         changed = Left("voided", "the records changed")
         if isinstance(terms, Outcome):
@@ -586,133 +519,6 @@ class Proposing:
         digest = prepared.digest(customer_id=customer.customer_id, policy_version=self._rules.version)
         return None if digest == proposed.digest else "another digest"
 
-    # --- the act, and after it --------------------------------------------------------
-
-    def _acting(
-        self,
-        state: ConversationState,
-        want: Want,
-        standing: Standing,
-        prepared: Prepared,
-        customer: VerifiedCustomer,
-        given: Given,
-        setting: Setting,
-        read: ToolRead,
-        tier: int,
-    ) -> Draft:
-        state = _finished(state.model_copy(update={"asked": None}), want)
-        tool = prepared.tool
-        by = "the caller said yes to the read-back" if given.key is None else "key 1 after the read-back"
-        reasons = (by,) if standing.approved_by is None else (by, f"approved by {standing.approved_by}")
-        key = act_rows.key_of(setting.scene.conversation_id, setting.scene.turn, tool.name)
-        base = Draft(
-            state=state.model_copy(
-                update={"acting": (*state.acting, Acting(key=key, want=want, tool=tool.name))}
-            ),
-            intent=want.intent,
-            action=Action.ACT,
-            route=Route.FIXED,
-            row="proposal/yes",
-            tier=tier,
-            parts=(),
-            reasons=reasons,
-            confidences=_sure(want),
-            tools=(read,),
-        )
-        agreed = Agreed(
-            proposed=standing.proposed,
-            prepared=prepared,
-            customer=customer,
-            segment=state.customer.segment if state.customer is not None else None,
-            by="words" if given.key is None else "key",
-        )
-        reads = setting.reads
-
-        def spoken_of(outcome: ActOutcome) -> Draft:
-            typed = reads.outcome(tool.name, outcome.result)
-            draft = self._done(replace(base, state=state), want, tool, agreed, outcome, typed)
-            return goes_to_card(draft, tool, outcome, want, key, self._rules.table.cards)
-
-        return replace(base, deed=Deed("change", tool.name, prepared.arguments, spoken_of, agreed))
-
-    def _done(
-        self,
-        base: Draft,
-        want: Want,
-        tool: Tool,
-        agreed: Agreed,
-        outcome: ActOutcome,
-        typed: Outcome | None,
-    ) -> Draft:
-        """What came of it, in words that stand for that outcome and no other."""
-        named = str(outcome.result.get("outcome", outcome.status))
-        facts = (
-            Fact(
-                f"act.{outcome.status}",
-                {
-                    "act": tool.name,
-                    "outcome": named,
-                    "proposal": agreed.proposed.id,
-                    "digest": agreed.proposed.digest,
-                    "consent": agreed.by,
-                    **({"limit": outcome.result["limit"]} if "limit" in outcome.result else {}),
-                },
-            ),
-        )
-        row = f"{base.row}/{named}"
-        owed = f"act_{tool.name}"
-        if outcome.status == "unknown" or named == "disagrees":
-            draft = self._steering.say(
-                base.state, base.intent, row, (Line("act.unknown", owed=owed),), self._after(base.state)
-            )
-            return replace(draft, action=Action.FOLLOW_UP, tier=base.tier, tools=base.tools, facts=facts)
-        if named in _TO_A_PERSON:
-            draft = self._steering.person(
-                base.state,
-                base.intent,
-                row,
-                trigger="act_limit" if named == "over_limit" else "act_failed",
-                before=(Line(f"act.{named}", owed=owed),),
-                tier=base.tier,
-                reasons=(*base.reasons, f"{tool.name}: {named}"),
-            )
-            return replace(draft, facts=facts, tools=base.tools)
-        if named == "changed" and outcome.status == "refused" and "changed" not in tool.outcomes:
-            said: Part = Line("act.changed", owed=owed)
-            ask = Line("ask.waiting", slots={"means": self._intents.means(want.intent)}, question=True)
-            question = Question((ask,), Asked(kind=AskedKind.WAITING, want=want), YES_NO)
-            state = base.state
-        else:
-            assert typed is not None
-            said = Said(self._result(tool, typed), owed=owed)
-            state, question = self._onward(base.state, want, tool.hints.get(typed.outcome, ""))
-        return replace(
-            base,
-            state=state,
-            row=row,
-            route=Route.GROUNDED,
-            parts=(said, *question.parts),
-            expects=question.expects,
-            asked=question.asked,
-            facts=facts,
-            tells=(f"{tool.name}.{named}",),
-        )
-
-    def _after(self, state: ConversationState) -> Question:
-        return self._steering.and_next(state)[1]
-
-    def _onward(self, state: ConversationState, want: Want, hint: str) -> tuple[ConversationState, Question]:
-        """What follows: what helps instead, as its tool says, or what is asked otherwise."""
-        if hint == PERSON:
-            return state, person_question(want)
-        offered = hint and not hint.startswith(ASK) and hint not in state.avoided
-        if offered and self._rules.rule(hint) is not None:
-            means = self._intents.means(hint)
-            line = Line("act.hint", slots={"means": means}, question=True)
-            helps = Want(intent=hint, confidence=1.0, text=means)
-            return state, Question((line,), Asked(kind=AskedKind.WAITING, want=helps), YES_NO)
-        return self._steering.and_next(state)
-
     # --- a person's approval ----------------------------------------------------------
 
     async def decided(self, state: ConversationState, given: AgentDecision, setting: Setting) -> Draft:
@@ -733,14 +539,14 @@ class Proposing:
         found = await setting.reads.proposal(held.proposes)
         prepared = None if found is None else found[1]
         if found is None or prepared is None or customer is None or found[0].status != "waiting":
-            draft = self._failed(state, want, "what was approved can not be done (any more)", facts)
+            draft = self._after.failed(state, want, "what was approved can not be done (any more)", facts)
             return replace(draft, decides=settled)
         read, terms = await setting.reads.terms(
             prepared.tool.name, prepared.arguments, customer=customer, purpose=want.intent
         )
         same = isinstance(terms, Prepared) and terms.canonical == prepared.canonical
         if not same or found[0].proposed.policy_version != self._rules.version:
-            draft = self._failed(state, want, "the facts changed since it was approved", facts)
+            draft = self._after.failed(state, want, "the facts changed since it was approved", facts)
             return replace(draft, decides=settled, tools=(read,))
         before = self._holding.opening(state, held, setting.scene.turn)
         asked = Asked(kind=AskedKind.PROPOSAL, want=want, proposes=held.proposes)
@@ -762,22 +568,6 @@ class Proposing:
         line = self._phrases.text(f"propose.{prepared.tool.name}", nth, **prepared.values)
         return Said(line, question=True)
 
-    def _result(self, tool: Tool, outcome: Outcome) -> str:
-        fields = {name: getattr(outcome, name) for name in type(outcome).model_fields}
-        return self._phrases.result(tool.name, outcome.outcome, fields)
-
-    def _failed(self, state: ConversationState, want: Want, reason: str, facts: tuple[Fact, ...]) -> Draft:
-        draft = self._steering.person(
-            _finished(state, want),
-            want.intent,
-            f"{want.intent}/tool_failed",
-            trigger="tool_error",
-            before=(Line("tool.failed"),),
-            tier=2,
-            reasons=(reason,),
-        )
-        return replace(draft, facts=facts)
-
     def _another_reference(self, given: Utterance) -> str | None:
         """Another order's number among the words."""
         factor = self._gate.rules.factors[0]
@@ -795,19 +585,8 @@ def essentials(prepared: Prepared) -> tuple[str, ...]:
     return tuple(spoken(value) for value in prepared.must_hear.values())
 
 
-def _sure(want: Want) -> Confidences:
-    """What records say is certain, as far as the caller was understood."""
-    return Confidences(classification=round(want.confidence, 4), grounding=1.0, answer=1.0)
-
-
 def _proposed(proposed: Proposed) -> Fact:
     return Fact("act.proposed", {"act": proposed.tool, "proposal": proposed.id, "digest": proposed.digest})
-
-
-def _finished(state: ConversationState, want: Want) -> ConversationState:
-    """Nothing of this want is open any more."""
-    waiting = tuple(one for one in state.waiting if one.intent != want.intent)
-    return state.model_copy(update={"filling": None, "topic": None, "waiting": waiting})
 
 
 def _emptied(state: ConversationState, want: Want, prepared: Prepared | None) -> ConversationState:
