@@ -39,7 +39,7 @@ async def look(measures: Measures) -> None:
         zone = measures.people.time_zone
         async with measures.database.transaction() as tx:
             whole, _, _ = await kpis.counted(tx, first=first, last=last, zone=zone, by=())
-        show(window, figures(whole, measures.targets))
+        show(window, await asyncio.to_thread(figures, whole, measures.targets))
 
 
 async def watch(measures: Measures) -> None:

@@ -6,6 +6,7 @@ day, and not the conversations behind them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -191,17 +192,21 @@ def kpis_router(measures: Measures, reader: Callable[[HTTPConnection], Reader]) 
             whole, by_day, each = await kpis.counted(tx, by=asked, **span)
         shown = _row if teams is None else _plain_row
         rows = by_day if by == "day" else each[by]
-        return Kpis(
-            first=since,
-            last=until,
-            zone=zone,
-            by=by,
-            least=targets.least,
-            teams=teams,
-            overall=shown("", whole, targets) if by_day else None,
-            rows=[shown(key, tally, targets) for key, tally in rows.items()],
-            categories=[_category(key, tally) for key, tally in each.get("category", {}).items()],
-        )
+
+        def made() -> Kpis:
+            return Kpis(
+                first=since,
+                last=until,
+                zone=zone,
+                by=by,
+                least=targets.least,
+                teams=teams,
+                overall=shown("", whole, targets) if by_day else None,
+                rows=[shown(key, tally, targets) for key, tally in rows.items()],
+                categories=[_category(key, tally) for key, tally in each.get("category", {}).items()],
+            )
+
+        return await asyncio.to_thread(made)
 
     @router.get("/kpis/conversations", dependencies=[Depends(supervises)])
     async def cases(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, Literal
@@ -40,8 +41,11 @@ async def counted(
     """
     found = await tallies(tx, first=first, last=last, zone=zone, by=[*{*by, "all"}], teams=teams)
     days = {day.isoformat(): tally for (day, _), tally in sorted(found["all"].items())}
-    rows: dict[By, dict[str, Tally]] = {one: _together(found[one]) for one in by}
-    return _together(found["all"]).get("", Tally()), days, rows
+    rows: dict[By, dict[str, Tally]] = {}
+    for one in by:
+        rows[one] = await asyncio.to_thread(_together, found[one])
+    whole = await asyncio.to_thread(_together, found["all"])
+    return whole.get("", Tally()), days, rows
 
 
 def _together(parts: dict[tuple[date, str], Tally]) -> dict[str, Tally]:
