@@ -152,6 +152,7 @@ class BrowserGate:
         name = f"wb_{secrets.token_hex(12)}"
         held = self._held[name] = _Held(call, peer, caller)
         self._services.node.calls += 1
+        self._services.node.tell()
         task = asyncio.create_task(self._serve(name, held, stack))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
