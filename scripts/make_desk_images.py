@@ -21,7 +21,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from scripts.bench.servers import BenchError, data_directory, free_port, voicebot
 
-COLOURS = 96
+COLOURS = 255
 """Of a picture: the pages have few, and a small file loads fast."""
 
 WAITING = (
@@ -90,7 +90,7 @@ async def take(page: Page, to: Path, stands: str) -> None:
 def keep(screenshot: bytes, to: Path) -> None:
     """A small file of it."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    small = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
     small.save(to, optimize=True)
     print(f"{to}: {to.stat().st_size // 1024} KB")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from voicebot.console.desk import words
+from voicebot.console.desk.panels.words import may_judge
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,24 @@ def test_when_a_promise_is_due(at: str, told: str) -> None:
 def test_how_long_it_is_past() -> None:
     assert words.ago("2026-11-21T11:40:00Z", NOW) == "20 min ago"
     assert words.ago("2026-11-21T12:00:01Z", NOW) == "0 s ago", "clocks of two machines differ a little"
+
+
+def handed_over(status: str, who: str | None, *accepted: str) -> dict[str, Any]:
+    changes = [{"what": "requested", "who": None}, *({"what": "accepted", "who": one} for one in accepted)]
+    return {"status": status, "claimed_by": who, "changes": changes}
+
+
+@pytest.mark.parametrize(
+    ("one", "supervisor", "may"),
+    [
+        (handed_over("accepted", "ada", "ada"), False, True),
+        (handed_over("waiting", None, "ada"), False, True),  # gave it back
+        (handed_over("accepted", "ben", "ben"), False, False),
+        (handed_over("waiting", None), False, False),
+        (handed_over("waiting", None), True, False),  # nothing is to be judged yet
+        (handed_over("missed", None), True, True),
+        (handed_over("done", "ben", "ben"), True, True),
+    ],
+)
+def test_who_judges_a_hand_over(one: dict[str, Any], supervisor: bool, may: bool) -> None:
+    assert may_judge(one, "ada", supervisor=supervisor) is may

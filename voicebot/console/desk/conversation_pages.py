@@ -149,7 +149,6 @@ def _draw_why(step: past.Step) -> None:
     short = " · ".join(filter(None, (about.get("Intent"), about.get("Action"), tools)))
     with parts.box("details", "why"):
         parts.text("summary", f"Turn {step.turn}: {short}" if short else f"Turn {step.turn}")
-        parts.facts([*step.why, *((f"Tool {name}", told) for name, told in step.tools)])
-        for title, lines in (("Reasons", step.reasons), ("Sources", step.sources)):
-            if lines:
-                parts.facts([(title, "; ".join(lines))])
+        more = (("Reasons", "; ".join(step.reasons)), ("Sources", "; ".join(step.sources)))
+        used = tuple((f"Tool {name}", told) for name, told in step.tools)
+        parts.facts([*step.why, *used, *(pair for pair in more if pair[1])])

@@ -31,8 +31,7 @@ class WordsPanel:
     async def _again(self) -> None:
         one = self._seat.handoff
         assert one is not None
-        may = self._seat.supervisor or one["claimed_by"] == self._agent
-        if self._drawn or not may:
+        if self._drawn or not may_judge(one, self._agent, supervisor=self._seat.supervisor):
             return
         self._drawn = True
         said = await self._said()
@@ -97,6 +96,15 @@ class WordsPanel:
                     parts.text("p", f"{one['who']}: {needed}", "well")
                 if one["kind"] == "disposition":
                     parts.text("p", f"{one['who']}: {words.disposition(one['value']).lower()}", "well")
+
+
+def may_judge(one: dict[str, Any], agent: str, *, supervisor: bool) -> bool:
+    """Who has or had it; a supervisor, once somebody has it or nobody came."""
+    if one["claimed_by"] == agent:
+        return True
+    if supervisor and one["status"] not in ("waiting", "offered"):
+        return True
+    return any((step["what"], step["who"]) == ("accepted", agent) for step in one["changes"])
 
 
 def _mine(said: list[dict[str, Any]], kind: str, agent: str) -> str:
