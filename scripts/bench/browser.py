@@ -4,9 +4,9 @@
 
 *Browser's buffer*: a server, and the page in a real Chromium that talks to it for a while, call after call;
 from Chromium's own counters, ``jitterBufferDelay / jitterBufferEmittedCount``, median and range over calls.
-`channels.browser.session.BUFFER_MS` is set by it. *Cost*: one frame of 20 ms each way in this process, median of
-many: Opus to 8 kHz mu-law (decode, filter, reframe) and back (encode). *Filters*: what ours delays, and what the
-resampler of the engines would hold back.
+`channels.browser.session.BUFFER_MS` is set by it. *Cost*: one frame of 20 ms each way in this process,
+median of many: Opus to 8 kHz mu-law (decode, filter, reframe) and back (encode). *Filters*: what ours delays,
+and what the resampler of the engines would hold back.
 
 Loopback has no network: neither loss nor jitter is in these figures.
 """
