@@ -133,6 +133,15 @@ def test_an_address_leads_back_to_the_same_view() -> None:
     )
 
 
+def test_a_list_of_the_whole_figure_is_of_conversations_whatever_rows_are_by() -> None:
+    """Who asked for a person and for nothing else has no row by intent."""
+    asked = Asked.of({"by": "intent", "figure": "escalation"})
+    assert "by" not in asked.cases()
+    assert "key" not in asked.cases()
+    row = Asked.of({"by": "intent", "key": ""}).cases()
+    assert (row["by"], row["key"]) == ("intent", "")
+
+
 def test_a_file_has_every_row_once_and_no_formula() -> None:
     def row(key: str, n: int) -> dict[str, Any]:
         return {"key": key, "counts": {"wanted": n}, "figures": {"containment": figure(0.5, n)}}

@@ -69,9 +69,13 @@ class Asked:
         return {"from": self.first.isoformat(), "to": self.last.isoformat()}
 
     def cases(self) -> dict[str, Any]:
-        """What to ask the API for: the conversations behind the figure."""
-        query = self.span() | {"figure": self.figure, "side": self.side, "by": self.by, "limit": PAGE}
-        return query | {"skip": self.skip} | ({} if self.key is None else {"key": self.key})
+        """What to ask the API for: the conversations behind the figure, or of one row those behind it.
+
+        Without a row they are conversations, by whatever the table below the figures is: who wanted nothing
+        that is known is in the figure, and in no row by intent.
+        """
+        query = self.span() | {"figure": self.figure, "side": self.side, "limit": PAGE, "skip": self.skip}
+        return query if self.key is None else query | {"by": self.by, "key": self.key}
 
 
 def _one_of(options: tuple[_Choice, ...], given: str | None, default: _Choice) -> _Choice:

@@ -276,7 +276,7 @@ def _list_links(asked: Asked, told: Told, *, here: str = "") -> None:
 def _draw_table(asked: Asked, rows: dict[str, Any]) -> None:
     names: list[Name] = [asked.figure, *(name for name in COLUMNS if name != asked.figure)]
     least = rows["least"]
-    with parts.card("By", "by", name=f"by {asked.by}"):
+    with parts.card("By", "by", name="figures compared"):
         with parts.box("nav", "chips", aria_label="what rows are by"):
             for by, title in _BY.items():
                 one = parts.link(title, asked.at(by=by) + "#by", "chip")
