@@ -150,4 +150,6 @@ def test_messages_have_the_time_since_the_pipeline_began() -> None:
     evidence = Evidence(tape, lambda: now[0], lambda: 0)
     now[0] = 7.053
     evidence.came(Media("MZ", bytes(160), 20, 2, 3, "inbound"))
-    assert tape.messages == [Message(What.MEDIA, pytest.approx(53.0), 3, 20, 160)]
+    (message,) = tape.messages
+    assert message.at_ms == pytest.approx(53.0)
+    assert message == Message(What.MEDIA, message.at_ms, 3, 20, 160)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebot.core.settings import Settings
+from voicebot.core.settings import Settings, load_settings
 from voicebot.proof.replay.errors import NoSuchRecording, NotReplayable
 from voicebot.proof.replay.finding import KEY_FILE, find, names_of, read_key
 from voicebot.proof.replay.samples import read_sample
@@ -20,7 +20,7 @@ NAME = "01-greeting-and-hang-up"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data")
+    return load_settings(data_dir=tmp_path / "data")
 
 
 @pytest.fixture

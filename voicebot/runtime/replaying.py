@@ -70,6 +70,8 @@ async def _one(call: RecordedCall, settings: Settings, asked: Asked) -> Replayed
         conversation = await _conversation(url, token)
     events = call.events
     was, now = turns_in(events), turns_of(conversation)
+    for turn in was:
+        turn.after = "continue"  # a server's API does not tell what the call did next
     notes = ["tools and models were the server's own, not the recording's"]
     if kept_turns(events):
         notes.append(
