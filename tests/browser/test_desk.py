@@ -92,6 +92,11 @@ async def test_a_callers_words_are_text(site: Site, sits_down: SitsDown) -> None
     await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
     await expect(page.get_by_role("log")).to_contain_text("<script>window.hacked=1</script>")
     assert await page.evaluate("window.hacked") is None
+    over = site.talk(f"my name is {SCRIPT}", "thank you, bye")
+    site.post(f"/api/conversations/{over}/notes", "ben", {"turn": 2, "note": "other", "text": SCRIPT})
+    await page.goto(f"{site.desk}/desk/conversations/{over}")
+    await expect(page.locator(".noted").last).to_contain_text("<script>window.hacked=1</script>")
+    assert await page.evaluate("window.hacked") is None
 
 
 async def test_on_a_phone_nothing_is_cut_off(site: Site, sits_down: SitsDown) -> None:

@@ -82,9 +82,7 @@ PAGES = (
         supervisors=True,
     ),
     DeskPage("/insight", "Insight", lambda visit, _: InsightPage(visit).show()),
-    DeskPage(
-        "/insight/conversations", "Figures", lambda visit, _: CasesPage(visit).show(), supervisors=True
-    ),
+    DeskPage("/insight/conversations", "Figures", lambda visit, _: CasesPage(visit).show(), supervisors=True),
 )
 """All of them; a page more is a line more (and one in `frame.PLACES`, if the bar leads there)."""
 
@@ -259,6 +257,7 @@ def desk_site(desk: Desk) -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=RECONNECT_S,
+        binding_refresh_interval=None,  # nothing is bound: no loop ten times a second
     )
     _ = (healthz, ask, sign_in, sign_out, home, nowhere)  # used by the site
     return site
