@@ -122,6 +122,9 @@ async def test_a_live_call_is_taken_over_and_both_hear_each_other(site: Site, si
         await expect(page.locator(".said.caller:not(.going)").first).to_be_visible(timeout=PATIENCE_MS)
         await page.keyboard.press("m")
         await expect(status).to_have_text("You are muted: the caller does not hear you.")
+        handoff = site.handoff_of(found[0]["id"])["id"]
+        await page.goto(f"{site.desk}/desk/handoffs/{handoff}")  # leaves the page that spoke
+        await expect(status).to_have_text("You are speaking with the caller.", timeout=PATIENCE_MS)
         await page.keyboard.press("h")
         await expect(status).to_have_text("Ended: the caller was told goodbye.", timeout=PATIENCE_MS)
         await eventually(lambda: call.ended)
