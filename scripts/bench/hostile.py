@@ -1,10 +1,12 @@
 """Whether calls notice that somebody attacks the port: the same callers, quiet and under attack, in turns.
 
-    .venv/bin/python -m scripts.bench.hostile [--calls 4] [--hold 30] [--rounds 3] [--json]
+    .venv/bin/python -m scripts.bench.hostile [--calls 4] [--hold 30] [--rounds 3] [--cost] [--json]
 
 The attack, from a process of its own, goes on all the time: 200 connections that say nothing, 200 upgrades
 without a signature at a time, forged webhooks and broken requests, one after the other as fast as they are
-answered. The server checks signatures, as in the field.
+answered. The server checks signatures, as in the field. ``--cost`` measures only the node's CPU for a
+thousand unsigned upgrades: from an address that has shown a good signature, which are refused, and from one
+that has not, which are soon not listened to. That holds on a busy machine too.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ import multiprocessing
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from scripts.bench import report
 from scripts.bench.servers import ROOT, data_directory, voicebot
+from voicebot.proof.loadtest import front
 from voicebot.proof.loadtest.figures import Spread, StepFigures
 from voicebot.proof.loadtest.mix import read_mix
 from voicebot.proof.loadtest.plan import LoadStep
@@ -32,6 +37,7 @@ from voicebot.proof.loadtest.run import Beat, LoadRun, run
 
 SILENT = 200
 UPGRADES = 200
+FLOOD = 1000
 FROM = ("127.0.0.2", 0)
 """Not the callers' own address: Twilio's is never turned away."""
 HEAD = ("", "turns", "p50", "p95", "barge-in p95", "holes", "refused", "valid steps")
@@ -64,6 +70,42 @@ async def _everything(url: str) -> None:
     )
 
 
+def cost(rounds: int) -> dict[str, list[float]]:
+    """The node's CPU for one upgrade without signature, ms: from an address it listens to, and from another."""
+    found: dict[str, list[float]] = {"refused": [], "not listened to": []}
+    token = secrets.token_hex(16)
+    with data_directory() as data, voicebot(data, signed=True, **_settings(token)) as bot:
+        children = psutil.Process(bot.pid).children(recursive=True)
+        node = next(child for child in children if "voicebot.runtime.node" in " ".join(child.cmdline()))
+        asyncio.run(front.look(bot.url, None, token))
+        for _ in range(rounds):
+            before, began = _spent_s(node), time.monotonic()
+            time.sleep(3)
+            idle = (_spent_s(node) - before) / (time.monotonic() - began)
+            for name, address in (("refused", "127.0.0.1"), ("not listened to", FROM[0])):
+                before, began = _spent_s(node), time.monotonic()
+                asyncio.run(_flood(bot.url, address))
+                spent = _spent_s(node) - before - idle * (time.monotonic() - began)
+                found[name].append(round(spent * 1000 / FLOOD, 3))
+    return found
+
+
+def _settings(token: str) -> dict[str, str]:
+    return {"TWILIO_AUTH_TOKEN": token, "VOICEBOT_API_TOKEN": secrets.token_hex(16)}
+
+
+def _spent_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+async def _flood(url: str, address: str) -> None:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 80
+    for _ in range(FLOOD // 50):
+        await asyncio.gather(*(_ask(host, port, _upgrade(host, port), (address, 0)) for _ in range(50)))
+
+
 async def _silent(host: str, port: int) -> None:
     while True:
         with contextlib.suppress(OSError):
@@ -74,13 +116,17 @@ async def _silent(host: str, port: int) -> None:
 
 
 async def _upgrades(host: str, port: int) -> None:
-    asked = (
-        f"GET /twilio/media HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
+    asked = _upgrade(host, port)
     while True:
         await asyncio.gather(*(_ask(host, port, asked) for _ in range(UPGRADES)))
         await asyncio.sleep(0.5)
+
+
+def _upgrade(host: str, port: int) -> bytes:
+    return (
+        f"GET /twilio/media HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
 
 
 async def _forged(url: str) -> None:
@@ -102,10 +148,10 @@ async def _broken(host: str, port: int) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _ask(host: str, port: int, data: bytes) -> None:
+async def _ask(host: str, port: int, data: bytes, source: tuple[str, int] | None = None) -> None:
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(20):
-            reader, writer = await asyncio.open_connection(host, port, local_addr=FROM)
+            reader, writer = await asyncio.open_connection(host, port, local_addr=source or FROM)
             writer.write(data)
             await reader.read()
             writer.close()
@@ -134,7 +180,7 @@ def measure(calls: int, hold_s: float, rounds: int) -> dict[str, list[StepFigure
     with (
         tempfile.TemporaryDirectory() as cache,
         data_directory() as data,
-        voicebot(data, signed=True, TWILIO_AUTH_TOKEN=token, VOICEBOT_API_TOKEN="x" * 20) as bot,
+        voicebot(data, signed=True, **_settings(token)) as bot,
     ):
         load = LoadRun(
             url=bot.url,
@@ -172,8 +218,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=4)
     parser.add_argument("--hold", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cost", action="store_true", help="only what refusing costs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.cost:
+        print(json.dumps(cost(options.rounds)))
+        return
     found = measure(options.calls, options.hold, options.rounds)
     if options.json:
         print(json.dumps({name: [step.as_dict() for step in steps] for name, steps in found.items()}))
