@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +133,13 @@ def test_what_cannot_be_run_says_why(
         recorded.replay(RecordedCall("x", (silent,)))
     with pytest.raises(NotReplayable, match="older program"):
         recorded.replay(RecordedCall("x", (dataclasses.replace(session, events=[]),)))
-    options = Options(stt="whisper:./no-such-model")
-    with (
-        Replayer.open(options, settings, date(2026, 1, 5), deployment=deployment, url=database) as replayer,
-        pytest.raises(EngineMissing, match=r"no-such-model.*--engines recorded"),
+    for stt, says in (
+        ("whisper:./no-such-model", r"no-such-model.*--engines recorded"),
+        ("whisper:large-v9", r"large-v9.*voicebot models pull large-v9"),
+        ("pipecat:deepgram", r"pipecat cannot be run in virtual time.*--real-time"),
     ):
-        replayer.replay(call)
+        with (
+            Replayer.open(Options(stt=stt), settings, DAY, deployment=deployment, url=database) as replayer,
+            pytest.raises(EngineMissing, match=says),
+        ):
+            replayer.replay(call)

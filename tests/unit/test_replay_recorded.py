@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -16,11 +17,13 @@ from voicebot.audio.recording.reader import Recording
 from voicebot.audio.recording.wirelog import Message, What
 from voicebot.channels.legs import Dtmf, Media, Stop
 from voicebot.core import witness
-from voicebot.core.conversation import FREE
+from voicebot.core.conversation import FREE, Route
 from voicebot.dialogue.connectors.connector import ConnectorError
 from voicebot.dialogue.connectors.noted import NotedConnector, plain, restored
+from voicebot.dialogue.generation.noted import NotedGenerator
+from voicebot.dialogue.generation.request import Failure, GenerationFailed, GenerationRequest, Meter
 from voicebot.proof.replay.leg import RecordedParty, VirtualLeg
-from voicebot.proof.replay.outside import Answers, RecordedConnector
+from voicebot.proof.replay.outside import Answers, RecordedConnector, RecordedGenerator
 from voicebot.proof.replay.pace import Pace
 from voicebot.proof.replay.recorded import RecordedJudge, RecordedTranscriber
 from voicebot.proof.replay.taken import TEST_CARD, kept_turns, messages_of, missing_in
@@ -207,3 +210,49 @@ async def test_marks_come_back_when_the_sound_before_them_was_played() -> None:
             await leg.close()
     line.cancel()
     assert at == [pytest.approx(0.12)]
+
+
+class Model:
+    """A writer that says two tokens, then fails if it is told to."""
+
+    name, version = "test:model", "test:model@1"
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+        self.asked = 0
+
+    async def stream(self, request: GenerationRequest, meter: Meter | None = None) -> AsyncIterator[str]:
+        self.asked += 1
+        yield "Yes, "
+        yield "it is."
+        if self.fails:
+            raise GenerationFailed("gone", began=True, failure=Failure.STALL)
+
+    async def close(self) -> None:
+        return
+
+
+def question(text: str, conversation: str = "cv_1") -> GenerationRequest:
+    return GenerationRequest(
+        conversation_id=conversation, turn=3, intent="x", route=Route.SMALL, question=text, passages=()
+    )
+
+
+@virtual
+async def test_a_model_is_asked_once_and_says_the_same_again() -> None:
+    """Also how it failed; and what it was never asked it does not say."""
+    told: list[dict[str, Any]] = []
+    model, broken = Model(), Model(fails=True)
+    with witness.told_to(told.append):
+        said = [token async for token in NotedGenerator(model).stream(question("is it"))]
+        with pytest.raises(GenerationFailed):
+            [token async for token in NotedGenerator(broken).stream(question("why"))]
+    again = RecordedGenerator(Answers(told), model)
+    assert [token async for token in again.stream(question("is it", "cv_2"))] == said
+    with pytest.raises(GenerationFailed) as caught:
+        [token async for token in again.stream(question("why"))]
+    assert (caught.value.failure, caught.value.began) == (Failure.STALL, True)
+    with pytest.raises(GenerationFailed) as caught:
+        [token async for token in again.stream(question("who"))]
+    assert caught.value.failure is Failure.UNREACHABLE
+    assert (model.asked, again.version) == (1, "test:model@1")

@@ -257,15 +257,15 @@ class Replayer:
             from voicebot.audio.engines.sphinx import SphinxEngine
 
             return SphinxEngine(self._deployment.folder / "business" / "phrases.yaml")
-        from voicebot.audio.engines.whisper.model import WhisperModel, find_directory
+        from voicebot.audio.engines.whisper.model import WhisperModel
 
         try:
-            directory = find_directory(spec.model or "", models_dir(self._settings))
+            directory = _on_disk(spec.model or "", models_dir(self._settings))
             return WhisperModel(directory, language=spec.language, threads=1)
         except EngineUnavailable as error:
             name = Path(spec.model or "?").name
             raise EngineMissing(
-                f"the call was heard by Whisper {name}, which is not on this machine ({error}): "
+                f"Whisper {name}, which is to hear the call, is not on this machine: "
                 f"voicebot models pull {name}, or --stt sphinx, or --engines recorded"
             ) from error
 
@@ -361,6 +361,21 @@ async def _until(due: Callable[[], bool]) -> None:
     """Looks every 20 ms, which in virtual time costs nothing."""
     while not due():  # noqa: ASYNC110  # there is no event for a moment of the media clock
         await asyncio.sleep(0.02)
+
+
+def _on_disk(model: str, kept_in: Path) -> Path:
+    """A Whisper that is here; a replay fetches nothing."""
+    from voicebot.audio.engines.whisper.model import find_directory
+
+    name, before = "HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE")
+    os.environ[name] = "1"
+    try:
+        return find_directory(model, kept_in)
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _as_then(facts: CallFacts) -> dict[str, Any]:
