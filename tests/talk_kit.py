@@ -93,6 +93,7 @@ class Bot(HandsOver):
     def __init__(self, keys: KeyRing, database: Database, *, at_once: bool = False) -> None:
         super().__init__(keys, database, at_once=at_once)
         self.returns: list[TransferFailed | None] = []
+        self.steps_back_s = 0.0
         self._back: dict[str, asyncio.Event] = {}
 
     async def __call__(self, session: MediaSession) -> CallOutcome:
@@ -103,12 +104,17 @@ class Bot(HandsOver):
         stepped.cancel()
         if ours.done():
             return ours.result()
+        await asyncio.sleep(self.steps_back_s)  # its last words
         ours.cancel()
         await asyncio.gather(ours, return_exceptions=True)
         return CallOutcome("handoff", "taken_at_desk")
 
     async def step_back(self, conversation_id: str) -> None:
         self._back[conversation_id].set()
+
+    @property
+    def stepping(self) -> bool:
+        return any(one.is_set() for one in self._back.values())
 
 
 LINES: dict[Line, bytes] = {"coming": noise(901, 300), "hold": noise(902, 300), "goodbye": noise(903, 300)}

@@ -268,6 +268,23 @@ async def test_whichever_node_and_whichever_socket(
     assert await node.status(call.call_sid) == ("waiting", None)
 
 
+async def test_an_agent_who_changes_their_mind_while_the_bot_steps_back(
+    twilio: LocalTwilio, node: TalkNode, bot: Bot
+) -> None:
+    """The bot has the caller on, on the same socket: nobody is dialled."""
+    bot.steps_back_s = 0.4
+    call = await phones(twilio, node, Speaks())
+    await eventually(lambda: len(bot.sessions) == 1)
+    conversation = (await node.channel.of_call(call.call_sid)).id
+    talk = (await node.api("cleo", "POST", f"/api/conversations/{conversation}/take-over")).json()
+    await eventually(lambda: bot.stepping)
+    await node.ends("cleo", talk, "bot")
+    await eventually(lambda: len(bot.sessions) == 2)
+    assert bot.sessions[1] is bot.sessions[0]
+    assert [one.reason if one else None for one in bot.returns] == [None, "handed_back"]
+    no_violations(twilio)
+
+
 @pytest.mark.parametrize("then", ["bot", "goodbye"])
 async def test_an_agent_who_changes_their_mind(
     twilio: LocalTwilio, node: TalkNode, bot: Bot, then: str
