@@ -45,6 +45,7 @@ async def test_the_customer_gets_exactly_the_words_that_were_approved(
         await ada.keyboard.press("e")
         field = ada.get_by_label("Say this instead")
         await expect(field).to_have_value(re.compile("ten to five hundred dollars"))
+        await expect(field).to_be_focused()
         await field.fill("My card is 4242 4242 4242 4242.")
         await ada.get_by_role("button", name="Say this").click()
         await expect(ada.get_by_role("alert").filter(has_text="card's number")).to_be_visible()

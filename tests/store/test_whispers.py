@@ -141,6 +141,15 @@ async def test_the_caller_is_fetched(desk: Desk) -> None:
     assert refused["detail"]["status"] == "handoff"
 
 
+async def test_who_takes_over_after_a_whisper_reads_what_was_said(desk: Desk) -> None:
+    await desk.whisper("cleo", what="say", text=FACT)
+    await desk.woke()
+    await desk.talk.turn("a person please")
+    handoff = await desk.talk.handoff()
+    assert handoff is not None
+    assert any(FACT in line["text"] for line in handoff["payload"]["transcript"] if line["who"] == "bot")
+
+
 async def test_who_may_whisper(desk: Desk) -> None:
     """Supervisors; an agent where they have had a part; a program says for whom."""
     await desk.whisper("ada", 403, what="say", text=FACT)

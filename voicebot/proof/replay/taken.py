@@ -22,7 +22,7 @@ TEST_CARD = "four two four two four two four two four two four two four two four
 _FRAME_MS = 20
 _LINE_MS = 33
 
-FROM_ELSEWHERE = frozenset({"agent_decision", "payment_over", "transfer_failed"})
+FROM_ELSEWHERE = frozenset({"agent_decision", "payment_over", "transfer_failed", "whispered"})
 """Inputs that no caller gives and no replay makes: they came from people and systems."""
 
 
