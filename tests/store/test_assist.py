@@ -6,6 +6,7 @@ What is made of them is kept, counted, and may become a correction or a promise.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -66,6 +67,7 @@ class Desk:
         self.database, self.keys = database, keys
         self.dialogue = node(database, keys, generator=generator or GroundedResponder())
         self.nodes: list[tuple[Assisting, Bus]] = []
+        self.apps: list[FastAPI] = []
         self.now_s = 100.0
         self.talk: Talk
         self.handoff = ""
@@ -81,6 +83,7 @@ class Desk:
         app = FastAPI()
         app.include_router(assist_router(queue, assisting, who, reveals=REVEALS))
         app.include_router(corrections_router(queue, who))
+        self.apps.append(app)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice.example")
 
     async def begin(self) -> None:
@@ -243,15 +246,45 @@ async def test_a_model_writes_what_its_articles_hold_or_nothing(
     await desk.end()
 
 
-async def test_whoever_follows_is_told_of_each_change(desk: Desk) -> None:
+async def test_whoever_follows_is_told_of_each_change_until_the_handoff_is_theirs_no_more(desk: Desk) -> None:
     desk.node()
-    assisting, bus = desk.nodes[0]
-    await desk.talk.line("how long do i have to send a lamp back")
-    first = await assisting.look(desk.talk.id)
-    async with asyncio.timeout(5), aclosing(assisting.looks(desk.talk.id, first)) as looks:
-        await anext(looks)
-        await desk.talk.line("it is [card 1]")
+    app, bus = desk.apps[0], desk.nodes[0][1]
+
+    async def said(text: str) -> None:
+        await desk.talk.line(text)
         bus.publish(desk.talk.event("leg.line", {}).model_copy(update={"seq": desk.talk.lines[-1][0]}))
-        look = await anext(looks)
-    assert look is not None
-    assert [one.about for one in look.board.suggestions if one.kind == "warning"] == ["card_said"]
+
+    await said("how long do i have to send a lamp back")
+    async with asyncio.timeout(10), aclosing(boards(app, desk.path)) as told:
+        first = await anext(told)
+        assert [one["about"] for one in of_kind(first, "reply")] == ["returns"]
+        await said("it is [card 1]")
+        assert [one["about"] for one in of_kind(await anext(told), "warning")] == ["card_said"]
+        async with desk.database.transaction() as tx:
+            assert await handoffs.finish(tx, desk.handoff, "ada")
+        await said("thank you")
+        assert [one async for one in told] == []
+
+
+async def boards(app: FastAPI, path: str) -> AsyncIterator[dict[str, Any]]:
+    """The boards of a stream as they come, until the server ends it."""
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    headers = [(name.lower().encode(), value.encode()) for name, value in header("ada").items()]
+    scope = {"type": "http", "method": "GET", "path": f"{path}/stream", "headers": headers}
+    scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}
+    scope |= {"server": ("voice.example", 80), "client": ("::1", 1), "asgi": {"version": "3.0"}}
+    serving = asyncio.create_task(app(scope, receive, sent.put))
+    try:
+        while (message := await sent.get()).get("more_body", True):
+            text = message.get("body", b"").decode()
+            if text.startswith("event: assist"):
+                yield json.loads(text.partition("data: ")[2])
+    finally:
+        gone.set()
+        await serving

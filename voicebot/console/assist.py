@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -255,7 +255,7 @@ class _View:
     def __init__(self, queue: Queue, who: Reader, conversation_id: str, reveals: Collection[str]) -> None:
         self._queue = queue
         self._who = who
-        self._id = conversation_id
+        self._id = self.conversation_id = conversation_id
         self._reveals = reveals
         self._logged: set[str] | None = None
 
@@ -333,21 +333,33 @@ async def _boards(
 ) -> AsyncGenerator[Assist | None]:
     """Whole boards as they change; None now and then."""
     clock = asyncio.get_running_loop().time
-    shown = await view.of(first)
-    yield shown
+    shown: Assist | None = None
+    owed = True
     last_s = clock()
+    latest: Look = first
     try:
-        async with aclosing(assisting.looks(shown.conversation_id, first)) as looks:
+        async with aclosing(_from(assisting, view.conversation_id, first)) as looks:
             async for look in looks:
-                if look is not None and not _sees(who, look.rows):
+                latest = look or latest
+                if not _sees(who, latest.rows):
                     return
-                board = shown if look is None else await view.of(look)
+                owed, board = owed or look is not None, shown
+                if owed:
+                    with suppress(DatabaseDown):  # then it is told with the next look
+                        board, owed = await view.of(latest), False
                 if board == shown and clock() - last_s < KEEP_ALIVE_S:
                     continue
                 yield None if board == shown else board
                 shown, last_s = board, clock()
-    except (LookupError, SubjectErased, DatabaseDown):
+    except (LookupError, SubjectErased):
         return  # who comes back is told why
+
+
+async def _from(assisting: Assisting, conversation_id: str, first: Look) -> AsyncGenerator[Look | None]:
+    yield first
+    async with aclosing(assisting.looks(conversation_id, first)) as looks:
+        async for look in looks:
+            yield look
 
 
 async def _look(assisting: Assisting, conversation_id: str) -> Look:
