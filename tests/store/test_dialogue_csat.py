@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 from dialogue_kit import DEPLOYMENT, Talk
 
-from voicebot.core.conversation import Action, Channel, HearingFailure, Keys, NotHeard, Silence, TurnInput
+from voicebot.core.conversation import (
+    FREE,
+    Action,
+    Channel,
+    HearingFailure,
+    Keys,
+    NotHeard,
+    Silence,
+    TurnInput,
+)
 from voicebot.core.store import outcomes
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -29,6 +38,7 @@ async def asked(database: Database, keys: KeyRing, channel: Channel = Channel.PH
     assert talk.last is not None
     assert talk.last.after == "continue"
     assert talk.last.decision.action is not Action.END, "by that a chat knows that it is over"
+    assert talk.last.decision.expects == FREE, "a grammar of digits would hear a wish as a rating of one"
     return talk
 
 

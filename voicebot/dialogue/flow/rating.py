@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from voicebot.core.conversation import (
+    FREE,
     Action,
     Channel,
-    Expects,
     Keys,
     NotHeard,
     Silence,
@@ -93,7 +93,7 @@ class Rating:
             parts=(line,),
             after="continue",
             asked=asked,
-            expects=Expects(kind="digits", length=1),
+            expects=FREE,  # a grammar of digits made a one of "what does the shipping cost"
             facts=(Fact("csat.asked", {}),),
         )
 
