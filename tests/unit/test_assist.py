@@ -62,9 +62,13 @@ def read(line: Line) -> Read:
             return Read(intent, 0.9, wants=True)
     if line.text in ("yes", "thank you so much"):
         return Read("yes", 0.95, wants=False)
-    upset, hurt = "furious" in line.text, "hurt myself" in line.text
+    sad, upset, hurt = "sadly" in line.text, "furious" in line.text, "hurt myself" in line.text
     return Read(
-        "out_of_scope", 0.9, wants=False, sentiment=-0.8 if upset else 0.0, distress=0.9 if hurt else 0.0
+        "out_of_scope",
+        0.9,
+        wants=False,
+        sentiment=-0.8 if upset else -0.4 if sad else 0.0,
+        distress=0.9 if hurt else 0.0,
     )
 
 
@@ -216,14 +220,16 @@ def test_what_the_bot_would_not_quote_is_no_reply(grounding: float, rules: Rules
         ("agent: i will call you back on monday", "action", "book_callback"),
         ("caller: where is my order", "action", "check_identity"),
         ("caller: i am furious about all of it", "action", "calm_down"),
+        ("caller: sadly it broke, caller: sadly again", "action", "calm_down"),
     ],
 )
 def test_what_happens_is_warned_of_or_acted_upon(said: str, kind: str, about: str, rules: Rules) -> None:
-    talk = talk_of(said)
-    now = board(talk, rules, {})
+    now = board(talk_of(*said.split(", ")), rules, {})
     assert about in of_kind(now, kind)
     assert all(one.why for one in now.suggestions)
-    calm = board(talk_of("caller: good morning to you", "agent: i can look at it"), rules, {})
+    calm = board(
+        talk_of("caller: good morning to you", "caller: sadly so", "agent: i can look at it"), rules, {}
+    )
     assert calm.suggestions == ()
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from voicebot.handoff.assist.library import IDENTITY_ASKED, UNVERIFIED, UPSET, Assistance, promised
 from voicebot.handoff.assist.lines import Line, Reads
-from voicebot.handoff.mood import is_upset
+from voicebot.handoff.mood import ANGRY, is_upset
 from voicebot.safety.pii import cues
 from voicebot.safety.pii.masking import TOKEN
 from voicebot.safety.triggers.rules import Regulated
@@ -148,10 +148,14 @@ def _of_line(line: Line, reads: Reads, library: Assistance, limits: Limits) -> I
 
 
 def _upset_since(lines: Sequence[Line], reads: Reads) -> Line | None:
-    """The line from which on the caller has sounded upset; None: not now."""
-    since: Line | None = None
+    """The line from which on the caller has sounded upset; None: not now.
+
+    One line that sounds somewhat unhappy is how people ask where their parcel is: it takes an angry one, or two.
+    """
+    run: list[Line] = []
     for line in reversed([line for line in lines if line.who == "caller"]):
         if not is_upset([reads(line).sentiment]):
             break
-        since = line
-    return since
+        run.append(line)
+    angry = any(reads(line).sentiment < ANGRY for line in run)
+    return run[-1] if angry or len(run) > 1 else None
