@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from dialogue_kit import DEPLOYMENT
 
 from voicebot.audio.recording.reader import read_recording
 from voicebot.core.settings import Settings, load_settings
-from voicebot.dialogue.deployment import Deployment
 from voicebot.proof.replay.errors import EngineMissing, NotReplayable
 from voicebot.proof.replay.finding import KEY_FILE, read_key
 from voicebot.proof.replay.run import Options, RecordedCall, Replayed, Replayer
 from voicebot.proof.replay.samples import DAY, read_sample
+from voicebot.proof.replay.world import World
 
 SAMPLES = Path(__file__).parents[2] / "recordings" / "samples"
 
@@ -47,21 +48,21 @@ def database(postgres: object, shop_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Deployment:
-    return DEPLOYMENT
+def world(settings: Settings, database: str) -> Iterator[World]:
+    with World.made(DEPLOYMENT, settings, DAY, database) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def local(settings: Settings, deployment: Deployment, database: str) -> Iterator[Replayer]:
-    with Replayer.open(Options(), settings, DAY, deployment=deployment, url=database) as replayer:
-        yield replayer
+def replayer(settings: Settings, world: World) -> Iterator[Callable[[Options], Replayer]]:
+    """Makes replayers that share the database."""
+    with ExitStack() as stack:
+        yield lambda options: Replayer(options, settings, DEPLOYMENT, world, stack)
 
 
 @pytest.fixture(scope="module")
-def recorded(settings: Settings, deployment: Deployment, database: str) -> Iterator[Replayer]:
-    options = Options(engines="recorded")
-    with Replayer.open(options, settings, DAY, deployment=deployment, url=database) as replayer:
-        yield replayer
+def recorded(replayer: Callable[[Options], Replayer]) -> Replayer:
+    return replayer(Options(engines="recorded"))
 
 
 def shows_what_it_must(one: Replayed) -> None:
@@ -72,8 +73,11 @@ def shows_what_it_must(one: Replayed) -> None:
     assert one.problems == []
 
 
-def test_twice_is_byte_for_byte_the_same_and_other_sound_is_not(local: Replayer) -> None:
+def test_twice_is_byte_for_byte_the_same_and_other_sound_is_not(
+    replayer: Callable[[Options], Replayer],
+) -> None:
     """With the real local recogniser: words come from the sound, and from nowhere else."""
+    local = replayer(Options())
     call = sample("09-noisy-room")
     first, again = local.replay(call), local.replay(call)
     shows_what_it_must(first)
@@ -115,17 +119,13 @@ def test_a_card_that_was_taken_out_of_the_sound_is_told_by_a_stand_in(recorded: 
     assert one.now[1].words == one.was[1].words or "[card 1]" in one.now[1].words
 
 
-def test_it_can_be_left_in_the_middle(settings: Settings, deployment: Deployment, database: str) -> None:
-    options = Options(engines="recorded", until=2)
-    with Replayer.open(options, settings, DAY, deployment=deployment, url=database) as replayer:
-        one = replayer.replay(sample("05-barge-in"))
+def test_it_can_be_left_in_the_middle(replayer: Callable[[Options], Replayer]) -> None:
+    one = replayer(Options(engines="recorded", until=2)).replay(sample("05-barge-in"))
     assert [turn.number for turn in one.now] == [1, 2]
     assert one.ok
 
 
-def test_what_cannot_be_run_says_why(
-    settings: Settings, deployment: Deployment, database: str, recorded: Replayer
-) -> None:
+def test_what_cannot_be_run_says_why(replayer: Callable[[Options], Replayer], recorded: Replayer) -> None:
     call = sample("01-greeting-and-hang-up")
     (session,) = call.sessions
     silent = dataclasses.replace(session, ulaw=session.ulaw[:0])
@@ -138,8 +138,5 @@ def test_what_cannot_be_run_says_why(
         ("whisper:large-v9", r"large-v9.*voicebot models pull large-v9"),
         ("pipecat:deepgram", r"pipecat cannot be run in virtual time.*--real-time"),
     ):
-        with (
-            Replayer.open(Options(stt=stt), settings, DAY, deployment=deployment, url=database) as replayer,
-            pytest.raises(EngineMissing, match=says),
-        ):
-            replayer.replay(call)
+        with pytest.raises(EngineMissing, match=says):
+            replayer(Options(stt=stt)).replay(call)
