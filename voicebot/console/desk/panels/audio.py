@@ -49,6 +49,9 @@ SAID: dict[State, str] = {
 }
 MUTED = "You are muted: the caller does not hear you."
 
+SPOKEN = frozenset({"phone", "browser"})
+"""Channels by which one can be spoken with."""
+
 _LIVE = frozenset({"waiting", "offered", "missed", "callback", "accepted", "bridged"})
 
 
@@ -75,7 +78,7 @@ class AudioPanel:
         one = self._seat.handoff
         if one is None and (not self._seat.supervisor or self._seat.channel == "chat"):
             return
-        if one is not None and ((one.get("payload") or {}).get("channel") != "phone"):
+        if one is not None and (one.get("payload") or {}).get("channel") not in SPOKEN:
             return
         ui.run_javascript(SCRIPT)  # also where the page was sent before it was drawn to its end
         ui.on("voicebot-talk", self._browser)
