@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("LOGURU_LEVEL", "ERROR")
 
 from voicebot.audio.recording.reader import read_recording
 from voicebot.core.settings import load_settings

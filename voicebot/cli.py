@@ -299,14 +299,15 @@ def replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Run recorded calls again through today's code; exit status 1 if one differs beyond tolerance."""
+    from voicebot.proof.replay.quiet import quietly
+
+    quietly("replay")  # before Pipecat is imported, which says hello
     from voicebot.proof.replay.compare import Tolerance
     from voicebot.proof.replay.errors import ReplayError
-    from voicebot.proof.replay.quiet import quietly
     from voicebot.proof.replay.run import Options
     from voicebot.runtime.commands.replay import Asked
     from voicebot.runtime.commands.replay import replay as run_again
 
-    quietly("replay")
     if engines not in {"local", "recorded"}:
         raise ReplayError(f"--engines takes local or recorded, not {engines!r}")
     try:

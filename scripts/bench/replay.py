@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("LOGURU_LEVEL", "ERROR")
 
 import numpy as np
 

@@ -13,6 +13,9 @@ from voicebot.proof.simulation.playout import Playout
 
 Message = Media | Dtmf | Mark | Stop
 
+STAYS_MS = 12_000
+"""A recorded caller stays so long once all that was recorded is over: longer than the longest answer."""
+
 
 class Party(Protocol):
     """Whoever holds the phone. Asked every 20 ms of the call; all it says is due by then."""
@@ -133,7 +136,9 @@ class RecordedParty:
     longer than that of then.
     """
 
-    def __init__(self, messages: Sequence[tuple[float, Media | Dtmf | Stop]], stays_ms: int = 12_000) -> None:
+    def __init__(
+        self, messages: Sequence[tuple[float, Media | Dtmf | Stop]], stays_ms: int = STAYS_MS
+    ) -> None:
         self._left = list(reversed(messages))
         self._stays_ms = stays_ms
         self._last_ms = 0.0

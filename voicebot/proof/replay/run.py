@@ -31,7 +31,7 @@ from voicebot.proof.replay.compare import Difference, Tolerance, differences
 from voicebot.proof.replay.engines import InlineJudge, InlineTranscriber, whisper
 from voicebot.proof.replay.errors import EngineMissing, NotReplayable
 from voicebot.proof.replay.facts import CallFacts, facts_in
-from voicebot.proof.replay.leg import RecordedParty, VirtualLeg
+from voicebot.proof.replay.leg import STAYS_MS, RecordedParty, VirtualLeg
 from voicebot.proof.replay.log import event_log
 from voicebot.proof.replay.outside import NO_ANSWER, Answers, RecordedConnector, RecordedGenerator
 from voicebot.proof.replay.pace import Pace
@@ -177,7 +177,11 @@ class Replayer:
 
         tapes = [MemoryTape() for _ in call.sessions]
         sessions = tuple(
-            Session(RecordedParty(messages_of(one)), tape, resumed=nth > 0)
+            Session(
+                RecordedParty(messages_of(one), STAYS_MS if one is call.sessions[-1] else 0),
+                tape,
+                resumed=nth > 0,
+            )
             for nth, (one, tape) in enumerate(zip(call.sessions, tapes, strict=True))
         )
         kept = [kept_turns(one.events) for one in call.sessions]

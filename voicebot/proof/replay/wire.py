@@ -8,15 +8,13 @@ from typing import Any
 
 from voicebot.channels.legs import Dtmf, Media
 from voicebot.core.conversation import TurnTimings
+from voicebot.proof.replay.leg import STAYS_MS
 from voicebot.proof.replay.run import RecordedCall
 from voicebot.proof.replay.taken import messages_of
 from voicebot.proof.replay.turns import ReplayTurn
 from voicebot.proof.simulation import LocalTwilio
 from voicebot.proof.simulation.call import LocalCall
 from voicebot.proof.simulation.ear import FRAME_MS
-
-STAYS_MS = 12_000
-"""Once what was recorded is over, the caller stays on the line for so long."""
 
 _SETTLE_S = 5.0
 
