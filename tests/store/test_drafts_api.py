@@ -7,14 +7,16 @@ with the reason; the conversation takes the decision up wherever it is, also aft
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from chat_kit import orchestrator_on
-from dialogue_kit import node
+from dialogue_kit import Talk, node
 from drafts_kit import ANSWER, DRAFTED, QUESTION, TOKEN, Desk, desk_with, no_chat
-from test_proposals import done, statuses, waiting_for_a_person
+from test_nobody_there import DAY, NIGHT, presence
+from test_proposals import NUMBER, PACKED, change, done, statuses, verified, waiting_for_a_person
 
 from voicebot.channels.chat.service import ChatService
 from voicebot.console.readers import agent_key
@@ -190,6 +192,26 @@ async def test_a_refused_act_is_not_done_and_the_caller_hears_it_from_a_person(
     await desk.woke()
     assert (await done(talk), await statuses(talk)) == ([], ["voided"])
     assert await desk.handoffs() == ["draft_rejected"]
+
+
+@pytest.mark.parametrize("now", [NIGHT, DAY])
+async def test_out_of_hours_nobody_is_said_to_look_at_it(
+    shop_database: Database, keys: KeyRing, now: datetime
+) -> None:
+    """A call back is offered at once instead; words and acts alike."""
+    closed = now is NIGHT
+    desk = await desk_with(shop_database, keys, QUESTION, staff=presence(), now=lambda: now)
+    assert ("asking a colleague" in desk.talk.said[-1]) is not closed
+    assert ("back tomorrow" in desk.talk.said[-1]) is closed
+    assert len(await desk.held()) == (0 if closed else 1)
+    assert ANSWER not in desk.talk.said[-1]
+    talk = await Talk.begin(shop_database, keys, staff=presence(), now=lambda: now)
+    await change(shop_database, "UPDATE shop.orders SET total_cents = 30000 WHERE number = %s", NUMBER)
+    await verified(talk, PACKED, "i want to change the delivery address")
+    for line in ("twelve main street", "springfield", "nine seven four seven seven"):
+        await talk.turn(line)
+    assert ("back tomorrow" in talk.said[-1]) is closed
+    assert await statuses(talk) == ([] if closed else ["waiting"])
 
 
 async def test_decided_at_the_last_moment_the_timer_says_what_was_decided(desk: Desk) -> None:

@@ -19,6 +19,7 @@ from voicebot.core.conversation import (
 )
 from voicebot.core.store import drafts
 from voicebot.dialogue.flow.draft import Approval, Draft, Fact
+from voicebot.dialogue.flow.rules import owner_of
 from voicebot.dialogue.flow.setting import Setting
 from voicebot.dialogue.flow.speech import Line, Part, Said
 from voicebot.dialogue.flow.steering import Steering
@@ -47,8 +48,20 @@ class Holding:
         confidences: Confidences,
         sources: tuple[Source, ...] = (),
     ) -> Draft:
-        """Asks for approval of ``words`` and says so."""
+        """Asks for approval of ``words`` and says so. Out of hours nobody could give it: as for a person."""
         scene = setting.scene
+        absence = scene.staff.absence(scene.now, owner_of(ruling)) if scene.staff is not None else None
+        if absence is not None and absence.why == "closed":
+            away = self._steering.person(
+                state,
+                want.intent,
+                f"{ruling.row}/nobody_approves",
+                trigger=f"policy:{want.intent}",
+                tier=ruling.tier,
+                reasons=(*ruling.reasons, "a person has to approve it, and nobody is at work"),
+                confidences=confidences,
+            )
+            return replace(away, owner=owner_of(ruling))
         draft_id = drafts.id_of(scene.conversation_id, scene.turn)
         held = HeldWords(
             draft=draft_id,

@@ -279,11 +279,12 @@ class Proposing:
             ruling,
             confidences=sure_of(want),
         )
+        if held.approval is None:  # nobody is there to give it
+            return replace(held, parts=(*before, *held.parts), facts=facts, tools=tools, leaves=leaves)
         waiting = tuple(
             one.model_copy(update={"proposes": proposed.id}) if one.turn == scene.turn else one
             for one in held.state.held
         )
-        assert held.approval is not None
         return replace(
             held,
             state=held.state.model_copy(update={"held": waiting}),
