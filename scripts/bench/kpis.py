@@ -51,12 +51,12 @@ async def fill(database: Database, conversations: int) -> None:
 
 
 async def keep(database: Database) -> list[float]:
-    """Counts every day; milliseconds of each transaction, which counts up to two of them."""
+    """Counts every day; milliseconds of each transaction, which counts one of them."""
     took: list[float] = []
     while True:
         began = time.perf_counter()
         async with database.transaction() as tx:
-            if not await kpi_days.keep(tx, SPAN["zone"]):
+            if await kpi_days.keep(tx, SPAN["zone"]) is None:
                 return took
         took.append((time.perf_counter() - began) * 1000)
 
@@ -107,7 +107,7 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
     return [
         *table,
         ["day, nothing counted before", report.show(result["unkept_ms"]), ""],
-        ["counting two days", report.show(report.median(keeping)), report.show(max(keeping))],
+        ["counting a day", report.show(report.median(keeping)), report.show(max(keeping))],
     ]
 
 

@@ -165,10 +165,10 @@ async def kept(database: Database) -> list[date]:
     days: list[date] = []
     while True:
         async with database.transaction() as tx:
-            done = await kpi_days.keep(tx, ZONE)
-        if not done:
+            day = await kpi_days.keep(tx, ZONE)
+        if day is None:
             return days
-        days += done
+        days.append(day)
 
 
 def plain(of: dict[str, Tally]) -> dict[str, dict[str, int]]:

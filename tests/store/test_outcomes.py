@@ -285,3 +285,25 @@ async def test_erased_before_is_unknown_and_erased_after_stays_as_it_was(
         await tx.execute("UPDATE conversations SET outcome_of = NULL WHERE id = %s", (second,))
     assert await all_of(work) == [second]
     assert (await outcome(database, second))["resolution"] == "resolved"
+
+
+async def test_days_are_counted_by_one_node_at_a_time_and_today_once_a_round(
+    database: Database, keys: KeyRing
+) -> None:
+    for days_ago in (0, 1, 2):
+        await held(database, keys, ("warranty", Action.ANSWER), caller=None, days_ago=days_ago)
+    nodes = [
+        Outcomes(database, keys, lambda intent: intent != "goodbye", quiet_s=0, zone="UTC") for _ in range(3)
+    ]
+    await all_of(nodes[0])
+    first = [day for day in await asyncio.gather(*(node.count_day() for node in nodes)) if day is not None]
+    assert len(first) == len(set(first))
+    counted = {*first}
+    while (day := await nodes[0].count_day(counted)) is not None:
+        assert day not in counted
+        counted.add(day)
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE outcomes SET gaps = gaps + 1")
+    assert len(counted) == 3
+    assert await nodes[0].count_day() == max(counted), "what has changed meanwhile is the next round's"
+    assert await job(database, keys).count_day() is None, "a node without a zone keeps none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, overload
@@ -81,21 +81,22 @@ class Outcomes:
             while await self.one():
                 pass
             if clock() >= count_at_s:
-                while await self.count_days():
-                    pass
+                counted: set[date] = set()
+                while (day := await self.count_day(counted)) is not None:
+                    counted.add(day)  # today changes all the time: once a round
                 count_at_s = clock() + COUNT_EVERY_S
             await asyncio.sleep(EVERY_S)
 
-    async def count_days(self) -> list[date]:
-        """Counts some of the days of which something changed; none: all are, or another node is at it.
+    async def count_day(self, but: Collection[date] = ()) -> date | None:
+        """Counts one of the days of which something changed; None: all are, or another node is at it.
 
         Raises:
             DatabaseDown: Postgres does not answer.
         """
         if self._zone is None:
-            return []
+            return None
         async with self._database.transaction() as tx:
-            return await kpi_days.keep(tx, self._zone) if await outcomes.take_turn(tx) else []
+            return await kpi_days.keep(tx, self._zone, but=but) if await outcomes.take_turn(tx) else None
 
     async def one(self) -> str | None:
         """Makes the oldest outcome that is due, in one transaction.

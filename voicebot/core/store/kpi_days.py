@@ -114,20 +114,19 @@ async def _in_slices(cursor: AsyncCursor[DictRow]) -> AsyncGenerator[dict[str, A
         await asyncio.sleep(0)
 
 
-async def keep(tx: Transaction, zone: str, *, most: int = 2) -> list[date]:
-    """Counts days of which something changed, or that were counted by other rules or never; keeps them.
+async def keep(tx: Transaction, zone: str, *, but: Collection[date] = ()) -> date | None:
+    """Counts the newest day of which something changed, or that was counted by other rules or never.
 
-    One transaction at a time may do so. ``most``: so many days at once, the newest first; the others stay
-    as they are.
+    One transaction at a time may do so. ``but``: days that are left as they are.
 
     Returns:
-        These days; none: every day is kept.
+        That day; None: every other day is kept.
     """
     other_rules = await _by_other_rules(tx, zone)
-    days = sorted(other_rules | await _touched(tx, zone), reverse=True)[:most]
-    if not days:
-        return []
-    asked = {**bounds(days, zone), "teams": None, "zone": zone, "rules": RULES}
+    day = max((other_rules | await _touched(tx, zone)) - {*but}, default=None)
+    if day is None:
+        return None
+    asked = {**bounds([day], zone), "teams": None, "zone": zone, "rules": RULES}
     await tx.execute(
         "DELETE FROM kpi_touched USING unnest(%(from)s::timestamptz[], %(until)s::timestamptz[])"
         " AS d (since, until) WHERE began_at >= d.since AND began_at < d.until",
@@ -148,7 +147,7 @@ async def keep(tx: Transaction, zone: str, *, most: int = 2) -> list[date]:
         " FROM unnest(%(days)s::date[]) AS day ON CONFLICT (zone, day) DO UPDATE SET rules = excluded.rules",
         asked,
     )
-    return days
+    return day
 
 
 async def _touched(tx: Transaction, zone: str) -> set[date]:
