@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from voicebot.audio.recording.muting import MARGIN_MS, masked, muted
 from voicebot.audio.recording.reader import Recording
+from voicebot.audio.recording.wirelog import Message, What
 
 
 def recorded(*events: dict[str, object]) -> Recording:
@@ -33,3 +36,25 @@ def test_a_span_without_an_end_is_silent_to_the_end() -> None:
 def test_other_events_mute_nothing() -> None:
     """A near miss: a key, a turn."""
     assert (muted(recorded({"type": "key", "at_ms": 10})).pcm16 == 1000).all()
+
+
+def test_the_copy_has_no_values_of_engines_systems_and_keys() -> None:
+    """They are there to run the call again, and hold what was said as it was."""
+    told = [
+        {"type": "call.facts", "caller": "+14155550123"},
+        {"type": "engine.stt", "answers": [["final", 900, 1.0, {"text": "four two seven"}]]},
+        {"type": "outside.rows", "rows": [{"name": "Ana"}]},
+        {"type": "turn.committed", "input": {"text": "[order number 1]"}},
+        masked("caller", 0, 1000),
+    ]
+    recording = replace(
+        recorded(*told),
+        ulaw=np.full((8000 * 4, 2), 0x55, dtype=np.uint8),
+        wire=(Message(What.KEY, 5.0, 3, name="7"), Message(What.MARK, 6.0, 4, name="1.1")),
+    )
+    copy = muted(recording)
+    assert [event["type"] for event in copy.events] == ["turn.committed", "masked"]
+    assert [one.name for one in copy.wire] == ["?", "1.1"]
+    assert (copy.ulaw[: 1200 * 8, 0] == 0xFF).all()
+    assert (copy.ulaw[1200 * 8 :] == 0x55).all()
+    assert [one.name for one in recording.wire] == ["7", "1.1"]

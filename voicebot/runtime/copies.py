@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voicebot.audio.recording.muting import moments
 from voicebot.audio.recording.reader import Recording, read_recording
 from voicebot.core.settings import Settings
 from voicebot.core.store.conversations import Conversations
@@ -119,7 +120,8 @@ def write_copies(
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         written.append(folder / name)
-    events = [*conversation["events"], *(recording.events if recording is not None else [])]
+    told = moments(recording.events) if recording is not None else []
+    events = [*conversation["events"], *told]
     with (folder / "events.jsonl").open("w") as file:
         file.writelines(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
     written.append(folder / "events.jsonl")
