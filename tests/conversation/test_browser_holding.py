@@ -10,6 +10,7 @@ from virtual_time import virtual
 
 from voicebot.channels.browser.holding import WAIT_S, Holding
 from voicebot.channels.legs import CallOutcome, EndKind, Leg, Media, SessionEnd
+from voicebot.core.conversation import TransferFailed
 
 MUSIC = b"\x55" * 16_000
 PERSON = CallOutcome("handoff", "handed_over")
@@ -22,6 +23,8 @@ class Line:
 
     def __init__(self) -> None:
         self.end: SessionEnd | None = None
+        self.returned: TransferFailed | None = None
+        self.resumed = False
         self.sent: list[bytes] = []
         self.cleared = 0
         self.read = 0
@@ -46,6 +49,7 @@ class Calls:
         self.outcomes = list(outcomes)
         self.taken_at = taken_at
         self.runs = 0
+        self.back: list[str] = []
 
     async def __call__(self, session: Leg) -> CallOutcome:
         self.runs += 1
@@ -54,9 +58,13 @@ class Calls:
     async def taken(self, conversation_id: str) -> bool:
         return asyncio.get_running_loop().time() >= self.taken_at
 
+    async def given_back(self, conversation_id: str) -> bool:
+        self.back.append(conversation_id)
+        return not await self.taken(conversation_id)
+
 
 async def held(calls: Calls, line: Line) -> CallOutcome:
-    return await Holding(calls, calls.taken, MUSIC)(cast(Any, line))
+    return await Holding(calls, calls.taken, calls.given_back, MUSIC)(cast(Any, line))
 
 
 @virtual
@@ -73,14 +81,13 @@ async def test_somebody_comes_and_the_line_goes_on_without_the_sound_of_waiting(
 
 
 @virtual
-async def test_nobody_comes_and_that_is_said() -> None:
+async def test_nobody_comes_and_the_bot_has_them_again_and_knows_why() -> None:
     now = asyncio.get_running_loop().time()
-    calls, line = Calls(PERSON), Line()
-    outcome = await held(calls, line)
-    assert outcome == PERSON, "the queue has them"
-    assert asyncio.get_running_loop().time() - now > WAIT_S
-    assert line.cleared == 1
-    assert set(line.sent[-1]) != {0x55}
+    calls, line = Calls(PERSON, CallOutcome("ended", "goodbye")), Line()
+    assert (await held(calls, line)).reason == "goodbye"
+    assert asyncio.get_running_loop().time() - now > WAIT_S - 1
+    assert (calls.back, line.cleared) == (["cv_1"], 1)
+    assert (line.returned, line.resumed) == (TransferFailed(reason="no_answer"), True)
 
 
 @virtual

@@ -31,6 +31,9 @@ class Somebody:
     def absence(self, now: datetime, owner: str | None) -> Absence | None:
         return None
 
+    def at_desk(self, now: datetime, owner: str | None) -> bool:
+        return False
+
     def calls_at(self, at: datetime, owner: str | None) -> bool:
         return True
 

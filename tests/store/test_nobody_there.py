@@ -12,6 +12,7 @@ from twilio_kit import AUTH_TOKEN, eventually
 
 from voicebot.core.conversation import (
     CallStarted,
+    Channel,
     HearingFailure,
     Keys,
     NotHeard,
@@ -23,7 +24,7 @@ from voicebot.core.store import callbacks, follow_ups, text_messages
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.handoff.outbound import Outbound
-from voicebot.handoff.people import People
+from voicebot.handoff.people import Agent, People
 from voicebot.handoff.presence import Presence
 from voicebot.proof.simulation import LocalTwilio, Options, Person, Quiet
 
@@ -292,3 +293,19 @@ async def test_not_now_asks_for_another_time(shop_database: Database, keys: KeyR
     assert "I'm calling about a delivery. Do you have a moment" in await talk.turn(CallStarted())
     assert "When would suit you" in await talk.turn("no not now")
     assert "We can call you tomorrow at ten in the morning" in await talk.turn("tomorrow at ten")
+
+
+async def test_a_browser_is_promised_only_who_is_at_a_desk(shop_database: Database, keys: KeyRing) -> None:
+    """No telephone rings for it: an agent of the team, there and not pausing, or a call back is offered."""
+    people = PEOPLE.model_copy(
+        update={"agents": (Agent(id="ada", skills=("general",)), Agent(id="ben", skills=("other",)))}
+    )
+    said: dict[str, str] = {}
+    for there in ("", "ben", "ada"):
+        staff = Presence(people, Outbound.read(ROOT, PEOPLE))
+        staff.learn({}, {there})
+        talk = await at(shop_database, keys, DAY, channel=Channel.BROWSER, staff=staff)
+        said[there] = await talk.turn("i want to talk to a person")
+    assert said["ben"] == said[""]
+    assert said[""].startswith("I can't put anybody through to you in the browser")
+    assert said["ada"].startswith("I'll connect you")

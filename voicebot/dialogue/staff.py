@@ -28,6 +28,10 @@ class Staff(Protocol):
         """Why nobody of the team takes over now; None: somebody may."""
         ...
 
+    def at_desk(self, now: datetime, owner: str | None) -> bool:
+        """Whether somebody of the team, or whom it falls to, sits at a desk and takes callers there."""
+        ...
+
     def calls_at(self, at: datetime, owner: str | None) -> bool:
         """Whether a caller can be called back, and given to that team, at this moment."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from voicebot.dialogue.phrases import Phrases
@@ -24,10 +24,12 @@ class Presence:
         self._outbound = outbound
         self._most_s = outbound.longest_wait_minutes * 60
         self._waits: Mapping[str, float] = {}
+        self._there: Collection[str] = frozenset()
 
-    def learn(self, waits_s: Mapping[str, float]) -> None:
-        """What a caller would wait for each team now, in seconds."""
+    def learn(self, waits_s: Mapping[str, float], there: Collection[str] = frozenset()) -> None:
+        """What a caller would wait for each team now, in seconds; the agents who are at the desk."""
         self._waits = dict(waits_s)
+        self._there = frozenset(there)
 
     def absence(self, now: datetime, owner: str | None) -> Absence | None:
         """Nobody to dial, or a wait that nobody should be asked for."""
@@ -37,6 +39,11 @@ class Presence:
             return Absence("closed", opens_at=self._opens(now, skill))
         wait_s = 0.0 if team is None else self._waits.get(team, 0.0)
         return Absence("too_long", wait_minutes=round(wait_s / 60)) if wait_s > self._most_s else None
+
+    def at_desk(self, now: datetime, owner: str | None) -> bool:
+        """An agent of the team that answers now is there, and does not pause."""
+        team = self._people.answering(now, self._people.skill_of(owner))
+        return any(team in one.skills and one.id in self._there for one in self._people.agents)
 
     def calls_at(self, at: datetime, owner: str | None) -> bool:
         """Somebody of the team (or whom it falls to) is at work, and people are called at that hour."""

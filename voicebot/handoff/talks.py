@@ -168,6 +168,18 @@ class Talks:
         if transfer_id is not None and self._transferring is not None:
             await self._transferring.take(tx, transfer_id, MediaBack())
 
+    async def nobody_came(self, tx: Transaction, conversation_id: str) -> bool:
+        """Nobody took a caller who waited on the line: the bot has them again. False: somebody did."""
+        snapshot = await self._conversations.load(tx, conversation_id, lock=True)
+        if await talks.open_of(tx, conversation_id) is not None:
+            return False
+        if snapshot.status == "handoff":
+            await self._conversations.set_status(tx, conversation_id, "live")
+        for row in await handoffs.list(tx, conversation_id=conversation_id):
+            if row["status"] in {"waiting", "offered"}:
+                await handoffs.move(tx, row["id"], "missed")
+        return True
+
     async def call_over(self, tx: Transaction, conversation_id: str) -> bool:
         """The call has ended. Returns whether a person had the caller at the end."""
         talk = await talks.newest(tx, conversation_id)

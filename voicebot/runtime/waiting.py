@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from voicebot.core.store import presence as desks
 from voicebot.core.store.database import Database
 from voicebot.handoff.people import People
 from voicebot.handoff.presence import Presence
@@ -21,5 +22,6 @@ async def watch_waits(database: Database, people: People, presence: Presence) ->
     """
     while True:
         async with database.transaction() as tx:
-            presence.learn(await waits(tx, people, datetime.now(UTC)))
+            there = await desks.takes_callers(tx)
+            presence.learn(await waits(tx, people, datetime.now(UTC)), there)
         await asyncio.sleep(EVERY_S)

@@ -1,7 +1,7 @@
 """A browser's caller waits on the line for a person at a desk: no telephone can be rung for them.
 
-Only who was promised a person waits: the bot does it where somebody is in danger; else it offers a call back.
-A person takes them at the desk, or nobody does in time; then that is said, and the queue has them.
+Only who was promised a person waits: the bot does it while somebody who can help is at a desk, and where
+somebody is in danger. A person takes them; or nobody does in time, and the bot has them again and says so.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from voicebot.audio.speaking.emergency import line
 from voicebot.channels.legs import CallOutcome, Leg
+from voicebot.core.conversation import TransferFailed
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ class Holding:
     Args:
         run: with the bot, or with an agent while one has the caller (`TalkHub.runner`).
         taken: whether an agent has asked for the caller of a conversation.
+        given_back: puts down that the bot has them again; False: an agent has asked meanwhile.
         music: the hold sound: mu-law, 8 kHz.
         wait_s: how long nobody may come.
     """
@@ -41,11 +42,13 @@ class Holding:
         self,
         run: RunCall,
         taken: Callable[[str], Awaitable[bool]],
+        given_back: Callable[[str], Awaitable[bool]],
         music: bytes,
         wait_s: float = WAIT_S,
     ) -> None:
         self._run = run
         self._taken = taken
+        self._given_back = given_back
         self._music = music
         self._wait_s = wait_s
 
@@ -54,9 +57,10 @@ class Holding:
         outcome = await self._run(session)
         while outcome.kind == "handoff" and outcome.reason in PROMISED and session.end is None:
             if not await self._somebody_comes(session):
-                if session.end is None:
-                    await self._say_so(session)
-                return CallOutcome("handoff", outcome.reason)
+                if session.end is not None:
+                    return outcome
+                if await self._given_back(session.conversation_id):
+                    session.returned, session.resumed = TransferFailed(reason="no_answer"), True
             outcome = await self._run(session)
         return outcome
 
@@ -86,11 +90,6 @@ class Holding:
             await session.media(self._music[at : at + _PIECE])
             at = (at + _PIECE) % len(self._music)
             await asyncio.sleep(_PIECE / 8000 * _AHEAD)
-
-    async def _say_so(self, session: Leg) -> None:
-        sorry = line("sorry_ended").ulaw
-        await session.media(sorry)
-        await asyncio.sleep(len(sorry) / 8000)
 
 
 async def _discard(session: Leg) -> None:

@@ -73,6 +73,17 @@ class TalkHub:
                 return await stored.open_of(tx, conversation_id) is not None
         return False
 
+    async def given_back(self, conversation_id: str) -> bool:
+        """Nobody came for a caller who waits on the line: the bot has them again.
+
+        Returns:
+            False: somebody has asked for them just now. Without a database the bot has them, too.
+        """
+        with suppress(DatabaseDown):
+            async with self._kit.database.transaction() as tx:
+                return await self._kit.talks.nobody_came(tx, conversation_id)
+        return True
+
     def runner(self, bot: RunCall) -> RunCall:
         """Runs calls: with ``bot``, or with an agent for as long as one has them; on one socket, in turns."""
 

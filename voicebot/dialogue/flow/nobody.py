@@ -59,7 +59,8 @@ class Nobody:
             return draft
         absence = staff.absence(setting.scene.now, draft.owner)
         if absence is None and setting.scene.channel is Channel.BROWSER:  # no telephone leads there
-            absence = Absence("no_phone")
+            there = staff.at_desk(setting.scene.now, draft.owner)
+            absence = None if there else Absence("no_phone")
         if absence is None:
             return draft
         want = draft.state.topic or Want(intent=draft.intent, confidence=1.0, text=_words_of(draft, setting))
