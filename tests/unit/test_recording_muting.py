@@ -40,7 +40,7 @@ def test_other_events_mute_nothing() -> None:
 
 def test_the_copy_has_no_values_of_engines_systems_and_keys() -> None:
     """They are there to run the call again, and hold what was said as it was."""
-    told = [
+    told: list[dict[str, object]] = [
         {"type": "call.facts", "caller": "+14155550123"},
         {"type": "engine.stt", "answers": [["final", 900, 1.0, {"text": "four two seven"}]]},
         {"type": "outside.rows", "rows": [{"name": "Ana"}]},
