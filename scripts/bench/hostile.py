@@ -71,7 +71,7 @@ async def _everything(url: str) -> None:
 
 
 def cost(rounds: int) -> dict[str, list[float]]:
-    """The node's CPU for one upgrade without signature, ms: from an address it listens to, and from another."""
+    """The node's CPU for one unsigned upgrade, ms: from an address it listens to, and from another."""
     found: dict[str, list[float]] = {"refused": [], "not listened to": []}
     token = secrets.token_hex(16)
     with data_directory() as data, voicebot(data, signed=True, **_settings(token)) as bot:
