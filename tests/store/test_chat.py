@@ -30,7 +30,7 @@ from voicebot.core.conversation import (
     TurnTimings,
     Utterance,
 )
-from voicebot.core.store import audit, outbox, vault
+from voicebot.core.store import audit, handoffs, outbox, vault
 from voicebot.core.store.conversations import ConversationEnded, Conversations
 from voicebot.core.store.database import Database, DatabaseDown, Transaction
 from voicebot.core.store.keys import KeyRing
@@ -135,6 +135,21 @@ async def test_a_person_gets_the_chat_and_what_is_written_later_is_kept_for_them
     assert [row["input"]["text"] for row in stored[-2:]] == ["It is about my lamp", "Hello?"]
     events = await event_types(shop_database, keys, asked.conversation_id)
     assert events[-2:] == ["turn.committed", "turn.heard"], "whoever watches sees the answer too"
+
+
+async def test_once_somebody_has_it_the_chat_says_so(shop_database: Database, keys: KeyRing):
+    """Not that nobody has picked it up; given back, that again."""
+    chat = chat_on(shop_database, keys)
+    asked = await chat.say(None, "I want to talk to a person please")
+    assert asked.handoff is not None
+    async with shop_database.transaction() as tx:
+        assert await handoffs.claim(tx, asked.handoff.id, "ada")
+    later = await chat.say(asked.conversation_id, "It is about my lamp")
+    assert later.replies == ("A colleague has this now, and sees what you write here.",)
+    async with shop_database.transaction() as tx:
+        assert await handoffs.decline(tx, asked.handoff.id, "ada")
+    again = await chat.say(asked.conversation_id, "Hello?")
+    assert "Nobody has picked it up yet" in again.replies[0]
 
 
 async def test_what_is_personal_in_a_message_for_the_person_is_masked(shop_database: Database, keys: KeyRing):

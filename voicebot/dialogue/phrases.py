@@ -148,6 +148,7 @@ REQUIRED = frozenset(
         "handoff.also",
         "handoff.why",
         "handoff.distress",
+        "handoff.taken",
         "handoff.waiting",
         "handoff.person_needed",
         "handoff.slow",

@@ -310,7 +310,8 @@ class ChatService:
             rows = await handoffs.list(tx, conversation_id=conversation_id)
         latest = rows[-1] if rows else None
         since = snapshot.turn - latest["turn"] if latest is not None else 0
-        said = self._phrases.text("handoff.waiting", since)
+        taken = latest is not None and latest["status"] in handoffs.HELD
+        said = self._phrases.text("handoff.taken" if taken else "handoff.waiting", since)
         turn = await self._keep(conversation_id, text, said)
         kept = ChatTurn(turn, waiting.DECISION, said, latest["id"] if latest is not None else None)
         for event in self._telling.told(conversation_id, kept):
