@@ -27,7 +27,7 @@ class QueuePage:
         self._agent = visit.agent.id
         self._seen: set[str] | None = None
         self._rows: dict[str, _Row] = {}
-        self._live_drawn: object = None
+        self._live_rows: dict[str, _LiveRow] = {}
         self._people_drawn: object = None
 
     async def show(self) -> None:
@@ -37,7 +37,7 @@ class QueuePage:
                 parts.text("h1", "Queue")
                 self._people = parts.box("p", "tags", aria_label="at the desk")
             self._notice = parts.box("p", "notice", role="status", aria_live="polite")
-            await DraftsPanel(self._api, self._agent, None).show()
+            await DraftsPanel(self._api, self._agent, None, opens=self._visit.supervisor).show()
             self._yours = parts.card("Yours")
             with self._yours:
                 self._mine = parts.box("ul", "rows")
@@ -46,6 +46,10 @@ class QueuePage:
                 self._nobody = parts.text("p", "Nobody waits.", "soft empty")
                 self._waiting = parts.box("ol", "rows")
             self._live = parts.box("section", "card", aria_label="live calls")
+            with self._live:
+                self._live_title = parts.text("h2", "Live")
+                self._quiet = parts.text("p", "Nothing goes on.", "soft empty")
+                self._live_list = parts.box("ul", "rows tight")
         self._yours.set_visibility(False)
         self._live.set_visibility(self._visit.supervisor)
         await self._look()
@@ -102,27 +106,17 @@ class QueuePage:
         return await self._api.get(self._agent, "/api/conversations", limit=200, going_on=True)
 
     def _draw_live(self, live: list[dict[str, Any]]) -> None:
-        drawn = [(one["id"], one["turn"], one["status"]) for one in live]
-        if drawn == self._live_drawn:
-            return
-        self._live_drawn = drawn
-        self._live.clear()
-        with self._live:
-            parts.text("h2", f"Live ({len(live)})")
-            if not live:
-                parts.text("p", "Nothing goes on.", "soft empty")
-            with parts.box("ul", "rows tight"):
-                for one in live:
-                    with parts.box("li", "row", data_row="1"):
-                        with parts.box("p", "tags"):
-                            parts.text("span", one["channel"], "tag strong")
-                            parts.text("span", f"turn {one['turn']}", "tag")
-                            if one["status"] == "handoff":
-                                parts.text("span", "with a person, or on the way", "tag")
-                            since = words.ago(one["created_at"], self._visit.desk.now())
-                            parts.text("span", f"began {since}", "soft")
-                        made = parts.link("Listen in", f"/desk/conversations/{one['id']}", "act")
-                        made.props["aria-label"] = f"Listen in, {one['channel']}, began {since}"
+        now = self._visit.desk.now()
+        self._live_title.text = f"Live ({len(live)})"
+        self._quiet.set_visibility(not live)
+        for gone in {*self._live_rows} - {one["id"] for one in live}:
+            self._live_rows.pop(gone).delete()
+        for index, one in enumerate(live):
+            row = self._live_rows.get(one["id"])
+            if row is None:
+                with self._live_list:
+                    row = self._live_rows[one["id"]] = _LiveRow(one)
+            row.update(one, index, words.ago(one["created_at"], now))
 
     def _draw_people(self) -> None:
         there = [(one["agent"], one["takes_callers"]) for one in self._visit.desk.present]
@@ -177,7 +171,6 @@ class _Row:
         self.place = place
         self._actions = actions
         self._drawn: object = None
-        self._index = -1
         self._item = parts.box("li", "row", data_row="1")
         with self._item:
             with parts.box("div", "about"):
@@ -211,12 +204,36 @@ class _Row:
             self._buttons.clear()
             with self._buttons:
                 self._actions(one)
-        if index != self._index:
-            self._index = index
-            self._item.move(target_index=index)
+        parts.put_at(self._item, index)
 
     def delete(self) -> None:
         """It is in this list no more."""
+        self._item.delete()
+
+
+class _LiveRow:
+    """One conversation that goes on."""
+
+    def __init__(self, one: dict[str, Any]) -> None:
+        self._item = parts.box("li", "row", data_row="1")
+        with self._item:
+            with parts.box("p", "tags"):
+                parts.text("span", one["channel"], "tag strong")
+                self._turn = parts.text("span", "", "tag")
+                self._person = parts.text("span", "with a person, or on the way", "tag")
+                self._since = parts.text("span", "", "soft")
+            made = parts.link("Listen in", f"/desk/conversations/{one['id']}", "act")
+            made.props["aria-label"] = f"Listen in, {one['channel']}"
+
+    def update(self, one: dict[str, Any], index: int, since: str) -> None:
+        """As it stands now."""
+        self._turn.text = f"turn {one['turn']}"
+        self._person.set_visibility(one["status"] == "handoff")
+        self._since.text = f"began {since}"
+        parts.put_at(self._item, index)
+
+    def delete(self) -> None:
+        """It has ended."""
         self._item.delete()
 
 

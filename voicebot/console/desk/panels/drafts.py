@@ -21,11 +21,15 @@ _VERDICTS = {"approve": "approved it", "edit": "changed the words", "reject": "r
 
 
 class DraftsPanel:
-    """All that waits in one conversation, or (without one) everywhere. One per open page."""
+    """All that waits in one conversation, or (without one) everywhere. One per open page.
 
-    def __init__(self, api: DeskApi, agent: str, seat: Seat | None) -> None:
+    ``opens``: the agent may open conversations that nobody handed over.
+    """
+
+    def __init__(self, api: DeskApi, agent: str, seat: Seat | None, *, opens: bool = False) -> None:
         self._api = api
         self._agent = agent
+        self._opens = opens
         self._conversation = seat.conversation_id if seat is not None else None
         self._cards: dict[str, _Card] = {}
         self._judged: set[str] = set()
@@ -58,7 +62,7 @@ class DraftsPanel:
             card = self._cards.get(row["id"])
             if card is None:
                 with self._list:
-                    card = self._cards[row["id"]] = _Card(self, row, link=self._conversation is None)
+                    card = self._cards[row["id"]] = _Card(self, row, link=self._opens)
             card.tick(row["left_s"])
         if new and not self._first:
             self._news.text = f"Waits for your approval: {new[0]['question'] or new[0]['words']}"
