@@ -487,7 +487,7 @@ class NodeApp:
             log.warning("node.drain_leaves_transfers", transfers=left)
         if self._browsers is not None:
             await self._browsers.move()
-        late = set(self._calls)
+        late = {call for call in self._calls if not call.over.done()}
         if late:
             log.warning("node.drain_deadline", calls=len(late))
             for call in late:
