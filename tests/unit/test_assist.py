@@ -67,7 +67,7 @@ def read(line: Line) -> Read:
         "out_of_scope",
         0.9,
         wants=False,
-        sentiment=-0.8 if upset else -0.4 if sad else 0.0,
+        sentiment=-0.8 if upset else -0.5 if sad else 0.0,
         distress=0.9 if hurt else 0.0,
     )
 
