@@ -125,6 +125,13 @@ def alert() -> TextElement:
     return text("p", "", "alarm", role="alert")
 
 
+def put_at(element: ui.element, index: int) -> None:
+    """Moves an element to its place among its siblings, if it stands elsewhere."""
+    slot = element.parent_slot
+    if slot is not None and slot.children.index(element) != index:
+        element.move(target_index=index)
+
+
 def _set(element: ui.element, attributes: dict[str, str]) -> None:
     for name, value in attributes.items():
         element.props[name.replace("_", "-")] = value
