@@ -288,7 +288,7 @@ async def test_a_target_that_hangs_holds_up_nobody_else(world: World) -> None:
     world.target.answers = ["hang"]
     for _ in range(3):
         await world.asked()
-    await world.node().once()
+    await world.node(timeout_s=1.0).once()
     assert len(world.target.got) == 3
     assert world.target.most_at_once > 1
 
