@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from desk_kit import OwnDesk, Site, desk_of, own_desk
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from serving import REPOSITORY, serving
 
 
@@ -29,6 +29,9 @@ def drafting(folder: Path) -> Path:
     assert changed == 1
     policy.write_text(text)
     return folder
+
+
+expect.set_options(timeout=10_000)  # of a machine with three tests at once
 
 
 @pytest.fixture(scope="session")
@@ -108,4 +111,5 @@ async def sits_down(chromium: Browser, site: Site) -> AsyncIterator[Callable[...
     yield sit
     for context in contexts:
         await context.close()
+    site.settle()
     assert errors == []

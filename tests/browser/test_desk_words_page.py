@@ -74,8 +74,7 @@ async def test_a_cards_number_in_a_note_is_refused_and_what_was_typed_stays(
     conversation = site.talk("hello", "a human please")
     page = await sits_down("ada")
     await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
-    await page.keyboard.press("n")  # the note of the last line
-    await page.locator(".said").last.wait_for()
+    await page.locator(".said.caller").filter(has_text="a human please").wait_for()
     await page.keyboard.press("n")
     dialog = page.get_by_role("dialog", name="note on a turn")
     await dialog.get_by_role("radio", name="Other").check()
@@ -176,6 +175,7 @@ async def test_shortcuts_are_listed_lead_on_and_leave_fields_alone(site: Site, s
     await page.keyboard.press("3")
     await page.get_by_role("heading", name="Conversations").wait_for()
     await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+    await page.get_by_role("button", name="Accept").wait_for()
     await page.keyboard.press("a")
     why = page.get_by_role("region", name="after the call").get_by_label("Why not")
     await why.focus()

@@ -111,12 +111,12 @@ class ConversationPage:
                     continue
                 with parts.box("div", "turn"):
                     for line in step.lines:
-                        with parts.box("div", f"said {line.who}"):
+                        with parts.box("div", f"said {line.who}") as said:
                             by = words.said_by({"who": line.who})
                             parts.text("span", f"{by} ({line.how})" if line.how else by, "by")
                             parts.text("span", line.text, "words")
-                            if step.turn is not None:
-                                notes.offer(step.turn, line.text)
+                        if step.turn is not None:
+                            notes.offer(said, step.turn, line.text)
                     if step.turn is not None:
                         _draw_why(step)
         notes.heed(log)

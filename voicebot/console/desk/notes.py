@@ -21,7 +21,8 @@ class Notes:
         self._agent = agent
         self._path = f"/api/conversations/{conversation_id}/notes"
         self._known: dict[int, list[dict[str, Any]]] = {}
-        self._marks: dict[int, list[ui.element]] = {}
+        self._last_of: dict[int, ui.element] = {}
+        self._marks: dict[int, ui.element] = {}
         self._turn: int | None = None
         with parts.box("dialog", "ask", aria_label="note on a turn", id="note") as self._dialog:
             parts.text("h2", "Note on this turn")
@@ -53,13 +54,17 @@ class Notes:
             return
         self._learn(rows)
 
-    def offer(self, turn: int, text: str) -> None:
-        """Draws the button of a line, and what is noted on its turn, into the open element."""
+    def offer(self, line: ui.element, turn: int, text: str) -> None:
+        """Draws the button of a line into it, and what is noted on its turn if it is the turn's last one."""
+        with line:
+            self._button(turn, text)
+        self._last_of[turn] = line
+        self._mark(turn)
+
+    def _button(self, turn: int, text: str) -> None:
         button = parts.text("button", "Note", "note", type="button", data_turn=str(turn))
         button.props["aria-label"] = f"Note on: {text[:60]}"
         parts.shortcut(button, "n")
-        self._marks.setdefault(turn, []).append(parts.box("div", "noted"))
-        self._mark(turn)
 
     def _ask(self, event: GenericEventArguments) -> None:
         turn, quote = event.args
@@ -89,14 +94,17 @@ class Notes:
         for row in rows:
             if row["kind"] == "note" and row["turn"] is not None:
                 self._known.setdefault(row["turn"], []).append(row)
-        for turn in self._marks:
+        for turn in self._last_of:
             self._mark(turn)
 
     def _mark(self, turn: int) -> None:
-        *others, place = self._marks[turn]
-        for mark in (*others, place):
-            mark.clear()
-        with place:
-            for row in self._known.get(turn, []):
+        before = self._marks.pop(turn, None)
+        if before is not None and not before.is_deleted:
+            before.delete()
+        if turn not in self._known or self._last_of[turn].is_deleted:
+            return
+        with self._last_of[turn], parts.box("div", "noted") as place:
+            for row in self._known[turn]:
                 said = f"{words.note(row['value'])} ({row['who']})"
                 parts.text("span", f"{said}: {row['text']}" if row["text"] else said, "tag")
+        self._marks[turn] = place

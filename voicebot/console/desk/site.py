@@ -257,6 +257,7 @@ def desk_site(desk: Desk) -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=RECONNECT_S,
+        message_history_length=300,  # of a page, for a line that drops: more than comes in `RECONNECT_S`
         binding_refresh_interval=None,  # nothing is bound: no loop ten times a second
     )
     _ = (healthz, ask, sign_in, sign_out, home, nowhere)  # used by the site

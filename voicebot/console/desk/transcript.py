@@ -92,8 +92,8 @@ class Transcript:
             with said:
                 parts.text("span", words.said_by(entry), "by")
                 parts.text("span", entry["text"], "words")
-                if entry.get("turn") is not None:
-                    self._notes.offer(entry["turn"], entry["text"])
+        if entry.get("turn") is not None:
+            self._notes.offer(said, entry["turn"], entry["text"])
         self._lines.append(said)
 
     def _settle(self, who: str) -> None:
