@@ -206,6 +206,8 @@ class _Browser:
         self._server = uvicorn.Server(config)
         self._server.capture_signals = nullcontext  # type: ignore[method-assign]
         self._serving = asyncio.create_task(self._server.serve())
+        while not self._server.started:  # noqa: ASYNC110  # uvicorn's own flag
+            await asyncio.sleep(0.05)
         self._playwright = await async_playwright().start()
         args = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         self._chromium = await self._playwright.chromium.launch(executable_path=program, args=args)
@@ -216,9 +218,10 @@ class _Browser:
         return opened, talking
 
     async def __aexit__(self, *_: object) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
         await self._chromium.close()
         await self._playwright.stop()
-        await self._running
         self._server.should_exit = True
         await self._serving
 
