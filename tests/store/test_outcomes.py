@@ -107,6 +107,15 @@ async def test_one_outcome_each_and_none_while_it_lives(database: Database, keys
     assert "secret" not in repr(row)
 
 
+async def test_of_all_nodes_one_works_at_a_time(database: Database, keys: KeyRing) -> None:
+    """An outcome changes those of the same person's other conversations: two at once would wait in a ring."""
+    cv = await held(database, keys, ("warranty", Action.ANSWER))
+    async with database.transaction() as tx:
+        assert await outcomes.take_turn(tx)
+        assert await job(database, keys).one() is None
+    assert await job(database, keys).one() == cv
+
+
 async def test_what_has_just_ended_waits(database: Database, keys: KeyRing) -> None:
     """A hand-over may follow a hang-up."""
     await held(database, keys, ("warranty", Action.ANSWER))
@@ -193,6 +202,9 @@ async def test_a_call_that_we_made_asks_nothing_again_and_nobody_knows_who_hides
     calling = {"callback": "cb_1", "purpose": "callback", "want": want}
     ours = await held(database, keys, asked, days_ago=1, calling=calling)
     hidden = await held(database, keys, asked, caller=None, customer={"segment": "plus", "region": None})
+    await all_of(job(database, keys))
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE conversations SET outcome_of = NULL WHERE id = %s", (first,))
     await all_of(job(database, keys))
     row = await outcome(database, first)
     assert (row["resolution"], row["asked_again"], row["told_apart"]) == ("resolved", False, True)
