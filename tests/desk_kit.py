@@ -51,7 +51,7 @@ class Site:
         return one
 
     def settle(self) -> None:
-        """Nobody waits any more: with few agents at the desk the bot would soon offer to call back instead."""
+        """Nobody waits any more: of few agents at the desk the bot would soon offer to call back instead."""
         for status in ("waiting", "offered", "accepted", "bridged"):
             for one in self.get(f"/api/handoffs?status={status}&brief=true&limit=500", "cleo"):
                 if one["claimed_by"] is not None:

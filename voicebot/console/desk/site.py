@@ -48,6 +48,10 @@ RECONNECT_S = 30.0
 """A page whose line drops for so long is still there, with all that was typed into it."""
 
 
+READY_WITHIN_S = 30.0
+"""A page that waits for the nodes for longer says so instead (each of its requests waits 10 s at most)."""
+
+
 @dataclass(frozen=True)
 class DeskPage:
     """A page behind the sign-in. ``draw`` gets the visit and what the path names."""
@@ -283,7 +287,8 @@ def _add(desk: Desk, page: DeskPage) -> None:
         await page.draw(visit, {name: str(value) for name, value in request.path_params.items()})
         return None
 
-    ui.page(page.path, title=f"{page.title} - voicebot desk")(show)
+    title = f"{page.title} - voicebot desk"
+    ui.page(page.path, title=title, response_timeout=READY_WITHIN_S)(show)
 
 
 def for_supervisors(what: str, role: str) -> None:
