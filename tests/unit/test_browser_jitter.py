@@ -155,6 +155,19 @@ def test_what_is_no_opus_is_dropped(payload: bytes) -> None:
     assert (buffer.counts.broken, buffer.counts.received) == (1, 0)
 
 
+def test_a_sender_whose_clock_races_gets_no_more_than_real_time() -> None:
+    """Else it would make the recogniser work twice as fast as anybody can speak."""
+    arrivals = [(n / 100, n) for n in range(2000)]
+    buffer, out = run(arrivals, 20.0)
+    assert sum(piece.length for _, piece in out) / packets.RATE_HZ < 20 * 1.02 + 2.1
+    assert buffer.counts.dropped > 500
+    wait_s = buffer.wait_s(20.0)
+    assert wait_s is not None
+    assert wait_s > 0
+    assert buffer.take(20.0 + wait_s + 1e-6), "and whoever waits for it does not spin"
+    assert seamless([(at_s, piece) for at_s, piece in out[:100]])
+
+
 def test_the_depth_has_bounds_however_late_packets_are() -> None:
     buffer, _ = run([(n / 50 + (n % 7) * 0.2, n) for n in range(200)], 4.0)
     assert buffer.depth_ms <= MOST_MS

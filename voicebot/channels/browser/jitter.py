@@ -27,6 +27,9 @@ MOST_PACKETS = 128
 """What nobody takes is dropped, oldest first."""
 STEP = packets.RATE_HZ // 50
 """The longest gap that is told at once: 20 ms."""
+FASTEST = 1.02
+HEAD_START_S = 2.0
+"""No quartz runs faster; a sender whose clock does is given no more than real time, and this once."""
 LEAP = packets.RATE_HZ * 2
 """A place so far from the clock belongs to another count: the sender has begun anew."""
 
@@ -72,6 +75,7 @@ class JitterBuffer:
         self._most_ms = most_ms
         self._depth_ms = float(least_ms)
         self._clock = MediaClock()
+        self._began_s: float | None = None
         self._held: dict[int, tuple[bytes, int, float]] = {}
         self._next = 0
         self._last: tuple[int, int] | None = None
@@ -94,6 +98,7 @@ class JitterBuffer:
         """The stream begins now though nothing has come: silence until something does."""
         if not self._clock.known:
             self._clock.observe(0.0, now_s)
+            self._began_s = now_s
 
     def put(self, packet: Packet, now_s: float) -> None:
         """A packet has come."""
@@ -102,6 +107,8 @@ class JitterBuffer:
             self.counts.broken += 1
             return
         self.counts.received += 1
+        if self._began_s is None:
+            self._began_s = now_s
         at = self._place(packet.timestamp, now_s)
         self._clock.observe((at + length) / 48, now_s)
         late_ms = max(0.0, self._now(now_s) - (at + length) / 48)
@@ -124,7 +131,9 @@ class JitterBuffer:
         pieces: list[Piece] = []
         if not self._clock.known:
             return pieces
-        limit = (self._now(now_s) - self._depth_ms) * 48
+        began_s = now_s if self._began_s is None else self._began_s
+        most = ((now_s - began_s) * FASTEST + HEAD_START_S) * packets.RATE_HZ
+        limit = min((self._now(now_s) - self._depth_ms) * 48, most)
         while True:
             payload, length, came_s = self._held.get(self._next, (None, 0, 0.0))
             if payload is None:
@@ -144,7 +153,11 @@ class JitterBuffer:
         if not self._clock.known:
             return None
         length = self._held[self._next][1] if self._next in self._held else STEP
-        return max(0.0, (self._next + length) / 48 + self._depth_ms - self._now(now_s)) / 1000
+        end = self._next + length
+        due_s = (end / 48 + self._depth_ms - self._now(now_s)) / 1000
+        began_s = now_s if self._began_s is None else self._began_s
+        may_s = began_s + (end / packets.RATE_HZ - HEAD_START_S) / FASTEST - now_s
+        return max(0.0, due_s, may_s)
 
     def _now(self, now_s: float) -> float:
         return float(self._clock.at_ms(now_s) or 0)
