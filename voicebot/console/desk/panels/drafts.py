@@ -121,7 +121,7 @@ class _Card:
         self._panel = panel
         self._id = row["id"]
         self._words = row["words"]
-        self._item = parts.box("li", "row", data_row="1")
+        self._item = parts.box("li", "row draft", data_row="1")
         self._form: ui.element | None = None
         about = row["question"] or row["intent"].replace("_", " ")
         with self._item:
