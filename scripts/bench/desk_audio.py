@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import shutil
 import sys
@@ -78,16 +79,25 @@ async function begin() {
   const answer = await fetch("/offer", { method: "POST", body: JSON.stringify(pc.localDescription) });
   await pc.setRemoteDescription(await answer.json());
 }
-function say(samples) {
-  const buffer = context.createBuffer(1, samples.length, 48000);
-  buffer.copyToChannel(Float32Array.from(samples), 0);
+function say(packed) {
+  const bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
+  const samples = Float32Array.from(new Int16Array(bytes.buffer), (one) => one / 32768);
+  const buffer = context.createBuffer(1, samples.length, 8000);
+  buffer.copyToChannel(samples, 0);
   const source = context.createBufferSource();
   source.buffer = buffer; source.connect(out);
   const at = context.currentTime + 0.05;
   source.start(at);
   return wall(at);
 }
-function heard() { const all = chunks; chunks = []; return all; }
+function heard() {
+  const all = chunks; chunks = [];
+  const every = all.flatMap(([, held]) => held).filter((_, n) => n % 6 === 0);
+  const bytes = new Uint8Array(Int16Array.from(every, (one) => one * 32767).buffer);
+  let packed = "";
+  for (const one of bytes) packed += String.fromCharCode(one);
+  return { ends: all.map(([at]) => at), sizes: all.map(([, held]) => held.length), packed: btoa(packed) };
+}
 </script>"""
 
 
@@ -236,15 +246,14 @@ async def _rounds(page: Page, phone: Phone, rounds: int) -> dict[str, Any]:
         phone.heard.clear()
         phone.began_ms = None
         phone.says += mulaw.encode(down)
-        at_48k = np.interp(np.arange(up.size * 6) / 6, np.arange(up.size), up) / 32768
-        said_ms = await page.evaluate("(samples) => say(samples)", at_48k.tolist())
+        said_ms = await page.evaluate("(packed) => say(packed)", base64.b64encode(up.tobytes()).decode())
         await asyncio.sleep(ROUND_S)
-        chunks = await page.evaluate("heard()")
-        if chunks and phone.began_ms is not None:
-            got = np.concatenate([np.asarray(samples) for _, samples in chunks])[::6] * 32767
-            # each chunk's end has its time; the earliest of them, reckoned back, is the true one
-            ends = np.cumsum([len(samples) for _, samples in chunks]) / 48
-            began = min(at_ms - end for (at_ms, _), end in zip(chunks, ends, strict=True))
+        came = await page.evaluate("heard()")
+        if came["ends"] and phone.began_ms is not None:
+            got = np.frombuffer(base64.b64decode(came["packed"]), np.int16)
+            # each piece's end has its time; the earliest of them, reckoned back, is the true one
+            ends = np.cumsum(came["sizes"]) / 48
+            began = min(at_ms - end for at_ms, end in zip(came["ends"], ends, strict=True))
             score, place = found(down, got)
             if score > SURE:
                 to_agent.append(began + place / 8 - phone.began_ms)

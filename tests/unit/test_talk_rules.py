@@ -60,14 +60,14 @@ def test_a_steady_stream_passes_whole() -> None:
 
 
 def test_what_a_burst_leaves_behind_is_given_up_in_pauses() -> None:
-    """400 ms came late at once: a second later the delay shrinks, at the first quiet frame of each second."""
+    """300 ms came late at once: a second later the next pause takes it, all of it."""
     backlog, playhead, clock = Backlog(), Playhead(), 0.0
     for _ in range(15):
         if backlog.offer(LOUD, playhead.ahead_ms(clock)) == "send":
             playhead.send(LOUD, clock)
     assert playhead.ahead_ms(clock) == pytest.approx(CUSHION_MS + 300)
     late = 0
-    for _ in range(WINDOW * 16):
+    for _ in range(WINDOW + 20):
         verdict = backlog.offer(QUIET, playhead.ahead_ms(clock))
         late += verdict == "late"
         if verdict == "send":
@@ -78,10 +78,11 @@ def test_what_a_burst_leaves_behind_is_given_up_in_pauses() -> None:
 
 
 def test_words_are_spared_while_they_can_be() -> None:
-    """Whoever speaks on without a pause loses one frame in two seconds, not one a second."""
+    """Whoever speaks on without a pause loses a frame a second at most."""
     backlog = Backlog()
     verdicts = [backlog.offer(LOUD, TARGET_MS + 60) for _ in range(WINDOW * 8)]
-    assert verdicts.count("late") == 4
+    assert 3 <= verdicts.count("late") <= 7
+    assert "late" not in verdicts[: WINDOW + 40]
     assert backlog.offer(LOUD, MOST_MS) == "over", "there is no room at all"
 
 

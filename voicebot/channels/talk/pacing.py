@@ -61,7 +61,10 @@ class Playhead:
 
 
 class Backlog:
-    """Says of each frame whether it is sent. What waits shrinks by a frame a second, in pauses first."""
+    """Says of each frame whether it is sent.
+
+    What waits too long is given up in the next pause; while somebody speaks on, by a frame a second.
+    """
 
     def __init__(self, target_ms: float = TARGET_MS, most_ms: float = MOST_MS) -> None:
         self._target_ms = target_ms
@@ -81,7 +84,7 @@ class Backlog:
         if not is_quiet(ulaw) and self._patience < WINDOW:
             return "send"
         self._patience = 0
-        self._seen.clear()
+        self._seen = deque((one - FRAME_MS for one in self._seen), maxlen=WINDOW)
         return "late"
 
 
