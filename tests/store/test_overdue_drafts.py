@@ -123,7 +123,7 @@ async def test_a_call_that_ended_meanwhile_is_found_in_the_queue_once(
 
 
 async def test_who_has_a_person_already_gets_no_second_one(shop_database: Database, keys: KeyRing) -> None:
-    """The draft is withdrawn with the handoff, the state waits for it no more, its time means nothing then."""
+    """The draft is withdrawn with the handoff; the state waits for it no more, its time means nothing."""
     talk = await Talk.begin(shop_database, keys, deployment=DEPLOYMENT)
     await talk.turn(QUESTION)
     await talk.turn("a person please")
