@@ -5,7 +5,6 @@ A whisper is no yes, opens no gate and loosens no policy; it passes the guard; i
 
 from __future__ import annotations
 
-import pytest
 import pytest_asyncio
 from dialogue_kit import DEPLOYMENT
 from drafts_kit import Desk, desk_with
@@ -172,23 +171,23 @@ async def test_an_agent_who_decided_on_a_draft_may_go_on_telling(
     assert FACT in said[1]
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        ({"what": "say"}, "`text`"),
-        ({"what": "say", "text": "  "}, "`text`"),
-        ({"what": "say", "text": FACT, "intent": "gift_card"}, "names no `intent`"),
-        ({"what": "steer"}, "needs an `intent`"),
-        ({"what": "avoid", "intent": "weather_report"}, "no topic"),
-        ({"what": "avoid", "intent": "person"}, "no topic"),
-        ({"what": "say", "text": "Your card 4242424242424242 is fine."}, "card's number"),
-        ({"what": "fact", "text": "You will definitely get it, I guarantee."}, "promises"),
-    ],
+UNFIT = (
+    ({"what": "say"}, "`text`"),
+    ({"what": "say", "text": "  "}, "`text`"),
+    ({"what": "say", "text": FACT, "intent": "gift_card"}, "names no `intent`"),
+    ({"what": "steer"}, "needs an `intent`"),
+    ({"what": "avoid", "intent": "weather_report"}, "no topic"),
+    ({"what": "avoid", "intent": "person"}, "no topic"),
+    ({"what": "say", "text": "Your card 4242424242424242 is fine."}, "card's number"),
+    ({"what": "fact", "text": "You will definitely get it, I guarantee."}, "promises"),
 )
-async def test_what_does_not_fit_is_refused_with_why(desk: Desk, body: dict[str, str], says: str) -> None:
+
+
+async def test_what_does_not_fit_is_refused_with_why(desk: Desk) -> None:
     """And nothing of it is kept."""
-    refused = await desk.whisper("cleo", 422, **body)
-    assert says in refused["detail"]["problem"]
+    for body, says in UNFIT:
+        refused = await desk.whisper("cleo", 422, **body)
+        assert says in refused["detail"]["problem"], body
     assert await desk.ask(f"conversations/{desk.talk.id}/whispers", "cleo") == []
 
 
