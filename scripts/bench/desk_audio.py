@@ -64,6 +64,8 @@ async function begin() {
   await context.resume();
   await context.audioWorklet.addModule(URL.createObjectURL(new Blob([tap], { type: "text/javascript" })));
   out = context.createMediaStreamDestination();
+  const hum = context.createOscillator(), low = context.createGain();
+  low.gain.value = 0.0005; hum.connect(low).connect(out); hum.start();  // a microphone never is silent
   const pc = window.pc = new RTCPeerConnection();
   pc.addTrack(out.stream.getAudioTracks()[0], out.stream);
   pc.ontrack = (event) => {
