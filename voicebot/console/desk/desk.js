@@ -41,7 +41,7 @@ const voicebotDesk = {
 document.addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return;
   const at = e.target;
-  if (at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)) return;
+  if (at.isContentEditable || at.matches?.("textarea, select, input:not([type=checkbox], [type=radio])")) return;
   if (document.querySelector("dialog[open]")) return;
   if (e.key === "?") { e.preventDefault(); voicebotDesk.showKeys(); return; }
   if (!voicebotDesk.keysOn()) return;
