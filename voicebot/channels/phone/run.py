@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
+from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
@@ -15,6 +16,8 @@ from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
 from voicebot.core import metrics, witness
 from voicebot.core.clock import Clock, monotonic
+
+log = structlog.get_logger(__name__)
 
 RATE_HZ = 8000
 
@@ -57,6 +60,14 @@ async def _run(call: PhoneCall, parts: Parts, live: set[PhoneCall]) -> CallOutco
     )
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
+
+    async def failed(_: PipelineWorker, frame: ErrorFrame) -> None:
+        """A part raised: Pipecat goes on without what it was doing, and nobody may ever speak again."""
+        log.error("call.part_failed", part=str(frame.processor), exc_info=frame.exception)
+        metrics.turns_to_person.labels("internal_error").inc()
+        call.finish(CallOutcome(kind="handoff", reason="internal_error"))
+
+    worker.add_event_handler("on_pipeline_error", failed)
     call.queue_frames = worker.queue_frames
     running = asyncio.create_task(runner.run())
     live.add(call)
