@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 UPSET, ANGRY, CONTENT = -0.45, -0.6, 0.3
-"""Sentiment, -1 to 1, of the monitor: below the first two, above the third. "Where is my order" alone is -0.4."""
+"""Sentiment, -1 to 1, of the monitor: below the first two, above the third. "Where is my order" is -0.4."""
 FELL = 0.3
 """A difference between the first and the last turn that is worth telling."""
 
