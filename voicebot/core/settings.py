@@ -141,7 +141,8 @@ class Settings(BaseSettings):
         given = self.browser_password.get_secret_value() if self.browser_password is not None else ""
         if self.browser == "password" and len(given) < _PASSWORD_CHARS:
             raise ValueError(
-                f"VOICEBOT_BROWSER=password needs VOICEBOT_BROWSER_PASSWORD, {_PASSWORD_CHARS} characters or more"
+                "VOICEBOT_BROWSER=password needs VOICEBOT_BROWSER_PASSWORD, "
+                f"{_PASSWORD_CHARS} characters or more"
             )
         return self
 
