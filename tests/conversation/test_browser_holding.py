@@ -43,7 +43,12 @@ class Line:
 
 
 class Calls:
-    """The bot, or an agent: gives the outcomes one after the other. ``taken_at``: when an agent asks."""
+    """The bot, or an agent: gives the outcomes one after the other. ``taken_at``: when an agent asks.
+
+    ``waited``: the caller was on hold when their connection was lost.
+    """
+
+    waited = False
 
     def __init__(self, *outcomes: CallOutcome, taken_at: float = float("inf")) -> None:
         self.outcomes = list(outcomes)
@@ -58,13 +63,16 @@ class Calls:
     async def taken(self, conversation_id: str) -> bool:
         return asyncio.get_running_loop().time() >= self.taken_at
 
+    async def waits(self, conversation_id: str) -> bool:
+        return self.waited
+
     async def given_back(self, conversation_id: str) -> bool:
         self.back.append(conversation_id)
         return not await self.taken(conversation_id)
 
 
 async def held(calls: Calls, line: Line) -> CallOutcome:
-    return await Holding(calls, calls.taken, calls.given_back, MUSIC)(cast(Any, line))
+    return await Holding(calls, calls.taken, calls.waits, calls.given_back, MUSIC)(cast(Any, line))
 
 
 @virtual
@@ -102,3 +110,17 @@ async def test_who_leaves_is_waited_for_no_longer_and_who_was_not_given_away_nev
         fresh = Line()
         assert await held(Calls(outcome), fresh) == outcome
         assert fresh.sent == []
+
+
+@virtual
+async def test_who_waited_when_the_connection_broke_waits_on_and_does_not_begin_again_with_the_bot() -> None:
+    now = asyncio.get_running_loop().time()
+    calls, line = Calls(CallOutcome("ended", "agent_done"), taken_at=now + 5), Line()
+    calls.waited = line.resumed = True
+    assert (await held(calls, line)).reason == "agent_done"
+    assert asyncio.get_running_loop().time() - now >= 5
+    assert (calls.runs, len(line.sent) > 3) == (1, True)
+    calls, line = Calls(CallOutcome("ended", "goodbye")), Line()
+    line.resumed = True
+    assert (await held(calls, line)).reason == "goodbye"
+    assert line.sent == [], "the bot had them, and has them again"

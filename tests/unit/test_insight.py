@@ -114,6 +114,8 @@ def test_a_chart_has_a_gap_where_nothing_was_measured_its_target_and_hollow_poin
         ({"from": "yesterday", "to": "2026-11-01", "days": "-1", "figure": "luck", "by": "x"}, Asked()),
         ({"days": "9999999999999", "skip": "x", "side": "left"}, Asked()),
         ({"days": "٣"}, Asked()),
+        ({"days": "00010000", "skip": "1" * 7}, Asked()),
+        ({"days": "0001" + "0" * 5000}, Asked()),
         ({"key": "", "side": "rest", "skip": "50"}, Asked(key="", side="rest", skip=50)),
     ],
 )

@@ -95,7 +95,10 @@ async def test_a_browser_that_never_comes_is_given_up() -> None:
 
 
 async def test_sound_and_words_both_ways_until_the_browser_leaves() -> None:
-    browser, sdp = await offer()
+    browser, _ = await offer()
+    words = browser.createDataChannel("words")
+    await browser.setLocalDescription(await browser.createOffer())
+    sdp = browser.localDescription.sdp
     heard: list[Frame] = []
     passed: list[str] = []
     peer = Peer()
@@ -110,6 +113,12 @@ async def test_sound_and_words_both_ways_until_the_browser_leaves() -> None:
     await browser.setRemoteDescription(RTCSessionDescription(answer, "answer"))
     async with asyncio.timeout(5):
         await peer.connected.wait()
+    await eventually(lambda: words.readyState == "open")
+    for text in ('{"n": ' + "9" * 5000 + "}", '{"a":' * 3000, "no object", '{"type": "hello"}'):
+        words.send(text)
+    came = peer.messages()
+    async with asyncio.timeout(5):
+        assert await anext(came) == {"type": "hello"}, "nothing that is no message ends the connection"
     peer.send(TONE * 5)
     peer.mark("said")
     await eventually(lambda: passed == ["said"])

@@ -16,7 +16,10 @@ from transfer_kit import DESK, leg_of, legs, presses, reaches, told
 from twilio_kit import eventually
 from websockets.exceptions import InvalidStatus
 
+from voicebot.channels.browser.peer import Peer
 from voicebot.channels.phone.leg import LegKit
+from voicebot.console.desk.client import DeskApi
+from voicebot.console.desk.talk_line import AGAIN_S, State, TalkLine
 from voicebot.core.bus import Bus
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -186,6 +189,37 @@ async def test_a_line_that_is_gone_is_held_for_and_taken_up_again(
     assert await node.status(call.call_sid) == ("waiting", None), "somebody else may take it"
     steps = [one.partition("desk.talk_")[2] for one in await node.channel.events(call.call_sid)]
     assert [one for one in steps if one] == ["requested", "begun", "lost", "resumed", "lost", "over"]
+    no_violations(twilio)
+
+
+async def test_of_two_windows_the_newer_has_the_line_and_the_older_gives_it_up(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, node: TalkNode, bot: Bot, tmp_path: Path
+) -> None:
+    """Whichever node they dial: the older one does not dial anew, and the newer one learns that it speaks."""
+    call = await phones(twilio, node, Speaks())
+    await eventually(lambda: len(bot.sessions) == 1)
+    conversation = (await node.channel.of_call(call.call_sid)).id
+    talk = (await node.api("cleo", "POST", f"/api/conversations/{conversation}/take-over")).json()
+    async with talk_node(twilio, database, keys, Bot(keys, database), tmp_path, node_id="node-b") as other:
+        states: list[list[State]] = [[], [], []]
+        lines = [
+            TalkLine(DeskApi(at, None), "cleo", talk["id"], Peer(), told.append)
+            for at, told in zip((node.at, other.at, node.at), states, strict=True)
+        ]
+        running: list[asyncio.Task[None]] = []
+        try:
+            for line in lines:
+                running.append(asyncio.create_task(line.run()))
+                await eventually(lambda line=line: line.state == "talking")
+                for before in running[:-1]:
+                    async with asyncio.timeout(5):
+                        await before
+            await asyncio.sleep(3 * AGAIN_S)  # as long as one that took it back would need
+            assert states == [["talking", "taken_up"], ["talking", "taken_up"], ["talking"]]
+        finally:
+            for line in lines:
+                line.stop()
+            await asyncio.gather(*running)
     no_violations(twilio)
 
 

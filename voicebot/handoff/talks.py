@@ -168,6 +168,13 @@ class Talks:
         if transfer_id is not None and self._transferring is not None:
             await self._transferring.take(tx, transfer_id, MediaBack())
 
+    async def waits(self, tx: Transaction, conversation_id: str) -> bool:
+        """Whether the caller was given to a person who has not come yet: a lost connection loses no place."""
+        if (await self._conversations.load(tx, conversation_id)).status != "handoff":
+            return False
+        rows = await handoffs.list(tx, conversation_id=conversation_id)
+        return any(row["status"] in {"waiting", "offered", "accepted"} for row in rows)
+
     async def nobody_came(self, tx: Transaction, conversation_id: str) -> bool:
         """Nobody took a caller who waited on the line: the bot has them again. False: somebody did."""
         snapshot = await self._conversations.load(tx, conversation_id, lock=True)

@@ -307,7 +307,7 @@ class NodeApp:
         app.include_router(twilio_router(services, live, unwritten))
         in_browser = self._talks.runner(self._browser_runner(kit))
         hub, music = self._talks, talk_kit.sounds.music()
-        holding = Holding(in_browser, hub.asked_for, hub.given_back, music)
+        holding = Holding(in_browser, hub.asked_for, hub.waits, hub.given_back, music)
         self._browsers = add_browser(app, services, live, unwritten, holding)
         stack.push_async_callback(self._browsers.close)
         guard = bearer_guard(settings.api_token, insecure_local=boot.insecure_local)

@@ -164,10 +164,11 @@ class BrowserAccess:
         if given is None:
             raise PasswordNeeded
         assert self._password is not None  # the settings see to it
+        wait_s = self._tries.wait_s(address)
+        if wait_s:  # the right one, too: else whoever tries fast learns it all the same
+            raise TooMany(f"too many passwords: try again in {wait_s} s", wait_s)
         if not _same(given, self._password.get_secret_value()):
-            wait_s = self._tries.take(address)
-            if wait_s:
-                raise TooMany(f"too many passwords: try again in {wait_s} s", wait_s)
+            self._tries.take(address)
             raise PasswordNeeded
 
     def _known(self, origin: str, request: HTTPConnection) -> bool:

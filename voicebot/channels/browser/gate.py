@@ -145,6 +145,7 @@ class BrowserGate:
         stack.enter_context(self._access.place(caller))
         try:
             peer = Peer(servers=self._servers)
+            stack.push_async_callback(peer.close)
             answer = await self._answer(peer, sdp, kind)
         except BaseException:
             await stack.aclose()
@@ -204,9 +205,10 @@ class BrowserGate:
                 if known is None:
                     return False
                 snapshot = await services.conversations.load(tx, known)
+                waits = services.talks is not None and await services.talks.waits(tx, known)
         except DatabaseDown:
             raise Unavailable("our records cannot be reached: try again in a few seconds") from None
-        if snapshot.status != "live":
+        if snapshot.status != "live" and not waits:
             raise CallEnded("this call has ended: begin a new one")
         if snapshot.epoch >= MOST_SESSIONS:
             await self._closing.end(call, "lost", known)
@@ -231,7 +233,6 @@ class BrowserGate:
         finally:
             self._held.pop(name, None)
             self._services.node.calls -= 1
-            await held.peer.close()
             await stack.aclose()
 
     async def _converse(self, name: str, held: _Held) -> None:

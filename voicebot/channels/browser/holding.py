@@ -33,6 +33,7 @@ class Holding:
     Args:
         run: with the bot, or with an agent while one has the caller (`TalkHub.runner`).
         taken: whether an agent has asked for the caller of a conversation.
+        waits: whether the caller waited for a person when their connection was lost.
         given_back: puts down that the bot has them again; False: an agent has asked meanwhile.
         music: the hold sound: mu-law, 8 kHz.
         wait_s: how long nobody may come.
@@ -42,19 +43,22 @@ class Holding:
         self,
         run: RunCall,
         taken: Callable[[str], Awaitable[bool]],
+        waits: Callable[[str], Awaitable[bool]],
         given_back: Callable[[str], Awaitable[bool]],
         music: bytes,
         wait_s: float = WAIT_S,
     ) -> None:
         self._run = run
         self._taken = taken
+        self._waits = waits
         self._given_back = given_back
         self._music = music
         self._wait_s = wait_s
 
     async def __call__(self, session: Leg) -> CallOutcome:
         """Until the call's media is over, or nothing more is to be said."""
-        outcome = await self._run(session)
+        waited = session.resumed and await self._waits(session.conversation_id)
+        outcome = CallOutcome("handoff", "handed_over") if waited else await self._run(session)
         while outcome.kind == "handoff" and outcome.reason in PROMISED and session.end is None:
             if not await self._somebody_comes(session):
                 if session.end is not None:

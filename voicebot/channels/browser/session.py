@@ -120,7 +120,7 @@ class BrowserSession:
 
     async def messages(self) -> AsyncIterator[Media | Dtmf | Mark | Stop]:
         """Sound, keys and marks in order; ends with the connection."""
-        while True:
+        while self._end is None or not self._came.empty():  # a reader before may have taken the end
             message = await self._came.get()
             if message is None:
                 return

@@ -37,13 +37,21 @@ class Limit:
     def take(self, address: str) -> int:
         """Takes one; 0, or the whole seconds to wait because there is none."""
         now = self._clock()
-        tokens, at = self._buckets.pop(address, (float(self._rate.burst), now))
-        tokens = min(float(self._rate.burst), tokens + (now - at) * self._rate.per_s)
-        wait_s = 0 if tokens >= 1 else math.ceil((1 - tokens) / self._rate.per_s)
+        tokens, wait_s = self._left(address, now)
+        self._buckets.pop(address, None)
         self._buckets[address] = (tokens if wait_s else tokens - 1, now)
         if len(self._buckets) > MAX_ADDRESSES:
             self._buckets.popitem(last=False)
         return wait_s
+
+    def wait_s(self, address: str) -> int:
+        """What `take` would say; takes nothing."""
+        return self._left(address, self._clock())[1]
+
+    def _left(self, address: str, now: float) -> tuple[float, int]:
+        tokens, at = self._buckets.get(address, (float(self._rate.burst), now))
+        tokens = min(float(self._rate.burst), tokens + (now - at) * self._rate.per_s)
+        return tokens, 0 if tokens >= 1 else math.ceil((1 - tokens) / self._rate.per_s)
 
 
 def of_one_customer(host: str) -> str:

@@ -229,12 +229,12 @@ class Bridge:
 
     async def _watch(self) -> Ending | None:
         """Until it is over: the talk's ending; None: the node stops."""
-        shown: Standing | None = None
+        shown: tuple[Standing, DeskLine | None] | None = None
         while True:
             self._woken.clear()
             if self._leaving:
                 return None
-            now = standing(self._line, self._clock())
+            now, desk = standing(self._line, self._clock()), self._desk
             try:
                 await self._look(now)
             except DatabaseDown:
@@ -242,9 +242,9 @@ class Bridge:
             if self._talk.over:
                 assert self._talk.ending is not None  # the row's own rule
                 return self._talk.ending
-            if now != shown:
+            if (now, desk) != shown:  # a line that took another's place is told, too
                 await self._show(now)
-                shown = now
+                shown = (now, desk)
             wait_s = min(LOOK_EVERY_S, next_look_s(self._line, self._clock()) or LOOK_EVERY_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, wait_s)):

@@ -14,7 +14,7 @@ from websockets.exceptions import WebSocketException
 
 from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.talk.bridge import BRIEF, Bridge, TalkKit
-from voicebot.channels.talk.line import OVER, DeskLine
+from voicebot.channels.talk.line import OVER, TAKEN_UP, DeskLine
 from voicebot.core.conversation import TransferFailed
 from voicebot.core.store import talks as stored
 from voicebot.core.store.database import DatabaseDown
@@ -71,6 +71,13 @@ class TalkHub:
         with suppress(DatabaseDown):
             async with self._kit.database.transaction() as tx:
                 return await stored.open_of(tx, conversation_id) is not None
+        return False
+
+    async def waits(self, conversation_id: str) -> bool:
+        """Whether the caller of a conversation waits for a person. Without a database: no."""
+        with suppress(DatabaseDown):
+            async with self._kit.database.transaction() as tx:
+                return await self._kit.talks.waits(tx, conversation_id)
         return False
 
     async def given_back(self, conversation_id: str) -> bool:
@@ -163,7 +170,10 @@ class TalkHub:
                 if bridge is not None and bridge.talk.id == talk_id and not bridge.over.is_set():
                     await bridge.serve(desk)
                 elif at is not None and at != self._leases.address:
-                    await _relay(desk, at, talk_id, headers)
+                    if await _relay(desk, at, talk_id, headers) == TAKEN_UP:
+                        desk.end(TAKEN_UP)  # not dialled anew: that would take it back
+                        await running
+                        return
                     await self._pause(desk)
                 else:
                     self._woken.set()
@@ -237,8 +247,12 @@ class TalkHub:
                 del self._bridges[session.conversation_id]
 
 
-async def _relay(desk: DeskLine, address: str, talk_id: str, headers: Mapping[str, str]) -> None:
-    """Passes a line on to the node that has the caller, until either end is gone."""
+async def _relay(desk: DeskLine, address: str, talk_id: str, headers: Mapping[str, str]) -> int | None:
+    """Passes a line on to the node that has the caller, until either end is gone.
+
+    Returns:
+        The code with which that node closed it; None: it did not.
+    """
     url = f"ws://{address.removeprefix('http://')}/api/talks/{talk_id}/audio"
     proof = {name: value for name, value in headers.items() if name.lower() in _RELAYED}
     try:
@@ -269,8 +283,10 @@ async def _relay(desk: DeskLine, address: str, talk_id: str, headers: Mapping[st
                 for task in work:
                     task.cancel()
                 await asyncio.gather(*work, return_exceptions=True)
+            return other.close_code
     except (OSError, TimeoutError, WebSocketException) as error:
         log.info("talk_relay_failed", talk=talk_id, error=type(error).__name__)
+        return None
 
 
 async def _down(other: ClientConnection, desk: DeskLine) -> None:

@@ -43,14 +43,14 @@ class Asked:
         days = query.get("days", "")
         skip = query.get("skip", "")
         return cls(
-            days=int(days) if days.isascii() and days.isdigit() and 1 <= int(days[:4]) <= 400 else 30,
+            days=int(days) if _is_number(days, 4) and 1 <= int(days) <= 400 else 30,
             first=first if first is not None and last is not None and first <= last else None,
             last=last if first is not None and last is not None and first <= last else None,
             figure=_one_of(tuple(MADE), query.get("figure"), "containment"),
             by=_one_of(BYS, query.get("by"), "intent"),
             key=query.get("key"),
             side=_one_of(_SIDES, query.get("side"), "counted"),
-            skip=int(skip[:6]) if skip.isascii() and skip.isdigit() else 0,
+            skip=int(skip) if _is_number(skip, 6) else 0,
         )
 
     def at(self, path: str = "/insight", **change: Any) -> str:
@@ -80,6 +80,10 @@ class Asked:
 
 def _one_of(options: tuple[_Choice, ...], given: str | None, default: _Choice) -> _Choice:
     return next((one for one in options if one == given), default)
+
+
+def _is_number(given: str, digits: int) -> bool:
+    return given.isascii() and given.isdigit() and len(given) <= digits
 
 
 def _day(given: str | None) -> date | None:

@@ -102,11 +102,12 @@ class TalkLine:
             async with self._api.line(self._agent, self._talk) as line:
                 self._line = line
                 try:
-                    async for came in line:
-                        if isinstance(came, bytes):
-                            self._hear(came)
-                        else:
-                            self._told(json.loads(came))
+                    with suppress(ConnectionClosed):  # the close code says why
+                        async for came in line:
+                            if isinstance(came, bytes):
+                                self._hear(came)
+                            else:
+                                self._told(json.loads(came))
                 finally:
                     self._line = None
                 if line.close_code == TAKEN_UP:
