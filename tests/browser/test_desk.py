@@ -5,6 +5,8 @@ Callers' words are text and nothing else; pages work by keyboard and on a phone'
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -54,6 +56,30 @@ async def test_of_two_agents_one_has_it_and_the_other_is_told(site: Site, sits_d
     assert await ben.get_by_role("button", name="Done", exact=True).count() == 0
     await ada.get_by_role("button", name="Give back").click()  # seen there without a reload
     await expect(ada.get_by_text("waits", exact=True)).to_be_visible()
+
+
+async def test_of_two_at_once_in_the_queue_the_second_is_told_for_good(
+    site: Site, sits_down: SitsDown
+) -> None:
+    """Also where nobody else waits: nothing that comes by itself takes the words away."""
+    site.settle()
+    site.talk("hi", "a human please")
+    pages = [await sits_down("ada"), await sits_down("ben")]
+    for page in pages:
+        await page.get_by_role("button", name="Accept").wait_for()
+    await asyncio.gather(*(page.keyboard.press("a") for page in pages))
+    told = re.compile("Not done: (ada|ben) has it")
+    for _ in range(100):
+        here = [page for page in pages if page.url.endswith("/desk")]
+        if len(here) == 1 and await here[0].get_by_text(told).count():
+            break
+        await asyncio.sleep(0.1)
+    else:
+        raise AssertionError([page.url for page in pages])
+    (second,) = here
+    await expect(second.get_by_text("Nobody waits.")).to_be_visible()
+    await asyncio.sleep(5)  # the queue is looked at every two seconds
+    await expect(second.get_by_text(told)).to_be_visible()
 
 
 async def test_suggestions_come_while_the_agent_speaks_and_go_when_set_aside(
@@ -142,6 +168,18 @@ async def test_a_reload_loses_nothing_and_signing_out_ends_it(site: Site, sits_d
 def test_a_node_sends_people_to_the_desk(site: Site) -> None:
     answer = httpx.get(f"{site.url}/desk/handoffs/ho_1?x=1")
     assert answer.headers["location"] == f"{site.desk}/desk/handoffs/ho_1?x=1"
+
+
+def test_a_desk_without_keys_is_for_pages_of_this_machine(site: Site) -> None:
+    """A page elsewhere may give its own name this machine's address, or post here: it names its host."""
+    for headers, status in (
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": site.desk}, 200),
+        ({"Host": "localhost"}, 200),
+    ):
+        assert httpx.get(f"{site.desk}/desk/sign-in", headers=headers).status_code == status, headers
 
 
 def test_a_forged_cookie_is_nobody(site: Site) -> None:

@@ -138,8 +138,11 @@ def test_an_address_that_is_none_is_a_404(site: Site) -> None:
 def test_after_signing_in_one_is_where_one_wanted_to_be_and_never_elsewhere(site: Site) -> None:
     wanted = httpx.get(f"{site.desk}/desk/follow-ups").headers["location"]
     assert wanted == "/desk/sign-in?to=/desk/follow-ups"
+    wanted = httpx.get(f"{site.desk}/insight?days=7&channel=chat").headers["location"]
+    assert httpx.URL(wanted).params["to"] == "/insight?days=7&channel=chat"
     for to, lands in (
         ("/desk/follow-ups", "/desk/follow-ups"),
+        ("/insight?days=7&channel=chat", "/insight?days=7&channel=chat"),
         ("//evil.example/desk", "/desk"),
         ("https://evil.example", "/desk"),
         ("/desk\\..\\", "/desk"),

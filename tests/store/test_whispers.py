@@ -11,6 +11,7 @@ from drafts_kit import Desk, desk_with
 from test_proposals import done, read_back, statuses
 
 from voicebot.core.conversation import Action
+from voicebot.core.store import audit
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.whispers import MOST_WAITING
@@ -156,6 +157,15 @@ async def test_who_may_whisper(desk: Desk) -> None:
     await desk.whisper(None, 422, what="say", text=FACT)
     await desk.whisper(None, what="say", text=FACT, agent="crm:7")
     await desk.ask(f"conversations/cv_{'0' * 32}/whisper", "cleo", {"what": "hand_over"}, status=404)
+
+
+async def test_a_page_that_looks_every_two_seconds_is_written_down_once(desk: Desk) -> None:
+    await desk.whisper("cleo", what="say", text=FACT)
+    for who in ("cleo", "cleo", None, None):
+        await desk.ask(f"conversations/{desk.talk.id}/whispers", who)
+    async with desk.database.transaction() as tx:
+        reads = await audit.accesses(tx, desk.talk.id)
+    assert [one["actor"] for one in reads if one["resource"] == "whisper"] == ["cleo", "api"]
 
 
 async def test_an_agent_who_decided_on_a_draft_may_go_on_telling(

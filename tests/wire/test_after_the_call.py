@@ -159,8 +159,8 @@ async def test_text_is_sealed_its_reads_are_logged_and_erased_is_gone(desk: Desk
 
 
 async def proposals(desk: Desk, status: str = "proposed") -> list[dict[str, Any]]:
-    rows = await desk.ask(f"corrections?status={status}", "ben")
-    return [await desk.ask(f"corrections/{row['id']}", "ben") for row in rows]
+    rows = await desk.ask(f"corrections?status={status}", "cleo")
+    return [await desk.ask(f"corrections/{row['id']}", "cleo") for row in rows]
 
 
 async def test_a_disagreement_proposes_a_golden_case_that_can_be_read_and_goes_with_a_change_of_mind(
@@ -214,6 +214,37 @@ async def test_an_edited_draft_proposes_what_was_said_instead_once(desk: Desk) -
         (one,) = await proposals(desk)
         document = yaml.safe_load(one["document"])
         assert (one["proposed_by"], document["should_say"]) == ("ada", "You have 30 days.")
+
+
+async def test_corrections_are_for_supervisors_and_programs(desk: Desk) -> None:
+    await desk.ask(f"handoffs/{desk.handoff}/verdict", "ada", {"verdict": "disagree", "why": WHY})
+    (one,) = await desk.ask("corrections", None)
+    await desk.ask("corrections", "ada", status=403)
+    await desk.ask(f"corrections/{one['id']}", "ada", status=403)
+    await desk.ask(f"corrections/{one['id']}", "cleo")
+
+
+async def test_notes_are_for_who_may_read_the_conversation(desk: Desk) -> None:
+    """What goes on with nobody asked for is a supervisor's; once it is over it is every agent's."""
+    conversations = Conversations(desk.keys)
+    async with desk.database.transaction() as tx:
+        alone = await conversations.create(
+            tx, channel=Channel.CHAT, call_sid=None, caller=None, called=None, state={}
+        )
+        await conversations.save_turn(
+            tx, alone, turn=1, transaction_id="tx_3", input=ASKED, decision=READ, spoken=SAID
+        )
+    path, note = f"conversations/{alone}/notes", {"turn": 1, "note": "other", "text": "overheard"}
+    await desk.ask(path, "cleo", note)
+    await desk.ask(path, "ben", note, status=403)
+    await desk.ask(path, "ben", status=403)
+    async with desk.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE conversations SET status = 'ended', end_reason = 'idle', ended_at = now() WHERE id = %s",
+            (alone,),
+        )
+    assert [one["text"] for one in await desk.ask(path, "ben")] == ["overheard"]
+    await desk.ask(f"conversations/cv_{'0' * 32}/notes", "cleo", status=404)
 
 
 async def test_only_another_one_who_supervises_decides_and_once(desk: Desk) -> None:

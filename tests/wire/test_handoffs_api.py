@@ -283,6 +283,25 @@ async def test_a_page_that_looks_every_second_gets_little_and_is_written_down_on
     ]
 
 
+async def test_a_page_of_promises_that_looks_again_and_again_is_written_down_once(desk: Desk) -> None:
+    """And once more when it shows more: who takes a promise sees its values."""
+    await desk.handoff()
+    (listed,) = await desk.ask(route=FOLLOW_UPS, who="ada")
+    for _ in range(2):
+        await desk.ask(route=FOLLOW_UPS, who="ada")
+    await desk.ask(f"/{listed['id']}/accept", "ada", post={}, route=FOLLOW_UPS)
+    for _ in range(3):
+        await desk.ask(route=FOLLOW_UPS, who="ada")
+    async with desk.database.transaction() as tx:
+        reads = await audit.accesses(tx, listed["conversation_id"])
+    kinds = ["address", "phone number"]
+    assert [(one["actor"], one["purpose"], one["fields"]) for one in reads] == [
+        ("ada", "console", []),
+        ("ada", "follow_up.held", kinds),  # by taking it
+        ("ada", "follow_up.held", kinds),  # in the list
+    ]
+
+
 async def test_at_night_a_closed_team_falls_to_another(desk: Desk) -> None:
     handoff = await desk.handoff(owner="payments team")
     desk.now = NIGHT

@@ -24,12 +24,7 @@ def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Guard:
     """
 
     def guard(request: HTTPConnection) -> None:
-        if (
-            insecure_local
-            and is_local(request)
-            and is_loopback(request.url.hostname)
-            and _same_machine(request)
-        ):
+        if insecure_local and is_local(request) and named_as_this_machine(request):
             return
         if token is None:
             raise HTTPException(403, "the API is closed: set VOICEBOT_API_TOKEN, send it as bearer token")
@@ -42,7 +37,9 @@ def bearer_guard(token: SecretStr | None, *, insecure_local: bool) -> Guard:
     return guard
 
 
-def _same_machine(request: HTTPConnection) -> bool:
-    """Not from a page of another host: a browser lets any page open a WebSocket, and names the page."""
+def named_as_this_machine(request: HTTPConnection) -> bool:
+    """Asked for by a name of this machine, and not from a page of another host: a browser lets any page open
+    a WebSocket, and names the page.
+    """
     origin = request.headers.get("origin")
-    return origin is None or is_loopback(urlsplit(origin).hostname)
+    return is_loopback(request.url.hostname) and (origin is None or is_loopback(urlsplit(origin).hostname))

@@ -1,6 +1,7 @@
 """REST for what agents say after a call: disposition and verdict of a handoff, notes on turns.
 
-Who had the handoff may speak of it, and a supervisor; every agent may note something on a turn.
+Who had the handoff may speak of it, and a supervisor; every agent may note something on a turn of a
+conversation that they may read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.requests import HTTPConnection
 from voicebot.console.corrections import from_note, from_verdict
 from voicebot.console.handoffs import HandoffId, Queue, Reads, StepBody, acting
 from voicebot.console.readers import Reader
+from voicebot.console.reading import check_may_read, load
 from voicebot.core.store import agent_words, audit, handoffs
 from voicebot.core.store.agent_words import DispositionWord, Kind, NoteWord, VerdictWord
 from voicebot.core.store.database import Transaction
@@ -108,6 +110,7 @@ def agent_words_router(queue: Queue, reader: Callable[[HTTPConnection], Reader])
         """A note on a turn; of an agent and a turn the newest counts."""
         agent = acting(who, body)
         async with queue.database.transaction() as tx:
+            await _may_read(tx, queue, conversation_id, who)
             cursor = await tx.execute(
                 "SELECT 1 FROM turns WHERE conversation_id = %s AND turn = %s", (conversation_id, body.turn)
             )
@@ -130,6 +133,7 @@ def agent_words_router(queue: Queue, reader: Callable[[HTTPConnection], Reader])
     async def notes(who: Reads, conversation_id: ConversationId, history: bool = False) -> list[AgentWords]:
         """Everything that agents said of a conversation."""
         async with queue.database.transaction() as tx:
+            await _may_read(tx, queue, conversation_id, who)
             return await _shown(tx, queue, conversation_id, who, history=history)
 
     return router
@@ -140,6 +144,11 @@ async def _handoff(tx: Transaction, handoff_id: str) -> dict[str, Any]:
         return await handoffs.bare(tx, handoff_id)
     except UnknownHandoff as error:
         raise HTTPException(404, f"no handoff {handoff_id}: see /api/handoffs") from error
+
+
+async def _may_read(tx: Transaction, queue: Queue, conversation_id: str, who: Reader) -> None:
+    """Raises HTTPException: 403 it is not theirs to read (yet); 404 no such conversation; 410 erased."""
+    await check_may_read(tx, who, await load(queue, tx, conversation_id))
 
 
 async def _may_judge(tx: Transaction, handoff_id: str, who: Reader, agent: str) -> str:

@@ -168,21 +168,21 @@ async def _propose(
 
 
 def corrections_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) -> APIRouter:
-    """Proposals and their review under ``/api/corrections``."""
+    """Proposals and their review under ``/api/corrections``: for supervisors and programs, no agent's."""
 
     def identify(request: Request) -> None:
-        request.state.reader = reader(request)
+        who = request.state.reader = reader(request)
+        if who.role == "agent":
+            raise HTTPException(403, "a supervisor reviews corrections")
 
     router = APIRouter(prefix="/api/corrections", dependencies=[Depends(identify)], tags=["after the call"])
 
     @router.get("")
     async def listed(
-        who: Reads,
         status: Status | None = "proposed",
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> list[CorrectionRow]:
         """Proposals without their content, the oldest first; agents' edits of drafts are among them."""
-        del who
         async with queue.database.transaction() as tx:
             await from_edits(tx, queue.keys)
             rows = await corrections.list(tx, status=status, limit=limit)
@@ -197,8 +197,6 @@ def corrections_router(queue: Queue, reader: Callable[[HTTPConnection], Reader])
     async def decide(
         who: Reader, correction_id: str, status: Literal["accepted", "rejected"], body: StepBody | None
     ) -> CorrectionDetail:
-        if who.role == "agent":
-            raise HTTPException(403, "a supervisor reviews corrections")
         by = acting(who, body)
         async with queue.database.transaction() as tx:
             detail = await _detail(tx, queue, correction_id, who)

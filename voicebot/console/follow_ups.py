@@ -65,10 +65,12 @@ def follow_ups_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) 
         conversation: Annotated[str | None, Query(pattern="^cv_[0-9a-f]{32}$")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> list[FollowUpRow]:
-        """Promises, those due first."""
+        """Promises, those due first. For a page that looks every few seconds one entry in the access log of
+        a reader, a promise and what they see of it is enough.
+        """
         async with queue.database.transaction() as tx:
             rows = await follow_ups.list(tx, status=status, conversation_id=conversation, limit=limit)
-            return [await _row(queue, tx, row, who) for row in rows]
+            return [await _row(queue, tx, row, who, listed=True) for row in rows]
 
     async def step(
         who: Reader, follow_up_id: str, what: Literal["accept", "decline", "done"], body: StepBody | None
@@ -114,7 +116,9 @@ def follow_ups_router(queue: Queue, reader: Callable[[HTTPConnection], Reader]) 
     return router
 
 
-async def _row(queue: Queue, tx: Transaction, row: dict[str, Any], who: Reader) -> FollowUpRow:
+async def _row(
+    queue: Queue, tx: Transaction, row: dict[str, Any], who: Reader, *, listed: bool = False
+) -> FollowUpRow:
     stands = await follow_up_claims.standing(tx, row["id"])
     holds = who.role != "api" and (stands["status"], stands["claimed_by"]) == ("open", who.who)
     shown: dict[str, Any] = {}
@@ -126,12 +130,14 @@ async def _row(queue: Queue, tx: Transaction, row: dict[str, Any], who: Reader) 
         shown = {"details": view.shown, "revealed": [*view.kinds]}
     except SubjectErased as error:
         shown = {"problem": str(error)}
-    await audit.access(
-        tx,
-        actor=who.who,
-        resource="follow_up",
-        purpose="follow_up.held" if holds else "console",
-        fields=shown.get("revealed", []),
-        conversation_id=row["conversation_id"],
-    )
+    kinds: list[str] = shown.get("revealed", [])
+    if not listed or queue.first_look(who.who, " ".join((row["id"], *kinds))):
+        await audit.access(
+            tx,
+            actor=who.who,
+            resource="follow_up",
+            purpose="follow_up.held" if holds else "console",
+            fields=kinds,
+            conversation_id=row["conversation_id"],
+        )
     return FollowUpRow(**{**row, **stands}, **shown)

@@ -26,7 +26,7 @@ from voicebot.handoff.reasons import Reasons
 from voicebot.handoff.views import payload_view, promise_view
 
 _LOOKS = 20_000
-"""Readers times handoffs that are remembered; a page that looks every second fills no log."""
+"""Readers times what they looked at that is remembered; a page that looks every second fills no log."""
 
 HandoffId = Annotated[str, Path(pattern="^ho_[0-9a-f]{32}$")]
 
@@ -111,11 +111,14 @@ class Queue:
         self.conversations = Conversations(keys)
         self._looked: dict[tuple[str, str], None] = {}
 
-    def first_look(self, who: str, handoff_id: str) -> bool:
-        """Whether ``who`` has not had this one in a brief list of this node's before: one entry is enough."""
-        if (who, handoff_id) in self._looked:
+    def first_look(self, who: str, what: str) -> bool:
+        """Whether ``who`` has not had this in a list of this node's before: one entry is enough.
+
+        ``what``: its id, with the kinds of values that were in it.
+        """
+        if (who, what) in self._looked:
             return False
-        self._looked[who, handoff_id] = None
+        self._looked[who, what] = None
         if len(self._looked) > _LOOKS:
             del self._looked[next(iter(self._looked))]
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import HTTPException
 
@@ -27,7 +27,13 @@ class Console:
         self.conversations = Conversations(keys)
 
 
-async def load(console: Console, tx: Any, conversation_id: str) -> Snapshot:
+class HasConversations(Protocol):
+    """Whatever conversations can be read from."""
+
+    conversations: Conversations
+
+
+async def load(console: HasConversations, tx: Any, conversation_id: str) -> Snapshot:
     """The conversation.
 
     Raises:

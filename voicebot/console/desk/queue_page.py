@@ -26,6 +26,7 @@ class QueuePage:
         self._api = visit.api
         self._agent = visit.agent.id
         self._seen: set[str] | None = None
+        self._news = False
         self._rows: dict[str, _Row] = {}
         self._live_rows: dict[str, _LiveRow] = {}
         self._people_drawn: object = None
@@ -81,8 +82,9 @@ class QueuePage:
     def _announce(self, waiting: list[dict[str, Any]]) -> None:
         new = [one for one in waiting if self._seen is not None and one["id"] not in self._seen]
         if new:
-            self._tell(f"New: {new[0]['reason']}" + (f", and {len(new) - 1} more" if len(new) > 1 else ""))
-        elif not waiting:
+            more = f", and {len(new) - 1} more" if len(new) > 1 else ""
+            self._tell(f"New: {new[0]['reason']}{more}", news=True)
+        elif not waiting and self._news:
             self._tell("")
         if self._seen is None or {one["id"] for one in waiting} != self._seen:
             ui.page_title(f"({len(waiting)}) Queue - voicebot desk" if waiting else "Queue - voicebot desk")
@@ -135,7 +137,8 @@ class QueuePage:
         parts.button("Accept", self._step(one, "accept"), first=True, about=about, key="a")
         if self._agent not in one["declined_by"]:
             parts.button("Decline", self._step(one, "decline"), about=about)
-        parts.link("Open", f"/desk/handoffs/{one['id']}", "act").props(f'aria-label="Open {about}"')
+        made = parts.link("Open", f"/desk/handoffs/{one['id']}", "act")
+        made.props["aria-label"] = f"Open {about}"
 
     def _open(self, one: dict[str, Any]) -> None:
         parts.link("Open", f"/desk/handoffs/{one['id']}", "act first")
@@ -145,8 +148,8 @@ class QueuePage:
             try:
                 await self._api.post(self._agent, f"/api/handoffs/{one['id']}/{step}")
             except ApiError as error:
-                self._tell(f"Not done: {error}")
                 await self._look()
+                self._tell(f"Not done: {error}")
                 return
             if step == "accept":
                 ui.navigate.to(f"/desk/handoffs/{one['id']}")
@@ -155,7 +158,9 @@ class QueuePage:
 
         return act
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, *, news: bool = False) -> None:
+        """``news``: of who waits, gone when nobody does. What went wrong stays until there is news."""
+        self._news = news
         self._notice.clear()
         if what:
             with self._notice:

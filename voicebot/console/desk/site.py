@@ -23,6 +23,7 @@ from voicebot.console.desk.call_page import HandoffPage
 from voicebot.console.desk.client import ApiError, DeskApi
 from voicebot.console.desk.conversation_pages import ConversationPage, ConversationsPage
 from voicebot.console.desk.corrections_page import CorrectionPage, CorrectionsPage
+from voicebot.console.desk.door import OwnDoor
 from voicebot.console.desk.follow_ups_page import FollowUpsPage
 from voicebot.console.desk.frame import frame
 from voicebot.console.desk.insight_export import add_export
@@ -196,6 +197,9 @@ def desk_site(desk: Desk) -> FastAPI:
 
     site = FastAPI(title="voicebot desk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
+    if desk.open_here:
+        site.add_middleware(OwnDoor)
+
     @site.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
@@ -208,7 +212,7 @@ def desk_site(desk: Desk) -> FastAPI:
     async def sign_in(
         name: Annotated[str, Form(max_length=80)] = "",
         key: Annotated[str, Form(max_length=200)] = "",
-        to: Annotated[str, Form(max_length=300)] = "",
+        to: Annotated[str, Form(max_length=2000)] = "",
         ticket: Annotated[str, Form(max_length=80)] = "",
     ) -> Response:
         agent = desk.sign_in(name.strip(), key.strip())
@@ -273,7 +277,8 @@ def _add(desk: Desk, page: DeskPage) -> None:
         session = desk.session(request)
         agent = desk.people.agent(session.agent) if session is not None else None
         if agent is None or session is None:
-            return RedirectResponse(f"/desk/sign-in?to={quote(request.url.path)}")
+            asked_for = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/desk/sign-in?to={quote(asked_for)}")
         visit = Visit(desk, agent, session)
         desk.visits.append(visit)
         ui.context.client.on_delete(lambda: desk.visits.remove(visit))

@@ -70,14 +70,20 @@ class DraftsPanel:
         self._place.set_visibility(bool(rows))
 
     async def _left(self, draft_id: str) -> None:
-        """It waits no more: said so, unless this agent decided."""
-        self._cards.pop(draft_id).delete()
+        """It waits no more: said so, unless this agent decided. Who only watches opens no values for that."""
+        card = self._cards.pop(draft_id)
+        card.delete()
         if draft_id in self._judged:
             self._judged.discard(draft_id)
             return
         try:
-            row = await self._api.get(self._agent, f"/api/drafts/{draft_id}")
+            rows = await self._api.get(
+                self._agent, "/api/drafts", conversation=card.conversation_id, limit=500
+            )
         except ApiError:
+            return
+        row = next((one for one in rows if one["id"] == draft_id), None)
+        if row is None:
             return
         done = _VERDICTS.get(row["status"])
         self._notice.text = (
@@ -95,6 +101,8 @@ class DraftsPanel:
             if error.status == 422:
                 return f"Not sent: {error}"
             self._notice.text = f"Not done: {error}"
+            if error.status not in (409, 410):
+                return None  # it still waits
         else:
             self._notice.text = (
                 "Rejected: the caller goes to a person."
@@ -120,6 +128,7 @@ class _Card:
     def __init__(self, panel: DraftsPanel, row: dict[str, Any], *, link: bool) -> None:
         self._panel = panel
         self._id = row["id"]
+        self.conversation_id = row["conversation_id"]
         self._words = row["words"]
         self._item = parts.box("li", "row draft", data_row="1")
         self._form: ui.element | None = None

@@ -39,14 +39,29 @@ class WhisperPanel:
         self._drawn: object = None
 
     async def show(self) -> None:
-        """Draws the panel for who may whisper; a person who has the caller needs none."""
-        if self._seat.handoff is not None and self._seat.handoff["status"] != "done":
+        """Draws the panel for who may whisper, or a place for it until the bot has the caller (again)."""
+        self._place = parts.box("div")
+        self._seat.on_change(self._again)
+        await self._again()
+
+    async def _again(self) -> None:
+        leads = self._seat.handoff is None or self._seat.handoff["status"] == "done"
+        self._place.set_visibility(leads)
+        if not leads or self._drawn is not None:
             return
         try:
+            if (await self._api.get(self._agent, self._path))["status"] != "live":
+                return  # it is over, or a person has it
             given = await self._api.get(self._agent, f"{self._path}/whispers")
             topics = await self._api.get(self._agent, "/api/whisper-topics")
         except ApiError:
             return  # not theirs to whisper into
+        with self._place:
+            self._draw_form(topics)
+            self._draw(given)
+            ui.timer(_EVERY_S, self._look)
+
+    def _draw_form(self, topics: list[dict[str, Any]]) -> None:
         with parts.card("Tell the bot", name="tell the bot"):
             with parts.form(self._whisper, "stack"):
                 parts.choice("what", "What?", _KINDS, "say")
@@ -64,8 +79,6 @@ class WhisperPanel:
                 parts.submit("Tell the bot")
             self._said = parts.text("p", "", "well", role="status")
             self._given = parts.box("ul", "rows tight")
-        self._draw(given)
-        ui.timer(_EVERY_S, self._look)
 
     async def _look(self) -> None:
         try:
