@@ -152,6 +152,23 @@ async def test_once_somebody_has_it_the_chat_says_so(shop_database: Database, ke
     assert "Nobody has picked it up yet" in again.replies[0]
 
 
+async def test_once_it_is_settled_the_bot_has_the_chat_again(shop_database: Database, keys: KeyRing):
+    """Nobody reads it any more: what is written then is answered, and a person can be had again."""
+    chat = chat_on(shop_database, keys)
+    asked = await chat.say(None, "I want to talk to a person please")
+    assert asked.handoff is not None
+    async with shop_database.transaction() as tx:
+        assert await handoffs.claim(tx, asked.handoff.id, "ada")
+        assert await handoffs.finish(tx, asked.handoff.id, "ada")
+    later = await chat.say(asked.conversation_id, "When do you open on Saturday?")
+    assert "You're back with the automated assistant." in later.replies[0]
+    assert "nine in the morning" in later.replies[-1]
+    assert later.handoff is None
+    again = await chat.say(asked.conversation_id, "I want to talk to a person please")
+    assert again.handoff is not None
+    assert again.handoff.id != asked.handoff.id
+
+
 async def test_what_is_personal_in_a_message_for_the_person_is_masked(shop_database: Database, keys: KeyRing):
     chat = chat_on(shop_database, keys)
     asked = await chat.say(None, "I want to talk to a person please")

@@ -47,6 +47,7 @@ from voicebot.core.conversation import (
     Channel,
     Decision,
     Heard,
+    TransferFailed,
     TurnInput,
     Utterance,
 )
@@ -210,12 +211,17 @@ class ChatService:
             yield ClauseWritten(conversation_id=conversation_id, turn=unsent.turn, text=unsent.words)
             heard = Heard(text=unsent.words, complete=True)
             await self._turns.sent(conversation_id, unsent.turn, heard, over=False)
+        first: TurnInput | None = CallStarted() if snapshot.turn == 0 else None
         if snapshot.status == "handoff":
-            async for event in self._for_the_person(snapshot, text, replies):
-                yield event
-            return
-        if snapshot.turn == 0:
-            async with aclosing(self._turns.run(conversation_id, CallStarted(), quiet=True)) as events:
+            if not await self._is_done(conversation_id):
+                async for event in self._for_the_person(snapshot, text, replies):
+                    yield event
+                return
+            async with self._database.transaction() as tx:  # the bot has the chat again
+                await self._conversations.set_status(tx, conversation_id, "live")
+            first = TransferFailed(reason="handed_back", spoke=True)
+        if first is not None:
+            async with aclosing(self._turns.run(conversation_id, first, quiet=True)) as events:
                 async for event in events:
                     if isinstance(event, ChatTurn):
                         replies.append(event.words)
@@ -301,6 +307,12 @@ class ChatService:
             stored = (await self._conversations.turns(tx, snapshot.id))[-1]
         decision = Decision.model_validate_json(json.dumps(stored["decision"]))
         return ChatTurn(last.turn, decision, last.text, state.handoff)
+
+    async def _is_done(self, conversation_id: str) -> bool:
+        """Whether the person whom the chat was given to has settled it: nobody reads it any more."""
+        async with self._database.transaction() as tx:
+            rows = await handoffs.list(tx, conversation_id=conversation_id)
+        return bool(rows) and rows[-1]["status"] == "done"
 
     async def _for_the_person(
         self, snapshot: Snapshot, text: str, replies: list[str]
