@@ -186,25 +186,12 @@ class Proposing:
             offered = {name: first} if first is not None else {}
             filling = filling.model_copy(update={"values": values, "offered": offered})
             state = state.model_copy(update={"filling": filling})
-            times = filling.asked.count(name)
-            if times < MOST_ASKED:
-                asked = filling.model_copy(update={"asked": (*filling.asked, name)})
-                question = Question(
-                    (replace(said, question=True),),
-                    Asked(kind=AskedKind.SLOT, slot=name, want=want),
-                    slots.expects(tool.request.model_fields[name]),
-                )
-                draft = self._steering.say(
-                    state.model_copy(update={"filling": asked}),
-                    want.intent,
-                    f"{want.intent}/value/{name}",
-                    before,
-                    question,
-                    action=Action.CLARIFY,
-                    reasons=(f"{tool.name}: {outcome.outcome}",),
-                    confidences=sure_of(want),
-                )
-                return replace(draft, facts=facts, tools=(read,), tier=2, leaves=leaves)
+            if filling.asked.count(name) < MOST_ASKED:
+                asked = Asked(kind=AskedKind.SLOT, slot=name, want=want)
+                question = Question((replace(said, question=True),), asked)
+                reason = f"{tool.name}: {outcome.outcome}"
+                draft = self._values.put(state, filling, tool, name, question, reason, before=before)
+                return replace(draft, facts=facts, tools=(read,), leaves=leaves)
         state = finished(state, want)
         state, question = self._after.onward(state, want, hint)
         draft = self._steering.say(

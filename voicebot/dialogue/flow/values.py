@@ -10,7 +10,7 @@ from voicebot.dialogue.actions.tool import Tool
 from voicebot.dialogue.flow import slots
 from voicebot.dialogue.flow.deeds import sure_of
 from voicebot.dialogue.flow.draft import Draft, Fact
-from voicebot.dialogue.flow.questions import person_question, slot_question
+from voicebot.dialogue.flow.questions import Question, person_question, slot_question
 from voicebot.dialogue.flow.speech import Line, Part
 from voicebot.dialogue.flow.steering import Steering
 from voicebot.dialogue.monitor.monitor import Want
@@ -77,10 +77,25 @@ class Values:
                 person_question(want),
             )
             return replace(draft, facts=facts, tools=tools, tier=2)
-        filling = filling.model_copy(update={"asked": (*filling.asked, name)})
         question = slot_question(tool.name, name, times, self._phrases.has)
-        expects = slots.expects(tool.request.model_fields[name])
-        question = replace(question, expects=expects)
+        draft = self.put(state, filling, tool, name, question, f"{tool.name} needs {name}", before=before)
+        return replace(draft, facts=facts, tools=tools)
+
+    def put(
+        self,
+        state: ConversationState,
+        filling: Filling,
+        tool: Tool,
+        name: str,
+        question: Question,
+        reason: str,
+        *,
+        before: tuple[Part, ...] = (),
+    ) -> Draft:
+        """Asks a question for a value once more, whatever its words."""
+        want = filling.want
+        filling = filling.model_copy(update={"asked": (*filling.asked, name)})
+        question = replace(question, expects=slots.expects(tool.request.model_fields[name]))
         draft = self._steering.say(
             state.model_copy(update={"filling": filling}),
             want.intent,
@@ -88,7 +103,7 @@ class Values:
             before,
             question,
             action=Action.CLARIFY,
-            reasons=(f"{tool.name} needs {name}",),
+            reasons=(reason,),
             confidences=sure_of(want),
         )
-        return replace(draft, facts=facts, tools=tools, tier=2)
+        return replace(draft, tier=2)
