@@ -234,7 +234,7 @@ async def transfer_of(channel: Channel, call: LocalCall) -> Transfer:
         return load((await transfers.get(tx, known)).body)
 
 
-async def reaches(channel: Channel, call: LocalCall, state: str, within_s: float = 15.0) -> Transfer:
+async def reaches(channel: Channel, call: LocalCall, state: str, within_s: float = 40.0) -> Transfer:
     """Waits until the caller's transfer is in a state."""
 
     async def there() -> bool:

@@ -278,7 +278,7 @@ def token_in(twiml: str) -> str:
     return rest.partition('"')[0]
 
 
-async def eventually(check: Callable[[], Awaitable[bool] | bool], within_s: float = 10.0) -> None:
+async def eventually(check: Callable[[], Awaitable[bool] | bool], within_s: float = 30.0) -> None:
     """Polls a condition that other tasks bring about; there is nothing to wait on from outside."""
     async with asyncio.timeout(within_s):
         while True:

@@ -32,6 +32,12 @@ def starts_ms(channel: np.ndarray) -> np.ndarray:
     return loud[first] / 8
 
 
+async def written(recorder: Recorder) -> None:
+    """Waits until the disk has what was told so far; more than a minute of sound may not wait for it."""
+    while recorder._queue:
+        await asyncio.sleep(0.001)
+
+
 async def test_an_hour_drifts_by_less_than_20_ms(tmp_path: Path) -> None:
     """Our clock runs 60 ppm fast (216 ms an hour), frames are late by chance and 1 % are lost."""
     dice = random.Random(11)

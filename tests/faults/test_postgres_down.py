@@ -28,7 +28,7 @@ from voicebot.core.store.migrate import ensure_schema
 from voicebot.core.store.outbox import Relay, append
 
 TIMEOUT_S = 1.0
-SLACK_S = 1.5
+SLACK_S = 5.0
 """What a busy test machine may add."""
 
 

@@ -64,7 +64,7 @@ async def answered(port: int, *pieces: bytes, every_s: float = 0.0) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(every_s)  # the peer's slowness is the subject
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), 30)
     except (ConnectionResetError, BrokenPipeError):
         return b""
     finally:

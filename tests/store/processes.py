@@ -56,7 +56,7 @@ def python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether ``true`` becomes so; other processes' ends cannot be awaited otherwise."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -235,7 +235,7 @@ async def test_a_model_writes_what_its_articles_hold_or_nothing(
     assisting, _ = desk.nodes[0]
     await desk.talk.line("how long do i have to send a lamp back")
     look = await assisting.look(desk.talk.id)
-    async with asyncio.timeout(5), aclosing(assisting.looks(desk.talk.id, look)) as looks:
+    async with asyncio.timeout(30), aclosing(assisting.looks(desk.talk.id, look)) as looks:
         async for after in looks:
             replies = [one for one in (after or look).board.suggestions if one.kind == "reply"]
             if by == "composed" or replies[0].written_by != "composed":

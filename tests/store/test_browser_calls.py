@@ -145,7 +145,7 @@ async def test_who_speaks_over_the_bot_silences_it_and_what_was_not_heard_is_kno
         assert row["heard"]["text"]
         assert row["spoken"].startswith(row["heard"]["text"])
         assert len(row["heard"]["text"]) < len(row["spoken"])
-        assert browser.last_loud_s - began_s < 1.5, "clear() is heard within what was under way"
+        assert browser.last_loud_s - began_s < 4, "clear() is heard within what was under way"
 
 
 async def test_keys_of_the_page_are_keys_of_the_call_and_a_person_is_not_promised_who_cannot_come(

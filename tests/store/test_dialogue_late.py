@@ -74,7 +74,7 @@ async def late(talk: Talk, slow: Slow) -> TurnInput:
     """What comes into the conversation's box once the tool answers."""
     with talk.orchestrator.inbox.open(talk.id) as box:
         slow.may_answer.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await box.get()
 
 

@@ -293,7 +293,7 @@ async def test_a_decision_wakes_the_process_that_has_the_call_at_once(
         with desk.talk.orchestrator.inbox.open(desk.talk.id) as box:
             tasks.append(asyncio.create_task(desk.waking.run()))
             await desk.ask(f"drafts/{draft}/approve", "ada", {})
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while box.empty():
                     here.wake(desk.talk.id)
                     await asyncio.sleep(0.02)  # until both have connected

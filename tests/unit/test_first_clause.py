@@ -72,12 +72,12 @@ def utterance(model: Model, *before: Said) -> UtteranceStream:
 
 
 async def said(stream: UtteranceStream) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [clause.text async for clause in stream.clauses()]
 
 
 async def first(stream: UtteranceStream, *, paid: bool) -> str | None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         clause = await stream.first(paid=paid)
     return clause.text if clause else None
 

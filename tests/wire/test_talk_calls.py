@@ -73,7 +73,7 @@ async def phones(twilio: LocalTwilio, node: TalkNode, ear: Speaks) -> LocalCall:
 
 
 async def hears(heard: bytearray, sent: bytes) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while likeness(sent, bytes(heard))[0] < SURE:
             await asyncio.sleep(0.1)  # sound takes its time
 
@@ -212,7 +212,7 @@ async def test_of_two_windows_the_newer_has_the_line_and_the_older_gives_it_up(
                 running.append(asyncio.create_task(line.run()))
                 await eventually(lambda line=line: line.state == "talking")
                 for before in running[:-1]:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(30):
                         await before
             await asyncio.sleep(3 * AGAIN_S)  # as long as one that took it back would need
             assert states == [["talking", "taken_up"], ["talking", "taken_up"], ["talking"]]

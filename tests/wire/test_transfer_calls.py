@@ -259,7 +259,7 @@ async def test_the_caller_hangs_up_while_it_rings(
     await call.log.wait("conference", event="joined")
     call.hang_up()
     await call.wait_ended()
-    await asyncio.wait_for(agent.wait_ended(), 5)
+    await asyncio.wait_for(agent.wait_ended(), 30)
     await reaches(channel, call, "caller_left")
     await channel.status_of(call.call_sid, "ended")
     assert (await channel.of_call(call.call_sid)).end_reason == "caller_hung_up"
@@ -372,7 +372,7 @@ async def test_dialled_through_while_somebody_is_rung(
             "/twilio/resume", token=twilio.auth_token, CallSid=call.call_sid, ErrorCode="11200"
         )
         assert LAST in answer.text
-        await asyncio.wait_for(agent.wait_ended(), 5)
+        await asyncio.wait_for(agent.wait_ended(), 30)
         transfer = await transfer_of(channel, call)
         assert (transfer.state.value, transfer.forwarded) == ("cancelled", True)
 

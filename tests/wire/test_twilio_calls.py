@@ -187,7 +187,7 @@ async def test_a_hang_up_ends_the_conversation_once(channel: Channel, echo: Echo
     await eventually(lambda: echo.running == 0)
     assert (await channel.of_call(call)).end_reason == "caller_hung_up"
     assert (await channel.events(call)).count("call.ended") == 1
-    assert channel.services.node.calls == 0
+    await eventually(lambda: channel.services.node.calls == 0)
 
 
 async def test_stop_alone_is_no_hang_up(channel: Channel) -> None:
