@@ -8,7 +8,10 @@ from typing import Literal
 from voicebot.channels.machine import Machine
 
 NoRoom = Literal["places", "recogniser", "loop", "memory"]
-"""What there is not enough of."""
+"""What there is not enough of. ``recogniser`` stands for any engine."""
+
+_SHORT: dict[int, NoRoom] = {1: "memory", 2: "loop", 3: "recogniser"}
+"""By the number that a node tells the others; of several the highest counts."""
 
 
 @dataclass
@@ -21,7 +24,9 @@ class NodeState:
         accepting: False while draining; calls under way go on.
         off: the bot as a whole is switched off (``voicebot off``); callers go to a person.
         calls: media sessions that run here now.
-        crowded: the recogniser that all nodes share has no room for another caller.
+        loop_holds: calls this node's event loop carries, as far as it has been seen; None: unknown.
+        holds: calls that engines and memory, which all nodes share, carry; None: unknown.
+        crowded: an engine that all nodes share has no room for another caller.
         late: this node's event loop does not keep up.
         tight: the machine is short of memory.
         strained: there is no time for what may be thrown away: nothing is planned early.
@@ -33,34 +38,47 @@ class NodeState:
     accepting: bool = True
     off: bool = False
     calls: int = 0
+    loop_holds: int | None = None
+    holds: int | None = None
     crowded: bool = False
     late: bool = False
     tight: bool = False
     strained: bool = False
     machine: Machine = field(default_factory=Machine)
+    _was_full: bool = field(default=False, repr=False)
 
     @property
     def no_room(self) -> NoRoom | None:
-        """Why no further call is taken; None: one is."""
-        if self.crowded:
-            return "recogniser"
-        if self.late:
-            return "loop"
-        if self.tight:
-            return "memory"
+        """Why no further call is taken, here or on another node where it may land; None: one is."""
         self.tell()
-        return "places" if self.machine.taken >= self.machine.places else None
+        if short := self.machine.short:
+            return _SHORT[short]
+        return "places" if self.machine.free <= 0 else None
 
     @property
     def full(self) -> bool:
         """No room for another call."""
         return self.no_room is not None
 
-    def pledge(self, call_sid: str) -> bool:
-        """Keeps a place for a call whose socket is to come, on whichever node; False: there is no room."""
+    @property
+    def not_ready(self) -> NoRoom | None:
+        """What a balancer is told: as ``no_room``, and a while longer, so that it does not flap."""
+        reason = self.no_room
+        if reason is None and self._was_full and not self.machine.room_again:
+            reason = "places"
+        self._was_full = reason is not None
+        return reason
+
+    def pledge(self, call_sid: str, since_s: float | None = None) -> bool:
+        """Keeps a place for a call whose socket is to come, on whichever node; False: there is no room.
+
+        Args:
+            call_sid: the call.
+            since_s: seconds since 1970: since when it waits; None: it has just come.
+        """
         if self.no_room not in {None, "places"}:
             return False
-        return self.machine.pledge(call_sid)
+        return self.machine.pledge(call_sid, since_s)
 
     def arrived(self, call_sid: str) -> None:
         """Its socket has started here and counts in ``calls``, or it does not come: the place is not kept."""
@@ -70,6 +88,10 @@ class NodeState:
     def tell(self) -> None:
         """Shows the other nodes what this one has; to be done every second at least."""
         if self.accepting:
-            self.machine.tell(self.calls, self.max_calls)
+            places = self.max_calls if self.loop_holds is None else min(self.max_calls, self.loop_holds)
+            self.machine.tell(self.calls, places, holds=self.holds, short=self._short())
         else:  # its calls are no others' places
             self.machine.tell(0, 0)
+
+    def _short(self) -> int:
+        return 3 if self.crowded else 2 if self.late else 1 if self.tight else 0

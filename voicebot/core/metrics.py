@@ -136,6 +136,7 @@ trigger_s = Histogram(
 )
 machine_calls = Gauge("voicebot_machine_calls", "Calls of all nodes of this machine, also those just let in")
 machine_places = Gauge("voicebot_machine_places", "Calls that all nodes of this machine take together")
+machine_waiting = Gauge("voicebot_machine_waiting", "Callers who hear music until this machine has room")
 no_room = Gauge("voicebot_no_room", "1: no further call is taken, by what there is not enough of", ["reason"])
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
 writings = Counter(

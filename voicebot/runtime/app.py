@@ -391,7 +391,7 @@ class NodeApp:
             dialogue.customers.keep,
             Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
             lambda: kpi_gauges.watch(measures),
-            lambda: watch_crowding(transcriber, self.state),
+            lambda: watch_crowding(heard_by, self.state),
             lambda: self._warm_up(cache, speech),
             *behind,
         ):
@@ -457,7 +457,7 @@ class NodeApp:
         wrong: dict[str, str] = {}
         if not self.state.accepting:
             wrong["node"] = "draining"
-        elif (short_of := self.state.no_room) is not None:
+        elif (short_of := self.state.not_ready) is not None:
             wrong["room"] = f"no further call is taken: {short_of}"
         if not self._warm:
             wrong["speech"] = "fixed phrases are being rendered"

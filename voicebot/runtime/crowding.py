@@ -1,14 +1,17 @@
 """Whether there is room for another caller beside those under way: overload made visible to admission.
 
-Places are counted by ``NodeState``. What runs out before them shows here: the recogniser, which all nodes
-share, the node's own loop, and memory. Past a limit new callers get the busy line, or music, while those
-under way are still understood in time.
+Places are counted by ``NodeState``. What runs out before them shows here: the engines, which all nodes
+share, the node's own loop, and memory. What calls cost of them is learned (``capacity``) and says how many
+fit; past a limit new callers get the busy line, or music, whatever was learned, while those under way are
+still understood in time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import get_args
@@ -16,10 +19,11 @@ from typing import get_args
 import psutil
 import structlog
 
-from voicebot.audio.engines.client import GrpcTranscriber
+from voicebot.audio.engines.client import EngineClient
 from voicebot.audio.engines.types import EngineDown
 from voicebot.channels.node import NodeState, NoRoom
 from voicebot.core import metrics
+from voicebot.runtime.capacity import Capacity
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +55,13 @@ LOW_MB = 150.0
 """Memory that is left, below which no further call is taken: a node's next second must not be its last."""
 
 ENOUGH_MB = 250.0
+
+CALL_MB = 5.0
+"""Of memory, for a call: 2.4 MB were measured over all processes (``scripts.bench.memory``)."""
+
+AT_FIRST = 16
+"""Calls that are let in before any has been seen, or half of the configured places if those are more: an
+operator who gives a machine two hundred knows something about it."""
 
 _EVERY_S = 1.0
 _TICK_S = 0.05
@@ -100,40 +111,87 @@ class Strain:
         return self.strained
 
 
-async def watch_crowding(transcriber: GrpcTranscriber, node: NodeState) -> None:
+async def watch_crowding(engines: Mapping[str, EngineClient], node: NodeState) -> None:
     """Keeps what ``node`` says of its room true; runs until cancelled.
 
-    A recogniser that is down turns nobody away: its calls go on by keypad and to a person.
+    An engine that is down turns nobody away: its calls go on by keypad, by lines that are there, and to a
+    person. A machine without calls takes one, however busy it is.
+
+    Args:
+        engines: that all nodes share, by name; the recogniser is ``stt``.
+        node: this one.
     """
     crowding, strain, late_s = Crowding(), Strain(), 0.0
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
+    shared = Capacity(max(AT_FIRST, node.max_calls * node.machine.nodes // 2))
+    own = Capacity(node.max_calls)
+    share = _LoopShare()
     while True:
-        try:
-            load = (await transcriber.describe()).load
-        except EngineDown:
-            load = 0.0
-        metrics.engine_load.labels("stt").set(load)
-        before = node.no_room
-        node.crowded = crowding.look(load)
-        node.late = lagging.look(late_s)
+        loads = await _loads(engines)
+        load = max(loads.values(), default=0.0)
+        before, calls = node.no_room, node.machine.calls
         free_mb = await asyncio.to_thread(free_memory_mb)
+        node.crowded = crowding.look(load if calls else 0.0)
+        node.late = lagging.look(late_s)
         node.tight = tight.look(-free_mb)
+        node.loop_holds = own.look(node.calls, {"loop": share.since_last()})
+        node.holds = min(shared.look(calls, loads), memory_holds(calls, free_mb))
         node.tell()
         _show(node, before, load=load, late_s=late_s, free_mb=free_mb)
-        if node.strained != strain.look(load, late_s):
+        hearing = loads.get("stt", 0.0)
+        if node.strained != strain.look(hearing, late_s):
             node.strained = strain.strained
-            log.info("node.strained" if node.strained else "node.at_ease", load=load, late_s=round(late_s, 3))
+            log.info(
+                "node.strained" if node.strained else "node.at_ease", load=hearing, late_s=round(late_s, 3)
+            )
         late_s = await typical_lateness_s(_EVERY_S)
+
+
+async def _loads(engines: Mapping[str, EngineClient]) -> dict[str, float]:
+    """Busy share of each engine that answers."""
+    loads: dict[str, float] = {}
+    for name, engine in engines.items():
+        try:
+            loads[name] = (await engine.describe()).load
+        except EngineDown:
+            continue
+        metrics.engine_load.labels(name).set(loads[name])
+    return loads
+
+
+def memory_holds(calls: int, free_mb: float) -> int:
+    """Calls for which there is memory, those under way among them. Pure."""
+    return calls + max(0, int((free_mb - LOW_MB) / CALL_MB))
+
+
+class _LoopShare:
+    """Of a core, what the thread of the event loop used since it was last asked."""
+
+    def __init__(self) -> None:
+        self._spent_s, self._at_s = time.thread_time(), time.monotonic()
+
+    def since_last(self) -> float:
+        spent_s, at_s = time.thread_time(), time.monotonic()
+        share = (spent_s - self._spent_s) / max(1e-3, at_s - self._at_s)
+        self._spent_s, self._at_s = spent_s, at_s
+        return min(1.0, share)
 
 
 def _show(node: NodeState, before: NoRoom | None, *, load: float, late_s: float, free_mb: float) -> None:
     now = node.no_room
     metrics.machine_calls.set(node.machine.taken)
     metrics.machine_places.set(node.machine.places)
+    metrics.machine_waiting.set(node.machine.waiting)
     for reason in get_args(NoRoom):
         metrics.no_room.labels(reason).set(reason == now)
     if now != before:
-        facts = {"load": round(load, 2), "late_s": round(late_s, 3), "free_mb": round(free_mb)}
+        facts = {
+            "load": round(load, 2),
+            "late_s": round(late_s, 3),
+            "free_mb": round(free_mb),
+            "calls": node.machine.taken,
+            "places": node.machine.places,
+        }
         if now is None:
             log.info("node.has_room", after=before, **facts)
         else:

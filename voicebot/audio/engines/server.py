@@ -174,6 +174,8 @@ class EngineServer:
             report = self._report()
             reply.load, reply.open, reply.waiting = report.load, report.utterances, report.waiting
             reply.counts.update(report.counts)
+        elif self._workshop is not None:
+            reply.load, reply.waiting = self._workshop.load(), self._workshop.waiting()
         return reply
 
 

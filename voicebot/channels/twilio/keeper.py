@@ -9,6 +9,7 @@ import structlog
 
 from voicebot.channels.legs import Leg, is_browser
 from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.fetching import Fetching
 from voicebot.channels.twilio.live import LiveSessions
 from voicebot.channels.twilio.media import EndKind
 from voicebot.channels.twilio.recovery import Recovery
@@ -28,7 +29,9 @@ BROWSER_CLAIMS = 3
 
 
 class LeaseKeeper:
-    """Renews this node's leases, brings back calls of dead nodes, notices calls that ended elsewhere."""
+    """Renews this node's leases, brings back calls of dead nodes, notices calls that ended elsewhere,
+    fetches callers who wait when there is room.
+    """
 
     def __init__(
         self,
@@ -37,11 +40,13 @@ class LeaseKeeper:
         recovery: Recovery,
         closing: Closing,
         unwritten: Unwritten,
+        fetching: Fetching,
     ) -> None:
         self._services = services
         self._live = live
         self._recovery = recovery
         self._closing = closing
+        self._fetching = fetching
         self._unwritten = unwritten
         self._asked_s: dict[str, float] = {}
         self._down = False
@@ -69,6 +74,7 @@ class LeaseKeeper:
         else:
             self._down = False
         await self._ask_about_quiet()
+        await self._fetching.tick()
 
     async def _database_round(self) -> None:
         sessions = [session for session in self._live if session.end is None]

@@ -126,15 +126,20 @@ class Reception:
             token = await tokens.issue(tx, request.call_sid, ttl_s=TOKEN_TTL_S)
             stops = await transfers.caller_forks(tx, snapshot.id) if gets == "bot" else []
             return _Given(given, token, stops=tuple(stops))
-        node.arrived(request.call_sid)  # no socket of ours will come
         first = request.queued_at is None
+        if given is Answer.QUEUE:
+            node.machine.wait(request.call_sid, request.queued_at)
+        else:
+            node.arrived(request.call_sid)  # no socket of ours will come
         if given is not Answer.QUEUE or first:  # who still waits was written down
             await self._forward(tx, request, snapshot, given, facts)
         return _Given(given, queued_at=request.queued_at or int(time.time()), first=first)
 
     def _room(self, request: Request, snapshot: Snapshot | None) -> bool:
         """A place for a new call, kept until its socket comes; others have theirs."""
-        return not request.new or snapshot is not None or self._services.node.pledge(request.call_sid)
+        if not request.new or snapshot is not None:
+            return True
+        return self._services.node.pledge(request.call_sid, request.queued_at)
 
     async def _transfer(
         self, tx: Transaction, request: Request, snapshot: Snapshot | None

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from voicebot.channels.twilio.caller import CallerCheck
 from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.fetching import Fetching
 from voicebot.channels.twilio.gate import MediaGate
 from voicebot.channels.twilio.keeper import LeaseKeeper
 from voicebot.channels.twilio.live import LiveSessions
@@ -48,8 +49,9 @@ def twilio_router(
     reception = Reception(services, unwritten)
     recovery = Recovery(services, live, reception, closing, unwritten)
     gate = MediaGate(services, check, live, recovery, closing, refusals)
-    hooks = Webhooks(services, check, live, reception, recovery, closing, refusals)
-    services.keeper = LeaseKeeper(services, live, recovery, closing, unwritten).run
+    fetching = Fetching(services)
+    hooks = Webhooks(services, check, live, reception, recovery, closing, refusals, fetching)
+    services.keeper = LeaseKeeper(services, live, recovery, closing, unwritten, fetching).run
 
     router = APIRouter(prefix="/twilio", tags=["twilio"])
     for path, handler in (

@@ -112,8 +112,12 @@ def queue(at: Addresses, since: int, *, first: bool) -> str:
     if first:
         _say(response, at, "one_moment")
     response.play(at.http("/twilio/hold.wav"))
-    response.redirect(at.http(f"/twilio/voice?queued={since}"), method="POST")
-    return str(response)
+    return _asking(response, at, since)
+
+
+def ask_again(at: Addresses, since: int) -> str:
+    """For a caller who hears the music of ``queue``: the question again, now."""
+    return _asking(VoiceResponse(), at, since)
 
 
 def hangup() -> str:
@@ -132,6 +136,11 @@ def sms_reply(text: str) -> str:
     """A text message in answer to a text message."""
     response = MessagingResponse()
     response.message(text)
+    return str(response)
+
+
+def _asking(response: VoiceResponse, at: Addresses, since: int) -> str:
+    response.redirect(at.http(f"/twilio/voice?queued={since}"), method="POST")
     return str(response)
 
 

@@ -6,6 +6,7 @@ Whatever goes wrong inside, a caller ends up with a person and not with Twilio's
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 from fastapi import Request
@@ -14,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from voicebot.channels.twilio import pay, reception, signature, twiml
 from voicebot.channels.twilio.caller import CallerCheck, Proven
 from voicebot.channels.twilio.closing import Closing
+from voicebot.channels.twilio.fetching import Fetching
 from voicebot.channels.twilio.live import LiveSessions
 from voicebot.channels.twilio.media import QUIET_S, EndKind
 from voicebot.channels.twilio.reception import Reception
@@ -60,8 +62,10 @@ class Webhooks:
         recovery: Recovery,
         closing: Closing,
         refusals: RefusalLog,
+        fetching: Fetching,
     ) -> None:
         self._services = services
+        self._fetching = fetching
         self._check = check
         self._live = live
         self._reception = reception
@@ -236,11 +240,17 @@ class Webhooks:
             self._recovery.watch(call_sid, proven.at)
         else:
             self._recovery.forget(call_sid)
+        if given is Answer.QUEUE:
+            self._fetching.waits(call_sid, proven.at, asked.queued_at or int(time.time()))
+        else:
+            self._fetching.gone(call_sid)
         return _twiml(text)
 
     async def over(self, call_sid: str, status: str) -> None:
         """Twilio says that the call is over."""
         self._recovery.forget(call_sid)
+        self._fetching.gone(call_sid)
+        self._services.node.arrived(call_sid)
         reason = "caller_hung_up" if status == "completed" else f"call_{status.replace('-', '_')}"
         await self._closing.end(call_sid, reason)
         session = self._live.of_call(call_sid)
