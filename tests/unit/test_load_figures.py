@@ -11,15 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebot.audio.mulaw import encode
+from voicebot.channels.twilio import twiml
+from voicebot.channels.twilio.addresses import Addresses
 from voicebot.proof.loadtest import knee, page, plan, plots, report, words
-from voicebot.proof.loadtest.figures import StepFigures, step_figures
+from voicebot.proof.loadtest.figures import StepFigures, overtaken, step_figures
 from voicebot.proof.loadtest.hearing import Gap, HeardCall, HeardTurn, SaidLine, heard_turns
 from voicebot.proof.loadtest.knee import Knee, Strain
+from voicebot.proof.loadtest.line import waits
 from voicebot.proof.loadtest.plan import LoadError, LoadStep
 from voicebot.proof.loadtest.validity import Generator, why_invalid
 from voicebot.proof.simulation.lateness import Lateness
 
 OVER_MS = 20_000.0
+AT = Addresses.at("https://voice.example.com")
 
 
 def heard(*spans_ms: tuple[int, int]) -> bytes:
@@ -164,6 +168,47 @@ def test_calls_that_no_bot_took_are_counted_with_how_fast() -> None:
     step = a_step(a_call(), a_call(outcome="busy", answer_ms=35.0), a_call(outcome="failed", answer_ms=None))
     assert (step.refused, step.refused_in.count, step.refused_in.worst) == (2, 1, 35.0)
     assert step.outcomes == {"busy": 1, "failed": 1, "served": 1}
+
+
+def test_calls_that_waited_are_no_refusals_but_break_the_knee_all_the_same() -> None:
+    step = a_step(
+        a_call(answer_ms=20.0),
+        a_call(answer_ms=90.0, waited_ms=12_000.0),
+        a_call(outcome="queued", answer_ms=80.0, waited_ms=30_000.0),
+    )
+    assert (step.refused, step.refused_in.count, step.refused_in.worst) == (1, 2, 90.0)
+    assert (step.waited.count, step.waited.worst) == (2, 30_000.0)
+    assert step.strain.refused == 2
+
+
+@pytest.mark.parametrize(
+    ("calls", "count"),
+    [
+        pytest.param([], 0, id="nobody waited"),
+        pytest.param([(0, 10), (1, 12), (2, 12)], 0, id="in order"),
+        pytest.param([(0, 14), (1, 12), (2, 13)], 1, id="the first one last"),
+        pytest.param([(0, 14), (1, 13), (2, 12)], 2, id="the wrong way round"),
+    ],
+)
+def test_who_is_taken_after_one_who_came_later_was_overtaken(
+    calls: list[tuple[float, float]], count: int
+) -> None:
+    waited = [a_call(began_s=came, waited_ms=(taken - came) * 1000) for came, taken in calls]
+    assert overtaken([*waited, a_call(), a_call(outcome="queued", waited_ms=1.0)]) == count
+
+
+@pytest.mark.parametrize(
+    ("document", "does"),
+    [
+        (twiml.queue(AT, 1, first=True), True),
+        (twiml.busy(), False),
+        (twiml.connect_stream(AT, "t"), False),
+        (twiml.play_then_dial(AT, "handing_over", twiml.Person("+4930123456")), False),
+        (twiml.apology(AT), False),
+    ],
+)
+def test_the_servers_own_music_is_known_as_waiting(document: str, does: bool) -> None:
+    assert waits(document) is does
 
 
 def test_a_call_comes_through_a_pipe_as_it_was() -> None:

@@ -49,7 +49,9 @@ class StepFigures:
         keys: the same after the last key of an input.
         barge_in: first sound of an interruption to the bot's last.
         first_sound: from the webhook to the first thing heard, of calls that were taken.
-        refused_in: from the webhook to the answer, of those that were not.
+        refused_in: from the webhook to the answer, of those that were not taken, or not at once.
+        waited: on hold until they were taken, or hung up, of those who were told to wait.
+        overtaken: of those, how many were taken after one who had come later.
         lead: buffered at the caller's end when sound arrived; p50, and the low ends p5 and p1.
     """
 
@@ -71,6 +73,8 @@ class StepFigures:
     first_sound: Spread
     answered_in: Spread
     refused_in: Spread
+    waited: Spread
+    overtaken: int
     speech_s: float
     gaps: Spread
     gaps_a_minute: float
@@ -104,7 +108,8 @@ class StepFigures:
             cut_off=self.cut_offs / max(1, self.turns),
             gaps_a_minute=self.gaps_a_minute,
             long_gaps_a_100_s=self.long_gaps_a_100_s,
-            refused=self.refused,
+            refused=sum(n for outcome, n in self.outcomes.items() if outcome in REFUSED - {"queued"})
+            + self.waited.count,
             valid=self.valid,
         )
 
@@ -135,7 +140,7 @@ def step_figures(
     speech_s = sum(call.speech_ms * _share_inside(call, window_s) for call in calls) / 1000
     leads = [ms for call in calls for ms in call.leads_ms]
     taken = [call for call in calls if call.outcome in SERVED]
-    away = [call for call in calls if call.outcome in REFUSED]
+    away = [call for call in calls if call.outcome in REFUSED or call.waited_ms is not None]
     reasons = why_invalid(generator)
     low = [round(float(p), 1) for p in np.percentile(leads, (50, 5, 1))] if leads else [None, None, None]
     late = generator.lateness
@@ -158,6 +163,8 @@ def step_figures(
         first_sound=Spread.of(call.first_sound_ms for call in taken),
         answered_in=Spread.of(call.answer_ms for call in taken),
         refused_in=Spread.of(call.answer_ms for call in away),
+        waited=Spread.of(call.waited_ms for call in calls),
+        overtaken=overtaken(calls),
         speech_s=round(speech_s, 1),
         gaps=Spread.of(gaps),
         gaps_a_minute=round(60 * len(gaps) / speech_s, 2) if speech_s else 0.0,
@@ -196,6 +203,23 @@ def step_figures(
             if turn.latency_ms is not None
         ),
     )
+
+
+def overtaken(calls: Iterable[HeardCall]) -> int:
+    """Of the calls that waited and were taken, those that were taken after one which came later. Pure."""
+    waited = sorted(
+        (
+            (call.began_s, call.began_s + call.waited_ms / 1000)
+            for call in calls
+            if call.waited_ms is not None and call.outcome in SERVED
+        ),
+        reverse=True,
+    )
+    count, soonest_s = 0, float("inf")
+    for _, taken_s in waited:
+        count += taken_s > soonest_s
+        soonest_s = min(soonest_s, taken_s)
+    return count
 
 
 def _of(turns: Iterable[HeardTurn], kind: str) -> list[HeardTurn]:

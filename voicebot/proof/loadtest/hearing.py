@@ -83,6 +83,8 @@ class HeardCall:
         outcome: ``served``; ``busy``, ``queued``, ``forwarded`` or ``hung_up``: taken by no bot;
             ``handed_over``: by the bot, then to a person; ``failed``: no usable answer, or no media stream.
         answer_ms: from the webhook to its answer; None: none.
+        waited_ms: of a call that was told to wait: from that answer to the one that took it, or to its end;
+            None: it was not.
         first_sound_ms: from the webhook to the first thing heard; None: nothing.
         speech_ms: sound of the bot in all.
         leads_ms: buffered at Twilio's end whenever sound arrived in the middle of speech: how far ahead the
@@ -102,6 +104,7 @@ class HeardCall:
     answer_ms: float | None
     first_sound_ms: float | None
     speech_ms: float
+    waited_ms: float | None = None
     turns: tuple[HeardTurn, ...] = ()
     gaps: tuple[Gap, ...] = ()
     leads_ms: tuple[float, ...] = ()

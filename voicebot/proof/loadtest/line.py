@@ -136,6 +136,7 @@ def _judged(caller: Caller, call: LocalCall, synthetic: SyntheticCaller, away_ms
         answer_ms=answered[0].at_ms - asked[0].at_ms if asked and answered else None,
         first_sound_ms=_first_sound(heard, asked[0].at_ms if asked else 0.0),
         speech_ms=speech_ms(heard[: int(bot_ms * 8)]),
+        waited_ms=_waited(call, length_ms),
         turns=tuple(heard_turns(heard, said, began_s=began_s, over_ms=over_ms)) if taken else (),
         gaps=tuple(Gap(began_s + e.at_ms / 1000, e.data["ms"]) for e in log.of("underrun")),
         leads_ms=_leads(call),
@@ -177,9 +178,23 @@ def _outcome(call: LocalCall, *, taken: bool, away: bool) -> str:
         return "failed" if any(n.level == "error" for n in call.notifications) else "served"
     if call.status == "busy" or "<Reject" in first:
         return "busy"
-    if "<Conference" in first or "<Enqueue" in first:
+    if waits(first):
         return "queued"
     return "forwarded" if "<Dial" in first else "hung_up"
+
+
+def waits(document: str) -> bool:
+    """Whether TwiML keeps the caller on hold: in a room or a queue, or with sound and the question again."""
+    played = "<Play" in document and "<Redirect" in document
+    return "<Conference" in document or "<Enqueue" in document or (played and "<Dial" not in document)
+
+
+def _waited(call: LocalCall, length_ms: float) -> float | None:
+    documents = call.log.of("twiml")
+    if not documents or not waits(documents[0].data["body"]):
+        return None
+    taken = next((d.at_ms for d in documents if "<Connect" in d.data["body"]), length_ms)
+    return round(taken - documents[0].at_ms, 1)
 
 
 def _first_sound(heard: bytes, since_ms: float) -> float | None:

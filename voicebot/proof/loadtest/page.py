@@ -168,7 +168,7 @@ def _over_time(steps: Sequence[StepFigures]) -> str:
 _ROWS = (
     "calls", "begun", "turns", "p50", "p95", "p99", "cut off", "unanswered", "barge-in p50", "p95",
     "talked on", "murmurs ended", "first sound p95", "holes", "longest", "ahead p50", "p1", "refused",
-    "in p95", "WER", "cores", "MB", "loop late", "callers late p99", "core a call",
+    "in p95", "on hold", "WER", "cores", "MB", "loop late", "callers late p99", "core a call",
 )  # fmt: skip
 
 
@@ -197,6 +197,7 @@ def _cells(step: StepFigures) -> list[str]:
         _n(step.lead_p1_ms),
         str(step.refused),
         _n(step.refused_in.p95),
+        str(step.waited.count),
         "–" if step.wer is None else f"{step.wer:.1%}",
         "–" if server is None or server.cores is None else f"{server.cores:.2f}",
         _n(server.pss_mb if server else None),
@@ -238,7 +239,8 @@ answer, both at the caller's end. <em>Cut off</em>: the bot spoke into the calle
 <em>Unanswered</em>: nothing came before the caller spoke again. <em>Holes</em>: the bot's sound
 came too late to be played without a break (of up to half a second). <em>Ahead</em>: how much was
 waiting to be played when more came; negative: so late it was. <em>Murmurs ended</em>: murmurs that
-ended an answer. <em>Refused</em>: calls that no bot took, and how soon they were told.
+ended an answer. <em>Refused</em>: calls that no bot took, and how soon they (and those who were
+put on hold until there was room) were told.
 <em>WER</em>: of the server's own transcripts. <em>Callers late</em>: how late the callers' own
 frames left.
 """
