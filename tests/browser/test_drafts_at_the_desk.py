@@ -1,6 +1,7 @@
 """An answer waits for a person at the desk, who rewords it; what the customer gets is exactly those words.
 
-Whoever only watches sees the time run down and who decided; a supervisor tells the bot something live.
+Whoever only watches sees the time run down and who decided; a supervisor tells the bot something live. Who
+has a chat writes in it.
 """
 
 from __future__ import annotations
@@ -71,3 +72,65 @@ async def test_a_supervisor_tells_the_bot_what_to_say(site: Site, sits_down: Sit
         read = await clauses(line, "lift")
         assert read[-1] == "The lift is out of order today."
         await expect(page.get_by_text("the bot has it")).to_be_visible()
+
+
+async def told(line: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next event of a kind."""
+    async with asyncio.timeout(20):
+        async for came in line:
+            event: dict[str, Any] = json.loads(came)
+            if event["type"] == kind:
+                return event
+    raise AssertionError(kind)
+
+
+async def test_who_has_a_chat_writes_in_it_and_gives_it_back(site: Site, sits_down: SitsDown) -> None:
+    """By keyboard, on a phone's width too; a reload on either side loses nothing."""
+    page = await sits_down("ada")
+    url = f"{site.url.replace('http', 'ws')}/chat"
+    async with connect(url) as line:
+        await line.send(json.dumps({"text": "I want to talk to a person"}))
+        conversation = (await told(line, "turn.done"))["conversation_id"]
+        await page.goto(f"{site.desk}/desk/handoffs/{site.handoff_of(conversation)['id']}")
+        field = page.get_by_role("textbox", name="Message to the customer")
+        await expect(field).to_be_hidden()
+        await page.get_by_role("button", name="Accept").click()
+        await expect(field).to_be_visible()
+        await page.keyboard.press("w")
+        await expect(field).to_be_focused()
+        await page.keyboard.type("Hello, Ada here.")
+        assert (await told(line, "colleague.types"))["conversation_id"] == conversation
+        await page.keyboard.press("Shift+Enter")
+        await page.keyboard.type("How can I help?")
+        await page.keyboard.press("Enter")
+        wrote = (await told(line, "colleague.wrote"))["line"]
+        assert (wrote["who"], wrote["text"]) == ("colleague", "Hello, Ada here.\nHow can I help?")
+        await expect(field).to_have_value("")
+        await expect(page.get_by_text("The customer has it.")).to_be_visible()
+        log = page.get_by_role("log")
+        await expect(log.locator(".said.agent")).to_contain_text("How can I help?")
+        await line.send(json.dumps({"conversation_id": conversation, "text": "my chair is late"}))
+        assert (await told(line, "turn.done"))["reply"]["replies"] == []
+        await expect(log).to_contain_text("my chair is late")
+        await field.fill("My card is 4242 4242 4242 4242")
+        await field.press("Enter")
+        await expect(page.get_by_role("alert").filter(has_text="card's number")).to_be_visible()
+        await expect(field).to_have_value("My card is 4242 4242 4242 4242")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.reload()
+    await field.fill("It comes on Monday.")
+    await field.press("Enter")
+    await expect(page.get_by_text("The customer's page is closed")).to_be_visible()
+    async with connect(url) as line:
+        await line.send(json.dumps({"follow": conversation, "after": wrote["line"]}))
+        missed = (await told(line, "chat.so_far"))["lines"]
+        assert [(one["who"], one["text"]) for one in missed] == [
+            ("customer", "my chair is late"),
+            ("colleague", "It comes on Monday."),
+        ]
+        await page.get_by_role("button", name="Hand back to the bot").click()
+        back = (await told(line, "turn.done"))["reply"]
+        assert back["decision"]["action"] != "escalate"
+        await expect(field).to_be_hidden()
+    assert site.handoff_of(conversation)["status"] == "done"

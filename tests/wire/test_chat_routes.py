@@ -26,6 +26,7 @@ from voicebot.channels.chat.reply import (
     ChatDecision,
     ChatEvent,
     ChatReply,
+    ChatSoFar,
     ClauseWritten,
     DecisionMade,
     TurnDone,
@@ -84,6 +85,11 @@ class Echo:
             self.left += 1
             raise
 
+    async def so_far(self, conversation_id: str, after: int) -> ChatSoFar:
+        if conversation_id != ID:
+            raise UnknownChat
+        return ChatSoFar(conversation_id=ID, has_it="colleague", lines=())
+
 
 @dataclass
 class Door:
@@ -137,7 +143,7 @@ async def events(socket: websockets.ClientConnection) -> list[dict[str, Any]]:
 async def test_both_doors_give_the_same_answer():
     async with door(local=True) as at:
         answer = (await at.post({"conversation_id": None, "text": "good day", "customer_phone": None})).json()
-        assert set(answer) == {"conversation_id", "turn", "replies", "decision", "handoff"}
+        assert set(answer) == {"conversation_id", "turn", "replies", "decision", "handoff", "colleague"}
         assert set(answer["decision"]) == {
             "intent", "confidence", "sentiment", "tier", "route", "action", "sources", "tools",
         }  # fmt: skip
@@ -249,6 +255,25 @@ async def test_what_comes_late_reaches_the_sockets_of_that_conversation_only():
             assert [event["type"] for event in await events(other)] == ["error"]
         while at.chat.watchers.reach(ID):
             await asyncio.sleep(0)
+
+
+async def test_a_page_that_was_loaded_again_goes_on_without_writing():
+    late = ClauseWritten(conversation_id=ID, turn=9, text="approved")
+    async with door(local=True) as at, websockets.connect(at.ws) as socket:
+        await socket.send(json.dumps({"follow": ID, "after": 7}))
+        so_far = json.loads(await socket.recv())
+        assert so_far == (await at.http.post("/chat/follow", json={"follow": ID})).json()
+        assert so_far["has_it"] == "colleague"
+        assert [one.after for one in at.chat.watchers.of(ID)] == [7]
+        at.chat.watchers.tell(ID, late)
+        assert json.loads(await socket.recv())["text"] == "approved"
+        for wrong, named in (
+            ({"follow": "cv_1"}, "no such"),
+            ({"follow": ID, "text": "x"}, "known are follow"),
+        ):
+            await socket.send(json.dumps(wrong))
+            assert named in json.loads(await socket.recv())["detail"]
+        assert at.chat.heard == []
 
 
 async def test_closing_the_socket_stops_the_writing():

@@ -19,6 +19,7 @@ from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.browser.gate import BrowserGate
 from voicebot.channels.browser.holding import Holding
 from voicebot.channels.chat.access import ChatAccess
+from voicebot.channels.chat.colleague import Colleague
 from voicebot.channels.chat.router import chat_router
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.door import Door
@@ -47,6 +48,7 @@ from voicebot.console.api import Console, api_router
 from voicebot.console.assist import assist_router
 from voicebot.console.assisting import Assisting
 from voicebot.console.calls import Calling, calls_router
+from voicebot.console.chats import chats_router
 from voicebot.console.corrections import corrections_router
 from voicebot.console.drafts import drafts_router
 from voicebot.console.follow_ups import follow_ups_router
@@ -329,6 +331,8 @@ class NodeApp:
         app.include_router(follow_ups_router(queue, who))
         nobody_rings = FailedCalls(keys, stored, self._deployment.policy.version)
         app.include_router(talks_router(queue, talks, self._talks, nobody_rings.take_over, who))
+        colleague = Colleague(keys, dialogue.shapes)
+        app.include_router(chats_router(queue, colleague, who, wake=sharing.wake, types=sharing.types))
         app.include_router(agent_words_router(queue, who))
         app.include_router(presence_router(database, roster, who))
         app.include_router(corrections_router(queue, who))
@@ -365,7 +369,9 @@ class NodeApp:
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
         app.include_router(live_router(console, who, reveals=library.reasons.reveals))
         waking = Waking(database, keys, dialogue.inbox, chat.late, lambda: chat.watchers.conversations)
-        sharing.on_wake(waking.wake)
+        for woken in (waking.wake, chat.bringing.wake):
+            sharing.on_wake(woken)
+        sharing.on_types(chat.bringing.types)
         overdue = OverdueDrafts(database, keys, dialogue.inbox.deliver, chat.late, failed.store, relay.poke)
         for work in (
             relay.run,
@@ -380,6 +386,7 @@ class NodeApp:
             chat.sweep,
             overdue.run,
             waking.run,
+            chat.bringing.run,
             TextSender(database, keys, rest, public_url=settings.public_url).run,
             keeping.later.run,
             keeping.anchoring,

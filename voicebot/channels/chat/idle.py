@@ -51,13 +51,16 @@ async def end(
 async def sweep(tx: Transaction, keys: KeyRing, after_s: float) -> int:
     """Ends live chats in which nothing happened for ``after_s``, oldest first; returns how many.
 
-    Those that a person has or will have stay open.
+    Those that a person has or will have stay open; one that a person has settled is over as long after that.
     """
     cursor = await tx.execute(
         "SELECT c.id, (SELECT s.wrapped_key IS NULL FROM subjects s WHERE s.id = c.subject_id) AS erased"
         " FROM conversations c LEFT JOIN turns t ON t.conversation_id = c.id AND t.turn = c.turn"
-        " WHERE c.channel = 'chat' AND c.status = 'live'"
-        " AND coalesce(t.created_at, c.created_at) < clock_timestamp() - make_interval(secs => %s)"
+        " LEFT JOIN LATERAL (SELECT h.done_at FROM handoffs h WHERE h.conversation_id = c.id"
+        "  ORDER BY h.created_at DESC, h.id DESC LIMIT 1) newest ON c.status = 'handoff'"
+        " WHERE c.channel = 'chat' AND (c.status = 'live' OR newest.done_at IS NOT NULL)"
+        " AND greatest(coalesce(t.created_at, c.created_at), newest.done_at)"
+        "  < clock_timestamp() - make_interval(secs => %s)"
         " ORDER BY c.created_at LIMIT %s FOR NO KEY UPDATE OF c SKIP LOCKED",
         (after_s, _BATCH),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -18,6 +20,7 @@ MAX_BYTES = 32 * 1024
 _ID = r"^cv_[0-9a-f]{32}$"
 _NUMBER = re.compile(r"\+[1-9]\d{4,14}")
 _BLANKS = re.compile(r"\s+")
+_Given = TypeVar("_Given", "ChatMessage", "ChatFollow")
 
 
 class ChatMessage(Strict):
@@ -34,17 +37,44 @@ class ChatMessage(Strict):
     customer_phone: str | None = Field(default=None, description="E.164, with the first message")
 
 
+class ChatFollow(Strict):
+    """A page that was loaded again goes on with its chat. ``after``: the last line it has, 0: none."""
+
+    follow: str = Field(description="the conversation's id")
+    after: int = Field(default=0, ge=0, le=2**63 - 1, description="number of the last line that is known")
+
+
 def parse(body: bytes | str) -> ChatMessage:
     """A message from JSON.
 
     Raises:
         MessageRefused: not JSON, a field too many or of another kind; names the field, never its value.
     """
+    return _parsed(ChatMessage, body)
+
+
+def parse_follow(body: bytes | str) -> ChatFollow:
+    """As `parse`, of a page that goes on."""
+    return _parsed(ChatFollow, body)
+
+
+def is_follow(body: str) -> bool:
+    """Whether what came over a socket is a `ChatFollow` rather than a message."""
     try:
-        return ChatMessage.model_validate_json(body)
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and "follow" in given
+
+
+def _parsed(model: type[_Given], body: bytes | str) -> _Given:
+    try:
+        return model.model_validate_json(body)
     except ValidationError as error:
+        known = [*model.model_fields]
+        names = f"{', '.join(known[:-1])} and {known[-1]}"
         wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'message'}: {_said(e['type'], e['msg'])}"
+            f"{'.'.join(map(str, e['loc'])) or 'message'}: {_said(e['type'], e['msg'], names)}"
             for e in error.errors()
         )
         raise MessageRefused(wrong) from None
@@ -95,10 +125,10 @@ def _stand_in(character: str) -> str:
     return " " if character.isspace() else ""
 
 
-def _said(kind: str, message: str) -> str:
+def _said(kind: str, message: str, names: str) -> str:
     match kind:
         case "extra_forbidden":
-            return "no such field; known are conversation_id, text and customer_phone"
+            return f"no such field; known are {names}"
         case "json_invalid" if "number out of range" in message:
             return "holds a number that no field takes: every field is a string in quotes"
         case "json_invalid":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
@@ -58,14 +59,27 @@ class ChatHandoff(Strict):
     summary: str
 
 
+class ColleagueLine(Strict):
+    """What a person wrote, exactly. ``line``: its number, which grows; the same number again is the same."""
+
+    line: int
+    who: Literal["colleague"] = "colleague"
+    text: str
+    at: datetime
+
+
 class ChatReply(Strict):
-    """The answer to one message. ``replies``: one text per turn (the greeting of a new chat is a turn)."""
+    """The answer to one message. ``replies``: one text per turn (the greeting of a new chat is a turn).
+
+    ``colleague``: what a person wrote meanwhile, for who has no socket open.
+    """
 
     conversation_id: str
     turn: int
     replies: tuple[Read, ...]
     decision: ChatDecision
     handoff: ChatHandoff | None
+    colleague: tuple[ColleagueLine, ...] = ()
 
 
 class TurnStarted(Strict):
@@ -103,6 +117,42 @@ class TurnDone(Strict):
     reply: ChatReply
 
 
+class ColleagueWrote(Strict):
+    """A person wrote; comes by itself. Where the socket broke in between it may come again."""
+
+    type: Literal["colleague.wrote"] = "colleague.wrote"
+    conversation_id: str
+    line: ColleagueLine
+
+
+class ColleagueTypes(Strict):
+    """A person has pressed a key within the last seconds; repeated while they go on."""
+
+    type: Literal["colleague.types"] = "colleague.types"
+    conversation_id: str
+
+
+class SaidLine(Strict):
+    """One line of a chat so far. What is personal stands as a token, but in a person's own lines."""
+
+    line: int
+    who: Literal["customer", "assistant", "colleague"]
+    text: str
+    at: datetime
+
+
+HasIt = Literal["assistant", "waiting", "colleague", "nobody"]
+
+
+class ChatSoFar(Strict):
+    """A chat as it stands, for a page that was loaded again. ``has_it``: who answers what is written next."""
+
+    type: Literal["chat.so_far"] = "chat.so_far"
+    conversation_id: str
+    has_it: HasIt
+    lines: tuple[SaidLine, ...]
+
+
 class ChatFault(Strict):
     """The message was not answered; ``detail`` says what to do. The socket stays open."""
 
@@ -112,7 +162,7 @@ class ChatFault(Strict):
     retry_after_s: int | None = None
 
 
-ChatEvent = TurnStarted | DecisionMade | ClauseWritten | TurnDone
+ChatEvent = TurnStarted | DecisionMade | ClauseWritten | TurnDone | ColleagueWrote | ColleagueTypes
 
 
 def _use(read: ToolRead) -> ToolUse:

@@ -16,8 +16,16 @@ from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 
 from voicebot.channels.chat.access import ChatAccess, Customer
 from voicebot.channels.chat.errors import ChatCrowded, ChatError, ChatUnavailable, MessageRefused
-from voicebot.channels.chat.message import MAX_BYTES, ChatMessage, is_conversation_id, parse
-from voicebot.channels.chat.reply import ChatFault, ChatReply
+from voicebot.channels.chat.message import (
+    MAX_BYTES,
+    ChatFollow,
+    ChatMessage,
+    is_conversation_id,
+    is_follow,
+    parse,
+    parse_follow,
+)
+from voicebot.channels.chat.reply import ChatFault, ChatReply, ChatSoFar, ColleagueWrote
 from voicebot.channels.chat.service import ChatService
 from voicebot.channels.chat.watchers import Watcher
 from voicebot.channels.node import NodeState
@@ -73,6 +81,20 @@ def chat_router(
         """One message of a customer, and its whole answer."""
         return await chat.post(request)
 
+    asked = {"required": True, "content": {"application/json": {"schema": ChatFollow.model_json_schema()}}}
+
+    @router.post(
+        "/chat/follow", response_model=ChatSoFar, responses=answers, openapi_extra={"requestBody": asked}
+    )
+    async def follow(request: Request) -> Response:
+        """A chat's lines after the last that is known: for a page that was loaded again, or that polls."""
+        return await chat.follow(request)
+
+    @router.options("/chat/follow", include_in_schema=False)
+    async def preflight_follow(request: Request) -> Response:
+        """As for ``/chat``."""
+        return chat.preflight(request)
+
     @router.api_route("/chat", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def other(request: Request) -> Response:
         """Anything else is told how to ask, in the form of every other refusal."""
@@ -88,7 +110,7 @@ def chat_router(
         """The same as events, for as many messages as there are."""
         await chat.serve(socket)
 
-    _ = (post, other, preflight, socket)  # used by the router
+    _ = (post, follow, preflight_follow, other, preflight, socket)  # used by the router
     return router
 
 
@@ -112,6 +134,17 @@ class _Chat:
         except ChatError as error:
             return _refused(error, request, customer, message)
         return _allowing(JSONResponse(reply.model_dump(mode="json")), customer)
+
+    async def follow(self, request: Request) -> Response:
+        customer: Customer | None = None
+        try:
+            customer = self._access.admit(request)
+            given = parse_follow(await _body(request))
+            self._access.count(customer, beginning=False)
+            chat = await self._service.so_far(given.follow, given.after)
+        except ChatError as error:
+            return _refused(error, request, customer)
+        return _allowing(JSONResponse(chat.model_dump(mode="json")), customer)
 
     def preflight(self, request: Request) -> Response:
         try:
@@ -163,7 +196,10 @@ class _Chat:
                         await socket.close(_QUIET_CLOSE, "nothing was written for a while")
                         return
                     if late in done:
-                        await socket.send_text(late.result().model_dump_json())
+                        event = late.result()
+                        await socket.send_text(event.model_dump_json())
+                        if isinstance(event, ColleagueWrote):
+                            await self._service.bringing.got(event)
                         late = asyncio.ensure_future(watcher.events.get())
                     if receiving in done:
                         received = receiving.result()
@@ -184,7 +220,11 @@ class _Chat:
     async def _answer(self, socket: WebSocket, customer: Customer, watcher: Watcher, received: Any) -> None:
         message: ChatMessage | None = None
         try:
-            message = parse(_text(received))
+            text = _text(received)
+            if is_follow(text):
+                await self._go_on(socket, customer, watcher, parse_follow(text))
+                return
+            message = parse(text)
             self._check(customer, message)
             stream = self._service.stream(message.conversation_id, message.text, message.customer_phone)
             async with aclosing(stream) as events:
@@ -194,6 +234,16 @@ class _Chat:
         except ChatError as error:
             _count(error, socket, message)
             await socket.send_text(_fault(error).model_dump_json())
+
+    async def _go_on(
+        self, socket: WebSocket, customer: Customer, watcher: Watcher, given: ChatFollow
+    ) -> None:
+        """A page that was loaded again: what it has missed, and from now on what comes."""
+        self._access.count(customer, beginning=False)
+        chat = await self._service.so_far(given.follow, given.after)
+        last = chat.lines[-1].line if chat.lines else given.after
+        watcher.follow(chat.conversation_id, last)
+        await socket.send_text(chat.model_dump_json())
 
     def _check(self, customer: Customer, message: ChatMessage) -> None:
         beginning = message.conversation_id is None

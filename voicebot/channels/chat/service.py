@@ -6,7 +6,8 @@
 
 What was sent counts as heard. A message that comes again after the server failed in between is
 answered with the turn it already has. What comes late (an answer that a colleague had to approve) goes
-to the sockets that are open, else with the next reply, on whatever node that is.
+to the sockets that are open, else with the next reply, on whatever node that is. So does what a colleague
+writes (`bringing`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from contextlib import ExitStack, aclosing
 import structlog
 
 from voicebot.channels.chat import idle, waiting
+from voicebot.channels.chat.bringing import Bringing
 from voicebot.channels.chat.errors import (
     ChatError,
     ChatFailed,
@@ -32,6 +34,7 @@ from voicebot.channels.chat.message import clean, is_conversation_id, phone_numb
 from voicebot.channels.chat.reply import (
     ChatEvent,
     ChatReply,
+    ChatSoFar,
     ClauseWritten,
     TurnDone,
     TurnStarted,
@@ -51,7 +54,7 @@ from voicebot.core.conversation import (
     TurnInput,
     Utterance,
 )
-from voicebot.core.store import handoffs
+from voicebot.core.store import chat_lines, handoffs
 from voicebot.core.store.conversations import (
     ConversationEnded,
     Conversations,
@@ -111,6 +114,8 @@ class ChatService:
         self._attending: dict[str, asyncio.Task[None]] = {}
         self.watchers = Watchers()
         """The sockets that are open here."""
+        self.bringing = Bringing(database, keys, self.watchers, self.handed_back)
+        """What colleagues write, on its way to these sockets."""
 
     async def say(self, conversation_id: str | None, text: str, phone: str | None = None) -> ChatReply:
         """One message and its whole answer.
@@ -126,7 +131,7 @@ class ChatService:
         async with aclosing(self.stream(conversation_id, text, phone)) as events:
             async for event in events:
                 if isinstance(event, TurnDone):
-                    return event.reply
+                    return await self._with_colleague(event.reply)
         raise AssertionError("a stream ends with TurnDone or raises")
 
     async def stream(
@@ -163,6 +168,38 @@ class ChatService:
             metrics.chat_messages.labels("failed").inc()
             log.exception("chat.failed", conversation=conversation_id)
             raise ChatFailed from error
+
+    async def so_far(self, conversation_id: str, after: int) -> ChatSoFar:
+        """A chat's lines, for a page that was loaded again.
+
+        Raises:
+            UnknownChat: there is none of that id.
+            ChatOver: it is over, or there is none any more.
+            ChatUnavailable: the database does not answer.
+        """
+        if not is_conversation_id(conversation_id):
+            raise UnknownChat
+        try:
+            found = await self.bringing.so_far(conversation_id, after)
+        except DatabaseDown as error:
+            raise ChatUnavailable(_DOWN) from error
+        except SubjectErased as error:
+            raise ChatOver from error
+        if found is None:
+            raise ChatOver
+        return found
+
+    async def handed_back(self, conversation_id: str) -> bool:
+        """The bot has a chat again that a person gave back, and says so by itself. False: it had it already.
+
+        Raises:
+            ChatError, ConversationEnded, UnknownState, SubjectErased, DatabaseDown: there was no turn.
+        """
+        async with self._turnstile.one(conversation_id):
+            if not await self._take_back(conversation_id):
+                return False
+            await self._late_turn(conversation_id, TransferFailed(reason="handed_back", spoke=True))
+            return True
 
     async def sweep(self) -> None:
         """Ends forgotten chats; runs until cancelled, once a minute."""
@@ -217,9 +254,8 @@ class ChatService:
                 async for event in self._for_the_person(snapshot, text, replies):
                     yield event
                 return
-            async with self._database.transaction() as tx:  # the bot has the chat again
-                await self._conversations.set_status(tx, conversation_id, "live")
-            first = TransferFailed(reason="handed_back", spoke=True)
+            if await self._take_back(conversation_id):  # else another node has said so
+                first = TransferFailed(reason="handed_back", spoke=True)
         if first is not None:
             async with aclosing(self._turns.run(conversation_id, first, quiet=True)) as events:
                 async for event in events:
@@ -308,6 +344,18 @@ class ChatService:
         decision = Decision.model_validate_json(json.dumps(stored["decision"]))
         return ChatTurn(last.turn, decision, last.text, state.handoff)
 
+    async def _take_back(self, conversation_id: str) -> bool:
+        async with self._database.transaction() as tx:
+            return await chat_lines.take_back(tx, conversation_id)
+
+    async def _with_colleague(self, reply: ChatReply) -> ChatReply:
+        try:
+            lines = await self.bringing.untold(reply.conversation_id)
+        except (DatabaseDown, SubjectErased):  # they stay where they are, for the next reply
+            log.error("chat.lines_not_read", conversation=reply.conversation_id)
+            return reply
+        return reply.model_copy(update={"colleague": lines}) if lines else reply
+
     async def _is_done(self, conversation_id: str) -> bool:
         """Whether the person whom the chat was given to has settled it: nobody reads it any more."""
         async with self._database.transaction() as tx:
@@ -324,11 +372,13 @@ class ChatService:
         since = snapshot.turn - latest["turn"] if latest is not None else 0
         taken = latest is not None and latest["status"] in handoffs.HELD
         said = self._phrases.text("handoff.taken" if taken else "handoff.waiting", since)
+        if latest is not None and latest["status"] == "bridged":
+            said = ""  # they write to each other: nobody else answers
         turn = await self._keep(conversation_id, text, said)
         kept = ChatTurn(turn, waiting.DECISION, said, latest["id"] if latest is not None else None)
         for event in self._telling.told(conversation_id, kept):
             yield event
-        yield await self._telling.done(conversation_id, kept, [*replies, said])
+        yield await self._telling.done(conversation_id, kept, [*replies, said] if said else replies)
 
     async def _keep(self, conversation_id: str, text: str, said: str) -> int:
         began_s = time.monotonic()

@@ -45,11 +45,13 @@ class Telling:
     def told(self, conversation_id: str, turn: ChatTurn) -> list[ChatEvent]:
         """The events of a turn that was made before, but for the last."""
         at, number = conversation_id, turn.turn
-        return [
+        made: list[ChatEvent] = [
             TurnStarted(conversation_id=at, turn=number),
             DecisionMade(conversation_id=at, turn=number, decision=ChatDecision.of(turn.decision)),
-            ClauseWritten(conversation_id=at, turn=number, text=turn.words),
         ]
+        if turn.words:
+            made.append(ClauseWritten(conversation_id=at, turn=number, text=turn.words))
+        return made
 
     async def done(self, conversation_id: str, turn: ChatTurn, replies: list[str]) -> TurnDone:
         """The event that ends a message: its whole reply."""

@@ -18,14 +18,18 @@ class Watcher:
     def __init__(self, all_of_them: dict[str, set[Watcher]]) -> None:
         self._all = all_of_them
         self._conversation_id: str | None = None
+        self.after: int | None = None
+        """The last line of a colleague's that it has; None: none yet, what reached nobody is for it."""
         self.events: asyncio.Queue[ChatEvent] = asyncio.Queue(SIZE)
 
-    def follow(self, conversation_id: str) -> None:
-        """From now on it gets what comes late in this conversation."""
+    def follow(self, conversation_id: str, after: int | None = None) -> None:
+        """From now on it gets what comes late in this conversation, and what colleagues write."""
         if conversation_id != self._conversation_id:
             self.leave()
-            self._conversation_id = conversation_id
+            self._conversation_id, self.after = conversation_id, after
             self._all.setdefault(conversation_id, set()).add(self)
+        elif after is not None:
+            self.after = after
 
     def leave(self) -> None:
         """It follows nothing any more."""
@@ -54,6 +58,10 @@ class Watchers:
     def conversations(self) -> frozenset[str]:
         """Those that somebody follows here."""
         return frozenset(self._all)
+
+    def of(self, conversation_id: str) -> tuple[Watcher, ...]:
+        """Who follows it here."""
+        return tuple(self._all.get(conversation_id, ()))
 
     def reach(self, conversation_id: str) -> bool:
         """Whether somebody would get an event now."""

@@ -13,6 +13,7 @@ from voicebot.console.desk.follow_up_card import FollowUpCard
 from voicebot.console.desk.panels import MakePanel, Seat
 from voicebot.console.desk.panels.assist import AssistPanel
 from voicebot.console.desk.panels.audio import AudioPanel
+from voicebot.console.desk.panels.chat import ChatPanel
 from voicebot.console.desk.panels.drafts import DraftsPanel
 from voicebot.console.desk.panels.whisper import WhisperPanel
 from voicebot.console.desk.panels.words import WordsPanel
@@ -68,6 +69,7 @@ class HandoffPage:
             with parts.box("div", "call"):
                 with parts.box("div", "said-side"):
                     follow(Transcript(self._api, self._agent, seat.conversation_id))
+                    await ChatPanel(self._api, self._agent, seat).show()
                 with parts.box("div"):
                     for make in PANELS:
                         await make(self._api, self._agent, seat).show()

@@ -29,6 +29,7 @@ KEYS = (
     ("d", "done"),
     ("n", "note on the last line"),
     ("t", "to the transcript"),
+    ("w", "write to the customer of a chat"),
     ("v", "accept and talk, take the call over"),
     ("m", "mute"),
     ("h", "hang up"),

@@ -56,6 +56,7 @@ _HAPPENED = {
     "state talk_lost": "The agent's line is gone: the caller is told to hold",
     "state talk_resumed": "Agent and caller speak again",
     "state talk_over": "The talk at the desk is over",
+    "state chat_back": "The agent has given the chat back to the bot",
     "transfer requested": "A phone is dialled",
     "transfer ringing": "A phone rings",
     "transfer briefing": "The person hears what it is about",

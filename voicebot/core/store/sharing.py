@@ -47,10 +47,13 @@ _BROUGHT = "outbox.stored"
 """Type of the event that says: there is something new in the store."""
 
 
+Kind = Literal["watch", "live", "stored", "wake", "types"]
+
+
 class Message(Strict):
     """What processes tell each other. ``sealed``: live words (an `Event`); ``seq``: of a stored event."""
 
-    kind: Literal["watch", "live", "stored", "wake"]
+    kind: Kind
     sender: str
     conversation_id: str
     sealed: str | None = None
@@ -101,7 +104,8 @@ class Sharing:
         self._ciphers: dict[str, Cipher] = {}
         self._known: dict[str, int] = {}
         self._refresh = asyncio.Event()
-        self._woken: Callable[[str], None] = _nobody
+        self._wakes: list[Callable[[str], None]] = []
+        self._types: Callable[[str], None] = _nobody
         bus.share(self._published, self._watching)
 
     async def run(self) -> None:
@@ -112,13 +116,22 @@ class Sharing:
             both.create_task(_again(self._keep_keys, self._until_asked))
 
     def on_wake(self, woken: Callable[[str], None]) -> None:
-        """``woken`` is told of each conversation that has something to take up, wherever that was written."""
-        self._woken = woken
+        """``woken`` is told of each conversation that has something to take up, wherever it was written."""
+        self._wakes.append(woken)
 
     def wake(self, conversation_id: str) -> None:
         """Something was committed that this conversation has to take up; returns at once."""
         self._woken(conversation_id)
         self._send("wake", conversation_id)
+
+    def on_types(self, types: Callable[[str], None]) -> None:
+        """``types`` is told of each chat in which a person at the desk is just writing."""
+        self._types = types
+
+    def types(self, conversation_id: str) -> None:
+        """A person at the desk is just writing in this chat; who does not hear of it has lost nothing."""
+        self._types(conversation_id)
+        self._send("types", conversation_id)
 
     # --- from here to others ------------------------------------------------------------
 
@@ -143,7 +156,7 @@ class Sharing:
 
     def _send(
         self,
-        kind: Literal["watch", "live", "stored", "wake"],
+        kind: Kind,
         conversation_id: str,
         *,
         sealed: str | None = None,
@@ -151,6 +164,10 @@ class Sharing:
     ) -> None:
         message = Message(kind=kind, sender=self._me, conversation_id=conversation_id, sealed=sealed, seq=seq)
         self._carrier.send(message.model_dump_json(exclude_none=True))
+
+    def _woken(self, conversation_id: str) -> None:
+        for woken in self._wakes:
+            woken(conversation_id)
 
     # --- from others to here ------------------------------------------------------------
 
@@ -165,6 +182,8 @@ class Sharing:
         match message.kind:
             case "wake":
                 self._woken(message.conversation_id)
+            case "types":
+                self._types(message.conversation_id)
             case "watch":
                 self._wants(message.conversation_id)
             case "stored":
