@@ -6,15 +6,16 @@ import pytest
 
 from voicebot.channels.machine import Machine
 from voicebot.channels.node import NodeState
-from voicebot.runtime.capacity import KNOWN, SEASONED_S, TARGET, Capacity
+from voicebot.runtime.capacity import KNOWN, LEAST, SEASONED_S, Capacity
 from voicebot.runtime.crowding import CALL_MB, LOW_MB, memory_holds
 
 AT_FIRST = 16
+TARGETS = {"stt": 0.7, "turn": 0.7, "tts": 0.7}
 
 
 def after(readings: list[tuple[int, float]], seconds: int = 1) -> int:
     """What it says after so many seconds of each reading: calls, and the busy share of one engine."""
-    capacity = Capacity(AT_FIRST)
+    capacity = Capacity(AT_FIRST, TARGETS)
     said = AT_FIRST
     for calls, load in readings:
         for _ in range(seconds):
@@ -30,7 +31,7 @@ def after(readings: list[tuple[int, float]], seconds: int = 1) -> int:
         pytest.param([(10, 0.35)], 20, id="ten calls at half of the target"),
         pytest.param([(10, 0.7)], 10, id="ten calls at the target"),
         pytest.param([(10, 0.9)], 7, id="too many already"),
-        pytest.param([(10, 0.0)], int(TARGET / 0.001), id="cost nothing: as many as there are places"),
+        pytest.param([(10, 0.0)], int(0.7 / LEAST), id="cost nothing: as many as there are places"),
         pytest.param([(2, 1.0)], 1, id="never none"),
         pytest.param([(10, 0.35), (0, 0.0)], 20, id="a quiet hour forgets nothing"),
     ],
@@ -59,7 +60,7 @@ def test_when_calls_cost_otherwise_it_is_learned_anew() -> None:
 
 
 def test_the_scarcest_part_counts_and_one_that_is_away_says_nothing() -> None:
-    capacity = Capacity(AT_FIRST)
+    capacity = Capacity(AT_FIRST, TARGETS)
     for _ in range(40):
         said = capacity.look(10, {"stt": 0.1, "turn": 0.5})
     assert said == capacity.holds("turn") == 14

@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from voicebot.channels.node import NodeState
-from voicebot.runtime.crowding import (
-    ENOUGH_MB,
-    LOW_MB,
-    Crowding,
-    Strain,
-    free_memory_mb,
-    typical_lateness_s,
-)
+from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, Crowding, Strain
+from voicebot.runtime.readings import CoresShare, free_memory_mb, typical_lateness_s
 
 
 @pytest.mark.parametrize(
@@ -96,3 +90,35 @@ def test_a_control_groups_memory_counts_where_it_is_less(tmp_path: Path) -> None
     (tmp_path / "memory.max").write_text("max")
     assert free_memory_mb(tmp_path) > 150.0
     assert free_memory_mb(tmp_path / "none") > 150.0
+
+
+def stat(*cores: tuple[int, int]) -> str:
+    """``/proc/stat`` after so many busy and idle ticks of each core."""
+    lines = [f"cpu{n} {busy} 0 0 {idle} 0 0 0 0 0 0" for n, (busy, idle) in enumerate(cores)]
+    return "\n".join(["cpu 1 2 3 4 5 6 7 8 9 10", *lines, "intr 1"])
+
+
+@pytest.mark.parametrize(
+    ("quota", "used_s", "share"),
+    [
+        pytest.param(None, 9.0, 0.45, id="all cores are ours: of those this process may use"),
+        pytest.param("max 100000", 9.0, 0.45, id="no quota"),
+        pytest.param("50000 100000", 0.25, 0.5, id="half a core may be used, and half of it was"),
+        pytest.param("400000 100000", 0.25, 0.45, id="more than the machine has to give"),
+    ],
+)
+def test_of_the_cores_what_anybody_used(
+    tmp_path: Path, quota: str | None, used_s: float, share: float
+) -> None:
+    now = [100.0]
+    proc, group = tmp_path / "stat", tmp_path
+    proc.write_text(stat((1000, 1000), (0, 1000), (500, 500)))
+    (group / "cpu.stat").write_text("usage_usec 7000000\n")
+    if quota is not None:
+        (group / "cpu.max").write_text(f"{quota}\n")
+    cores = CoresShare(group, proc, frozenset({0, 1}), lambda: now[0])
+    now[0] += 1.0
+    proc.write_text(stat((1080, 1020), (10, 1090), (600, 500)))
+    (group / "cpu.stat").write_text(f"usage_usec {7_000_000 + int(used_s * 1e6)}\n")
+    assert cores.since_last() == pytest.approx(share)
+    assert CoresShare(group, tmp_path / "none", frozenset({0})).since_last() is None

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     silence_s: float = Field(7.0, gt=1, le=60, description="seconds of caller silence before asking")
     drain_s: float = Field(300.0, gt=0, description="seconds that calls may go on after SIGTERM")
     max_calls: int = Field(40, ge=1, description="calls one node takes before it says it is full")
+    admission: Literal["learned", "configured"] = Field(
+        "learned", description="learned | configured: do calls bound each other by what they cost"
+    )
     when_full: Literal["person", "busy", "queue"] = Field(
         "person", description="person | busy | queue: what a new caller gets when there is no room"
     )

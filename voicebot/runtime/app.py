@@ -398,7 +398,7 @@ class NodeApp:
             dialogue.customers.keep,
             Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
             lambda: kpi_gauges.watch(measures),
-            lambda: watch_crowding(heard_by, self.state),
+            lambda: watch_crowding(heard_by, self.state, learned=settings.admission == "learned"),
             lambda: self._warm_up(cache, speech),
             *behind,
         ):

@@ -10,10 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-TARGET = 0.7
-"""Busy share of a part, 0..1, up to which calls are let in. Callers speak at random: at 0.7 on average every
-tenth second is one at which all threads are busy, and beyond it lines grow fast."""
-
 SEASONED_S = 10
 """Looks, one a second, over which a call must have been under way: greeted, and spoken itself."""
 
@@ -32,10 +28,13 @@ class Capacity:
 
     Args:
         at_first: calls that are taken to fit before any have been seen.
+        targets: parts, and the busy share of each, 0..1, up to which calls may come. Callers speak at random:
+            where all threads are busy 0.7 of the time, lines are short, and beyond it they grow fast.
     """
 
-    def __init__(self, at_first: int) -> None:
+    def __init__(self, at_first: int, targets: Mapping[str, float]) -> None:
         self._at_first = at_first
+        self._targets = targets
         self._calls: deque[int] = deque(maxlen=SEASONED_S)
         self._seen: dict[str, tuple[float, float]] = {}  # part -> (load-seconds, call-seconds)
 
@@ -65,4 +64,4 @@ class Capacity:
         spent, of = self._seen.get(part, (0.0, 0.0))
         if of < KNOWN:
             return None
-        return max(1, int(TARGET / max(LEAST, spent / of)))
+        return max(1, int(self._targets[part] / max(LEAST, spent / of)))

@@ -9,14 +9,10 @@ still understood in time.
 from __future__ import annotations
 
 import asyncio
-import re
-import time
+import os
 from collections.abc import Mapping
-from pathlib import Path
-from statistics import median
 from typing import get_args
 
-import psutil
 import structlog
 
 from voicebot.audio.engines.client import EngineClient
@@ -24,6 +20,7 @@ from voicebot.audio.engines.types import EngineDown
 from voicebot.channels.node import NodeState, NoRoom
 from voicebot.core import metrics
 from voicebot.runtime.capacity import Capacity
+from voicebot.runtime.readings import CoresShare, LoopShare, free_memory_mb, typical_lateness_s
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +42,10 @@ EASY = 0.45
 LATE_S = 0.03
 """Lateness of the event loop that says the same of the node itself; half of it says that there is time."""
 
-LAGGING_S = 0.15
-"""Typical lateness of the event loop from which no further call is taken: half of what is sent ahead."""
+LAGGING_S = 0.1
+"""Typical lateness of the event loop from which no further call is taken: a third of what is sent ahead."""
 
-KEEPS_UP_S = 0.05
+KEEPS_UP_S = 0.04
 """Below this there is room again."""
 
 LOW_MB = 150.0
@@ -59,13 +56,16 @@ ENOUGH_MB = 250.0
 CALL_MB = 5.0
 """Of memory, for a call: 2.4 MB were measured over all processes (``scripts.bench.memory``)."""
 
-AT_FIRST = 16
-"""Calls that are let in before any has been seen, or half of the configured places if those are more: an
-operator who gives a machine two hundred knows something about it."""
+FIRST_A_CORE = 6
+"""Calls for each core of the machine that are let in before any has been seen."""
+
+TARGETS = {"stt": 0.5, "tts": 0.7, "turn": 0.7, "cores": 0.8}
+"""Busy share of what all nodes share, 0..1, up to which calls are let in. The recogniser's lies below
+``STRAINED``, from where on every answer is later."""
+
+LOOP_TARGET = 0.7
 
 _EVERY_S = 1.0
-_TICK_S = 0.05
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Crowding:
@@ -111,31 +111,37 @@ class Strain:
         return self.strained
 
 
-async def watch_crowding(engines: Mapping[str, EngineClient], node: NodeState) -> None:
+async def watch_crowding(
+    engines: Mapping[str, EngineClient], node: NodeState, *, learned: bool = True
+) -> None:
     """Keeps what ``node`` says of its room true; runs until cancelled.
 
     An engine that is down turns nobody away: its calls go on by keypad, by lines that are there, and to a
-    person. A machine without calls takes one, however busy it is.
+    person. A machine without calls takes one, however busy others make it.
 
     Args:
         engines: that all nodes share, by name; the recogniser is ``stt``.
         node: this one.
+        learned: what calls cost bounds them; False: only the configured number and the limits do.
     """
     crowding, strain, late_s = Crowding(), Strain(), 0.0
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
-    shared = Capacity(max(AT_FIRST, node.max_calls * node.machine.nodes // 2))
-    own = Capacity(node.max_calls)
-    share = _LoopShare()
+    shared = Capacity(FIRST_A_CORE * (os.cpu_count() or 1), TARGETS)
+    own = Capacity(node.max_calls, {"loop": LOOP_TARGET})
+    loop, cores = LoopShare(), CoresShare()
     while True:
         loads = await _loads(engines)
         load = max(loads.values(), default=0.0)
         before, calls = node.no_room, node.machine.calls
         free_mb = await asyncio.to_thread(free_memory_mb)
         node.crowded = crowding.look(load if calls else 0.0)
-        node.late = lagging.look(late_s)
+        node.late = lagging.look(late_s if calls else 0.0)
         node.tight = tight.look(-free_mb)
-        node.loop_holds = own.look(node.calls, {"loop": share.since_last()})
-        node.holds = min(shared.look(calls, loads), memory_holds(calls, free_mb))
+        loop_holds = own.look(node.calls, {"loop": loop.since_last()})
+        busy = cores.since_last()
+        holds = shared.look(calls, loads if busy is None else {**loads, "cores": busy})
+        if learned:
+            node.loop_holds, node.holds = loop_holds, min(holds, memory_holds(calls, free_mb))
         node.tell()
         _show(node, before, load=load, late_s=late_s, free_mb=free_mb)
         hearing = loads.get("stt", 0.0)
@@ -164,19 +170,6 @@ def memory_holds(calls: int, free_mb: float) -> int:
     return calls + max(0, int((free_mb - LOW_MB) / CALL_MB))
 
 
-class _LoopShare:
-    """Of a core, what the thread of the event loop used since it was last asked."""
-
-    def __init__(self) -> None:
-        self._spent_s, self._at_s = time.thread_time(), time.monotonic()
-
-    def since_last(self) -> float:
-        spent_s, at_s = time.thread_time(), time.monotonic()
-        share = (spent_s - self._spent_s) / max(1e-3, at_s - self._at_s)
-        self._spent_s, self._at_s = spent_s, at_s
-        return min(1.0, share)
-
-
 def _show(node: NodeState, before: NoRoom | None, *, load: float, late_s: float, free_mb: float) -> None:
     now = node.no_room
     metrics.machine_calls.set(node.machine.taken)
@@ -196,28 +189,3 @@ def _show(node: NodeState, before: NoRoom | None, *, load: float, late_s: float,
             log.info("node.has_room", after=before, **facts)
         else:
             log.warning("node.no_room", reason=now, **facts)
-
-
-async def typical_lateness_s(seconds: float, tick_s: float = _TICK_S) -> float:
-    """Looks for so long how late a short timer is; returns the median, which one long slice does not move."""
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + seconds
-    late: list[float] = []
-    while loop.time() < end_s:
-        due_s = loop.time() + tick_s
-        await asyncio.sleep(tick_s)
-        late.append(loop.time() - due_s)
-    return median(late)
-
-
-def free_memory_mb(group: Path = _CGROUP) -> float:
-    """What the machine, or the control group that holds us, has left."""
-    free = psutil.virtual_memory().available
-    try:
-        most, used = (group / "memory.max").read_text(), int((group / "memory.current").read_text())
-        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
-    except (OSError, ValueError):  # no such group: the machine's memory is ours
-        return free / 1e6
-    if most.strip().isdigit():
-        free = min(free, int(most) - used + (int(cached[1]) if cached is not None else 0))
-    return free / 1e6
