@@ -32,6 +32,9 @@ from voicebot.runtime.phone import PERSON
 if TYPE_CHECKING:
     from voicebot.runtime.commands.replay import Asked
 
+_PAGE, _PAGES = 500, 20
+"""Of a server's conversations, newest first, that are looked through for the call."""
+
 
 def over_the_wire(names: list[str], settings: Settings, asked: Asked, out: Console) -> bool:
     """Runs them one after the other, each as long as it was; whether each went as it did.
@@ -46,17 +49,27 @@ def over_the_wire(names: list[str], settings: Settings, asked: Asked, out: Conso
 
 async def _all(names: list[str], settings: Settings, asked: Asked, out: Console) -> bool:
     documents: list[dict[str, Any]] = []
+    wrong: dict[str, str] = {}
     fine = 0
     for name in names:
-        call = await find(name, settings, asked.key)
-        one = await _one(call, settings, asked)
+        try:
+            one = await _one(await find(name, settings, asked.key), settings, asked)
+        except NotReplayable as error:
+            if len(names) == 1:
+                raise
+            wrong[name] = str(error)
+            continue
         fine += one.ok
         documents.append(as_dict(one, []))
         if not asked.as_json:
             show(one, [], out, waterfalls=asked.turns or len(names) == 1, since=asked.options.since)
     if asked.as_json:
-        print(json.dumps({"ok": fine == len(names), "calls": documents}, indent=2))  # noqa: T201
-    elif len(names) > 1:
+        told = {"ok": fine == len(names), "calls": documents, "not_replayed": wrong}
+        print(json.dumps(told, indent=2))  # noqa: T201
+        return fine == len(names)
+    for name, text in wrong.items():
+        out.print(f"not run {name}: {text}", style="red", markup=False)
+    if len(names) > 1:
         out.print(f"\n{fine} of {len(names)} as they were, over the wire")
     return fine == len(names)
 
@@ -67,7 +80,11 @@ async def _one(call: RecordedCall, settings: Settings, asked: Asked) -> Replayed
     began_s = time.monotonic()
     async with _served(call, settings, asked) as (twilio, url, token):
         made = await phone(call, twilio, url)
-        conversation = await _conversation(url, token)
+        conversation = await conversation_of(url, token, made.call_sid)
+    if conversation is None:
+        raise NotReplayable(
+            f"{call.name}: {url} did not take the call ({made.status}); is there room, is it on?"
+        )
     events = call.events
     was, now = turns_in(events), turns_of(conversation)
     for turn in was:
@@ -126,14 +143,28 @@ async def _served(
             shutil.rmtree(data_dir, ignore_errors=True)
 
 
-async def _conversation(url: str, token: str | None) -> dict[str, Any]:
+async def conversation_of(url: str, token: str | None, call_sid: str) -> dict[str, Any] | None:
+    """What a server's API tells of a call, whoever else phones it; None: it knows none of that CallSid.
+
+    Raises:
+        ReplayError: the API tells us nothing.
+    """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10.0) as api:
-        newest = await api.get("/api/conversations", params={"limit": 1})
-        if not newest.is_success or not newest.json():
-            raise ReplayError(
-                f"{url} tells nothing of the call: set VOICEBOT_API_TOKEN to the server's token"
-            )
-        found = await api.get(f"/api/conversations/{newest.json()[0]['id']}")
-        found.raise_for_status()
-        return found.json()
+        before: dict[str, str] = {}
+        for _ in range(_PAGES):
+            listed = await api.get("/api/conversations", params={"limit": _PAGE, **before})
+            if not listed.is_success:
+                raise ReplayError(
+                    f"{url} tells nothing of the call: set VOICEBOT_API_TOKEN to the server's token"
+                )
+            rows = listed.json()
+            for row in rows:
+                if row["call_sid"] == call_sid:
+                    found = await api.get(f"/api/conversations/{row['id']}")
+                    found.raise_for_status()
+                    return found.json()
+            if len(rows) < _PAGE:
+                return None
+            before = {"before": rows[-1]["created_at"]}
+    return None
