@@ -100,6 +100,7 @@ from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.browser import add_browser
 from voicebot.runtime.call_facts import NodeFacts
+from voicebot.runtime.body_limit import BodyLimit
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.draining import put_through
 from voicebot.runtime.lag import watch_loop_lag
@@ -149,6 +150,7 @@ class NodeApp:
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
+        self.app.add_middleware(BodyLimit)
         async with AsyncExitStack() as stack:
             await self._build(app, stack)
             yield
