@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+from database_kit import Shelf, database_url_of, name_in
 from keys_kit import MASTER_KEY
 
 from voicebot.core.store import embedded
@@ -43,12 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
-def database_url_of(server_url: str, name: str) -> str:
-    """The URL of database ``name`` on the same server."""
-    head, _, query = server_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The suite's server. Not durable: ``fsync`` off. For tests that stop it, start one of your own."""
@@ -74,16 +69,17 @@ def database_url(postgres: EmbeddedPostgres) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def shelf(postgres: EmbeddedPostgres, database_url: str) -> Shelf:
+    """Migrated, empty databases."""
+    return Shelf(postgres.url, name_in(database_url))
+
+
 @pytest.fixture
-def fresh_database_url(postgres: EmbeddedPostgres, database_url: str) -> Iterator[str]:
+def fresh_database_url(shelf: Shelf) -> Iterator[str]:
     """URL of a migrated, empty database of this test alone."""
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        row = admin.execute("SELECT 'test_' || replace(gen_random_uuid()::text, '-', '')").fetchone()
-        assert row is not None
-        name = row[0]
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-        yield database_url_of(postgres.url, name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with shelf.lent() as url:
+        yield url
 
 
 @pytest_asyncio.fixture

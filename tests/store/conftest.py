@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 import pytest_asyncio
+from database_kit import Shelf, database_url_of, name_in
 from dialogue_kit import DEPLOYMENT
 
 from voicebot.core.store.chain.linking import Linker
@@ -18,32 +19,26 @@ from voicebot.core.store.keys import KeyRing
 SHOP_TEMPLATE = "voicebot_shop_template"
 
 
-def _url(server_url: str, name: str) -> str:
-    head, _, query = server_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
-
-
 @pytest.fixture(scope="session")
 def shop_template(postgres: EmbeddedPostgres, database_url: str) -> str:
     """Name of the prepared database; only copied, never written to."""
-    source = database_url.partition("?")[0].rpartition("/")[2]
+    source = name_in(database_url)
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {SHOP_TEMPLATE} TEMPLATE {source}".encode())
-    asyncio.run(DEPLOYMENT.prepare(_url(postgres.url, SHOP_TEMPLATE)))
+    asyncio.run(DEPLOYMENT.prepare(database_url_of(postgres.url, SHOP_TEMPLATE)))
     return SHOP_TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def shop_shelf(postgres: EmbeddedPostgres, shop_template: str) -> Shelf:
+    """Databases with the shop and its articles in them."""
+    return Shelf(postgres.url, shop_template)
+
+
 @pytest_asyncio.fixture
-async def shop_database(postgres: EmbeddedPostgres, shop_template: str) -> AsyncIterator[Database]:
+async def shop_database(shop_shelf: Shelf) -> AsyncIterator[Database]:
     """An open `Database` of this test alone, shop and articles in it."""
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        row = admin.execute("SELECT 'shop_' || replace(gen_random_uuid()::text, '-', '')").fetchone()
-        assert row is not None
-        name = row[0]
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {shop_template} STRATEGY FILE_COPY".encode())
-        opened = await Database.open(
-            _url(postgres.url, name), timeout_s=10.0, at_commit=Linker(KeyRing(bytes(range(32))))
-        )
+    with shop_shelf.lent() as url:
+        opened = await Database.open(url, timeout_s=10.0, at_commit=Linker(KeyRing(bytes(range(32)))))
         yield opened
         await opened.close()
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

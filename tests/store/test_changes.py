@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
+from database_kit import Shelf, database_url_of, name_in
 from tools_kit import NOW, ZONE, Desk, new_conversation, opened, reading, ready, terms, verified
 
 from voicebot.core.store import limits, text_messages, tool_calls
@@ -49,12 +49,6 @@ LIMITS = {
 }
 
 
-def database_url_of(server_url: str, name: str) -> str:
-    """The URL of a database on the same server."""
-    head, _, query = server_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
-
-
 class Shop(Desk):
     """The reference shop in our own database."""
 
@@ -79,35 +73,30 @@ class Shop(Desk):
             return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture(scope="session")
-def seeded(postgres: EmbeddedPostgres, database_url: str) -> str:
-    """A database with the shop as it is on the day of these tests; only copied."""
-    template = database_url.partition("?")[0].rpartition("/")[2]
+@pytest.fixture(scope="module")
+def seeded(postgres: EmbeddedPostgres, database_url: str) -> Shelf:
+    """Databases with the shop as it is on the day of these tests."""
+    template = name_in(database_url)
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE changes_template TEMPLATE {template}".encode())
     prepare_shop(database_url_of(postgres.url, "changes_template"), ROOT / "business/shop", today=NOW.date())
-    return "changes_template"
+    return Shelf(postgres.url, "changes_template")
 
 
 @pytest_asyncio.fixture
-async def shop(postgres: EmbeddedPostgres, seeded: str, keys: KeyRing) -> AsyncIterator[Shop]:
-    name = f"changes_{secrets.token_hex(8)}"
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {seeded} STRATEGY FILE_COPY".encode())
-    url = database_url_of(postgres.url, name)
-    async with opened(url) as database:
-        records = PostgresConnector(database, QUERIES)
-        changes = Changes(TOOLS, records, keys, LIMITS, ZONE)
-        made = Shop(database, keys, changes, await new_conversation(database, keys), verified())
-        made.records, made.url = records, url
-        made.sql(
-            "UPDATE shop.shipments SET delivered_on = %s WHERE order_number = %s",
-            date(2026, 11, 10),
-            DELIVERED,
-        )
-        yield made
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+async def shop(seeded: Shelf, keys: KeyRing) -> AsyncIterator[Shop]:
+    with seeded.lent() as url:
+        async with opened(url) as database:
+            records = PostgresConnector(database, QUERIES)
+            changes = Changes(TOOLS, records, keys, LIMITS, ZONE)
+            made = Shop(database, keys, changes, await new_conversation(database, keys), verified())
+            made.records, made.url = records, url
+            made.sql(
+                "UPDATE shop.shipments SET delivered_on = %s WHERE order_number = %s",
+                date(2026, 11, 10),
+                DELIVERED,
+            )
+            yield made
 
 
 async def test_cancelling_gives_the_money_back_once(shop: Shop) -> None:

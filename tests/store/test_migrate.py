@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from database_kit import database_url_of
 from processes import python
 from typer.testing import CliRunner
 
-from tests.conftest import database_url_of
 from voicebot.cli import app
 from voicebot.core.store import migrate, migrations
 from voicebot.core.store.database import DatabaseDown
