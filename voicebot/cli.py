@@ -296,6 +296,9 @@ def replay(
     key: Annotated[Path | None, typer.Option(help="a file with the recordings' key (base64)")] = None,
     log: Annotated[Path | None, typer.Option(help="a folder for the event logs")] = None,
     turns: Annotated[bool, typer.Option("--turns", help="every turn with its waterfall")] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="for programs: how far it is, as JSON on the standard error")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run recorded calls again through today's code; exit status 1 if one differs beyond tolerance."""
@@ -324,7 +327,7 @@ def replay(
         since=since,
         tolerance=within,
     )
-    asked = Asked(options, key, as_json, turns, log, real_time, url)
+    asked = Asked(options, key, as_json, turns, log, real_time, url, progress)
     raise typer.Exit(0 if run_again(calls, load_settings(), asked, out) else 1)
 
 

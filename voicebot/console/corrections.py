@@ -119,6 +119,44 @@ async def from_edits(tx: Transaction, keys: KeyRing) -> int:
     return len(found)
 
 
+async def from_review(
+    tx: Transaction,
+    keys: KeyRing,
+    conversation_id: str,
+    turn: int,
+    expect: dict[str, Any],
+    why: str | None,
+    who: str,
+) -> str | None:
+    """A call that somebody looked at, as a golden case: up to this turn, of which ``expect`` is expected.
+
+    Proposed again by the same person it takes the place of what they had proposed.
+
+    Returns:
+        The correction's id; None: what they had proposed was decided already.
+
+    Raises:
+        ValueError: the turn is none of the caller's, or ``expect`` is not of the golden format.
+    """
+    conversations = Conversations(keys)
+    snapshot = await conversations.load(tx, conversation_id)
+    turns = await conversations.turns(tx, conversation_id)
+    name = f"review-{conversation_id[3:11]}-{turn}"
+    document = golden_case(name, str(snapshot.channel), turns, turn, expect)
+    if document is None:
+        raise ValueError("the turn is none of the caller's: a golden case needs what they said")
+    return await corrections.propose(
+        tx,
+        keys,
+        source=f"review:{conversation_id}:{turn}:{who}",
+        kind="golden_case",
+        conversation_id=conversation_id,
+        turn=turn,
+        proposed_by=who,
+        content={"document": document, "why": why},
+    )
+
+
 async def _golden(
     tx: Transaction,
     keys: KeyRing,

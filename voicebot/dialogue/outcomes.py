@@ -20,6 +20,7 @@ from voicebot.core.store.keys import KeyRing, SealBroken, SubjectErased
 from voicebot.core.store.outcomes import Claimed, Kin
 from voicebot.core.waterfall import waited_ms
 from voicebot.dialogue import state as states
+from voicebot.dialogue.cut_offs import cut_offs
 from voicebot.dialogue.intents import OUT_OF_SCOPE
 from voicebot.dialogue.outcome import ERASED, REPEAT, UNREAD, Facts, Outcome, TurnFact, decide
 from voicebot.dialogue.state import UnknownState
@@ -29,13 +30,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What the words and the state of a conversation say, without them. ``ours``: we made the call."""
+    """What the words and the state of a conversation say, without them.
+
+    ``ours``: we made the call. ``cut_offs``: turns that were probably ended too early; None: not known.
+    """
 
     turns: tuple[TurnFact, ...]
     sign_standing: bool = False
     first_sign: tuple[str, datetime] | None = None
     segment: str = ""
     ours: bool = False
+    cut_offs: int | None = None
 
 
 EVERY_S = 5.0
@@ -142,6 +147,7 @@ class Outcomes:
             "trigger": trigger,
             "segment": read.segment,
             "ours": read.ours,
+            "cut_offs": read.cut_offs,
             "told_apart": kin.told_apart,
             "asked_again": any(one["repeated_by"] for one in intents),
             "is_repeat": any(one["repeats"] for one in intents),
@@ -167,15 +173,16 @@ class Outcomes:
         turns = tuple(self._turn(row, one) for row, one in zip(rows, decisions, strict=True))
         fired = next((one.fired for one in decisions if one.fired is not None), None)
         first = None if fired is None else (fired.first_sign, fired.first_sign_at)
+        cut = cut_offs(rows)
         try:
             state = states.load(snapshot.state)
         except UnknownState:
-            return _Read(turns, first_sign=first)
+            return _Read(turns, first_sign=first, cut_offs=cut)
         sign = state.risk.first
         if first is None and sign is not None:
             first = (sign.name, sign.at)
         segment = state.customer.segment if state.customer is not None else None
-        return _Read(turns, sign is not None, first, segment or "", state.calling is not None)
+        return _Read(turns, sign is not None, first, segment or "", state.calling is not None, cut)
 
     def _turn(self, row: dict[str, Any], decision: Decision) -> TurnFact:
         timings = row["timings"] or {}

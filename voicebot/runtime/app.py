@@ -57,6 +57,9 @@ from voicebot.console.health import health_router
 from voicebot.console.kpis import Measures, kpis_router
 from voicebot.console.live_routes import live_router
 from voicebot.console.pages import pages_router
+from voicebot.console.player.replays import Replays
+from voicebot.console.player.routes import Player, recordings_router
+from voicebot.console.player.shelf import Shelf
 from voicebot.console.presence import presence_router
 from voicebot.console.readers import readers
 from voicebot.console.talks import talks_router
@@ -97,12 +100,12 @@ from voicebot.handoff.talks import Talks
 from voicebot.handoff.transferring import TransferringDesk
 from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
+from voicebot.runtime.body_limit import BodyLimit
 from voicebot.runtime.boot import NodeBoot
 from voicebot.runtime.browser import add_browser
 from voicebot.runtime.call_facts import NodeFacts
-from voicebot.runtime.body_limit import BodyLimit
 from voicebot.runtime.crowding import watch_crowding
-from voicebot.runtime.draining import put_through
+from voicebot.runtime.draining import before, put_through
 from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
@@ -145,12 +148,13 @@ class NodeApp:
         self._browsers: BrowserGate | None = None
         self._database: Database | None = None
         self._talks: TalkHub | None = None
+        self._hurried = asyncio.Event()
         self._deployment = Deployment.load(settings.deployment)
         self.app = FastAPI(title="voicebot", version=__version__, lifespan=self._lifespan)
+        self.app.add_middleware(BodyLimit)
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
-        self.app.add_middleware(BodyLimit)
         async with AsyncExitStack() as stack:
             await self._build(app, stack)
             yield
@@ -366,6 +370,14 @@ class NodeApp:
         )
         stack.push_async_callback(assisting.close)
         app.include_router(assist_router(queue, assisting, who, reveals=library.reasons.reveals))
+        player = Player(
+            database,
+            keys,
+            Shelf(recordings),
+            Replays(_environment(settings), lambda: self.state.crowded or self.state.strained),
+            people.time_zone,
+        )
+        app.include_router(recordings_router(player, who))
         console = Console(database, keys, bus)
         app.include_router(api_router(console, who))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
@@ -483,17 +495,24 @@ class NodeApp:
         except DatabaseDown:  # then callers who leave the room are dialled through
             return frozenset()
 
+    @property
+    def hurried(self) -> bool:
+        """``hurry`` was called."""
+        return self._hurried.is_set()
+
+    def hurry(self) -> None:
+        """The drain's deadline is now."""
+        self._hurried.set()
+
     async def drain(self, seconds: float) -> None:
-        """No new calls; waits for those under way and those put through; then a person gets the rest."""
+        """No new calls; waits for those under way and those put through; then a person gets the rest.
+
+        ``hurry`` ends the waiting.
+        """
         self.state.accepting = False
-        until_s = time.monotonic() + seconds
-        overs = {call.over for call in self._calls}
-        if overs:
-            await asyncio.wait(overs, timeout=seconds)
+        await before(self._hurried, self._finish(time.monotonic() + seconds))
         if self._talks is not None:
-            await self._talks.drain(until_s)
-        if left := await put_through(self._waiting, lambda: bool(self._calls), until_s=until_s):
-            log.warning("node.drain_leaves_transfers", transfers=left)
+            await self._talks.drain(time.monotonic())
         if self._browsers is not None:
             await self._browsers.move()
         late = {call for call in self._calls if not call.over.done()}
@@ -506,6 +525,24 @@ class NodeApp:
             async with asyncio.timeout(SETTLE_S):
                 while self.state.calls:  # sockets close, outcomes are written  # noqa: ASYNC110  # a plain counter
                     await asyncio.sleep(0.05)
+
+    async def _finish(self, until_s: float) -> None:
+        """Calls may come to their end until then (`time.monotonic`)."""
+        overs = {call.over for call in self._calls}
+        if overs:
+            await asyncio.wait(overs, timeout=max(0.0, until_s - time.monotonic()))
+        if self._talks is not None:
+            await self._talks.drain(until_s)
+        if left := await put_through(self._waiting, lambda: bool(self._calls), until_s=until_s):
+            log.warning("node.drain_leaves_transfers", transfers=left)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Of a program that a node starts: it sees what the node sees, whatever came from the command line."""
+    return {
+        "VOICEBOT_DATA_DIR": str(settings.data_dir.absolute()),
+        "VOICEBOT_DEPLOYMENT": str(settings.deployment.absolute()),
+    }
 
 
 def _pay_prompts(phrases: Phrases) -> tuple[Prompt, ...]:

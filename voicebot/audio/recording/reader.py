@@ -6,7 +6,7 @@ import base64
 import json
 import struct
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -44,14 +44,23 @@ SAMPLES_PER_MS = RATE_HZ // 1000
 class Problem:
     """What a recording lacks, though it can be read.
 
-    ``cut_short`` (without its end) · ``disk`` (it ended because the disk failed) · ``sound_lost`` (the disk
-    was too slow) · ``hole`` (messages of Twilio's that never came) · ``sound_missing`` (frames whose sound is
-    not there) · ``no_wire`` (an older format, or the messages were not kept). A replay adds what it cannot
-    give back: ``withheld`` (keys that are not kept) · ``elsewhere`` (turns that no caller gave).
+    ``cut_short`` (without its end) · ``disk`` (it ended because the disk failed) · ``altered`` (a record is
+    not what was written; `examining` alone reads on) · ``sound_lost`` (the disk was too slow) · ``hole``
+    (messages of Twilio's that never came) · ``sound_missing`` (frames whose sound is not there) · ``no_wire``
+    (an older format, or the messages were not kept). A replay adds what it cannot give back: ``withheld``
+    (keys that are not kept) · ``elsewhere`` (turns that no caller gave).
     """
 
     kind: Literal[
-        "cut_short", "disk", "sound_lost", "hole", "sound_missing", "no_wire", "withheld", "elsewhere"
+        "cut_short",
+        "disk",
+        "altered",
+        "sound_lost",
+        "hole",
+        "sound_missing",
+        "no_wire",
+        "withheld",
+        "elsewhere",
     ]
     at_ms: int
     text: str
@@ -97,10 +106,10 @@ def read_recording(path: Path, key: bytes, *, accept_truncated: bool = False) ->
     audio_path, events_path = paths_of(path)
     if events_path.exists() and not audio_path.exists():
         raise AudioMissing(audio_path.name)
-    state = _Reading(accept_truncated)
-    parts = list(_audio(audio_path, key, state))
+    state = Reading(accept_truncated)
+    parts = list(audio_chunks(audio_path, key, state))
     ulaw = np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.uint8)
-    events = list(_events(events_path, key, state))
+    events = list(event_records(events_path, key, state))
     state.look(ulaw.shape[0])
     return Recording(
         state.conversation_id,
@@ -119,8 +128,8 @@ def export_wav(path: Path, key: bytes, to: Path, *, accept_truncated: bool = Fal
 
     Raises as ``read_recording`` does; what was sound up to there is in ``to``.
     """
-    state = _Reading(accept_truncated)
-    parts = _audio(paths_of(path)[0], key, state)
+    state = Reading(accept_truncated)
+    parts = audio_chunks(paths_of(path)[0], key, state)
     _write_wav(to, (decode(part.tobytes()).reshape(-1, 2) for part in parts))
     return state.whole
 
@@ -132,7 +141,9 @@ def paths_of(path: Path) -> tuple[Path, Path]:
 
 
 @dataclass
-class _Reading:
+class Reading:
+    """What is found while a recording is read."""
+
     accept_truncated: bool
     whole: bool = True
     conversation_id: str = ""
@@ -142,6 +153,11 @@ class _Reading:
     ends_ms: int = 0
 
     def ended_early(self, records: int, why: str | None = None) -> None:
+        """A file is over before its end.
+
+        Raises:
+            RecordingTruncated: that is not accepted.
+        """
         if not self.accept_truncated:
             raise RecordingTruncated(records, why)
         if self.whole:
@@ -150,6 +166,7 @@ class _Reading:
         self.whole = False
 
     def lost(self, at: int, samples: int) -> None:
+        """There was sound that was not written."""
         text = f"{samples / RATE_HZ:.1f} s of sound were lost: the disk was too slow"
         self.problems.append(Problem("sound_lost", at // SAMPLES_PER_MS, text))
 
@@ -169,8 +186,18 @@ class _Reading:
             self.problems.append(Problem("sound_missing", beyond[0].timestamp_ms or 0, text))
 
 
-def _audio(path: Path, key: bytes, state: _Reading) -> Iterator[npt.NDArray[np.uint8]]:
-    """Mu-law ``[n, 2]``, chunk by chunk."""
+Placed = Callable[[int, int, int], None]
+"""Told of each record before its sound comes: where in the file it begins, its number, its first sample."""
+
+
+def audio_chunks(
+    path: Path, key: bytes, state: Reading, placed: Placed = lambda at, number, first: None
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Mu-law ``[n, 2]``, chunk by chunk.
+
+    Raises:
+        RecordingError, OSError: as `read_recording`.
+    """
     with path.open("rb") as file:
         header = read_header(file)
         state.conversation_id, state.version = header.conversation_id, header.version
@@ -179,6 +206,7 @@ def _audio(path: Path, key: bytes, state: _Reading) -> Iterator[npt.NDArray[np.u
         while True:
             number = seal.number
             state.ends_ms = samples // SAMPLES_PER_MS
+            at = file.tell()
             head = file.read(RECORD_HEAD.size)
             if len(head) < RECORD_HEAD.size:
                 return state.ended_early(number)
@@ -199,14 +227,20 @@ def _audio(path: Path, key: bytes, state: _Reading) -> Iterator[npt.NDArray[np.u
                 return None
             if kind == Kind.LOST:
                 state.lost(samples, struct.unpack("<Q", plaintext)[0])
-            for ulaw in _samples(kind, plaintext, number):
+            placed(at, number, samples)
+            for ulaw in samples_of(kind, plaintext, number):
                 samples += ulaw.shape[0]
                 if samples > MAX_SAMPLES:
                     raise RecordingAltered(number)
                 yield ulaw
 
 
-def _samples(kind: int, plaintext: bytes, number: int) -> Iterator[npt.NDArray[np.uint8]]:
+def samples_of(kind: int, plaintext: bytes, number: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """What a record of sound or of silence holds.
+
+    Raises:
+        RecordingAltered: it is neither.
+    """
     if kind == Kind.AUDIO:
         yield np.frombuffer(plaintext, dtype=np.uint8).reshape(-1, 2)
     elif kind == Kind.PACKED:
@@ -226,7 +260,12 @@ def _samples(kind: int, plaintext: bytes, number: int) -> Iterator[npt.NDArray[n
         raise RecordingAltered(number)
 
 
-def _events(path: Path, key: bytes, state: _Reading) -> Iterator[dict[str, Any]]:
+def event_records(path: Path, key: bytes, state: Reading) -> Iterator[dict[str, Any]]:
+    """The events; messages of the wire go to ``state``.
+
+    Raises:
+        RecordingError, OSError: as `read_recording`.
+    """
     with path.open("rb") as file:
         seal = Seal(key, Header.from_json(file.readline(MAX_HEADER_BYTES)))
         events = 0

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +47,10 @@ from voicebot.proof.virtual_time import run
 
 OLDEST_DAY = datetime(2026, 1, 5, 16, 30, tzinfo=UTC)
 """When a call began whose recording does not say it: a Monday in the morning of the reference shop."""
+
+
+Progress = Callable[[int, int], None]
+"""Told of a run: ms of the call that are over, and how long it is."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,8 @@ class Replayer:
             world = stack.enter_context(World.made(made, settings, day, url))
             yield cls(options, settings, made, world, stack)
 
-    def replay(self, call: RecordedCall) -> Replayed:
-        """Runs one call.
+    def replay(self, call: RecordedCall, progress: Progress | None = None) -> Replayed:
+        """Runs one call. ``progress`` is told how many ms of how many, every second of the call.
 
         Raises:
             NotReplayable: the recording lacks what it needs.
@@ -199,7 +204,7 @@ class Replayer:
             if self._options.live_tools
             else lambda like: RecordedConnector(answers, like, pace.read_s),
             writers=self._writing(answers),
-            meet=_Meeting(kept, tapes, self._options.until).meet,
+            meet=_Meeting(kept, tapes, self._options.until, _told(progress, call.sessions)).meet,
         )
         try:
             held = run(hold(scene, sessions), inline=True, stuck_s=60.0)
@@ -322,10 +327,17 @@ class Replayer:
 class _Meeting:
     """What happens to each session's call beside its caller: turns that are told, and where it is left."""
 
-    def __init__(self, kept: list[list[KeptTurn]], tapes: list[MemoryTape], until: int | None) -> None:
+    def __init__(
+        self,
+        kept: list[list[KeptTurn]],
+        tapes: list[MemoryTape],
+        until: int | None,
+        told: list[Callable[[int], None]],
+    ) -> None:
         self._kept = list(kept)
         self._tapes = list(tapes)
         self._until = until
+        self._told = told
         self._tasks: set[asyncio.Task[None]] = set()
 
     def meet(self, call: PhoneCall, leg: VirtualLeg) -> None:
@@ -335,6 +347,8 @@ class _Meeting:
         tape = self._tapes.pop(0)
         if self._until is not None:
             self._begin(_leave(tape, leg, self._until))
+        if self._told:
+            self._begin(_watch(call, self._told.pop(0)))
 
     def _begin(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -353,6 +367,24 @@ async def _tell(call: PhoneCall, turn: KeptTurn) -> None:
     call.hear(CallerFinished(now_ms, max(0, now_ms - (turn.utterance.last_voiced_ms or now_ms))))
     timings = TurnTimings(last_voiced_ms=turn.utterance.last_voiced_ms, turn_ended_ms=now_ms, final_ms=now_ms)
     call.hear(TurnEnded(turn.utterance, now_ms, timings))
+
+
+def _told(progress: Progress | None, sessions: tuple[Recording, ...]) -> list[Callable[[int], None]]:
+    """For each session: who is told how far it is."""
+    if progress is None:
+        return []
+    lengths = [session.ulaw.shape[0] // 8 for session in sessions]
+    return [partial(_tell_far, progress, sum(lengths[:n]), sum(lengths)) for n in range(len(lengths))]
+
+
+def _tell_far(progress: Progress, before_ms: int, of_ms: int, at_ms: int) -> None:
+    progress(min(of_ms, before_ms + at_ms), of_ms)
+
+
+async def _watch(call: PhoneCall, told: Callable[[int], None]) -> None:
+    while not call.over.done():
+        told(call.now_ms())
+        await asyncio.sleep(1.0)
 
 
 async def _leave(tape: MemoryTape, leg: VirtualLeg, until: int) -> None:

@@ -23,6 +23,7 @@ from voicebot.audio import mulaw
 from voicebot.audio.engines.choice import EngineSpec, choose, models_dir
 from voicebot.audio.engines.types import Transcriber
 from voicebot.audio.recording.writer import Recorder
+from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import Settings
 from voicebot.dialogue.deployment import Deployment
 from voicebot.proof.evals.clock import HALF_PAST_TEN
@@ -168,7 +169,7 @@ def read_sample(path: Path) -> SampleScript:
         ScriptError: it cannot be used.
     """
     try:
-        return SampleScript.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return SampleScript.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise ScriptError(f"{path} is no sample's script: {error}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from voicebot.core.waterfall import hops, waited_ms
+from voicebot.proof.replay.compare import aligned
 from voicebot.proof.replay.run import Replayed
 from voicebot.proof.replay.turns import ReplayTurn
 from voicebot.proof.simulation.waterfall import draw, headline
@@ -59,7 +60,7 @@ def _turn(turn: ReplayTurn, out: Console) -> None:
 
 
 def as_dict(one: Replayed, missed: list[str]) -> dict[str, Any]:
-    """JSON able."""
+    """JSON able. ``turns`` are the replay's, ``recorded`` the recording's, ``pairs`` which became which."""
     return {
         "name": one.name,
         "ok": one.ok and not missed,
@@ -71,6 +72,11 @@ def as_dict(one: Replayed, missed: list[str]) -> dict[str, Any]:
         "differences": [difference.as_dict() for difference in one.differences],
         "not_as_expected": missed,
         "turns": [_turn_dict(turn) for turn in one.now],
+        "recorded": [_turn_dict(turn) for turn in one.was],
+        "pairs": [
+            [None if turn is None else turn.number for turn in (pair.was, pair.now)]
+            for pair in aligned(one.was, one.now)
+        ],
     }
 
 

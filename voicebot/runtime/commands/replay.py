@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What stands on the command line beside the calls. ``log``: a folder for event logs."""
+    """What stands on the command line beside the calls.
+
+    ``log``: a folder for event logs. ``progress``: a program watches, which reads the standard error.
+    """
 
     options: Options
     key: Path | None = None
@@ -26,6 +30,7 @@ class Asked:
     log: Path | None = None
     real_time: bool = False
     url: str | None = None
+    progress: bool = False
 
 
 def replay(calls: list[str], settings: Settings, asked: Asked, out: Console) -> bool:
@@ -73,7 +78,7 @@ def _in_virtual_time(names: list[str], settings: Settings, asked: Asked, out: Co
         with Replayer.open(asked.options, settings, day) as replayer:
             for call, name in zip(found, [n for n in names if n not in wrong], strict=True):
                 try:
-                    one = replayer.replay(call)
+                    one = replayer.replay(call, _tell if asked.progress else None)
                 except NotReplayable as error:
                     if len(names) == 1:
                         raise
@@ -102,6 +107,10 @@ def _in_virtual_time(names: list[str], settings: Settings, asked: Asked, out: Co
             f"{seconds[0]:.0f} s of calls in {seconds[1]:.0f} s ({speed:.0f}x)"
         )
     return ok
+
+
+def _tell(at_ms: int, of_ms: int) -> None:
+    print(json.dumps({"replayed_ms": at_ms, "of_ms": of_ms}), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _missed(name: str, one: Replayed) -> list[str]:

@@ -1,0 +1,359 @@
+"""Recordings over REST: what is personal leaves a node neither as words nor as sound, whoever asks.
+
+The list, one call on its timeline, its sound in parts, what is wrong with a damaged one, who may do what, and
+that every listening is in the access log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+import wave
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import pytest_asyncio
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from scripts.seed_recordings import seed
+from voicebot.audio.recording.reader import read_recording
+from voicebot.console.access import bearer_guard
+from voicebot.console.corrections import corrections_router
+from voicebot.console.handoffs import Queue
+from voicebot.console.player.replays import Replays
+from voicebot.console.player.routes import Player, recordings_router
+from voicebot.console.player.shelf import Shelf
+from voicebot.console.readers import AGENT_HEADER, readers
+from voicebot.core.store import agent_words, audit
+from voicebot.core.store.conversations import Conversations
+from voicebot.core.store.database import Database
+from voicebot.core.store.keys import KeyRing
+from voicebot.dialogue.outcomes import Outcomes
+from voicebot.handoff.people import People
+from voicebot.handoff.reasons import Library
+from voicebot.handoff.roster import Roster
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = SecretStr("token")
+SAMPLE = "03-order-by-voice"
+SAID = {"427103", "94107"}
+"""What the caller of the sample gives away."""
+
+
+@dataclass
+class Desk:
+    """The API with one call of the samples."""
+
+    http: httpx.AsyncClient
+    database: Database
+    keys: KeyRing
+    folder: Path
+    call: str
+    player: Player
+
+    async def get(self, path: str, who: str = "cleo", status: int = 200, **query: Any) -> Any:
+        answer = await self.ask("GET", path, who, params=query)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def ask(self, method: str, path: str, who: str = "cleo", **more: Any) -> httpx.Response:
+        headers = {"Authorization": "Bearer token", AGENT_HEADER: who, **more.pop("headers", {})}
+        return await self.http.request(method, f"/api/recordings{path}", headers=headers, **more)
+
+    async def sound(self, asked: str | None = None, who: str = "cleo") -> httpx.Response:
+        headers = {} if asked is None else {"Range": asked}
+        return await self.ask("GET", f"/{self.call}/sessions/001/sound", who, headers=headers)
+
+    async def listened(self) -> list[str]:
+        async with self.database.transaction() as tx:
+            rows = await audit.accesses(tx, self.call)
+        return [row["actor"] for row in rows if row["purpose"] == "listening"]
+
+    def file(self, suffix: str) -> Path:
+        return self.folder / "recordings" / self.call / f"001{suffix}"
+
+    async def key(self) -> bytes:
+        async with self.database.transaction() as tx:
+            snapshot = await Conversations(self.keys).load(tx, self.call)
+            return (await self.keys.cipher(tx, snapshot.subject_id)).derive("recording")
+
+
+@pytest_asyncio.fixture
+async def desk(database: Database, keys: KeyRing, tmp_path: Path) -> AsyncIterator[Desk]:
+    call = await seed(database, keys, tmp_path, SAMPLE)
+    people = People.read(ROOT)
+    player = Player(database, keys, Shelf(tmp_path / "recordings"), Replays({}), people.time_zone)
+    who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, Roster(ROOT, people))
+    app = FastAPI()
+    app.include_router(recordings_router(player, who))
+    queue = Queue(database, keys, people, Library.read(ROOT).reasons)
+    app.include_router(corrections_router(queue, who))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as http:
+        yield Desk(http, database, keys, tmp_path, call, player)
+
+
+def samples(wav: bytes) -> npt.NDArray[np.int16]:
+    """Of a WAV: ``[n, 2]``."""
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
+
+
+async def test_the_sound_is_silent_where_something_personal_was_said_and_nowhere_else(desk: Desk) -> None:
+    as_it_was = read_recording(desk.file(".vbrec"), await desk.key()).pcm16
+    view = await desk.get(f"/{desk.call}/sessions/001")
+    heard = samples((await desk.sound()).content)
+    assert heard.shape == as_it_was.shape
+    expected = as_it_was.copy()
+    assert {one["channel"] for one in view["silences"]} == {"caller", "bot"}
+    for one in view["silences"]:
+        stretch = slice(one["at_ms"] * 8, one["until_ms"] * 8)
+        column = ("caller", "bot").index(one["channel"])
+        assert np.abs(as_it_was[stretch, column]).max() > 1000
+        expected[stretch, column] = 0
+    assert (heard == expected).all()
+    by_number = [
+        line
+        for line in view["lines"]
+        if line["who"] == "caller" and any(word["text"].startswith("[") for word in line["words"])
+    ]
+    assert by_number
+    for line in by_number:
+        assert not heard[line["at_ms"] * 8 : line["until_ms"] * 8, 0].any()
+    peaks = await desk.get(f"/{desk.call}/sessions/001/peaks", points=387)
+    quiet = [n for n, one in enumerate(peaks["caller"]) if one == 0]
+    first = view["silences"][0]
+    assert {*range(first["at_ms"] // 100 + 1, first["until_ms"] // 100)} <= {*quiet}
+    assert max(peaks["caller"]) > 100
+
+
+async def test_no_answer_holds_what_the_caller_gave_away(desk: Desk) -> None:
+    for path in ("", f"/{desk.call}", f"/{desk.call}/sessions/001", f"/{desk.call}/sessions/001/peaks"):
+        for who in ("ada", "cleo"):
+            text = json.dumps(await desk.get(path, who))
+            assert not any(value in text for value in SAID), path
+            assert "four two seven one" not in text
+
+
+async def test_parts_of_the_sound_are_the_same_bytes_and_a_listening_is_logged_once(desk: Desk) -> None:
+    whole = await desk.sound()
+    assert whole.status_code == 200
+    assert whole.headers["accept-ranges"] == "bytes"
+    for asked in ("bytes=0-99", "bytes=40-90", "bytes=300001-333333", "bytes=1200000-", "bytes=-5"):
+        part = await desk.sound(asked)
+        assert part.status_code == 206
+        first, _, last = part.headers["content-range"].removeprefix("bytes ").partition("/")[0].partition("-")
+        assert part.content == whole.content[int(first) : int(last) + 1]
+        assert len(part.content) == int(part.headers["content-length"])
+    beyond = await desk.sound("bytes=99999999-")
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(whole.content)}")
+    assert await desk.listened() == ["cleo"]
+    await desk.sound("bytes=0-", who="ada")
+    assert await desk.listened() == ["cleo", "ada"]
+
+
+async def test_words_lie_where_they_are_heard_and_turns_where_they_were(desk: Desk) -> None:
+    view = await desk.get(f"/{desk.call}/sessions/001")
+    assert (view["whole"], view["problems"], view["error"]) == (True, [], None)
+    first = next(line for line in view["lines"] if line["who"] == "caller")
+    assert [word["text"] for word in first["words"]][:3] == ["hello", "my", "order"]
+    assert all(word["exact"] for word in first["words"])
+    loud = samples((await desk.sound()).content)[:, 0].astype(int)
+    for word in first["words"]:
+        assert np.abs(loud[word["at_ms"] * 8 : word["until_ms"] * 8]).max() > 1000, word
+    for line in view["lines"]:
+        times = [at for word in line["words"] for at in (word["at_ms"], word["until_ms"])]
+        assert times == sorted(times)
+    assert [turn["turn"] for turn in view["turns"]] == [1, 2, 3, 4]
+    last = view["turns"][-1]
+    assert [hop["name"] for hop in last["hops"]][:2] == ["seen", "end"]
+    assert [(tool["tool"], tool["status"]) for tool in last["tools"]] == [("order_status", "answered")]
+    assert {one["lane"] for one in view["moments"]} == {"events", "systems"}
+
+
+async def test_what_is_wrong_with_a_recording_is_named_and_what_is_sound_of_it_is_heard(desk: Desk) -> None:
+    sound, events = desk.file(".vbrec"), desk.file(".vbevents")
+    was, told = sound.read_bytes(), events.read_bytes()
+    detail = f"/{desk.call}"
+
+    async def problems() -> list[str]:
+        (one,) = (await desk.get(detail))["sessions"]
+        return [one["error"] or "", *(problem["kind"] for problem in one["problems"])]
+
+    sound.write_bytes(was[: len(was) // 2])
+    assert await problems() == ["", "cut_short", "sound_missing"]
+    short = samples((await desk.sound()).content)
+    assert 0 < short.shape[0] < 38_680 * 8
+    broken = bytearray(was)
+    broken[len(was) // 2] ^= 1
+    sound.write_bytes(broken)
+    assert (await problems())[1] == "altered"
+    assert 0 < samples((await desk.sound()).content).shape[0] < 38_680 * 8
+    sound.write_bytes(was[:7] + b"\x09" + was[8:])
+    assert "version 9" in (await problems())[0]
+    assert (await desk.sound()).status_code == 409
+    sound.unlink()
+    assert "sound_missing" in await problems()
+    assert (await desk.sound()).status_code == 409
+    assert (await desk.get(f"{detail}/sessions/001"))["lines"]
+    sound.write_bytes(was)
+    events.unlink()
+    assert "sound_missing" in await problems()
+    refused = await desk.sound()
+    assert refused.status_code == 409
+    assert "what is personal" in refused.json()["detail"]
+    events.write_bytes(told[: len(told) // 2])
+    assert "cut_short" in await problems()
+    after = (await desk.get(f"{detail}/sessions/001"))["silences"]
+    assert {one["channel"] for one in after if one["until_ms"] is None} == {"caller", "bot"}
+    sound.unlink()
+    events.unlink()
+    assert (await desk.get(detail))["kept"] == "gone"
+    assert (await desk.sound()).status_code == 404
+
+
+async def test_words_that_were_masked_later_are_silent_too(desk: Desk) -> None:
+    conversations = Conversations(desk.keys)
+    async with desk.database.transaction() as tx:
+        snapshot = await conversations.load(tx, desk.call)
+        cipher = await desk.keys.cipher(tx, snapshot.subject_id)
+        row = await conversations.turn(tx, desk.call, 2)
+        assert row is not None
+        given = {**row["input"], "text": "hello my [name 1] has not arrived yet"}
+        await tx.execute(
+            "UPDATE turns SET sealed_input = %s WHERE conversation_id = %s AND turn = 2",
+            (cipher.seal_json(given, f"input:{desk.call}:2"), desk.call),
+        )
+    spoken = slice(row["input"]["started_ms"] * 8, row["input"]["last_voiced_ms"] * 8)
+    assert not samples((await desk.sound()).content)[spoken, 0].any()
+
+
+async def test_who_may_what(desk: Desk) -> None:
+    agent, supervisor = await desk.get("", "ada"), await desk.get("", "cleo")
+    assert [row["id"] for row in agent] == [row["id"] for row in supervisor] == [desk.call]
+    await desk.get("", "ada", 403, worth=True)
+    assert (await desk.ask("POST", f"/{desk.call}/replay", "ada")).status_code == 403
+    stranger = await desk.http.get("/api/recordings", headers={"Authorization": "Bearer wrong"})
+    assert stranger.status_code == 401
+    async with desk.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE conversations SET status = 'live', ended_at = NULL, end_reason = NULL WHERE id = %s",
+            (desk.call,),
+        )
+    await desk.get(f"/{desk.call}", "ada", 403)
+    await desk.get(f"/{desk.call}", "cleo", 409)
+    assert await desk.get("") == []
+
+
+async def test_an_erased_call_says_so_and_gives_nothing(desk: Desk) -> None:
+    await desk.sound()
+    async with desk.database.transaction() as tx:
+        await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
+    (row,) = await desk.get("")
+    assert row["kept"] == "erased"
+    for path in ("", "/sessions/001", "/sessions/001/peaks", "/sessions/001/sound"):
+        await desk.get(f"/{desk.call}{path}", status=410)
+
+
+async def test_filters_pages_and_what_is_worth_listening_to(desk: Desk) -> None:
+    barged = await seed(desk.database, desk.keys, desk.folder, "05-barge-in")
+    left = await seed(desk.database, desk.keys, desk.folder, "01-greeting-and-hang-up")
+    work = Outcomes(
+        desk.database, desk.keys, lambda intent: intent not in {"call_started", "goodbye"}, quiet_s=0
+    )
+    while await work.one() is not None:
+        pass
+
+    async def ids(**query: Any) -> list[str]:
+        return [row["id"] for row in await desk.get("", **query)]
+
+    assert await ids() == [left, barged, desk.call]
+    (first,) = await desk.get("", limit=1)
+    assert await ids(limit=1, before=f"{first['created_at']},{first['id']}") == [barged]
+    assert await ids(intent="order_status") == [desk.call]
+    assert await ids(channel="browser") == []
+    assert await ids(over_ms=1500) == [desk.call]
+    assert await ids(over_ms=60_000) == await ids(day="2020-01-01") == await ids(marked=True) == []
+    (gave_up,) = await desk.get("", worth=True)
+    assert (gave_up["resolution"], gave_up["reasons"]) == ("abandoned", ["left"])
+    async with desk.database.transaction() as tx:
+        await agent_words.say(
+            tx,
+            desk.keys,
+            conversation_id=desk.call,
+            kind="note",
+            value="wrong_answer",
+            who="ada",
+            text="no",
+            turn=4,
+        )
+        await tx.execute("UPDATE outcomes SET cut_offs = 1 WHERE conversation_id = %s", (barged,))
+    assert await ids(marked=True) == [desk.call]
+    found = await desk.get("", worth=True)
+    reasons = {row["id"]: row["reasons"] for row in found}
+    assert next(iter(reasons)) == desk.call
+    assert reasons[desk.call][0] == "wrong"
+    assert reasons[barged] == ["cut_off"]
+    known = await desk.get("/choices")
+    assert "order_status" in known["intents"]
+
+
+async def test_a_turn_becomes_a_golden_case_that_somebody_else_reviews(desk: Desk) -> None:
+    path = f"/{desk.call}/turns/4/golden"
+    body = {"expect": {"intent": "order_status", "says": ["on its way"]}, "why": "it has to name the day"}
+    made = await desk.ask("POST", path, "ada", json=body)
+    assert made.status_code == 201
+    headers = {"Authorization": "Bearer token", AGENT_HEADER: "cleo"}
+    one = (await desk.http.get(f"/api/corrections/{made.json()['correction']}", headers=headers)).json()
+    assert (one["kind"], one["status"], one["proposed_by"], one["turn"]) == (
+        "golden_case",
+        "proposed",
+        "ada",
+        4,
+    )
+    assert "on its way" in one["document"]
+    assert "427103" not in one["document"]
+    again = await desk.ask("POST", path, "ada", json=body)
+    assert again.json() != made.json()
+    for wrong in (
+        {"expect": {}},
+        {"expect": {"after": "explode"}},
+        {"expect": {"says": ["4242 4242 4242 4242"]}},
+    ):
+        assert (await desk.ask("POST", path, "ada", json=wrong)).status_code == 422
+    greeting = await desk.ask("POST", f"/{desk.call}/turns/1/golden", "ada", json=body)
+    assert greeting.status_code == 422
+
+
+async def test_one_replay_at_a_time_which_ends_when_nobody_waits_for_it(desk: Desk, tmp_path: Path) -> None:
+    progress = '{"replayed_ms": 5, "of_ms": 9}'
+    waits = (
+        f"import sys, time; sys.stdin.read(); print('{progress}', file=sys.stderr, flush=True); "
+        "time.sleep(600)"
+    )
+    replays = Replays({}, program=(sys.executable, "-c", waits))
+    running = replays.run(tmp_path, bytes(32), "local")
+    told = [await anext(running), await anext(running)]
+    assert [(one.at_ms, one.of_ms) for one in told] == [(None, None), (5, 9)]  # type: ignore[union-attr]
+    desk.player.replays = replays
+    busy = await desk.ask("POST", f"/{desk.call}/replay")
+    assert (busy.status_code, "already" in busy.json()["detail"]) == (409, True)
+    await asyncio.wait_for(running.aclose(), 30)
+    why = "print('voicebot: the model is not here', file=sys.stderr); sys.exit(2)"
+    replays.program = (sys.executable, "-c", "import sys; " + why)
+    failed = await desk.ask("POST", f"/{desk.call}/replay")
+    assert [line for line in failed.text.splitlines() if line.startswith("data")] == [
+        'data: {"type": "progress", "at_ms": null, "of_ms": null}',
+        'data: {"type": "failed", "why": "the model is not here"}',
+    ]
+    replays.busy = lambda: True
+    assert (await desk.ask("POST", f"/{desk.call}/replay")).status_code == 409

@@ -1,0 +1,27 @@
+"""Who listens to what: a player asks for a sound in many parts, which are one listening."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+QUIET_S = 600.0
+"""Who asked for nothing of it for so long listens anew."""
+MOST = 10_000
+
+
+class Listening:
+    """One per node; what several nodes serve is told of by each."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: OrderedDict[tuple[str, ...], float] = OrderedDict()
+
+    def begins(self, *listening: str) -> bool:
+        """Whether this request begins one: then it has to be logged before any of it is sent."""
+        now, before = self._clock(), self._last.pop(listening, None)
+        self._last[listening] = now
+        while len(self._last) > MOST:
+            self._last.popitem(last=False)
+        return before is None or now - before > QUIET_S
