@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 
 FILE = "targets.yaml"
 Alarm = Literal["low", "high", "few"]
@@ -70,7 +71,7 @@ class Targets(Strict):
         if not path.exists():
             return cls()
         try:
-            return cls.model_validate_json(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
+            return cls.model_validate_json(json.dumps(parse_yaml(path.read_text(encoding="utf-8")) or {}))
         except (OSError, yaml.YAMLError, TypeError, ValidationError) as error:
             raise TargetsError(f"{path}: {error}") from error
 

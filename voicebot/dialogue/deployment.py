@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -22,6 +23,7 @@ import structlog
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.actions.tool import ToolError
 from voicebot.dialogue.connectors.choice import Connection, ConnectionUnusable, read_connection
@@ -38,6 +40,7 @@ from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.monitor.classifier import IntentClassifier, ModelError
 from voicebot.dialogue.phrases import Phrases, slots_of
 from voicebot.dialogue.prompts import Prompts, PromptsError
+from voicebot.dialogue.spotting import Spotter
 from voicebot.safety.guard_in import InputGuard
 from voicebot.safety.guard_in.model import GuardModelError
 from voicebot.safety.identity import FactorKind
@@ -122,6 +125,11 @@ class Deployment:
         except _UNUSABLE as error:
             raise DeploymentError(str(error)) from error
         return deployment
+
+    @cached_property
+    def spotter(self) -> Spotter:
+        """Finds the intents that are known by their words alone."""
+        return Spotter(self.intents.phrases)
 
     def fixed_phrases(self) -> tuple[str, ...]:
         """Texts that never change, for the phrase cache."""
@@ -318,7 +326,7 @@ class Deployment:
 def _read(path: Path, model: type[M]) -> M:
     """A YAML file as a strict model. JSON in between lets strict types take enums and tuples."""
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = parse_yaml(path.read_text(encoding="utf-8"))
         return model.model_validate_json(json.dumps(document))
     except OSError as error:
         raise DeploymentError(f"{path}: {error.strerror}") from error

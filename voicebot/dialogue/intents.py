@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.dialogue.monitor.features import words_of
 
 OUT_OF_SCOPE = "out_of_scope"
 """What nobody here can help with: an intent like the others for policy and categories."""
@@ -102,6 +104,12 @@ class IntentCatalog(Strict):
         """What is known by its words alone: phrases by intent."""
         sure = {name: one.phrases for name, one in self.intents.items() if one.phrases}
         return sure | {name: one.phrases for name, one in self.spotted.items()}
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of all examples: nobody's name."""
+        examples = (text for intent in self.intents.values() for text in intent.examples)
+        return frozenset(word for text in (*examples, *self.out_of_scope) for word in words_of(text))
 
     def members(self) -> dict[str, tuple[str, ...]]:
         """The intents of each category."""

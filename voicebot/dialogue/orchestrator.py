@@ -82,7 +82,6 @@ from voicebot.dialogue.hearing_back import essentials_heard, read_back_by, settl
 from voicebot.dialogue.inbox import Inbox
 from voicebot.dialogue.knowledge.retriever import Retriever
 from voicebot.dialogue.memory.memory import Memory
-from voicebot.dialogue.monitor.features import words_of
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.other_customers import OtherCustomers
 from voicebot.dialogue.own_records import OwnRecords
@@ -94,7 +93,6 @@ from voicebot.dialogue.reading import PATIENCE_S, PlanReads, SlowRead
 from voicebot.dialogue.recovery import Recovery
 from voicebot.dialogue.scene import Scene
 from voicebot.dialogue.speculation import Fate, Verdict
-from voicebot.dialogue.spotting import Spotter
 from voicebot.dialogue.staff import Staff
 from voicebot.safety.guard_out.clause import LEAK_WORDS
 from voicebot.safety.guard_out.facts import shingles
@@ -212,13 +210,13 @@ class Orchestrator:
             self._gate,
             self._gatekeeping,
             policy.version,
-            known_words=_known(deployment),
+            known_words=intents.words,
             is_topic=intents.is_content,
             now=now,
             payments=self.payments,
         )
         self._keys = keys
-        self._shapes = shapes_of(policy.table.identity, _known(deployment))
+        self._shapes = shapes_of(policy.table.identity, intents.words)
         self._veils: dict[str, Veil] = {}
         self.recovery = Recovery(
             database,
@@ -248,7 +246,7 @@ class Orchestrator:
             is_content=intents.is_content,
             priority=lambda intent: rule.priority if (rule := policy.rule(intent)) else 0,
             sure=policy.table.thresholds.sure,
-            spotter=Spotter(intents.phrases),
+            spotter=deployment.spotter,
         )
         self.monitor = monitor
         """Reads what callers say; stateless."""
@@ -803,10 +801,3 @@ def _each_once(facts: list[Fact]) -> tuple[Fact, ...]:
 
 def _ms_since(began_s: float) -> float:
     return (time.monotonic() - began_s) * 1000
-
-
-def _known(deployment: Deployment) -> frozenset[str]:
-    """The words of the deployment's own examples: nobody's name."""
-    intents = deployment.intents
-    examples = (text for intent in intents.intents.values() for text in intent.examples)
-    return frozenset(word for text in (*examples, *intents.out_of_scope) for word in words_of(text))

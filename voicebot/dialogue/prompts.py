@@ -23,6 +23,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Route, Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.generation.request import Exchange, GenerationRequest, ToolResult
 from voicebot.dialogue.generation.slots import names
 from voicebot.dialogue.knowledge.passage import Passage
@@ -235,7 +236,7 @@ def _read(path: Path) -> Prompt:
     if len(parts) != 3 or parts[0].strip():
         raise PromptsError(f"{path}: must begin with front matter between two lines of ---")
     try:
-        front: Any = yaml.safe_load(parts[1])
+        front: Any = parse_yaml(parts[1])
         if not isinstance(front, dict):
             raise PromptsError(f"{path}: front matter must hold name, version, owner, kind, routes")
         named: dict[str, Any] = dict(front)

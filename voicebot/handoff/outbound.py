@@ -21,6 +21,7 @@ from phonenumbers import timezone as number_zones
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import PhoneNumber
 from voicebot.handoff.hours import Hours, HoursError, Span, spans
 from voicebot.handoff.people import GENERAL, People
@@ -139,7 +140,7 @@ class Outbound(Strict):
             "holidays": [day for day, one in people.holidays.items() if not one.hours],
         }
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+            document: Any = parse_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
             return cls.model_validate_json(json.dumps({**document, **ours}))
         except OSError as error:
             raise OutboundError(f"{path}: {error.strerror}") from error

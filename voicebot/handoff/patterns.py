@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.handoff.payload import Choice, Lost
 
 MOST_LOST = 5
@@ -119,7 +120,7 @@ class Patterns(Strict):
             PatternsError: it is missing or has another shape.
         """
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
             return cls.model_validate_json(json.dumps(document))
         except OSError as error:
             raise PatternsError(f"{path}: {error.strerror}") from error

@@ -20,6 +20,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import PhoneNumber
 from voicebot.handoff.hours import Hours, HoursError, Span, spans
 
@@ -123,7 +124,7 @@ class People(Strict):
         if not path.exists():
             return cls()
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
             return cls.model_validate_json(json.dumps(document))
         except OSError as error:
             raise PeopleError(f"{path}: {error.strerror}") from error

@@ -27,6 +27,7 @@ from pocketsphinx.lm import ArpaBoLM
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voicebot.audio.engines.types import EngineUnavailable
+from voicebot.core.documents import parse_yaml
 
 MAX_SENTENCES = 6000
 """Sentences made from all patterns together; beyond a few thousand the model grows, its use does not."""
@@ -98,7 +99,7 @@ def read_phrases(path: Path) -> Recognition:
         EngineUnavailable: the file cannot be read or has another shape; says where.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = parse_yaml(path.read_text(encoding="utf-8"))
         part: Any = document.get("recognition", {}) if isinstance(document, dict) else None
         recognition = Recognition.model_validate(part)
         expand(recognition)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import yaml
 
+from voicebot.core.documents import parse_yaml
+
 Kind = Literal["same", "gone", "new"]
 
 
@@ -37,7 +39,7 @@ def difference(before: str, after: str) -> tuple[Piece, ...]:
 def proposed(kind: str, document: str) -> tuple[tuple[str, str, str], ...]:
     """What in a correction's document replaces what: ``(name, before, after)``; none: all of it is new."""
     try:
-        made: Any = yaml.safe_load(document)
+        made: Any = parse_yaml(document)
     except yaml.YAMLError:
         return ()
     if not isinstance(made, dict):
@@ -54,7 +56,7 @@ def proposed(kind: str, document: str) -> tuple[tuple[str, str, str], ...]:
 def asked(document: str) -> str:
     """What the caller had said, where the document has it."""
     try:
-        made: Any = yaml.safe_load(document)
+        made: Any = parse_yaml(document)
     except yaml.YAMLError:
         return ""
     return (_text(made, "asked") or _text(made, "text")) if isinstance(made, dict) else ""

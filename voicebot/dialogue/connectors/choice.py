@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.core.store.database import Database
 from voicebot.dialogue.connectors.http import HttpConnector
 from voicebot.dialogue.connectors.postgres import PostgresConnector
@@ -79,7 +80,7 @@ def read_connection(path: Path) -> Connection:
     if not path.exists():
         return Connection()
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = parse_yaml(path.read_text(encoding="utf-8"))
         return Connection.model_validate_json(json.dumps(document))
     except (OSError, yaml.YAMLError, TypeError) as error:
         raise ConnectionUnusable(f"{path}: {error}") from error

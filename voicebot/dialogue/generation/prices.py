@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.generation.deadlines import Deadlines
 
 MILLION = 1_000_000
@@ -62,7 +63,7 @@ class Models(Strict):
         if not path.exists():
             return cls()
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            document: Any = parse_yaml(path.read_text(encoding="utf-8")) or {}
             return cls.model_validate_json(json.dumps(document))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
             raise ModelsError(f"{path}: is not usable YAML: {type(error).__name__}") from error

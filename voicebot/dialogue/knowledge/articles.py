@@ -19,6 +19,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 
 REVIEW_DAYS = 180
 """How long a review holds where an article does not say."""
@@ -100,7 +101,7 @@ def read_article(path: Path) -> Article:
     if len(parts) != 3 or parts[0].strip():
         raise ArticleError(f"{path}: must begin with front matter between two lines of ---")
     try:
-        front: Any = yaml.safe_load(parts[1])
+        front: Any = parse_yaml(parts[1])
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-02-30 is a ValueError
         raise ArticleError(f"{path}: front matter is not YAML: {_where(error)}") from error
     if not isinstance(front, dict):

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.memory.features import Feature, Layer, Purpose, Role
 
 ANY = "*"
@@ -83,7 +84,7 @@ class Clearances(Strict):
             ClearanceError: missing, not YAML, an unknown feature, role, purpose, intent or key.
         """
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
             found = cls.model_validate_json(json.dumps(document))
         except OSError as error:
             raise ClearanceError(f"{path}: {error.strerror}; without it nothing is cleared") from error

@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 from voicebot.handoff.assist.suggestion import Books
 from voicebot.handoff.patterns import PatternsError, Reviewed
 
@@ -92,7 +93,7 @@ class Assistance(Strict):
         if not path.exists():
             return cls()
         try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
             return cls.model_validate_json(json.dumps(document))
         except OSError as error:
             raise PatternsError(f"{path}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voicebot.core.documents import parse_yaml
 from voicebot.proof.simulation.script import CallScript, read_script
 
 from .plan import LoadError
@@ -79,7 +80,7 @@ def read_mix(path: Path) -> list[CallerKind]:
         ScriptError: one of its scripts.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LoadError(f"cannot read the mix {path}: {error.strerror}") from error
     except yaml.YAMLError as error:

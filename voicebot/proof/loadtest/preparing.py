@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from voicebot.audio.mulaw import decode, encode
+from voicebot.core.documents import parse_yaml
 from voicebot.proof.simulation import sounds
 from voicebot.proof.simulation.analysis import spans
 from voicebot.proof.simulation.script import CallScript, Line, ScriptError, load_lines
@@ -128,14 +128,14 @@ def _words(lines: Path, texts: Path | None, cache: Path) -> dict[str, str]:
     """What each line says, by its name; makes the folder of what is kept."""
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        listed = yaml.safe_load((lines / "lines.yaml").read_text(encoding="utf-8"))
+        listed = parse_yaml((lines / "lines.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError(f"cannot read {lines / 'lines.yaml'}: {error.strerror}") from error
     words: dict[str, str] = {}
     for entry in listed:  # the same name may say something else in another voice: the first stands
         words.setdefault(str(entry["name"]), str(entry.get("text", "")))
     if texts is not None and texts.is_file():
-        more = yaml.safe_load(texts.read_text(encoding="utf-8"))
+        more = parse_yaml(texts.read_text(encoding="utf-8"))
         if not isinstance(more, dict):
             raise LoadError(f"{texts}: write one line per line, NAME: its words")
         words |= {str(name): str(text) for name, text in more.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

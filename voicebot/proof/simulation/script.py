@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from voicebot.core.documents import parse_yaml
+
 from .clips import ClipError, read_wav
 from .people import Does
 
@@ -206,7 +208,7 @@ def read_script(path: Path) -> CallScript:
         ScriptError: missing, no YAML, or not of the format; each wrong place is named.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError(f"cannot read the script {path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -237,7 +239,7 @@ def load_lines(folder: Path, script: PartyScript) -> dict[str, Line]:
         ScriptError: a line is missing or unusable; the message names those that exist.
     """
     try:
-        listed = yaml.safe_load((folder / "lines.yaml").read_text(encoding="utf-8"))
+        listed = parse_yaml((folder / "lines.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError(f"cannot read {folder / 'lines.yaml'}: {error.strerror}") from error
     texts = {(str(e.get("voice")), e["name"]): e.get("text", "") for e in listed}

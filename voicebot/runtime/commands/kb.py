@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from voicebot.core.documents import parse_yaml
+
 if TYPE_CHECKING:
     from voicebot.core.settings import Settings
     from voicebot.core.store.database import Transaction
@@ -222,7 +224,7 @@ def _articles(settings: Settings) -> tuple[Article, ...]:
             f"{settings.deployment.resolve()} holds no business/ folder: start there, or give --deployment"
         )
     try:
-        document: Any = yaml.safe_load((business / "intents.yaml").read_text(encoding="utf-8"))
+        document: Any = parse_yaml((business / "intents.yaml").read_text(encoding="utf-8"))
         known = set(document["intents"])
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise DeploymentError(f"{business / 'intents.yaml'}: cannot be used: {error}") from error

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from voicebot.core.conversation import Strict
+from voicebot.core.documents import parse_yaml
 
 
 class RedteamError(Exception):
@@ -65,7 +66,7 @@ def read_attacks(folder: Path) -> tuple[AttackFile, ...]:
     names: set[str] = set()
     for path in sorted(folder.glob("*.yaml")):
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = parse_yaml(path.read_text(encoding="utf-8"))
             one = AttackFile.model_validate_json(json.dumps(document))
         except (yaml.YAMLError, TypeError) as error:
             raise RedteamError(f"{path}: is not usable YAML: {error}") from error
