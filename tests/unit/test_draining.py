@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from voicebot.runtime.draining import put_through
+import pytest
+
+from voicebot.runtime.draining import before, put_through
 
 A, B = "tr_a", "tr_b"
 
@@ -62,3 +65,32 @@ async def test_a_caller_who_is_back_may_be_put_through_again() -> None:
 async def test_not_for_ever() -> None:
     assert await Looks([{A}]).drain(5.0) == (1, 5.0)
     assert (await Looks([set()], [True]).drain(5.0)) == (0, 5.0)
+
+
+async def test_who_hurries_ends_the_waiting_and_not_what_comes_after() -> None:
+    hurried, ended = asyncio.Event(), asyncio.Event()
+
+    async def patience() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(before(hurried, patience()))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    hurried.set()
+    await waiting
+    assert ended.is_set()
+
+
+async def test_waiting_that_is_over_or_fails_needs_no_hurry() -> None:
+    async def done() -> None:
+        return
+
+    async def fails() -> None:
+        raise OSError("the database")
+
+    await before(asyncio.Event(), done())
+    with pytest.raises(OSError, match="the database"):
+        await before(asyncio.Event(), fails())

@@ -221,9 +221,12 @@ def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
         assert alive == []
 
 
-async def test_sigterm_lets_a_call_finish_and_takes_no_new_one(tmp_path: Path):
-    """A drain is heard by nobody: the call under way goes on, the next is turned away."""
+async def test_sigterm_lets_a_call_finish_and_a_second_one_puts_the_rest_through(tmp_path: Path):
+    """A drain is heard by nobody: calls go on, the next is turned away. At its end, which a second signal
+    brings, callers are told that a person takes them.
+    """
     with serving("--insecure-local", data_dir=tmp_path / "data") as running:
+        stays = await MediaClient(running.url, call_sid(2)).__aenter__()
         async with MediaClient(running.url, call_sid(1)) as caller:
             await caller.spoken_to(1.0, within_s=40)
             running.process.send_signal(signal.SIGTERM)
@@ -234,6 +237,13 @@ async def test_sigterm_lets_a_call_finish_and_takes_no_new_one(tmp_path: Path):
             await caller.quiet(1.0, within_s=40)
             caller.say(line("slt", "opening_hours"))
             await caller.spoken_to(1.0, within_s=40)
+        await stays.quiet(1.0, within_s=40)
+        assert not stays.closed.is_set(), "the default deadline is minutes away"
+        running.process.send_signal(signal.SIGTERM)
+        await stays.spoken_to(0.5, within_s=40)
+        async with asyncio.timeout(40):
+            await stays.closed.wait()
+        await stays.__aexit__()
         began = time.monotonic()
         while running.process.poll() is None and time.monotonic() - began < 60:
             await asyncio.sleep(0.1)

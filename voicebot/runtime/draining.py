@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 LOOK_S = 0.5
 
@@ -36,3 +37,16 @@ async def put_through(
         now = await under_way()
         waiting = now if talking() else waiting & now  # who begins to wait elsewhere has a node there
     return len(waiting)
+
+
+async def before(hurried: asyncio.Event, patience: Coroutine[Any, Any, None]) -> None:
+    """Waits for ``patience`` to end, or for ``hurried``: then it is cancelled."""
+    patient, hurry = asyncio.create_task(patience), asyncio.create_task(hurried.wait())
+    try:
+        await asyncio.wait({patient, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (patient, hurry):
+            task.cancel()
+        await asyncio.gather(patient, hurry, return_exceptions=True)
+    if not patient.cancelled():
+        patient.result()

@@ -1,7 +1,8 @@
 """A call node: one process, one event loop, its calls' sockets and dialogue.
 
 Started by the supervisor with a ``NodeBoot`` on standard input. SIGTERM drains: not ready at
-once, calls finish, and at the deadline the rest are handed to a person.
+once, calls finish, and at the deadline the rest are handed to a person. A second one says that the deadline
+is now, a third that callers have had their time.
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ async def serve(boot: NodeBoot) -> None:
         server.should_exit = True
 
     def on_signal(number: signal.Signals) -> None:
+        if node.hurried:
+            server.should_exit = True  # a third signal
+            return
         if draining:
-            server.should_exit = True  # a second signal: enough waiting
+            log.warning("node.drain_hurried", node=boot.node_id, calls=node.state.calls)
+            node.hurry()
             return
         log.info("node.draining", node=boot.node_id, calls=node.state.calls)
         draining.add(asyncio.create_task(drain()))

@@ -100,8 +100,19 @@ class Supervisor:
         return f"http://{self._host}:{self._port}"
 
     def stop(self) -> None:
-        """Begins the drain; ``run`` returns when everything has ended."""
+        """Begins the drain; ``run`` returns when everything has ended.
+
+        Again: callers are put through now. A third time: the nodes end at once.
+        """
+        if self._stopping.is_set():
+            log.warning("server.stop_hurried")
+            self._tell_nodes()
         self._stopping.set()
+
+    def _tell_nodes(self) -> None:
+        for process in self._nodes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
 
     async def run(self) -> None:
         """Starts everything, waits for ``stop`` or SIGTERM/SIGINT, drains, ends everything.
@@ -332,9 +343,7 @@ class Supervisor:
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     async def _drain(self, watchers: list[asyncio.Task[None]]) -> None:
-        for process in self._nodes.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
+        self._tell_nodes()
         grace_s = self._settings.drain_s + 15.0
         _, late = await asyncio.wait(watchers, timeout=grace_s)
         for watcher in late:
