@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from voicebot.audio import mulaw
 from voicebot.audio.recording.writer import Recorder
+from voicebot.channels.browser.peer import Peer
 from voicebot.channels.phone.leg import LegKit
 from voicebot.channels.talk.bridge import TalkKit
 from voicebot.channels.talk.hub import TalkHub
@@ -28,6 +29,8 @@ from voicebot.channels.talk.sounds import Line, Sounds
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.console.access import bearer_guard
+from voicebot.console.desk.client import DeskApi
+from voicebot.console.desk.talk_line import State, TalkLine
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.readers import AGENT_HEADER, readers
 from voicebot.console.talks import talks_router
@@ -117,7 +120,8 @@ class Bot(HandsOver):
         return any(one.is_set() for one in self._back.values())
 
 
-LINES: dict[Line, bytes] = {"coming": noise(901, 300), "hold": noise(902, 300), "goodbye": noise(903, 300)}
+_SEEDS: dict[Line, int] = {"coming": 901, "hold": 902, "goodbye": 903, "back": 904}
+LINES = {name: noise(seed, 300) for name, seed in _SEEDS.items()}
 
 
 async def _line(name: Line) -> bytes:
@@ -279,4 +283,73 @@ async def desk_line(at: str, agent: str, talk: dict[str, Any]) -> AsyncIterator[
             await asyncio.gather(*work, return_exceptions=True)
 
 
-__all__ = ["Bot", "DeskEnd", "Lines", "Speaks", "TalkNode", "desk_line", "likeness", "noise", "talk_node"]
+@dataclass(frozen=True)
+class _Frame:
+    ulaw: bytes
+
+
+class Headset:
+    """The agent's browser as a talk sees it: what they say goes out by the frame, what comes is kept."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.closed = asyncio.Event()
+        self.end = None
+        self.queued_ms = 0
+        self._says = bytearray()
+
+    def says(self, ulaw: bytes) -> None:
+        self._says += ulaw
+
+    async def frames(self) -> AsyncIterator[_Frame]:
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while not self.closed.is_set():
+            piece = bytes(self._says[:160]).ljust(160, b"\xff")
+            del self._says[:160]
+            yield _Frame(piece)
+            due += 0.02
+            await asyncio.sleep(max(0.0, due - clock()))
+
+    def send(self, ulaw: bytes) -> None:
+        self.heard += ulaw
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+@dataclass
+class AtDesk:
+    """An agent with the desk's real line to the nodes."""
+
+    line: TalkLine
+    headset: Headset
+    states: list[State] = field(default_factory=list[State])
+
+
+@contextlib.asynccontextmanager
+async def at_desk(url: str, token: str, talk: dict[str, Any]) -> AsyncGenerator[AtDesk]:
+    api, headset, states = DeskApi(url, token), Headset(), list[State]()
+    line = TalkLine(api, talk["agent"], talk["id"], cast("Peer", headset), states.append)
+    running = asyncio.create_task(line.run())
+    try:
+        yield AtDesk(line, headset, states)
+    finally:
+        await headset.close()
+        await running
+        await api.close()
+
+
+__all__ = [
+    "AtDesk",
+    "Bot",
+    "DeskEnd",
+    "Lines",
+    "Speaks",
+    "TalkNode",
+    "at_desk",
+    "desk_line",
+    "likeness",
+    "noise",
+    "talk_node",
+]

@@ -296,8 +296,9 @@ async def test_whichever_node_and_whichever_socket(
             ear.says(back)
             await hears(ear.heard, after)
             await hears(desk.heard, back)
+            assert likeness(LINES["back"], bytes(ear.heard))[0] > SURE, "they are told why they heard nothing"
             await other.ends("cleo", talk, "queue")
-            await eventually(lambda: desk.states == ["talking", "coming", "talking", "queue"])
+            await eventually(lambda: desk.states == ["talking", "away", "talking", "queue"])
         await eventually(lambda: len(bot.sessions) == 2)
     assert await node.status(call.call_sid) == ("waiting", None)
 

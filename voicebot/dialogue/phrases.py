@@ -141,6 +141,7 @@ REQUIRED = frozenset(
         "transfer.failed.handed_back",
         "desk.coming",
         "desk.hold",
+        "desk.back",
         "desk.goodbye",
         "handoff.sorry",
         "handoff.team",

@@ -89,6 +89,8 @@ class Bridge:
         self._leaving = False
         self._agent_ms: int | None = None
         self._player: asyncio.Task[None] | None = None
+        self._cut_off = talk.began_at is not None  # by another socket of theirs
+        self._said = asyncio.Event()
         self._out: asyncio.Queue[bytes] = asyncio.Queue()
         self._feeds = {
             leg: LegFeed(session.conversation_id, leg, f"{session.stream_sid}-{talk.id}-{leg}", session.epoch)
@@ -143,11 +145,14 @@ class Bridge:
         writing = asyncio.create_task(self._write())
         ears = [asyncio.create_task(self._listen(leg)) for leg in self._feeds]
         self._recorder.event({"type": "talk", "talk": self._talk.id, "agent": self._talk.agent})
+        if self._cut_off:  # they heard nothing for a while, and are told so before they hear the agent again
+            self._player = asyncio.create_task(self._play("back", music=True))
         try:
             await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not watching.done():
                 if self._desk is not None:
-                    self._desk.tell(type="state", state="coming")
+                    away = self._talk.began_at is not None
+                    self._desk.tell(type="state", state="away" if away else "coming")
                 return CallOutcome("lost", "media ended")
             ending = watching.result()
             return await self._ended(ending)
@@ -211,6 +216,7 @@ class Bridge:
         """Lines, then the hold sound for as long as it takes."""
         for name in lines:
             await self._play_through(await self._kit.sounds.line(name))
+        self._said.set()
         while music:
             await self._play_through(self._kit.sounds.music())
 
@@ -272,6 +278,10 @@ class Bridge:
     async def _show(self, now: Standing) -> None:
         """What the caller hears now."""
         if now == "connected":
+            if self._cut_off:
+                self._cut_off = False
+                await self._said.wait()
+                await asyncio.sleep(AHEAD_S)  # what was sent has been heard by then
             await self._stop_playing()
             if self._desk is not None:
                 self._desk.tell(type="state", state="talking")

@@ -152,6 +152,7 @@ class TalkHub:
             headers: of its request: another node asks for the same proof.
         """
         running = asyncio.create_task(desk.run())
+        away = False
         try:
             while not desk.closed.is_set():
                 try:
@@ -169,13 +170,18 @@ class TalkHub:
                     return
                 if bridge is not None and bridge.talk.id == talk_id and not bridge.over.is_set():
                     await bridge.serve(desk)
+                    away = bridge.talk.began_at is not None  # it has said so, if the caller's socket is gone
                 elif at is not None and at != self._leases.address:
-                    if await _relay(desk, at, talk_id, headers) == TAKEN_UP:
+                    code = await _relay(desk, at, talk_id, headers)
+                    if code == TAKEN_UP:
                         desk.end(TAKEN_UP)  # not dialled anew: that would take it back
                         await running
                         return
+                    away = away and code is None
+                    away = _tell_away(desk, talk, away)
                     await self._pause(desk)
                 else:
+                    away = _tell_away(desk, talk, away)
                     self._woken.set()
                     await self._pause(desk)
         finally:
@@ -245,6 +251,13 @@ class TalkHub:
         finally:
             if self._bridges.get(session.conversation_id) is bridge:
                 del self._bridges[session.conversation_id]
+
+
+def _tell_away(desk: DeskLine, talk: Talk, told: bool) -> bool:
+    """No node has the caller just now: who spoke with them is told, once."""
+    if talk.began_at is not None and not told:
+        desk.tell(type="state", state="away")
+    return talk.began_at is not None
 
 
 async def _relay(desk: DeskLine, address: str, talk_id: str, headers: Mapping[str, str]) -> int | None:

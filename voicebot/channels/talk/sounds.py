@@ -10,9 +10,14 @@ from typing import Literal
 from voicebot.audio.speaking.wavefile import from_wav
 from voicebot.channels.twilio.transfer.documents import hold_sound
 
-Line = Literal["coming", "hold", "goodbye"]
+Line = Literal["coming", "hold", "back", "goodbye"]
 
-KEYS: dict[Line, str] = {"coming": "desk.coming", "hold": "desk.hold", "goodbye": "desk.goodbye"}
+KEYS: dict[Line, str] = {
+    "coming": "desk.coming",
+    "hold": "desk.hold",
+    "back": "desk.back",
+    "goodbye": "desk.goodbye",
+}
 """The deployment's phrases."""
 
 

@@ -29,7 +29,8 @@ LEAD_MS = 40
 """Before the first sound after a pause: two frames may come late then."""
 
 State = Literal["coming", "talking", "away", "taken_up", "caller_left", "goodbye", "bot", "queue", "refused"]
-"""``away``: no node answers just now; ``taken_up``: another page has the line; others as the node says."""
+"""``away``: no node answers, or none has the caller just now; ``taken_up``: another page has it; others: what
+the node says."""
 
 OVER: frozenset[State] = frozenset({"taken_up", "caller_left", "goodbye", "bot", "queue", "refused"})
 
@@ -116,7 +117,8 @@ class TalkLine:
                     self._set("away")
         except ApiError as error:
             refused = error.status in _REFUSED
-            log.info("desk.talk_line_lost", talk=self._talk, status=error.status)
+            if self.state != "away":  # once, and not with every try
+                log.info("desk.talk_line_lost", talk=self._talk, status=error.status)
             if self.state not in OVER:
                 self._set("refused" if refused else "away")
 
@@ -132,7 +134,7 @@ class TalkLine:
 
     def _told(self, word: dict[str, Any]) -> None:
         match word:
-            case {"type": "state", "state": "coming" | "talking" as state}:
+            case {"type": "state", "state": "coming" | "talking" | "away" as state}:
                 self._set(state)
             case {"type": "over", "ending": "caller_left" | "goodbye" | "bot" | "queue" as ending}:
                 self._set(ending)

@@ -39,7 +39,7 @@ WRONG: dict[str, str] = {
 SAID: dict[State, str] = {
     "coming": "The caller is coming on the line.",
     "talking": "You are speaking with the caller.",
-    "away": "The line to the caller was lost for a moment; trying again. The caller is told to hold.",
+    "away": "The line to the caller was lost; they are being fetched again, and are told so. Stay on.",
     "taken_up": "You went on with this call in another window.",
     "caller_left": "The caller has hung up.",
     "goodbye": "Ended: the caller was told goodbye.",
