@@ -22,8 +22,9 @@ from voicebot.core.store.migrate import ensure_schema
 
 LONG = (
     "faults/test_serve_faults.py",
+    "browser/",
     "wire/test_serve_calls.py",
-    "faults/test_engine_hosts.py",
+    "faults/",
 )
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
@@ -34,7 +35,10 @@ PATIENCE_S = 10.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first; the order within a file stays."""
+    """A file's tests run on one worker, all that need Chromium on the same one: it and their server start once.
+
+    The long files come first; the order within a file stays.
+    """
 
     def place(item: pytest.Item) -> int:
         return next(
@@ -42,6 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=place)
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("browser" if file.startswith("tests/browser/") else file))
 
 
 @pytest.fixture(scope="session")
