@@ -129,7 +129,22 @@ class DeskApi:
         except (OSError, TimeoutError, WebSocketException) as error:
             raise ApiError(0, "The line to the caller was lost; trying again.") from error
 
-    async def events(self, agent: str, path: str) -> AsyncGenerator[dict[str, Any]]:
+    @asynccontextmanager
+    async def raw(self, agent: str, path: str, headers: dict[str, str]) -> AsyncGenerator[httpx.Response]:
+        """What ``path`` answers, whatever its status is, unread: of what is passed on as it comes.
+
+        Raises:
+            ApiError: nobody answers.
+        """
+        self._pass()
+        try:
+            async with self._http.stream("GET", path, headers={**headers, AGENT_HEADER: agent}) as answer:
+                yield answer
+        except httpx.TransportError as error:
+            self._tell(reached=False)
+            raise ApiError(0, "The server does not answer. Calls go on; try again in a moment.") from error
+
+    async def events(self, agent: str, path: str, method: str = "GET") -> AsyncGenerator[dict[str, Any]]:
         """What a stream of server-sent events tells, each as its JSON; ends when the server ends it.
 
         Raises:
@@ -138,7 +153,7 @@ class DeskApi:
         self._pass()
         headers, patience = {AGENT_HEADER: agent}, httpx.Timeout(_TIMEOUT_S, read=_QUIET_S)
         try:
-            async with self._http.stream("GET", path, headers=headers, timeout=patience) as stream:
+            async with self._http.stream(method, path, headers=headers, timeout=patience) as stream:
                 if not stream.is_success:
                     await stream.aread()
                     raise _refused(stream)
@@ -161,7 +176,10 @@ class DeskApi:
         self._tell(reached=answer.status_code not in _AWAY)
         if not answer.is_success:
             raise _refused(answer)
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ApiError(answer.status_code, "What answers there is not this desk's server.") from error
 
     def _pass(self) -> None:
         closed = self._gate.closed() if self._gate is not None else None

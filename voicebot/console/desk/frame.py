@@ -15,6 +15,7 @@ PLACES: tuple[tuple[str, str, str, bool], ...] = (
     ("Conversations", "/desk/conversations", "3", False),
     ("Corrections", "/desk/corrections", "4", True),
     ("Insight", "/insight", "5", False),
+    ("Recordings", "/recordings", "6", False),
 )
 """Name, path, shortcut, whether for supervisors only. A page more in the bar is a line more."""
 

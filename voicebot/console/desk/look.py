@@ -8,3 +8,5 @@ _HERE = Path(__file__).parent
 
 STYLE = (_HERE / "desk.css").read_text(encoding="utf-8")
 SCRIPT = (_HERE / "desk.js").read_text(encoding="utf-8")
+PLAYER_STYLE = (_HERE / "player.css").read_text(encoding="utf-8")
+PLAYER_SCRIPT = (_HERE / "player.js").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -14,9 +15,16 @@ _LONGEST_QUOTE = 160
 
 
 class Notes:
-    """The notes of one conversation on one page."""
+    """The notes of one conversation on one page. ``told`` of all whenever they were read or changed."""
 
-    def __init__(self, api: DeskApi, agent: str, conversation_id: str) -> None:
+    def __init__(
+        self,
+        api: DeskApi,
+        agent: str,
+        conversation_id: str,
+        told: Callable[[list[dict[str, Any]]], None] = lambda rows: None,
+    ) -> None:
+        self._told = told
         self._api = api
         self._agent = agent
         self._path = f"/api/conversations/{conversation_id}/notes"
@@ -96,6 +104,7 @@ class Notes:
                 self._known.setdefault(row["turn"], []).append(row)
         for turn in self._last_of:
             self._mark(turn)
+        self._told(rows)
 
     def _mark(self, turn: int) -> None:
         before = self._marks.pop(turn, None)

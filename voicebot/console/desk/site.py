@@ -29,7 +29,10 @@ from voicebot.console.desk.frame import frame
 from voicebot.console.desk.insight_export import add_export
 from voicebot.console.desk.insight_page import CasesPage, InsightPage
 from voicebot.console.desk.look import STYLE
+from voicebot.console.desk.player_page import PlayerPage
+from voicebot.console.desk.player_sound import add_sound
 from voicebot.console.desk.queue_page import QueuePage
+from voicebot.console.desk.recordings_page import RecordingsPage
 from voicebot.console.desk.sessions import COOKIE, LASTS, Session, Sessions
 from voicebot.console.desk.visit import Visit
 from voicebot.console.readers import agent_key
@@ -85,6 +88,12 @@ PAGES = (
         "Correction",
         lambda visit, given: CorrectionPage(visit, given["correction_id"]).show(),
         supervisors=True,
+    ),
+    DeskPage("/recordings", "Recordings", lambda visit, _: RecordingsPage(visit).show()),
+    DeskPage(
+        "/recordings/{conversation_id}",
+        "Recording",
+        lambda visit, given: PlayerPage(visit, given["conversation_id"]).show(),
     ),
     DeskPage("/insight", "Insight", lambda visit, _: InsightPage(visit).show()),
     DeskPage("/insight/conversations", "Figures", lambda visit, _: CasesPage(visit).show(), supervisors=True),
@@ -210,6 +219,7 @@ def desk_site(desk: Desk) -> FastAPI:
 
     @site.post("/desk/sign-in")
     async def sign_in(
+        request: Request,
         name: Annotated[str, Form(max_length=80)] = "",
         key: Annotated[str, Form(max_length=200)] = "",
         to: Annotated[str, Form(max_length=2000)] = "",
@@ -219,6 +229,9 @@ def desk_site(desk: Desk) -> FastAPI:
         if agent is None:
             wrong = "That name and key do not belong together."
             return HTMLResponse(_sign_in_page(desk, to, wrong), status_code=403)
+        before = desk.session(request)
+        if before is not None:  # of this browser: its cookie is replaced, and worth nothing any more
+            desk.end(before)
         cookie = desk.sessions.issue(agent.id, desk.now())
         session = desk.sessions.read(cookie, desk.now())
         page = next((visit for visit in desk.visits if visit.ticket == ticket), None)
@@ -253,6 +266,7 @@ def desk_site(desk: Desk) -> FastAPI:
     for page in PAGES:
         _add(desk, page)
     add_export(site, desk)
+    add_sound(site, desk)
 
     @ui.page("/desk/{rest:path}")
     async def nowhere(request: Request) -> Response:
