@@ -104,6 +104,13 @@ assist_search_s = Histogram(
 assist_board_s = Histogram(
     "voicebot_assist_board_seconds", "Making the suggestions of one conversation, in a thread", buckets=_HOP_S
 )
+drafts_waiting = Gauge("voicebot_drafts_waiting", "Drafts on whose approval a caller waits now")
+drafts_oldest_s = Gauge(
+    "voicebot_drafts_oldest_seconds", "How long the oldest of them has waited; 0: none does"
+)
+drafts_day = Gauge(
+    "voicebot_drafts_day", "Drafts of the last 24 hours, by kind and what became of them", ["kind", "outcome"]
+)
 transfer_states = Counter("voicebot_transfer_states_total", "Steps of warm transfers", ["state"])
 transfer_ringing_s = Histogram(
     "voicebot_transfer_ringing_seconds",
@@ -138,6 +145,7 @@ machine_calls = Gauge("voicebot_machine_calls", "Calls of all nodes of this mach
 machine_places = Gauge("voicebot_machine_places", "Calls that all nodes of this machine take together")
 machine_waiting = Gauge("voicebot_machine_waiting", "Callers who hear music until this machine has room")
 no_room = Gauge("voicebot_no_room", "1: no further call is taken, by what there is not enough of", ["reason"])
+tasks = Gauge("voicebot_tasks", "Tasks of the node's event loop; with no call under way always about as many")
 loop_lag_s = Gauge("voicebot_loop_lag_seconds", "Worst lateness of the event loop in the last 5 s")
 writings = Counter(
     "voicebot_writings_total",

@@ -11,7 +11,10 @@ _WINDOW_TICKS = 50
 
 
 async def watch_loop_lag() -> None:
-    """Publishes the worst lateness of a 100 ms timer over the last five seconds; runs until cancelled."""
+    """Publishes every five seconds the worst lateness of a 100 ms timer, and how many tasks there are.
+
+    Runs until cancelled.
+    """
     loop = asyncio.get_running_loop()
     worst = 0.0
     tick = 0
@@ -22,4 +25,5 @@ async def watch_loop_lag() -> None:
         tick += 1
         if tick % _WINDOW_TICKS == 0:
             metrics.loop_lag_s.set(worst)
+            metrics.tasks.set(len(asyncio.all_tasks()))
             worst = 0.0
