@@ -6,7 +6,8 @@ Callers phone through the local Twilio and hang up after two to four seconds: so
 a line or a key said over it, some with a socket that breaks. The server is looked at when nobody has called
 for a while: after the first tenth of the calls, by which every part has done everything once, then in the
 middle, and at the end. Memory is the PSS of each part; temporary files are counted in a folder that only this
-server has; connections are Postgres's own processes. There ought to be no more of anything. 2,000 calls take about ten minutes, ``--quick`` (300) two.
+server has; connections are Postgres's own processes. There ought to be no more of anything.
+2,000 calls take about ten minutes, ``--quick`` (300) two.
 """
 
 from __future__ import annotations
