@@ -79,9 +79,12 @@ const voicebotPlayer = (() => {
       requestAnimationFrame(tick);
     }
   };
-  const near = (line) => { // scrolls the transcript alone, not the page
-    const box = p.script, top = line.offsetTop - box.offsetTop;
-    if (top < box.scrollTop || top + line.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = top - 40;
+  const near = (line) => { // into sight: the page where the player stays in it, else the transcript alone
+    const box = p.script, top = line.offsetTop;
+    if (getComputedStyle(box).overflowY !== "auto") {
+      line.style.scrollMargin = `${p.root.getBoundingClientRect().height + 72}px 0 1.5rem`;
+      line.scrollIntoView({ block: "nearest" });
+    } else if (top < box.scrollTop || top + line.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = top - 40;
   };
   const show = (ms) => { // the timeline scrolls along
     const x = ms * p.zoom, left = p.scroller.scrollLeft, width = p.scroller.clientWidth;
@@ -260,12 +263,13 @@ const voicebotPlayer = (() => {
     return box;
   };
   const reasons = (one) => {
-    const box = el("details", "why", null, { "data-of": one.turn });
+    const whole = el("div", "turn-end"), box = el("details", "why", null, { "data-of": one.turn });
     const short = [plain(one.intent), plain(one.action), ...one.tools.map((tool) => plain(tool.tool)),
       one.waited_ms === null ? "" : `waited ${(one.waited_ms / 1000).toFixed(2)} s`].filter(Boolean).join(" · ");
-    box.append(el("summary", "", `Turn ${one.turn}: ${short}`), el("div", "noted", null, { "data-marks": one.turn }));
-    box.addEventListener("toggle", () => { if (box.open && !box.dataset.full) { box.dataset.full = "1"; fill(box, one); } pick(one.turn); });
-    return box;
+    box.append(el("summary", "", `Turn ${one.turn}: ${short}`));
+    whole.append(el("div", "noted", null, { "data-marks": one.turn }), box);
+    box.addEventListener("toggle", () => { if (box.open && !box.dataset.full) { box.dataset.full = "1"; fill(box, one); } if (box.open) near(box); pick(one.turn); });
+    return whole;
   };
   const facts = (pairs) => {
     const list = el("dl", "facts");
@@ -380,7 +384,7 @@ const voicebotPlayer = (() => {
     p.canvas.addEventListener("click", (e) => {
       const { ms, lane } = under(e), one = p.view.turns.find((t) => ms >= t.at_ms && ms <= t.until_ms);
       seek(ms);
-      if (lane === 3 && one) { const box = p.script.querySelector(`[data-of="${one.turn}"]`); box.open = true; near(box); }
+      if (lane === 3 && one) { const box = p.script.querySelector(`[data-of="${one.turn}"]`); box.open = true; }
     });
     new ResizeObserver(() => zoomTo(p.whole ? 0 : p.zoom)).observe(p.scroller);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { p.colours = colours(); draw(); });

@@ -24,6 +24,7 @@ from voicebot.console.player.worth import REASONS, WORDS
 
 _AS = (("local", "As it hears today"), ("recorded", "As it was heard then"))
 _AFTER = (("", "As it was"), ("continue", "It goes on"), ("hand_over", "To a person"), ("hang_up", "Goodbye"))
+_SAID_S = 8.0
 PLAYER_KEYS = (
     ("Space", "play, pause"),
     ("← →", "5 s back, on"),
@@ -265,6 +266,10 @@ class Golden:
             return
         self._notice.text = "Proposed. It stands under Corrections until somebody else has reviewed it."
         self._dialog.client.run_javascript("document.getElementById('golden').close()")
+        ui.timer(_SAID_S, self._hush, once=True)
+
+    def _hush(self) -> None:
+        self._notice.text = ""
 
     @property
     def _agent(self) -> str:

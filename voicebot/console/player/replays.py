@@ -106,18 +106,21 @@ class Replays:
     async def _run(
         self, path: Path, key: bytes, engines: Engines
     ) -> AsyncGenerator[Progress | Report | Failed]:
-        process = await asyncio.create_subprocess_exec(
-            *self.program,
-            *("replay", str(path), "--json", "--progress"),
-            *("--engines", engines, "--key", "/dev/stdin"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **self.environment},
-            limit=_MOST_BYTES,
-            start_new_session=True,  # its database ends with it, and a ctrl-c at the server is not its matter
-        )
-        assert process.stdin is not None
+        stdin = _read_once(base64.b64encode(key))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.program,
+                *("replay", str(path), "--json", "--progress"),
+                *("--engines", engines, "--key", "/dev/stdin"),
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, **self.environment},
+                limit=_MOST_BYTES,
+                start_new_session=True,  # a ctrl-c at the server is not its matter
+            )
+        finally:
+            os.close(stdin)
         assert process.stdout is not None
         assert process.stderr is not None
         report = asyncio.ensure_future(process.stdout.read())
@@ -125,10 +128,6 @@ class Replays:
         began_s = asyncio.get_running_loop().time()
         said: list[str] = []
         try:
-            process.stdin.write(base64.b64encode(key) + b"\n")
-            with suppress(BrokenPipeError, ConnectionResetError):
-                await process.stdin.drain()
-            process.stdin.close()
             yield Progress(None, None)
             async for line in process.stderr:
                 progress = _progress(line)
@@ -145,6 +144,14 @@ class Replays:
             late.cancel()
             report.cancel()
             await _end(process)
+
+
+def _read_once(data: bytes) -> int:
+    """A pipe's end that gives these few bytes (asyncio's own is a socket, which ``/dev/stdin`` cannot be)."""
+    reads, writes = os.pipe()
+    os.write(writes, data)
+    os.close(writes)
+    return reads
 
 
 def _interrupt(process: asyncio.subprocess.Process) -> None:

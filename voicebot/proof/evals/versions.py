@@ -33,6 +33,16 @@ class SetVersions(Strict):
     """Of the conversations themselves."""
 
 
+CALL_ROOMS = ("core", "safety", "audio", "dialogue", "handoff", "channels")
+"""Rooms of the package that can change what a call does; the others look at it, test it, or start it."""
+
+
+def call_code() -> str:
+    """Release, and digest of the code that can change what a call does."""
+    files = (path for room in CALL_ROOMS for path in (_PACKAGE / room).rglob("*.py"))
+    return f"{__version__} {_digest(_PACKAGE, files)}"
+
+
 def versions_of(deployment: Deployment, *, writer: str, golden: Path) -> SetVersions:
     """The versions in force.
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from voicebot import __version__
 from voicebot.core.settings import Settings
 from voicebot.dialogue.deployment import Deployment
-from voicebot.proof.evals.versions import SetVersions, versions_of
+from voicebot.proof.evals.versions import SetVersions, call_code, versions_of
 
 FACTS = "call.facts"
 
@@ -55,7 +55,9 @@ def settings_of(settings: Settings) -> dict[str, Any]:
 def code_of(deployment: Deployment, settings: Settings) -> dict[str, str]:
     """Versions of code, policy, prompts and the rest; reads every file once (some 100 ms): not per call."""
     versions = versions_of(deployment, writer=settings.llm, golden=Path("business/golden"))
-    return {name: str(value) for name, value in SetVersions.model_dump(versions).items() if name != "golden"}
+    known = SetVersions.model_dump(versions)
+    kept = {name: str(value) for name, value in known.items() if name not in {"golden", "voicebot"}}
+    return {"code": call_code(), **kept}
 
 
 def facts_in(events: list[dict[str, Any]]) -> CallFacts | None:
