@@ -78,6 +78,20 @@ async def test_what_callers_measure_is_what_the_server_does(lines: Path, tmp_pat
     assert any(beat.active for beat in watched.beats)
 
 
+async def test_a_server_that_takes_nobody_ends_the_run_and_is_no_result(lines: Path, tmp_path: Path) -> None:
+    script = CallScript.model_validate({"voice": "hum", "steps": [{"say": "hello"}]})
+    async with serving(Manners(room=0)) as url:
+        load = LoadRun(
+            url=url,
+            steps=[LoadStep(2, 1.0), LoadStep(4, 3600.0)],
+            kinds=[CallerKind("hums", script, 1.0)],
+            lines=lines,
+            cache=tmp_path / "cache",
+        )
+        with pytest.raises(LoadError, match=r"took none of 2 calls \(2 busy\): is it off"):
+            await run(load, Watched())
+
+
 @pytest_asyncio.fixture
 async def elsewhere() -> AsyncIterator[str]:
     """A web server that is no voicebot."""

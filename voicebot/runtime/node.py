@@ -52,6 +52,7 @@ async def serve(boot: NodeBoot) -> None:
         log.info("node.draining", node=boot.node_id, calls=node.state.calls)
         draining.add(asyncio.create_task(drain()))
 
+    log.info("node.started", node=boot.node_id, pid=os.getpid(), address=address)
     server = NodeServer(node.app, on_signal, node.door)
     await server.serve(sockets=[shared_socket(boot.host, boot.port, listen=True), private])
     await asyncio.gather(*draining)

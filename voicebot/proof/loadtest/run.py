@@ -98,7 +98,7 @@ async def run(load: LoadRun, display: Display) -> list[StepFigures]:
     """All steps.
 
     Raises:
-        LoadError: the server cannot be phoned like this, or a process of ours did not start.
+        LoadError: the server cannot be phoned like this, takes no call, or a process of ours did not start.
         ScriptError: a script or line cannot be used.
     """
     token = load.auth_token or secrets.token_hex(16)
@@ -128,10 +128,22 @@ async def run(load: LoadRun, display: Display) -> list[StepFigures]:
                         await asyncio.sleep(_BETWEEN_STEPS_S)
                     figures.append(await _step(load, step, nth, processes, watch, display))
                     display.step(figures[-1])
+                    if nth == 0:
+                        _must_have_been_taken(figures[0])
                 return figures
             finally:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
+
+
+def _must_have_been_taken(first: StepFigures) -> None:
+    """Raises LoadError where a run's first step found nobody who takes calls: the others would not either."""
+    if first.begun and first.refused == first.begun:
+        how = ", ".join(f"{count} {outcome}" for outcome, count in first.outcomes.items())
+        raise LoadError(
+            f"the server took none of {first.begun} calls ({how}): is it off (voicebot on), full "
+            "(voicebot_no_room at /metrics), or away from its database? See its log"
+        )
 
 
 class _Process:

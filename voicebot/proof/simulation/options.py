@@ -39,6 +39,8 @@ class Options:
     What stands under "open" is promised by no Twilio document; tests should pass either way.
     """
 
+    # from a socket that breaks to whatever Twilio does about it
+    broken_notice_ms: int = 0
     # open: what follows a socket that broke without a close frame, or an upgrade that was refused
     broken_socket: Literal["next_verb", "hang"] = "next_verb"
     # open: after `stop` Twilio sometimes never closes its end

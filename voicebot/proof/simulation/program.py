@@ -254,6 +254,8 @@ class Program:
     async def _stream_over(self, verb: Stream, stream: MediaStream, end: StreamEnd) -> None:
         call = self._call
         call.log.add("stream", event="over", how=end.how, error=end.error)
+        if end.how == "broken" and call.options.broken_notice_ms:
+            await asyncio.sleep(call.options.broken_notice_ms / 1000)
         if end.error is None:
             self._tell(verb, stream, "stream-stopped", "")
             return
