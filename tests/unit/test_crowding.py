@@ -10,7 +10,7 @@ import pytest
 
 from voicebot.channels.node import NodeState
 from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, Crowding, Strain
-from voicebot.runtime.readings import CoresShare, free_memory_mb, typical_lateness_s
+from voicebot.runtime.readings import Cores, Spending, cores_load, free_memory_mb, typical_lateness_s
 
 
 @pytest.mark.parametrize(
@@ -92,33 +92,65 @@ def test_a_control_groups_memory_counts_where_it_is_less(tmp_path: Path) -> None
     assert free_memory_mb(tmp_path / "none") > 150.0
 
 
-def stat(*cores: tuple[int, int]) -> str:
-    """``/proc/stat`` after so many busy and idle ticks of each core."""
-    lines = [f"cpu{n} {busy} 0 0 {idle} 0 0 0 0 0 0" for n, (busy, idle) in enumerate(cores)]
+def stat(*cores: tuple[int, int, int]) -> str:
+    """``/proc/stat`` after so many busy, niced and idle ticks of each core."""
+    lines = [f"cpu{n} {busy} {nice} 0 {idle} 0 0 0 0 0 0" for n, (busy, nice, idle) in enumerate(cores)]
     return "\n".join(["cpu 1 2 3 4 5 6 7 8 9 10", *lines, "intr 1"])
 
 
 @pytest.mark.parametrize(
-    ("quota", "used_s", "share"),
+    ("quota", "found"),
     [
-        pytest.param(None, 9.0, 0.45, id="all cores are ours: of those this process may use"),
-        pytest.param("max 100000", 9.0, 0.45, id="no quota"),
-        pytest.param("50000 100000", 0.25, 0.5, id="half a core may be used, and half of it was"),
-        pytest.param("400000 100000", 0.25, 0.45, id="more than the machine has to give"),
+        pytest.param(None, (0.9, 2.0), id="all cores that this process may use"),
+        pytest.param("max 100000", (0.9, 2.0), id="no quota"),
+        pytest.param("50000 100000", (0.25, 0.5), id="half a core may be used, and half of it was"),
+        pytest.param("400000 100000", (0.9, 2.0), id="more than the machine has to give"),
     ],
 )
-def test_of_the_cores_what_anybody_used(
-    tmp_path: Path, quota: str | None, used_s: float, share: float
-) -> None:
+def test_of_the_cores_what_anybody_used(tmp_path: Path, quota: str | None, found: tuple) -> None:
+    """What gives way is free."""
     now = [100.0]
     proc, group = tmp_path / "stat", tmp_path
-    proc.write_text(stat((1000, 1000), (0, 1000), (500, 500)))
+    proc.write_text(stat((1000, 0, 1000), (0, 0, 1000), (500, 0, 500)))
     (group / "cpu.stat").write_text("usage_usec 7000000\n")
     if quota is not None:
         (group / "cpu.max").write_text(f"{quota}\n")
-    cores = CoresShare(group, proc, frozenset({0, 1}), lambda: now[0])
+    cores = Cores(group, proc, frozenset({0, 1}), lambda: now[0])
     now[0] += 1.0
-    proc.write_text(stat((1080, 1020), (10, 1090), (600, 500)))
-    (group / "cpu.stat").write_text(f"usage_usec {7_000_000 + int(used_s * 1e6)}\n")
-    assert cores.since_last() == pytest.approx(share)
-    assert CoresShare(group, tmp_path / "none", frozenset({0})).since_last() is None
+    proc.write_text(stat((1080, 20, 1000), (10, 30, 1060), (600, 0, 500)))
+    (group / "cpu.stat").write_text("usage_usec 7250000\n")
+    assert cores.since_last() == pytest.approx(found)
+    assert Cores(group, tmp_path / "none", frozenset({0})).since_last() is None
+
+
+def test_what_our_own_processes_used_and_no_others(tmp_path: Path) -> None:
+    now = [100.0]
+
+    def spent(pid: int, ticks: int, command: str = "python\0-m\0engines.host") -> None:
+        (tmp_path / str(pid)).mkdir(exist_ok=True)
+        (tmp_path / str(pid) / "cmdline").write_text(command)
+        fields = " ".join(["S", *["0"] * 10, str(ticks), str(ticks), "0"])
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a) b) {fields}")
+
+    spending = Spending("engines.host", tmp_path, lambda: now[0])
+    spent(1, 100)
+    spent(2, 100, "somebody else's")
+    assert spending.since_last([1, 2, 3]) == 0.0, "seen for the first time"
+    now[0] += 2.0
+    spent(1, 150)
+    spent(2, 900, "somebody else's")
+    assert spending.since_last([1, 2, 3]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("ours", "used", "load"),
+    [
+        pytest.param(1.0, 1.0, 0.5, id="nobody else"),
+        pytest.param(1.0, 1.5, 1.0 / 1.5, id="others use half a core"),
+        pytest.param(0.5, 2.0, 0.5, id="others use all they get: half is ours"),
+        pytest.param(0.1, 2.0, 0.1, id="few calls are not the reason: no spiral down"),
+        pytest.param(1.0, 0.9, 0.5, id="two clocks"),
+    ],
+)
+def test_what_others_use_leaves_us_half(ours: float, used: float, load: float) -> None:
+    assert cores_load(ours, used, 2.0) == pytest.approx(load)

@@ -44,6 +44,7 @@ _ROW = np.dtype(
         ("places", "i8"),
         ("holds", "i8"),
         ("short", "u8"),
+        ("cores", "f8"),
         ("pledged", [("call", "u8"), ("until_s", "f8")], PLEDGES),
         ("waits", [("call", "u8"), ("since_s", "f8"), ("until_s", "f8")], WAITS),
     ]
@@ -86,7 +87,9 @@ class Machine:
         path.write_bytes(bytes(_ROW.itemsize * nodes))
         return path
 
-    def tell(self, calls: int, places: int, *, holds: int | None = None, short: int = 0) -> None:
+    def tell(
+        self, calls: int, places: int, *, holds: int | None = None, short: int = 0, cores: float = 0.0
+    ) -> None:
         """What this node has now.
 
         Args:
@@ -94,10 +97,11 @@ class Machine:
             places: calls that this node takes.
             holds: calls that the parts which all nodes share carry, as this node sees it; None: unknown.
             short: not 0: no further call may come to this node, for this reason.
+            cores: that this node uses.
         """
         self._own["calls"], self._own["places"] = calls, places
         self._own["holds"] = _ANY if holds is None else holds
-        self._own["short"] = short
+        self._own["short"], self._own["cores"] = short, cores
         self._own["told_s"] = self._clock()
 
     @property
@@ -121,6 +125,11 @@ class Machine:
     def short(self) -> int:
         """What any of the nodes is short of, as it told; 0: none of anything."""
         return int(self._rows["short"][self._alive()].max(initial=0))
+
+    @property
+    def cores(self) -> float:
+        """Cores that all nodes use."""
+        return float(self._rows["cores"][self._alive()].sum())
 
     @property
     def waiting(self) -> int:

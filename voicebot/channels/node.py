@@ -26,6 +26,7 @@ class NodeState:
         calls: media sessions that run here now.
         loop_holds: calls this node's event loop carries, as far as it has been seen; None: unknown.
         holds: calls that engines and memory, which all nodes share, carry; None: unknown.
+        cores: that this node uses.
         crowded: an engine that all nodes share has no room for another caller.
         late: this node's event loop does not keep up.
         tight: the machine is short of memory.
@@ -40,6 +41,7 @@ class NodeState:
     calls: int = 0
     loop_holds: int | None = None
     holds: int | None = None
+    cores: float = 0.0
     crowded: bool = False
     late: bool = False
     tight: bool = False
@@ -89,7 +91,7 @@ class NodeState:
         """Shows the other nodes what this one has; to be done every second at least."""
         if self.accepting:
             places = self.max_calls if self.loop_holds is None else min(self.max_calls, self.loop_holds)
-            self.machine.tell(self.calls, places, holds=self.holds, short=self._short())
+            self.machine.tell(self.calls, places, holds=self.holds, short=self._short(), cores=self.cores)
         else:  # its calls are no others' places
             self.machine.tell(0, 0)
 

@@ -20,7 +20,14 @@ from voicebot.audio.engines.types import EngineDown
 from voicebot.channels.node import NodeState, NoRoom
 from voicebot.core import metrics
 from voicebot.runtime.capacity import Capacity
-from voicebot.runtime.readings import CoresShare, LoopShare, free_memory_mb, typical_lateness_s
+from voicebot.runtime.readings import (
+    Cores,
+    LoopShare,
+    Spending,
+    cores_load,
+    free_memory_mb,
+    typical_lateness_s,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +72,7 @@ TARGETS = {"stt": 0.5, "tts": 0.7, "turn": 0.7, "cores": 0.8}
 
 LOOP_TARGET = 0.7
 
+_HOST = "voicebot.audio.engines.host"
 _EVERY_S = 1.0
 
 
@@ -128,9 +136,9 @@ async def watch_crowding(
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
     shared = Capacity(FIRST_A_CORE * (os.cpu_count() or 1), TARGETS)
     own = Capacity(node.max_calls, {"loop": LOOP_TARGET})
-    loop, cores = LoopShare(), CoresShare()
+    loop, cores, hosts, node_spent = LoopShare(), Cores(), Spending(_HOST), Spending("")
     while True:
-        loads = await _loads(engines)
+        loads, pids = await _loads(engines)
         load = max(loads.values(), default=0.0)
         before, calls = node.no_room, node.machine.calls
         free_mb = await asyncio.to_thread(free_memory_mb)
@@ -138,8 +146,12 @@ async def watch_crowding(
         node.late = lagging.look(late_s if calls else 0.0)
         node.tight = tight.look(-free_mb)
         loop_holds = own.look(node.calls, {"loop": loop.since_last()})
-        busy = cores.since_last()
-        holds = shared.look(calls, loads if busy is None else {**loads, "cores": busy})
+        node.cores = node_spent.since_last([os.getpid()])
+        node.tell()
+        ours, used = node.machine.cores + hosts.since_last(pids), cores.since_last()
+        if used is not None:
+            loads["cores"] = cores_load(ours, *used)
+        holds = shared.look(calls, loads)
         if learned:
             node.loop_holds, node.holds = loop_holds, min(holds, memory_holds(calls, free_mb))
         node.tell()
@@ -153,16 +165,19 @@ async def watch_crowding(
         late_s = await typical_lateness_s(_EVERY_S)
 
 
-async def _loads(engines: Mapping[str, EngineClient]) -> dict[str, float]:
-    """Busy share of each engine that answers."""
+async def _loads(engines: Mapping[str, EngineClient]) -> tuple[dict[str, float], list[int]]:
+    """Busy share of each engine that answers, and the numbers of their processes."""
     loads: dict[str, float] = {}
+    pids: list[int] = []
     for name, engine in engines.items():
         try:
-            loads[name] = (await engine.describe()).load
+            told = await engine.describe()
         except EngineDown:
             continue
+        loads[name] = told.load
+        pids.append(told.pid)
         metrics.engine_load.labels(name).set(loads[name])
-    return loads
+    return loads, pids
 
 
 def memory_holds(calls: int, free_mb: float) -> int:

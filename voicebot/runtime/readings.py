@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
@@ -58,10 +59,11 @@ class LoopShare:
         return min(1.0, share)
 
 
-class CoresShare:
-    """Of the cores that this process may use, what anybody used since it was last asked.
+class Cores:
+    """How many cores there are for this process, and how many anybody used since it was last asked.
 
-    In a control group with a quota: of that, if it is the scarcer one.
+    In a control group with a quota that is scarcer: of the group. What runs with a lower priority gives way,
+    and is not counted.
 
     Args:
         group, stat: for tests.
@@ -80,32 +82,32 @@ class CoresShare:
         self._cores = frozenset(os.sched_getaffinity(0)) if cores is None else cores
         self._last = self._read()
 
-    def since_last(self) -> float | None:
-        """0..1; None: this machine does not say."""
+    def since_last(self) -> tuple[float, float] | None:
+        """(used, there are); None: this machine does not say."""
         before, self._last = self._last, self._read()
         if before is None or self._last is None:
             return None
-        busy, all_, used_s, at_s = (now - then for now, then in zip(self._last, before, strict=True))
-        share = busy / all_ if all_ > 0 else 0.0
+        busy_s, used_s, wall_s = (now - then for now, then in zip(self._last, before, strict=True))
+        if wall_s <= 0:
+            return None
         quota = self._quota()
-        if quota is not None and at_s > 0:
-            share = max(share, used_s / (quota * at_s))
-        return min(1.0, max(0.0, share))
+        if quota is not None and quota < len(self._cores):
+            return used_s / wall_s, quota
+        return busy_s / wall_s, float(len(self._cores))
 
-    def _read(self) -> tuple[float, float, float, float] | None:
-        """Seconds: the cores' busy ones and all, those of our group, and the time."""
+    def _read(self) -> tuple[float, float, float] | None:
+        """Seconds: the cores' busy ones, those of our group, and the time."""
         try:
             lines = self._stat.read_text().splitlines()
         except OSError:
             return None
-        busy = all_ = 0.0
+        busy = 0
         for line in lines:
             name, *spent = line.split()
             if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in self._cores:
-                ticks = [int(one) for one in spent[:8]]  # guests' time stands in the first ones already
-                all_ += sum(ticks)
-                busy += sum(ticks) - ticks[3] - ticks[4]  # idle, waiting for a disk
-        return busy / _TICKS_A_S, all_ / _TICKS_A_S, self._used_s(), self._clock()
+                user, _nice, system, _idle, _disk, irq, softirq, steal = (int(one) for one in spent[:8])
+                busy += user + system + irq + softirq + steal
+        return busy / _TICKS_A_S, self._used_s(), self._clock()
 
     def _used_s(self) -> float:
         try:
@@ -121,3 +123,48 @@ class CoresShare:
             return int(most) / int(period)
         except (OSError, ValueError):
             return None
+
+
+class Spending:
+    """CPU of some processes, in cores, since it was last asked of them. One that is not ours counts nothing.
+
+    Args:
+        ours: a word in the command lines of the processes that count: a process's number may be of another
+            machine.
+        proc: for tests.
+        clock: seconds.
+    """
+
+    def __init__(self, ours: str, proc: Path = Path("/proc"), clock: Clock = monotonic) -> None:
+        self._ours = ours.encode()
+        self._proc = proc
+        self._clock = clock
+        self._last: dict[int, float] = {}
+        self._at_s = clock()
+
+    def since_last(self, pids: Iterable[int]) -> float:
+        """Cores; a process that is seen for the first time counts from the next time on."""
+        now_s = self._clock()
+        spent = {pid: s for pid in pids if (s := self._spent_s(pid)) is not None}
+        used = sum(max(0.0, s - self._last.get(pid, s)) for pid, s in spent.items())
+        wall_s, self._last, self._at_s = now_s - self._at_s, spent, now_s
+        return used / wall_s if wall_s > 0 else 0.0
+
+    def _spent_s(self, pid: int) -> float | None:
+        try:
+            if self._ours not in (self._proc / str(pid) / "cmdline").read_bytes():
+                return None
+            fields = (self._proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / _TICKS_A_S  # utime, stime
+
+
+def cores_load(ours: float, used: float, there_are: float) -> float:
+    """Busy share of what is ours of the cores: what others leave, and half in any case. Pure.
+
+    What others use is no reason to take fewer and fewer calls: the fewer there are, the less it is our calls
+    that make the cores scarce.
+    """
+    others = max(0.0, used - ours)
+    return ours / max(there_are / 2, there_are - others)
