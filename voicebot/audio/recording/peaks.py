@@ -48,9 +48,9 @@ class Loudness:
         there = first < last
         if there.any():
             # pairs of begin and end; what lies between two pairs is worked out too, and left out
-            cuts = np.stack((first[there], np.minimum(last[there], whole.shape[0] - 1)), axis=1).reshape(-1)
-            most = np.maximum.reduceat(whole, cuts, axis=0)[::2]
-            found[there] = np.maximum(most, whole[first[there]])
+            cuts = np.stack((first[there], last[there]), axis=1).reshape(-1)
+            padded = np.concatenate((whole, np.zeros((1, 2), dtype=np.uint8)))  # an end must lie in it
+            found[there] = np.maximum.reduceat(padded, cuts, axis=0)[::2]
         return found
 
     def _all(self) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,225 @@
+"""What a player shows and plays is where it was heard, and nothing that nobody has looked at."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voicebot.audio import mulaw
+from voicebot.audio.recording.engine_notes import text_key
+from voicebot.audio.recording.muting import MARGIN_MS, hushed, mute, unchecked
+from voicebot.audio.recording.peaks import Loudness
+from voicebot.console.player import wav
+from voicebot.console.player.listening import QUIET_S, Listening
+from voicebot.console.player.routes import as_stored
+from voicebot.console.player.words import PREROLL_MS, Timed, bot_words, caller_words, placed
+from voicebot.dialogue.cut_offs import REACTION_MS, cut_offs
+
+# --- words ----------------------------------------------------------------------------
+
+
+def known(*words: tuple[str, int, int]) -> list[Timed]:
+    return [Timed(text, at, until, True) for text, at, until in words]
+
+
+def test_words_that_were_recognised_lie_exactly_and_a_token_between_its_neighbours() -> None:
+    heard = known(
+        ("it", 100, 200), ("is", 200, 300), ("four", 400, 600), ("two", 600, 900), ("thanks", 1000, 1300)
+    )
+    found = placed(["it", "is", "[order number 1]", "thanks."], heard, 100, 1300)
+    assert [(word.text, word.at_ms, word.until_ms, word.exact) for word in found] == [
+        ("it", 100, 200, True),
+        ("is", 200, 300, True),
+        ("[order number 1]", 400, 900, False),
+        ("thanks.", 1000, 1300, True),
+    ]
+
+
+@pytest.mark.parametrize("texts", [["one"], ["one", "two", "three"], ["[card 1]"], []])
+def test_without_any_times_words_fill_their_stretch_in_order(texts: list[str]) -> None:
+    found = placed(texts, [], 1000, 1900)
+    assert [word.text for word in found] == texts
+    if texts:
+        assert (found[0].at_ms, found[-1].until_ms) == (1000, 1900)
+    assert all(a.until_ms == b.at_ms for a, b in pairwise(found))
+
+
+def stt(at_ms: int, *words: list[Any]) -> dict[str, Any]:
+    answers = [
+        ["partial", 100, 0.0, {"words": [["no", 0, 1, None]]}],
+        ["final", 900, 40.0, {"words": [*words]}],
+    ]
+    return {"type": "engine.stt", "at_ms": at_ms, "answers": answers}
+
+
+def test_a_callers_words_come_from_the_final_answer_of_their_own_utterance() -> None:
+    events = [stt(5000, ["hello", 416, 700, 1.0]), stt(9000, ["hello", 416, 700, 1.0])]
+    (word,) = caller_words("hello", 5000, 5400, events)
+    assert (word.at_ms, word.until_ms) == (5000 - PREROLL_MS + 416, 5000 - PREROLL_MS + 700)
+    withheld = {
+        "type": "engine.stt",
+        "at_ms": 5000,
+        "answers": [["final", 900, 40.0, {}]],
+        "withheld": "card",
+    }
+    (word,) = caller_words("[card 1]", 5000, 5400, [withheld])
+    assert (word.at_ms, word.until_ms, word.exact) == (5000, 5400, False)
+
+
+def test_what_was_heard_of_an_answer_follows_its_clauses() -> None:
+    first, second = "Thank you.", "It left on [date 1] then."
+    fact = {"type": "engine.tts", "key": text_key(first), "audio_ms": 800, "words": [[0, 300], [300, 800]]}
+    clauses = [(2000, first), (2600, second)]
+    found = bot_words("Thank you. It left", clauses, 2050, 4000, [fact])
+    assert [(word.text, word.at_ms, word.exact) for word in found[:2]] == [
+        ("Thank", 2050, True),
+        ("you.", 2350, True),
+    ]
+    assert 2850 <= found[2].at_ms < found[3].at_ms < 4000
+
+
+# --- what may be heard ------------------------------------------------------------------
+
+TURN = {"type": "turn.committed", "at_ms": 8000, "turn": 2}
+
+
+def spoke(at_ms: int) -> dict[str, Any]:
+    return {"type": "hearing.SpeechStarted", "at_ms": at_ms}
+
+
+@pytest.mark.parametrize(
+    ("events", "whole", "silent"),
+    [
+        ([spoke(6000), TURN], True, []),
+        ([spoke(6000), TURN, spoke(9000)], True, [("caller", 9000)]),
+        ([spoke(6000)], True, [("caller", 6000)]),
+        ([spoke(6000), TURN], False, [("bot", 8000), ("caller", 8000), ("caller", 8000)]),
+        ([], False, [("bot", 0), ("caller", 0), ("caller", 0)]),
+    ],
+)
+def test_what_nobody_has_looked_at_counts_as_personal(
+    events: list[dict[str, Any]], whole: bool, silent: list[tuple[str, int]]
+) -> None:
+    found = unchecked(events, whole=whole)
+    assert all(one.last is None for one in found)
+    assert sorted((one.channel, one.first // 8 + MARGIN_MS if one.first else 0) for one in found) == silent
+
+
+def test_silence_is_put_where_it_belongs_and_the_rest_is_left() -> None:
+    sound = np.full((800, 2), 7, dtype=np.uint8)
+    found = hushed(sound, 8000, [mute("bot", 1250, 1251)])
+    # 1050 to 1451 ms of the call with margins; the sound begins at 1000 ms and is 100 ms long
+    assert (found[400:, 1] == mulaw.SILENCE).all()
+    assert (found[:400, 1] == 7).all()
+    assert (found[:, 0] == 7).all()
+    assert (sound == 7).all()
+    assert hushed(sound, 80_000, [mute("bot", 1250, 1251)]) is sound
+
+
+def test_loudness_is_the_loudest_of_each_stretch_whatever_pieces_it_came_in() -> None:
+    pcm = np.zeros((8000, 2), dtype=np.int16)
+    pcm[4000:4004, 0], pcm[7999, 1] = 30_000, -30_000
+    ulaw = np.frombuffer(mulaw.encode(pcm.reshape(-1)), dtype=np.uint8).reshape(-1, 2)
+    whole, pieces = Loudness(), Loudness()
+    whole.add(ulaw)
+    for at in range(0, 8000, 333):
+        pieces.add(ulaw[at : at + 333])
+    for points in (1, 7, 10, 100, 1000):
+        found = whole.points(0, 1000, points)
+        assert (found == pieces.points(0, 1000, points)).all()
+        assert found.shape == (points, 2)
+        assert found[points // 2, 0] > 230
+        assert found[-1, 1] > 230
+        assert (found[: points // 2, 0] == 0).all()
+    assert not whole.points(5000, 6000, 10).any()
+    assert Loudness().points(0, 1000, 3).tolist() == [[0, 0]] * 3
+
+
+# --- the sound in parts -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last", "whole"),
+    [
+        (None, 0, 443, True),
+        ("bytes=0-", 0, 443, False),
+        ("bytes=10-19", 10, 19, False),
+        ("bytes=440-9999", 440, 443, False),
+        ("bytes=-4", 440, 443, False),
+        ("bytes=-9999", 0, 443, False),
+        ("bytes=0-1,5-6", 0, 443, True),
+        ("lines=1-2", 0, 443, True),
+        ("bytes=-", 0, 443, True),
+    ],
+)
+def test_which_bytes_are_meant(asked: str | None, first: int, last: int, whole: bool) -> None:
+    part = wav.part(asked, 100)
+    assert (part.first, part.last, part.whole, part.size) == (first, last, whole, 444)
+    begin, end = part.samples
+    assert wav.HEADER_BYTES + begin * wav.FRAME_BYTES <= max(wav.HEADER_BYTES, part.first)
+    assert wav.HEADER_BYTES + end * wav.FRAME_BYTES > part.last
+
+
+@pytest.mark.parametrize("asked", ["bytes=444-", "bytes=9-3", "bytes=-0"])
+def test_bytes_that_are_not_there_are_refused(asked: str) -> None:
+    with pytest.raises(wav.OutsideRange):
+        wav.part(asked, 100)
+
+
+def test_many_parts_are_one_listening_until_it_was_quiet_for_long() -> None:
+    now = [0.0]
+    listening = Listening(lambda: now[0])
+    assert [listening.begins("ada", "cv"), listening.begins("ada", "cv"), listening.begins("ben", "cv")] == [
+        True, False, True,
+    ]  # fmt: skip
+    now[0] += QUIET_S
+    assert not listening.begins("ada", "cv")
+    now[0] += QUIET_S + 1
+    assert listening.begins("ada", "cv")
+
+
+# --- turns that were cut off ------------------------------------------------------------
+
+
+def said(
+    started_ms: int | None, ended_ms: int, heard_ms: int | None, kind: str = "utterance"
+) -> dict[str, Any]:
+    timings = {"turn_ended_ms": ended_ms, "first_heard_ms": heard_ms}
+    return {"input": {"kind": kind, "started_ms": started_ms}, "timings": timings}
+
+
+@pytest.mark.parametrize(
+    ("after", "cut"),
+    [
+        (said(2000 + REACTION_MS - 1, 4000, 4100), 1),
+        (said(1900, 4000, 4100), 1),
+        (said(2000 + REACTION_MS, 4000, 4100), 0),
+        (said(500, 4000, 4100), 0),  # another media session: its clock began anew
+        (said(None, 4000, 4100), 0),
+        (said(1900, 4000, 4100, "keys"), 0),
+    ],
+)
+def test_who_speaks_on_into_the_first_sound_had_not_finished(after: dict[str, Any], cut: int) -> None:
+    assert cut_offs([said(0, 1800, 2000), after]) == cut
+
+
+# --- a replay's report ------------------------------------------------------------------
+
+
+def test_a_report_is_no_clearer_than_what_is_stored() -> None:
+    turn = {"turn": 2, "words": "it is six one seven"}
+    difference = {"turn": 2, "what": "words", "was": turn["words"], "now": "it is six one eleven"}
+    call = {
+        "recorded": [turn, {"turn": 3, "words": "thanks"}],
+        "turns": [{**turn, "words": "it is six one eleven"}, {"turn": 3, "words": "thank you"}],
+        "pairs": [[2, 2], [3, 3]],
+        "differences": [difference, {"turn": 3, "what": "words", "was": "thanks", "now": "thank you"}],
+    }
+    stored = {2: {"input": {"text": "it is [phone number 1]"}}, 3: {"input": {"text": "thanks"}}}
+    found = as_stored(call, stored)
+    assert "six" not in str(found)
+    assert [one["words"] for one in found["turns"]] == ["it is [phone number 1]", "thank you"]
+    assert found["differences"][1] == call["differences"][1]
