@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# A server is five processes, and the tests start thirty of them: what is compiled is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo run test check bench clean debian-packages
 .DEFAULT_GOAL := help
