@@ -75,6 +75,18 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, sits_down: Sit
     assert "/desk/sign-in" in answer.headers["location"], "the cookie is worth nothing any more"
 
 
+def test_signing_in_anew_ends_the_session_before(site: Site) -> None:
+    """A cookie that somebody copied is worth nothing then."""
+    with httpx.Client(base_url=site.desk) as browser:
+        browser.post("/desk/sign-in", data={"name": "ada"})
+        copied = browser.cookies[COOKIE]
+        assert browser.get("/desk/follow-ups").status_code == 200
+        browser.post("/desk/sign-in", data={"name": "cleo"})
+        assert browser.get("/desk/corrections").status_code == 200
+        answer = httpx.get(f"{site.desk}/desk", cookies={COOKIE: copied})
+    assert "/desk/sign-in" in answer.headers["location"]
+
+
 async def test_who_is_taken_off_the_list_is_out_on_every_page(
     site: Site, own: OwnDesk, sits_down: SitsDown
 ) -> None:

@@ -82,6 +82,18 @@ async def test_a_cards_number_in_a_note_is_refused_and_what_was_typed_stays(
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("card's number")
     await expect(dialog.get_by_label("In your words")).to_have_value("they said 4242 4242 4242 4242")
+    words = dialog.get_by_label("In your words")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    lines = page.get_by_role("button", name="Note on")
+    await lines.first.press("Enter")  # another turn's note is another's
+    await expect(words).to_have_value("")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("n")
+    await expect(words).to_have_value("they said 4242 4242 4242 4242")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await page.keyboard.press("n")
+    await expect(words).to_have_value("")
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
 

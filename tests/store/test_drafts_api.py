@@ -15,10 +15,12 @@ import pytest_asyncio
 from chat_kit import orchestrator_on
 from dialogue_kit import Talk, node
 from drafts_kit import ANSWER, DRAFTED, QUESTION, TOKEN, Desk, desk_with, no_chat
+from prometheus_client import REGISTRY
 from test_nobody_there import DAY, NIGHT, presence
 from test_proposals import NUMBER, PACKED, change, done, statuses, verified, waiting_for_a_person
 
 from voicebot.channels.chat.service import ChatService
+from voicebot.console import draft_gauges
 from voicebot.console.readers import agent_key
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Silence, Timer
@@ -71,6 +73,20 @@ async def test_edited_words_are_said_exactly_and_kept_with_tokens_for_who_reads_
     assert EDITED in said
     assert ANSWER not in " ".join(desk.talk.said)
     assert (await desk.ask(f"drafts/{draft}", "cleo"))["text"] == EDITED
+
+
+async def test_what_waits_and_what_became_of_it_is_counted_for_alarms(desk: Desk) -> None:
+    def shown(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"voicebot_drafts_{name}", labels)
+
+    await draft_gauges.look(desk.database)
+    assert shown("waiting") == 1
+    assert (shown("oldest_seconds") or 0) > 0
+    (draft,) = await desk.held()
+    await desk.ask(f"drafts/{draft}/reject", "ada", {})
+    await draft_gauges.look(desk.database)
+    assert (shown("waiting"), shown("oldest_seconds")) == (0, 0)
+    assert shown("day", kind="words", outcome="reject") == 1
 
 
 async def test_rejected_the_caller_goes_to_a_person(desk: Desk) -> None:
@@ -149,7 +165,9 @@ async def test_words_that_may_not_be_said_are_refused_before_they_are_stored(des
 
 
 async def test_who_may_decide_and_what_they_see(shop_database: Database, keys: KeyRing) -> None:
-    """An agent who opens one sees the caller's values, logged; lists and programs have tokens."""
+    """An agent who opens one that waits sees the caller's values, logged; lists and programs have tokens, and
+    so has every agent once nobody waits for it any more; supervisors review.
+    """
     talk, draft = await waiting_for_a_person(shop_database, keys)
     desk = Desk(talk)
     assert "12 main street" in (await desk.ask(f"drafts/{draft}", "ada"))["words"]
@@ -159,9 +177,15 @@ async def test_who_may_decide_and_what_they_see(shop_database: Database, keys: K
     assert "12 main" not in str(row)
     assert "[address 1]" in (await desk.ask(f"drafts/{draft}", None))["words"]
     assert "address" not in await desk.looked("ben")
+    desk.late_s = 61.0
+    assert "[address 1]" in (await desk.ask(f"drafts/{draft}", "ben"))["words"], "its time is over"
+    desk.late_s = 0.0
     await desk.ask(f"drafts/{draft}/approve", None, {}, status=422)
     await desk.ask(f"drafts/{draft}/approve", "ada", {"agent": "ben"}, status=403)
     await desk.ask(f"drafts/{draft}/approve", None, {"agent": "crm:7"})
+    assert "[address 1]" in (await desk.ask(f"drafts/{draft}", "ada"))["words"], "it is decided"
+    assert "12 main street" in (await desk.ask(f"drafts/{draft}", "cleo"))["words"]
+    assert "address" not in await desk.looked("ben")
     assert (await desk.row(draft))["decided_by"] == "crm:7"
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from voicebot.core.conversation import Channel
-from voicebot.core.store import handoffs, outbox, transfers
+from voicebot.core.store import handoffs, outbox, presence, transfers
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.dialogue.state import ConversationState, new_state
 from voicebot.handoff.desk import StoredHandoffs
-from voicebot.handoff.people import People
+from voicebot.handoff.people import Agent, People
 from voicebot.handoff.transfer.effects import Do
 from voicebot.handoff.transfer.signs import (
     AgentIn,
@@ -32,7 +32,13 @@ from voicebot.handoff.transfer.signs import (
     Tick,
 )
 from voicebot.handoff.transfer.states import State
-from voicebot.handoff.transferring import MAX_TRANSFERS, Transferring, TransferringDesk, load_effect
+from voicebot.handoff.transferring import (
+    MAX_TRANSFERS,
+    Transferring,
+    TransferringDesk,
+    load,
+    load_effect,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL, LEG = "CA" + "0" * 32, "CA" + "1" * 32
@@ -103,6 +109,24 @@ async def test_asked_for_with_the_handoff(database: Database, keys: KeyRing) -> 
     assert [load_effect(one.body).do for one in claimed] == [Do.DIAL]
     assert load_effect(claimed[0].body).destination == "desk"
     assert events == ["transfer.requested"]
+
+
+async def test_a_number_whose_agents_pause_is_not_rung_while_another_can_be(
+    database: Database, keys: KeyRing
+) -> None:
+    agents = (Agent(id="ada", answers="desk"), Agent(id="ben", answers="desk 2"))
+    people = PEOPLE.model_copy(update={"agents": agents})
+    rung: list[tuple[str, ...]] = []
+    for nth, (ada, ben) in enumerate([(False, False), (True, False), (True, True)]):
+        request = await asked(database, keys, call_sid=f"CA{nth:032x}")
+        async with database.transaction() as tx:
+            await presence.here(tx, "ada", paused=ada)
+            await presence.here(tx, "ben", paused=ben)
+            handoff = await StoredHandoffs.of(keys, ROOT).store(tx, request)
+            made = await transferring(keys, people).request(tx, request, handoff)
+            assert made is not None
+            rung.append(load((await transfers.lock(tx, made)).body).destinations)
+    assert rung == [("desk", "desk 2"), ("desk 2",), ("desk", "desk 2")]
 
 
 async def test_a_turn_that_is_not_committed_asks_for_nobody(database: Database, keys: KeyRing) -> None:

@@ -128,6 +128,27 @@ def test_a_sender_that_begins_anew_goes_on_where_the_clock_stands() -> None:
     assert out[-1][1].at < 2 * packets.RATE_HZ
 
 
+@pytest.mark.parametrize("pause_s", [0.3, 1.0, 1.9])
+def test_a_sender_whose_count_stood_still_while_it_sent_nothing_loses_four_packets_at_most(
+    pause_s: float,
+) -> None:
+    burst = [(1 + pause_s + n / 50, 50 + n) for n in range(50)]
+    buffer, out = run([*EVEN[:50], *burst], 2 + pause_s + 0.3)
+    heard = [n for n in numbers(out) if n is not None and n >= 50]
+    assert len(heard) >= 46
+    assert heard == sorted(heard)
+    assert buffer.counts.restarts == 1
+    assert seamless(out)
+
+
+def test_a_network_that_pauses_is_no_sender_that_does() -> None:
+    """What was held back comes at once, too late; what is sent then is in time."""
+    held = [(1.6, 50 + n) for n in range(30)]
+    buffer, out = run([*EVEN[:50], *held, *((1.6 + n / 50, 80 + n) for n in range(50))], 3.0)
+    assert buffer.counts.restarts == 0
+    assert [n for n in numbers(out) if n is not None][-50:] == [*range(80, 130)]
+
+
 def test_silence_is_told_while_nothing_comes_and_sound_goes_on_from_there() -> None:
     buffer = JitterBuffer()
     assert buffer.wait_s(0.0) is None

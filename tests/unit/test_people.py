@@ -42,6 +42,25 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
+    ("seen", "rests"),
+    [
+        ({}, []),
+        ({"ada": True}, []),
+        ({"ada": False}, ["desk"]),
+        ({"ada": False, "ben": True}, []),
+        ({"ada": False, "ben": False}, ["desk"]),
+        ({"cleo": False}, []),
+    ],
+)
+def test_a_number_whose_agents_all_pause_rests(
+    tmp_path: Path, seen: dict[str, bool], rests: list[str]
+) -> None:
+    """Who is not at the desk may be at the phone; who answers none counts for none."""
+    agents = [{"id": "ada", "answers": "desk"}, {"id": "ben", "answers": "desk"}, {"id": "cleo"}]
+    assert sorted(read(tmp_path, agents=agents).resting(seen)) == rests
+
+
+@pytest.mark.parametrize(
     ("skill", "when", "answers", "numbers"),
     [
         ("delivery", "2026-11-20 08:00", "delivery", ["van"]),

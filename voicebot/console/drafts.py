@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
 from voicebot.console.handoffs import Queue, Reads, StepBody, acting
-from voicebot.console.readers import API, Reader
+from voicebot.console.readers import Reader
 from voicebot.core.conversation import Event
 from voicebot.core.store import audit, drafts, outbox, vault
 from voicebot.core.store.database import Transaction
@@ -41,8 +41,8 @@ _TOO_LATE = {
 class DraftRow(BaseModel):
     """What waits, or waited. ``kind``: ``words`` to be said, or an ``act`` to be read back to the caller.
 
-    ``question``: what the caller asked; ``words``: what the bot would say. Values stand in them as tokens in
-    the list, and for an agent in a draft that is opened by itself; ``revealed``: of which kinds. ``left_s``:
+    ``question``: what the caller asked; ``words``: what the bot would say. Values stand in them as tokens,
+    save in a draft that is opened by itself by who may decide; ``revealed``: of which kinds. ``left_s``:
     seconds until a person takes over, while it waits. ``text``: the words that were said instead.
     ``told_turn``: the turn that took the decision up. ``reason``: why it was withdrawn.
     """
@@ -119,7 +119,9 @@ def drafts_router(
 
     @router.get("/{draft_id}")
     async def one_draft(who: Reads, draft_id: DraftId) -> DraftDetail:
-        """One with its values, for an agent who is about to decide; that they looked is logged."""
+        """One with its values, for an agent who is about to decide, and for supervisors also afterwards; that
+        they looked is logged.
+        """
         async with queue.database.transaction() as tx:
             return await _detail(queue, tx, draft_id, who)
 
@@ -240,8 +242,17 @@ def _left_s(queue: Queue, row: dict[str, Any]) -> float | None:
     return round(max(0.0, (row["due_at"] - queue.now()).total_seconds()), 1)
 
 
+async def _sees_values(queue: Queue, tx: Transaction, row: dict[str, Any], who: Reader) -> bool:
+    """Who may decide sees on what: agents while somebody waits for it, supervisors always."""
+    if who.role != "agent":
+        return who.role == "supervisor"
+    if row["status"] != "waiting" or row["due_at"] <= queue.now():
+        return False
+    return (await queue.conversations.load(tx, row["conversation_id"])).status == "live"
+
+
 async def _detail(queue: Queue, tx: Transaction, draft_id: str, who: Reader) -> DraftDetail:
-    """For a person with values, for a program with tokens."""
+    """With values for who may decide now and for supervisors, else with tokens."""
     try:
         row = await drafts.get(tx, queue.keys, draft_id)
     except UnknownDraft as error:
@@ -257,7 +268,8 @@ async def _detail(queue: Queue, tx: Transaction, draft_id: str, who: Reader) -> 
         "words": words["words"],
         "text": None if text is None else vault.tokens_for(values, text),
     }
-    view = revealed(stored, values, queue.reasons.reveals if who.who != API else ())
+    sees = await _sees_values(queue, tx, row, who)
+    view = revealed(stored, values, queue.reasons.reveals if sees else ())
     turn = await queue.conversations.turn(tx, conversation_id, row["turn"])
     decision = turn["decision"] if turn is not None else {}
     await audit.access(

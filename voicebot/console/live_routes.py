@@ -18,8 +18,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
+from voicebot.channels.door import Door
 from voicebot.console.live import MAX_READERS, Opening, entries, open_for
-from voicebot.console.readers import Reader
+from voicebot.console.readers import Reader, at_the_door
 from voicebot.console.reading import Console
 from voicebot.console.sight import Sight
 from voicebot.core import metrics
@@ -72,6 +73,7 @@ def live_router(
     *,
     reveals: Collection[str] = (),
     readers: Readers | None = None,
+    door: Door | None = None,
 ) -> APIRouter:
     """The two routes. A WebSocket is answered before the upgrade, with the same refusals.
 
@@ -80,6 +82,7 @@ def live_router(
         who: says who asks, or refuses.
         reveals: kinds of values that who has the conversation's handoff sees instead of tokens.
         readers: the places; made here when not given.
+        door: told who proves nothing.
     """
     router = APIRouter(prefix="/api", tags=["conversations"])
     places = readers or Readers()
@@ -122,7 +125,7 @@ def live_router(
     @router.websocket("/conversations/{conversation_id}/stream")
     async def socket(socket: WebSocket, conversation_id: str) -> None:
         try:
-            reader = who(socket)
+            reader = at_the_door(who, socket, door)
             opening = await _open(console, reader, conversation_id, _after(socket))
             with places.one("websocket"):
                 await socket.accept()

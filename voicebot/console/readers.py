@@ -18,6 +18,7 @@ from fastapi import HTTPException
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
+from voicebot.channels.door import Door
 from voicebot.console.access import Guard
 from voicebot.core.store.handoffs import HELD
 from voicebot.handoff.people import Agent
@@ -62,6 +63,26 @@ def anyone(guard: Guard) -> Callable[[HTTPConnection], Reader]:
         return Reader("api", API)
 
     return reader
+
+
+def at_the_door(
+    reader: Callable[[HTTPConnection], Reader], socket: HTTPConnection, door: Door | None
+) -> Reader:
+    """Who opens a WebSocket. An address that proves nothing again and again is not listened to any more.
+
+    Raises:
+        HTTPException: as ``reader``.
+    """
+    address = socket.client.host if socket.client is not None else None
+    try:
+        found = reader(socket)
+    except HTTPException:
+        if door is not None:
+            door.refused(address)
+        raise
+    if door is not None:
+        door.welcomed(address)
+    return found
 
 
 def readers(guard: Guard, token: SecretStr | None, people: Agents) -> Callable[[HTTPConnection], Reader]:

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnected
 
+from voicebot.channels.door import Door
 from voicebot.channels.talk.hub import TalkHub
 from voicebot.channels.talk.line import DeskLine
 from voicebot.console.handoffs import HandoffId, Queue, Reads, StepBody, acting
-from voicebot.console.readers import Reader
+from voicebot.console.readers import Reader, at_the_door
 from voicebot.core.store import talks as stored
 from voicebot.core.store.conversations import UnknownConversation
 from voicebot.core.store.database import DatabaseDown, Transaction
@@ -76,8 +77,9 @@ def talks_router(
     hub: TalkHub,
     take_over: TakeOver,
     reader: Callable[[HTTPConnection], Reader],
+    door: Door | None = None,
 ) -> APIRouter:
-    """Talks: taken, looked at, ended; and the line that carries one."""
+    """Talks: taken, looked at, ended; and the line that carries one. ``door``: told who proves nothing."""
 
     def identify(request: Request) -> None:
         request.state.reader = reader(request)
@@ -165,7 +167,7 @@ def talks_router(
         ended the talk by REST. Close code 1000: over; 4001: another line took its place.
         """
         try:
-            who = reader(socket)
+            who = at_the_door(reader, socket, door)
             await _may_speak(queue, who, talk_id)
             if len(lines) >= MAX_LINES:
                 raise HTTPException(503, f"this node has its {MAX_LINES} lines", {"Retry-After": "5"})

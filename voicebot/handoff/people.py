@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -179,6 +179,19 @@ class People(Strict):
         team = self.answering(now, skill)
         mine = [one for one in self.destinations_ if one.name != LAST_RESORT and team in one.skills]
         return (*mine, *(one for one in self.destinations_ if one.name == LAST_RESORT))
+
+    def resting(self, seen: Mapping[str, bool]) -> frozenset[str]:
+        """Names of the numbers that nobody answers now: of the agents who answer it (``answers``) some are at
+        the desk, and all of those pause. Who is not at the desk is not known to be away.
+
+        Args:
+            seen: who is at the desk, and whether they take callers.
+        """
+        takes: dict[str, list[bool]] = {}
+        for one in self.agents:
+            if one.answers is not None and one.id in seen:
+                takes.setdefault(one.answers, []).append(seen[one.id])
+        return frozenset(name for name, of in takes.items() if not any(of))
 
     def opens(self, now: datetime, skill: str) -> datetime:
         """When somebody answers for a team next, itself or one that it falls to.

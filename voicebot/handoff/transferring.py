@@ -18,7 +18,7 @@ import structlog
 
 from voicebot.core import metrics
 from voicebot.core.conversation import Channel, Event
-from voicebot.core.store import handoffs, outbox, transfers
+from voicebot.core.store import handoffs, outbox, presence, transfers
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -63,7 +63,8 @@ class Transferring:
         keys: seals events.
         people: the list of who may be dialled, with the last resort if there is one.
         cold: there is a last resort that can be dialled by TwiML alone.
-        now: the time, aware; tests set it. Only decides who is at work.
+        now: the time, aware; tests set it. Only decides who is at work. Whose agents all pause at the desk is
+            not rung while somebody else can be.
     """
 
     def __init__(
@@ -91,6 +92,10 @@ class Transferring:
             return None
         skill = self.people.skill_of(asked.owner)
         names = [one.name for one in self.people.destinations(skill, self._now())]
+        desks = {row["agent"]: not row["paused"] for row in await presence.seen(tx)}
+        resting = self.people.resting(desks)
+        # Where everybody pauses they are rung all the same: else the caller would be left with nobody.
+        names = [name for name in names if name not in resting] or names
         if not names or await transfers.count(tx, asked.snapshot.id) >= MAX_TRANSFERS:
             log.info("transfer_not_possible", conversation=asked.snapshot.id, destinations=len(names))
             return None

@@ -41,7 +41,7 @@ from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.texts import TextSender
 from voicebot.channels.twilio.transfer.transfers import Transfers
 from voicebot.channels.twilio.unwritten import Unwritten
-from voicebot.console import kpi_gauges
+from voicebot.console import draft_gauges, kpi_gauges
 from voicebot.console.access import bearer_guard
 from voicebot.console.agent_words import agent_words_router
 from voicebot.console.api import Console, api_router
@@ -336,7 +336,7 @@ class NodeApp:
         app.include_router(handoffs_router(queue, who))
         app.include_router(follow_ups_router(queue, who))
         nobody_rings = FailedCalls(keys, stored, self._deployment.policy.version)
-        app.include_router(talks_router(queue, talks, self._talks, nobody_rings.take_over, who))
+        app.include_router(talks_router(queue, talks, self._talks, nobody_rings.take_over, who, self.door))
         colleague = Colleague(keys, dialogue.shapes)
         app.include_router(chats_router(queue, colleague, who, wake=sharing.wake, types=sharing.types))
         app.include_router(agent_words_router(queue, who))
@@ -381,7 +381,7 @@ class NodeApp:
         console = Console(database, keys, bus)
         app.include_router(api_router(console, who))
         app.include_router(calls_router(Calling(database, keys, outbound), guard))
-        app.include_router(live_router(console, who, reveals=library.reasons.reveals))
+        app.include_router(live_router(console, who, reveals=library.reasons.reveals, door=self.door))
         waking = Waking(database, keys, dialogue.inbox, chat.late, lambda: chat.watchers.conversations)
         for woken in (waking.wake, chat.bringing.wake):
             sharing.on_wake(woken)
@@ -412,6 +412,7 @@ class NodeApp:
             dialogue.customers.keep,
             Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
             lambda: kpi_gauges.watch(measures),
+            lambda: draft_gauges.watch(database),
             lambda: watch_crowding(heard_by, self.state, learned=settings.admission == "learned"),
             lambda: self._warm_up(cache, speech),
             *behind,

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from voicebot.channels.door import Door
 from voicebot.runtime.guarded_http import GuardedHttp
+from voicebot.runtime.refusing import RefusingSockets
 
 MAX_MESSAGE_BYTES = 64 * 1024  # a Media Streams message is under 1 KB; ten seconds of audio fit
 
@@ -38,7 +39,7 @@ class NodeServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
+                ws=RefusingSockets,
                 http=partial(GuardedHttp, door or Door()),  # pyright: ignore[reportArgumentType]  # it is only called
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,

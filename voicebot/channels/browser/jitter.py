@@ -30,6 +30,10 @@ STEP = packets.RATE_HZ // 50
 FASTEST = 1.02
 HEAD_START_S = 2.0
 """No quartz runs faster; a sender whose clock does is given no more than real time, and this once."""
+PAUSED_S = 0.06
+"""Packets that stay so long as late as ever, and later than any depth makes up for, come from a sender whose
+count stood still while it sent nothing. After a network's pause they come at once, each less late.
+"""
 LEAP = packets.RATE_HZ * 2
 """A place so far from the clock belongs to another count: the sender has begun anew."""
 
@@ -79,6 +83,7 @@ class JitterBuffer:
         self._held: dict[int, tuple[bytes, int, float]] = {}
         self._next = 0
         self._last: tuple[int, int] | None = None
+        self._behind: tuple[float, float] | None = None  # since when (s), and how late then (ms)
         self._lateness: deque[float] = deque(maxlen=WINDOW)
         self._until_look = LOOK_EVERY
 
@@ -112,6 +117,10 @@ class JitterBuffer:
         at = self._place(packet.timestamp, now_s)
         self._clock.observe((at + length) / 48, now_s)
         late_ms = max(0.0, self._now(now_s) - (at + length) / 48)
+        if self._stood_still(late_ms, now_s):
+            at, late_ms = self._anew(now_s), 0.0
+            self._last = (packet.timestamp, at)
+            self.counts.restarts += 1
         self._lateness.append(late_ms)
         self._look()
         if at < self._next:
@@ -176,6 +185,20 @@ class JitterBuffer:
             self.counts.restarts += 1
         self._last = (timestamp, at)
         return at
+
+    def _stood_still(self, late_ms: float, now_s: float) -> bool:
+        """Whether this packet's count is one that paused: see `PAUSED_S`."""
+        if late_ms <= self._most_ms:
+            self._behind = None
+            return False
+        since_s, was_ms = self._behind or (now_s, late_ms)
+        if late_ms < was_ms - STEP / 96:
+            since_s, was_ms = now_s, late_ms
+        self._behind = (since_s, was_ms)
+        if now_s - since_s < PAUSED_S:
+            return False
+        self._behind = None
+        return True
 
     def _anew(self, now_s: float) -> int:
         """A place behind everything that is known, and not before the clock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from voicebot.channels.legs import is_browser
 from voicebot.channels.twilio import journal
 from voicebot.channels.twilio.services import TwilioServices
 from voicebot.channels.twilio.unwritten import Settled, Unwritten
@@ -43,7 +44,7 @@ class Closing:
                 await self._apply(tx, call_sid, settled)
         except DatabaseDown:
             self._unwritten.add(call_sid, settled)
-            log.error("call_end_not_written_yet", call_sid=call_sid, standing=settled.standing)
+            log.error("call_end_not_written_yet", standing=settled.standing, **_named(call_sid))
             return
         self._services.poke()
 
@@ -67,5 +68,10 @@ class Closing:
             reason = PERSON_TOOK_OVER
         if await services.conversations.finish(tx, known, reason=reason):
             await journal.note(tx, services.keys, snapshot, journal.ENDED, {"reason": reason})
-            log.info("call_ended", conversation=known, call_sid=call_sid, reason=reason)
+            log.info("call_ended", conversation=known, reason=reason, **_named(call_sid))
         await services.leases.release(tx, call_sid)
+
+
+def _named(call_sid: str) -> dict[str, str]:
+    """For a log. Who knows the name of a browser's call may go on with it, so it is not said."""
+    return {} if is_browser(call_sid) else {"call_sid": call_sid}

@@ -10,6 +10,24 @@ const voicebotDesk = {
     if (open && !dialog.open) dialog.showModal();
     if (!open && dialog.open) dialog.close();
   },
+  begun: {}, // by turn: what was typed of a note and neither saved nor cancelled
+  note(turn) {
+    const dialog = document.getElementById("note"), form = dialog.querySelector("form"), before = dialog.dataset.turn;
+    if (before !== String(turn)) {
+      if (before) this.begun[before] = [...new FormData(form)];
+      form.reset();
+      for (const [name, value] of this.begun[turn] || []) form.elements[name].value = value;
+      dialog.dataset.turn = turn;
+    }
+    this.ask(dialog, true);
+  },
+  noNote() { // it was saved, or is not to be
+    const dialog = document.getElementById("note");
+    delete this.begun[dialog.dataset.turn];
+    dialog.dataset.turn = "";
+    dialog.querySelector("form").reset();
+    this.ask(dialog, false);
+  },
   showKeys() {
     document.getElementById("keys-on").checked = this.keysOn();
     this.ask(document.getElementById("keys"), true);

@@ -34,10 +34,8 @@ class FollowUpCard:
                     "h3", f"{words.PROMISES.get(one['kind'], one['kind'])}: {words.plain(one['intent'])}"
                 )
                 with parts.box("p", "tags"):
-                    now = self._visit.desk.now()
-                    late = one["status"] == "open" and words.moment(one["due_at"]) < now
-                    due = words.due(one["due_at"], now) if one["status"] == "open" else one["status"]
-                    parts.text("span", due, "tag alarm" if late else "tag")
+                    self._due = parts.text("span", "", "tag")
+                    self.tick()
                     parts.text("span", one["owner"], "tag")
                     if one["urgency"] in ("high", "critical"):
                         parts.text("span", one["urgency"], "tag alarm")
@@ -49,6 +47,14 @@ class FollowUpCard:
                     parts.text("p", one["problem"], "soft")
             with parts.box("div", "actions"):
                 self._steps(mine)
+
+    def tick(self) -> None:
+        """Time has passed: only what says so changes."""
+        one, now = self._one, self._visit.desk.now()
+        open_ = one["status"] == "open"
+        self._due.text = words.due(one["due_at"], now) if open_ else one["status"]
+        late = open_ and words.moment(one["due_at"]) < now
+        self._due.classes(replace="tag alarm" if late else "tag")
 
     def _steps(self, mine: bool) -> None:
         one = self._one

@@ -21,7 +21,9 @@ class FollowUpsPage:
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
-        self._drawn: object = None
+        self._drawn: dict[str, object] = {}
+        self._places: dict[str, ui.element] = {}
+        self._ticks: dict[str, list[Callable[[], None]]] = {}
 
     async def show(self) -> None:
         """Draws the page and keeps it as it is."""
@@ -29,7 +31,8 @@ class FollowUpsPage:
             with parts.box("div", "headline"):
                 parts.text("h1", "Follow-ups")
             self._notice = parts.text("p", "", "notice", role="status")
-            self._body = parts.box("div")
+            for section in ("yours", "missed", "booked", "promised"):
+                self._places[section] = parts.box("div")
         await self._look()
         ui.timer(EVERY_S, self._look)
 
@@ -42,19 +45,26 @@ class FollowUpsPage:
         except ApiError:
             return  # the line at the bottom says it
         me = self._visit.agent.id
-        minute = self._visit.desk.now().replace(second=0, microsecond=0)
-        drawn = minute, [(one["id"], one["status"], one["claimed_by"]) for one in (*missed, *booked, *open_)]
-        if drawn == self._drawn:
-            return  # a screen reader is not to lose its place
-        self._drawn = drawn
-        self._body.clear()
-        with self._body:
-            yours = [one for one in open_ if one["claimed_by"] == me]
-            if yours:
-                self._promises("Yours", yours)
-            self._callers("Missed callers", missed, "Nobody was missed.")
-            self._callers("Call back booked", booked, "No call back is booked.")
-            self._promises("Promised", [one for one in open_ if one["claimed_by"] != me])
+        yours = [one for one in open_ if one["claimed_by"] == me]
+        others = [one for one in open_ if one["claimed_by"] != me]
+        if yours or "yours" in self._drawn:
+            self._section("yours", yours, lambda: self._promises("Yours", yours))
+        self._section("missed", missed, lambda: self._callers("Missed callers", missed, "Nobody was missed."))
+        none = "No call back is booked."
+        self._section("booked", booked, lambda: self._callers("Call back booked", booked, none))
+        self._section("promised", others, lambda: self._promises("Promised", others))
+
+    def _section(self, section: str, rows: list[dict[str, Any]], draw: Callable[[], None]) -> None:
+        """Drawn anew only when something in it changed: a reader and what they type keep their place."""
+        drawn = [(one["id"], one["status"], one["claimed_by"]) for one in rows]
+        if drawn == self._drawn.get(section):
+            for tick in self._ticks[section]:
+                tick()
+            return
+        self._drawn[section], self._ticks[section], self._drawing = drawn, [], section
+        self._places[section].clear()
+        with self._places[section]:
+            draw()
 
     async def _get(self, path: str, **query: Any) -> list[dict[str, Any]]:
         return await self._visit.api.get(self._visit.agent.id, path, **query)
@@ -65,7 +75,9 @@ class FollowUpsPage:
                 parts.text("p", "Nothing is owed to anybody.", "soft empty")
             with parts.box("ul", "rows"):
                 for one in rows:
-                    FollowUpCard(self._visit, one, self._changed).draw()
+                    card = FollowUpCard(self._visit, one, self._changed)
+                    card.draw()
+                    self._ticks[self._drawing].append(card.tick)
 
     def _callers(self, title: str, rows: list[dict[str, Any]], none: str) -> None:
         with parts.card(f"{title} ({len(rows)})", name=title.lower()):
@@ -84,7 +96,13 @@ class FollowUpsPage:
                     urgent = one["urgency"] in ("high", "critical")
                     parts.text("span", one["urgency"], "tag alarm" if urgent else "tag")
                     parts.text("span", one["skill"], "tag")
-                    parts.text("span", words.ago(one["changed_at"], self._visit.desk.now()), "soft")
+                    since = parts.text("span", "", "soft")
+
+                    def tick() -> None:
+                        since.text = words.ago(one["changed_at"], self._visit.desk.now())
+
+                    tick()
+                    self._ticks[self._drawing].append(tick)
                 summary = (one.get("payload") or {}).get("summary")
                 parts.text("p", summary["issue"] if summary else one.get("problem") or "")
             with parts.box("div", "actions"):

@@ -42,7 +42,7 @@ class Notes:
                 with parts.box("div", "actions"):
                     parts.submit("Save")
                     cancel = parts.text("button", "Cancel", "act", type="button")
-                    cancel.on("click", js_handler="(e) => e.target.closest('dialog').close()")
+                    cancel.on("click", js_handler="() => voicebotDesk.noNote()")
 
     def heed(self, log: ui.element) -> None:
         """Opens the dialog for the line whose button was pressed within ``log``."""
@@ -79,7 +79,7 @@ class Notes:
         self._turn = int(turn)
         self._quote.text = str(quote)[:_LONGEST_QUOTE]
         self._wrong.text = ""
-        self._dialog.client.run_javascript("voicebotDesk.ask(document.getElementById('note'), true)")
+        self._dialog.client.run_javascript(f"voicebotDesk.note({self._turn})")
 
     async def _send(self, given: parts.Filled) -> None:
         if self._turn is None:
@@ -93,9 +93,7 @@ class Notes:
             self._wrong.text = f"Not saved: {error}"
             return
         self._learn(rows)
-        self._dialog.client.run_javascript(
-            "document.querySelector('#note form').reset(); document.getElementById('note').close()"
-        )
+        self._dialog.client.run_javascript("voicebotDesk.noNote()")
 
     def _learn(self, rows: list[dict[str, Any]]) -> None:
         self._known = {}

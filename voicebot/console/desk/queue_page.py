@@ -61,6 +61,7 @@ class QueuePage:
         try:
             brief: dict[str, Any] = {"limit": 100, "brief": True}
             waiting = await self._api.get(self._agent, "/api/handoffs", status="waiting", **brief)
+            waiting += await self._api.get(self._agent, "/api/handoffs", status="offered", **brief)
             held = await self._api.get(self._agent, "/api/handoffs", status="accepted", **brief)
             held += await self._api.get(self._agent, "/api/handoffs", status="bridged", **brief)
             live = await self._going_on() if self._visit.supervisor else []
@@ -251,6 +252,8 @@ def _waits(one: dict[str, Any]) -> str:
     if one["status"] in ("accepted", "bridged"):
         return words.state(one)
     so_far = f"waits {words.waited(one['waited_s'])}"
+    if one["status"] == "offered":
+        return f"{so_far}, {words.STATES['offered']}"
     if one["estimate_s"] is not None:
         if one["estimate_s"] < 1:
             return f"{so_far}, somebody could take it now"

@@ -237,6 +237,9 @@ def desk_site(desk: Desk) -> FastAPI:
         page = next((visit for visit in desk.visits if visit.ticket == ticket), None)
         if session is not None and page is not None and page.agent.id == agent.id:
             desk.renewed[ticket] = session
+        if session is not None and before is not None:
+            for visit in desk.visits:
+                visit.goes_on(before, session)
         answer = RedirectResponse(_within(to), status_code=303)
         answer.set_cookie(
             COOKIE,

@@ -55,6 +55,13 @@ class Visit:
             return "Your session is over. Sign in again to go on; what you typed is still here."
         return None
 
+    def goes_on(self, before: Session, session: Session) -> None:
+        """Who had this page open under ``before`` has signed in anew in the same browser: as the same agent,
+        or the page asks who they are.
+        """
+        if self._session.id == before.id and session.agent == self.agent.id:
+            self._session = session
+
     def reached(self, reached: bool) -> None:
         """The server was there, or not."""
         if reached != self._reached:

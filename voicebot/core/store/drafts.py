@@ -65,6 +65,15 @@ def id_of(conversation_id: str, turn: int) -> str:
     return f"dr_{hashlib.sha256(f'draft:{conversation_id}:{turn}'.encode()).hexdigest()[:32]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts. ``oldest_s``: how long the oldest that waits has waited; ``day``: by kind and outcome."""
+
+    waiting: int
+    oldest_s: float
+    day: dict[tuple[str, str], int]
+
+
 async def save(
     tx: Transaction,
     keys: KeyRing,
@@ -271,6 +280,24 @@ async def overdue(tx: Transaction, before: datetime, *, limit: int = 50) -> buil
         (before, limit),
     )
     return await cursor.fetchall()
+
+
+async def figures(tx: Transaction) -> Figures:
+    """What waits, and what became of the drafts of the last 24 hours."""
+    cursor = await tx.execute(
+        "SELECT count(*) AS waiting,"
+        " coalesce(extract(epoch FROM clock_timestamp() - min(d.created_at)), 0)::float8 AS oldest_s"
+        " FROM drafts d JOIN conversations c ON c.id = d.conversation_id"
+        " WHERE d.status = 'waiting' AND c.status = 'live'"
+    )
+    now = await cursor.fetchone()
+    assert now is not None
+    cursor = await tx.execute(
+        "SELECT kind, status, count(*) AS n FROM drafts WHERE status <> 'waiting'"
+        " AND created_at > clock_timestamp() - interval '1 day' GROUP BY kind, status"
+    )
+    day = {(row["kind"], row["status"]): row["n"] for row in await cursor.fetchall()}
+    return Figures(now["waiting"], now["oldest_s"], day)
 
 
 async def list(
