@@ -43,7 +43,7 @@ from scripts.bench.servers import BenchError, Bot, data_directory, free_port, vo
 LOADS = 20
 SAMPLE_S = 5.0
 SETTLED = 6
-RETRIES = 10
+RETRIES = 30
 QUEUES, LISTENERS = 3, 3
 """Pages of the queue and of a supervisor who listens in; all others are hand-overs."""
 
