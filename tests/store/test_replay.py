@@ -94,9 +94,13 @@ def test_twice_is_byte_for_byte_the_same_and_other_sound_is_not(
 
 def test_recorded_engines_need_no_model_and_give_the_same_call(recorded: Replayer) -> None:
     call = sample("11-person-asked-for")
-    first, again = recorded.replay(call), recorded.replay(call)
+    told: list[tuple[int, int]] = []
+    first, again = recorded.replay(call), recorded.replay(call, lambda *far: told.append(far))
     shows_what_it_must(first)
-    assert first.log == again.log
+    assert first.log == again.log, "nor does it go otherwise because somebody watches"
+    assert len(told) > 10
+    assert [far for far, _ in told] == sorted(far for far, _ in told)
+    assert {of for _, of in told} == {call.sessions[0].ulaw.shape[0] // 8}
 
 
 def test_tools_answer_as_they_did(recorded: Replayer) -> None:
