@@ -7,6 +7,8 @@ Pipecat's WhisperSTTService instead.
 
     .venv/bin/python -m scripts.bench.stock_bot [--port 0] [--answers answers.yaml]
 
+``--stub-judge``: smart-turn is not asked; every turn is over once it falls silent (see ``stub_engines``).
+
 Prints one JSON line, ``{"url": "http://127.0.0.1:..."}``, when it takes calls.
 """
 
@@ -21,10 +23,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 from loguru import logger
+from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -38,6 +43,7 @@ from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.turns.user_stop import TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
@@ -55,12 +61,30 @@ ANSWERS = Path(__file__).with_name("answers.yaml")
 TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://{host}/media"/></Connect></Response>'
 
 
+class StubJudge(BaseSmartTurn):
+    """Smart-turn without its model: the turn is over, at once."""
+
+    def _predict_endpoint(self, audio_array: np.ndarray) -> dict[str, Any]:
+        return {"prediction": 1, "probability": 0.95}
+
+
+def own_judge() -> UserTurnStrategies:
+    """Pipecat's strategies with its own smart-turn, loaded for this call."""
+    return UserTurnStrategies()
+
+
+def stub_judge() -> UserTurnStrategies:
+    """The same with the stub."""
+    return UserTurnStrategies(stop=[TurnAnalyzerUserTurnStopStrategy(turn_analyzer=StubJudge())])
+
+
 async def run_call(
     websocket: WebSocket,
     recogniser: Callable[[str], SegmentedSTTService],
     speech: GrpcSpeech,
     greeting: str,
     answers: Answers,
+    strategies: Callable[[], UserTurnStrategies] = own_judge,
 ) -> None:
     """One call from the ``start`` message to the end of its socket."""
     _, call = await parse_telephony_websocket(websocket)
@@ -73,7 +97,7 @@ async def run_call(
     user, assistant = LLMContextAggregatorPair(
         LLMContext(),
         user_params=LLMUserAggregatorParams(
-            vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=UserTurnStrategies()
+            vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=strategies()
         ),
     )
     stt = recogniser(call["call_id"])
@@ -101,9 +125,14 @@ async def run_call(
 
 
 def build(
-    hosts: EngineHosts, whisper: Path | None, shadow: Path | None, greeting: str, answers: Answers
+    hosts: EngineHosts,
+    whisper: Path | None,
+    shadow: Path | None,
+    greeting: str,
+    answers: Answers,
+    strategies: Callable[[], UserTurnStrategies] = own_judge,
 ) -> FastAPI:
-    """The web application: the voice webhook and the media socket."""
+    """The web application: the voice webhook, the media socket, and what a load test asks for."""
     app = FastAPI()
     transcriber = GrpcTranscriber(hosts.targets.stt)
     if whisper is not None:
@@ -121,7 +150,15 @@ def build(
     @app.websocket("/media")
     async def media(websocket: WebSocket) -> None:
         await websocket.accept()
-        await run_call(websocket, recogniser, speech, greeting, answers)
+        await run_call(websocket, recogniser, speech, greeting, answers, strategies)
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        return {"status": "ready"}
+
+    @app.post("/twilio/status")
+    async def status() -> Response:
+        return Response(status_code=204)
 
     return app
 
@@ -145,7 +182,9 @@ async def serve(options: argparse.Namespace) -> None:
         )
         await hosts.start()
         try:
-            app = build(hosts, options.whisper, options.shadow, *read_answers(options.answers))
+            strategies = stub_judge if options.stub_judge else own_judge
+            answers = read_answers(options.answers)
+            app = build(hosts, options.whisper, options.shadow, *answers, strategies)
             config = uvicorn.Config(
                 app, host="127.0.0.1", port=options.port, log_level="warning", ws_per_message_deflate=False
             )
@@ -163,6 +202,7 @@ def main() -> int:
         "--whisper", type=Path, help="recognise by Pipecat's Whisper service with these weights"
     )
     parser.add_argument("--shadow", type=Path, help="with --whisper: weights that decode too, see shadow.py")
+    parser.add_argument("--stub-judge", action="store_true", help="smart-turn is not asked")
     parser.add_argument("--parent", type=int, help="end when this process, which started us, ends")
     parser.add_argument("--verbose", action="store_true", help="Pipecat's own log, with what was said")
     options = parser.parse_args()

@@ -43,6 +43,36 @@ def test_what_twilio_sends() -> None:
     assert wire.parse(STOP) == Stop("MZ1", "CA1", 10)
 
 
+@pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize("stream_first", [True, False])
+def test_sound_is_the_same_by_the_short_way_and_by_the_models(space: str, stream_first: bool) -> None:
+    """What is read by a pattern has every field, wherever the stream's name stands; a wrong one is named."""
+
+    def message(sid: str = '"streamSid": "MZ1"', **fields: str) -> str:
+        body = {"track": "inbound", "chunk": "3", "timestamp": "60", "payload": "//7+/w=="} | fields
+        media = ", ".join(f'"{name}": "{value}"' for name, value in body.items())
+        parts = ['"event": "media"', '"sequenceNumber": "4"', f'"media": {{{media}}}']
+        parts.insert(2 if stream_first else 3, sid)
+        return (
+            ("{" + ", ".join(filter(None, parts)) + "}")
+            .replace('": ', f'":{space}')
+            .replace(", ", f",{space}")
+        )
+
+    assert wire.is_media(message())
+    assert wire.parse(message()) == Media("MZ1", b"\xff\xfe\xfe\xff", 60, 3, 4, "inbound")
+    for wrong, reason in (
+        (message(payload="//7+/w="), Refusal.BAD_BASE64),
+        (message(timestamp="999999999"), Refusal.BAD_FIELD),
+        (message(sid=""), Refusal.BAD_FIELD),
+        (message(chunk="x"), Refusal.BAD_FIELD),
+        (message() + "x", Refusal.NOT_JSON),
+    ):
+        with pytest.raises(WireError) as refused:
+            wire.parse(wrong)
+        assert refused.value.reason is reason
+
+
 def test_new_fields_are_ignored() -> None:
     """Twilio adds fields without notice."""
     message = json.loads(MEDIA)

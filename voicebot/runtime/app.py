@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from voicebot import __version__
 from voicebot.audio.engines.client import GrpcSpeech, GrpcTranscriber, GrpcTurnJudge
-from voicebot.audio.hearing.vad import shared_silero
+from voicebot.audio.hearing.windows import shared_together
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.browser.gate import BrowserGate
@@ -236,7 +236,7 @@ class NodeApp:
             transcriber=transcriber,
             speech=speech,
             judge=judge,
-            vad=shared_silero().voice,
+            vad=shared_together().sense,
             phrase_cache=cache,
             bus=bus,
             recorder=recorder,
@@ -249,7 +249,7 @@ class NodeApp:
             bus=bus,
             transcriber=transcriber,
             judge=judge,
-            vad=shared_silero().voice,
+            vad=shared_together().sense,
             shapes=dialogue.shapes,
             poke=relay.poke,
         )

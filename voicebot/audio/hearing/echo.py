@@ -11,10 +11,13 @@ who speaks over their own line's echo is heard.
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import numpy.typing as npt
 
 from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS
+from voicebot.audio.mulaw import decode
 
 RETURN_LOSS_DB = 10.0
 """Echo is softer than what we sent by this at least: lines promise 20 dB and more, and keep half of it."""
@@ -37,6 +40,8 @@ _SURE = 0.6  # explained share that is believed at any delay
 _FADES = 0.75  # of the evidence for a delay, from window to window
 _KNOWN = 0.2  # evidence from which a delay is known
 _EMPHASIS = 0.9
+_TOLD = 64  # messages of 100 ms that wait to be looked at: older ones no longer matter
+_NOTHING = np.zeros(0, dtype=np.float32)
 _SEAM_MS = 5  # windows of a sender whose clock is a little off follow each other all the same
 
 
@@ -44,43 +49,59 @@ class EchoEstimate:
     """One per call. ``sent`` and ``dropped`` follow the outgoing audio, ``share`` judges the incoming."""
 
     def __init__(self) -> None:
-        self._sent = np.zeros(_KEPT, dtype=np.float32)
+        self._told: deque[tuple[npt.NDArray[np.int16] | bytes, int]] = deque(maxlen=_TOLD)
+        self._sent = _NOTHING
         self._sent_from = 0  # ms
         self._last_sent_ms = -(10**9)
-        self._heard = np.zeros(_SPAN, dtype=np.float32)
+        self._heard: deque[npt.NDArray[np.int16]] = deque(maxlen=_SPAN // (WINDOW // 2))
         self._heard_to = -1  # ms
-        self._evidence = np.zeros(_LAGS, dtype=np.float32)
+        self._evidence = _NOTHING
 
-    def sent(self, pcm: npt.NDArray[np.int16], at_ms: int) -> None:
-        """Audio on its way to the caller (PCM16, 8 kHz) that plays from ``at_ms`` on (media clock)."""
+    def sent(self, audio: npt.NDArray[np.int16] | bytes, at_ms: int) -> None:
+        """Audio on its way to the caller (PCM16 at 8 kHz, or mu-law), from ``at_ms`` on (media clock).
+
+        Only kept: most of it is never asked about.
+        """
+        self._told.append((audio, at_ms))
+        self._last_sent_ms = max(self._last_sent_ms, at_ms + len(audio) // 2 // _PER_MS)
+
+    def dropped(self, from_ms: int) -> None:
+        """What was to play from ``from_ms`` on will not."""
+        self._told.append((b"", from_ms))
+        self._last_sent_ms = min(self._last_sent_ms, from_ms)
+
+    def _place_all(self) -> None:
+        """What was told since the last look."""
+        if self._sent.size == 0:
+            self._sent = np.zeros(_KEPT, dtype=np.float32)
+            self._evidence = np.zeros(_LAGS, dtype=np.float32)
+        while self._told:
+            audio, at_ms = self._told.popleft()
+            if len(audio):
+                self._place(decode(audio) if isinstance(audio, bytes) else audio, at_ms)
+            else:
+                self._sent[max(0, (at_ms - self._sent_from) * _PER_MS) :] = 0.0
+
+    def _place(self, pcm: npt.NDArray[np.int16], at_ms: int) -> None:
         audio = _reduced(pcm)
-        end_ms = at_ms + audio.size // _PER_MS
-        self._make_room(end_ms)
+        self._make_room(at_ms + audio.size // _PER_MS)
         first = (at_ms - self._sent_from) * _PER_MS
         if first < 0:
             audio, first = audio[-first:], 0
         self._sent[first : first + audio.size] = audio[: max(0, _KEPT - first)]
-        self._last_sent_ms = max(self._last_sent_ms, end_ms)
-
-    def dropped(self, from_ms: int) -> None:
-        """What was to play from ``from_ms`` on will not."""
-        first = max(0, (from_ms - self._sent_from) * _PER_MS)
-        self._sent[first:] = 0.0
-        self._last_sent_ms = min(self._last_sent_ms, from_ms)
 
     def hears(self, window: npt.NDArray[np.int16], at_ms: int) -> None:
         """The next ``WINDOW`` samples of the caller's line, from ``at_ms`` on. Cheap: every window."""
-        audio = _reduced(window)
         if abs(at_ms - self._heard_to) > _SEAM_MS:
-            self._heard[:] = 0.0
-        self._heard[: -audio.size] = self._heard[audio.size :]
-        self._heard[-audio.size :] = audio
+            self._heard.clear()
+        self._heard.append(window)
         self._heard_to = at_ms + WINDOW_MS
 
     def share(self) -> float:
         """The share of what was heard last that our own sound explains, 0..1; 0 where none may come back."""
         if self._heard_to - LONGEST_MS - 96 > self._last_sent_ms:
             return 0.0
+        self._place_all()
         explained = self._explained()
         if explained is None:
             return 0.0
@@ -105,10 +126,14 @@ class EchoEstimate:
         reference[begin - first : end - first] = self._sent[begin:end]
         energy = np.concatenate(([0.0], np.cumsum(reference[:length].astype(np.float64) ** 2)))
         under = energy[_SPAN : _SPAN + _LAGS] - energy[:_LAGS]
-        own = float(np.dot(self._heard, self._heard))
+        heard = np.zeros(_SPAN, dtype=np.float32)
+        for nth, window in enumerate(reversed(self._heard), start=1):
+            audio = _reduced(window)
+            heard[_SPAN - nth * audio.size :][: audio.size] = audio
+        own = float(np.dot(heard, heard))
         if own <= 0.0 or float(under.max()) < own * _LOSS:
             return None
-        spectrum = np.fft.rfft(reference) * np.conj(np.fft.rfft(self._heard, _FFT))
+        spectrum = np.fft.rfft(reference) * np.conj(np.fft.rfft(heard, _FFT))
         product = np.fft.irfft(spectrum, _FFT)[:_LAGS]
         loud = under >= own * _LOSS
         explained = np.zeros(_LAGS, dtype=np.float32)

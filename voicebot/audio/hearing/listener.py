@@ -39,15 +39,14 @@ from voicebot.audio.hearing.events import (
 from voicebot.audio.hearing.failure import DEFAULT_LIMITS, Heard, Limits, judge
 from voicebot.audio.hearing.foreground import FarVoice
 from voicebot.audio.hearing.noise import NOTHING_KNOWN, LineFacts, LineNoise
-from voicebot.audio.hearing.offset import OffsetRemoval
 from voicebot.audio.hearing.over_bot import OverBot, Overlap
 from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
 from voicebot.audio.hearing.silence import SilenceTimer
 from voicebot.audio.hearing.timeline import TOLERANCE_MS, Timeline
 from voicebot.audio.hearing.turn import EAGER_MS, PAUSE_MS, HearingTurn
-from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS, VoiceActivity, level_dbfs
+from voicebot.audio.hearing.vad import WINDOW, WINDOW_MS, VoiceActivity
+from voicebot.audio.hearing.windows import OwnSense, Sense, TogetherSense, Window
 from voicebot.audio.media_clock import MediaClock
-from voicebot.audio.mulaw import decode
 from voicebot.core.clock import Clock
 from voicebot.core.conversation import FREE, Expects, HearingFailure, TurnTimings, Utterance
 
@@ -100,7 +99,8 @@ class Listener:
 
     Args:
         call: the call's name for engines and logs.
-        vad: this call's voice activity (it has state), e.g. ``shared_silero().voice()``.
+        vad: this call's voice activity (it has state), e.g. ``shared_silero().voice()``; or its place among
+            the calls of a node, ``shared_together().sense()``.
         transcriber: recognition, shared by calls.
         judge: smart-turn, shared by calls.
         emit: gets every ``HearingEvent``, on the event loop, in order; must not block.
@@ -114,7 +114,7 @@ class Listener:
         self,
         call: str,
         *,
-        vad: VoiceActivity,
+        vad: VoiceActivity | TogetherSense,
         transcriber: Transcriber,
         judge: TurnJudge,
         emit: Callable[[HearingEvent], None],
@@ -127,7 +127,6 @@ class Listener:
     ) -> None:
         self.media_clock = media_clock or MediaClock()
         self._call = call
-        self._vad = vad
         self._transcriber = transcriber
         self._judge = judge
         self._emit = emit
@@ -136,8 +135,8 @@ class Listener:
         self._limits = limits
         self._noise = LineNoise()
         self._timeline = Timeline()
-        self._offset = OffsetRemoval()
-        self._samples: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
+        self._sense: Sense = vad if isinstance(vad, TogetherSense) else OwnSense(vad)
+        self._samples = b""
         self._samples_ms = 0.0
         self._heard_to_ms = 0
         self._preroll: deque[npt.NDArray[np.int16]] = deque(maxlen=PREROLL_MS // WINDOW_MS + 4)
@@ -168,14 +167,14 @@ class Listener:
             self._append(audio, start_ms)
 
     def _append(self, audio: bytes, start_ms: float) -> None:
-        if abs(self._samples_ms + self._samples.size / 8 - start_ms) > TOLERANCE_MS:
-            self._samples = self._samples[:0]  # the line jumped: half a window from before is worthless
-        self._samples_ms = start_ms - self._samples.size / 8
-        samples = np.concatenate((self._samples, decode(audio)))
-        whole = samples.size - samples.size % WINDOW
+        if abs(self._samples_ms + len(self._samples) / 8 - start_ms) > TOLERANCE_MS:
+            self._samples = b""  # the line jumped: half a window from before is worthless
+        self._samples_ms = start_ms - len(self._samples) / 8
+        samples = self._samples + audio
+        whole = len(samples) - len(samples) % WINDOW
         for begin in range(0, whole, WINDOW):
-            window = self._offset.clean(samples[begin : begin + WINDOW])
-            self._window(window, round(self._samples_ms + begin / 8))
+            at_ms = round(self._samples_ms + begin / 8)
+            self._sense.take(samples[begin : begin + WINDOW], at_ms, self._window)
         self._samples = samples[whole:]
         self._samples_ms += whole / 8
 
@@ -248,9 +247,11 @@ class Listener:
 
     # --- windows ----------------------------------------------------------------------
 
-    def _window(self, window: npt.NDArray[np.int16], at_ms: int) -> None:
-        probability = self._vad.probability(window)
-        level = level_dbfs(window)
+    def _window(self, heard_now: Window) -> None:
+        if self._closed:
+            return
+        window, at_ms = heard_now.pcm, heard_now.at_ms
+        level, probability = heard_now.level_dbfs, heard_now.probability
         self._heard_to_ms = at_ms + WINDOW_MS
         self._bot.hears(window, at_ms)
         own = self._is_our_own(probability, level)

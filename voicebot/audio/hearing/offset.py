@@ -28,11 +28,20 @@ class OffsetRemoval:
 
     def clean(self, window: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
         """The window (PCM16) without the line's constant part."""
-        now = float(window.mean())
+        offset = self.of(float(window.mean()), flat=int(window.min()) == int(window.max()))
+        return self.without(window, offset) if offset else window
+
+    def of(self, mean: float, *, flat: bool) -> float:
+        """The line's constant part with the next window, by that one's mean; 0: none that matters.
+
+        ``flat``: all its samples are the same.
+        """
         self._windows = min(_WINDOWS, self._windows + 1)
         # A window that is nothing but an offset (a stuck codec) says it at once.
-        flat = int(window.min()) == int(window.max())
-        self._mean = now if flat else self._mean + (now - self._mean) / self._windows
-        if abs(self._mean) < _LEAST:
-            return window
-        return np.clip(window - np.round(self._mean), _LARGEST.min, _LARGEST.max).astype(np.int16)
+        self._mean = mean if flat else self._mean + (mean - self._mean) / self._windows
+        return self._mean if abs(self._mean) >= _LEAST else 0.0
+
+    @staticmethod
+    def without(window: npt.NDArray[np.int16], offset: float) -> npt.NDArray[np.int16]:
+        """A window without its constant part."""
+        return np.clip(window - np.round(offset), _LARGEST.min, _LARGEST.max).astype(np.int16)

@@ -14,7 +14,6 @@ from voicebot.audio.hearing.echo import EchoEstimate
 from voicebot.audio.hearing.events import KEYED
 from voicebot.audio.hearing.foreground import Foreground
 from voicebot.audio.hearing.overlap import OverlapFacts, Verdict
-from voicebot.audio.mulaw import decode
 from voicebot.core.conversation import FREE, Expects
 
 OWN_SHARE = 0.35
@@ -94,7 +93,7 @@ class OverBot:
     def sent(self, ulaw: bytes, at_ms: int) -> None:
         """Audio on its way to the caller that plays from ``at_ms`` on; b"": from then on nothing will."""
         if ulaw:
-            self._echo.sent(decode(ulaw), at_ms)
+            self._echo.sent(ulaw, at_ms)
         else:
             self._echo.dropped(at_ms)
 

@@ -57,6 +57,11 @@ class Timeline:
         if self._next_ms is None:
             self._next_ms = at_ms
         ahead_ms = at_ms - self._next_ms
+        if abs(ahead_ms) <= TOLERANCE_MS and ulaw and not self._early and self._leapt is None:
+            start = self._next_ms + ahead_ms * _FOLLOWS  # as nearly always: it follows on
+            self._stale = 0
+            self._next_ms = start + len(ulaw) / SAMPLES_PER_MS
+            return [(ulaw, start)]
         if ahead_ms > GAP_MS:
             return self._leap(ulaw, at_ms)
         if self._leapt is not None:

@@ -97,6 +97,68 @@ class SileroVoice:
             self._windows = 0
 
 
+class SileroStates:
+    """Silero's views of many calls, each in its slot, moved on together.
+
+    A call's probabilities are those of a ``SileroVoice`` to the last digits of a float: it is the same model,
+    with more than one window in a run.
+    """
+
+    def __init__(self, model: SharedSilero, slots: int = 16) -> None:
+        self._model = model
+        self._inputs = np.zeros((slots, _CONTEXT + WINDOW), dtype=np.float32)
+        self._states = np.zeros((2, slots, 128), dtype=np.float32)
+        self._windows = [0] * slots
+        self._quiet = [0] * slots
+        self._free = list(range(slots))
+
+    def take(self) -> int:
+        """A fresh slot."""
+        if not self._free:
+            self._grow()
+        slot = self._free.pop()
+        self._clear(slot)
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """Its call is over."""
+        self._free.append(slot)
+
+    def probabilities(self, slots: list[int], windows: npt.NDArray[np.int16]) -> list[float]:
+        """How likely each window (``[n, WINDOW]``, PCM16) holds a voice; no slot twice."""
+        samples = self._inputs[slots]
+        samples[:, _CONTEXT:] = windows
+        samples[:, _CONTEXT:] /= 32768.0
+        found, after = self._model.run(samples, self._states[:, slots])
+        self._states[:, slots] = after
+        self._inputs[slots, :_CONTEXT] = samples[:, -_CONTEXT:]
+        values: list[float] = found[:, 0].tolist()
+        for slot, value in zip(slots, values, strict=True):
+            self._refresh(slot, value)
+        return values
+
+    def _refresh(self, slot: int, probability: float) -> None:
+        self._windows[slot] += 1
+        self._quiet[slot] = self._quiet[slot] + 1 if probability < _RESET_QUIET_BELOW else 0
+        if self._windows[slot] >= _RESET_AFTER_WINDOWS and self._quiet[slot] >= _RESET_QUIET_WINDOWS:
+            self._states[:, slot] = 0.0
+            self._inputs[slot] = 0.0
+            self._windows[slot] = 0
+
+    def _clear(self, slot: int) -> None:
+        self._states[:, slot] = 0.0
+        self._inputs[slot] = 0.0
+        self._windows[slot] = self._quiet[slot] = 0
+
+    def _grow(self) -> None:
+        had = len(self._windows)
+        self._inputs = np.concatenate((self._inputs, np.zeros_like(self._inputs)))
+        self._states = np.concatenate((self._states, np.zeros_like(self._states)), axis=1)
+        self._windows += [0] * had
+        self._quiet += [0] * had
+        self._free = list(range(had, 2 * had))
+
+
 @lru_cache(maxsize=1)
 def shared_silero() -> SharedSilero:
     """The process's session, loaded at the first call (about 60 ms): call it before taking calls."""
@@ -124,3 +186,11 @@ def level_dbfs(window: npt.NDArray[np.int16]) -> float:
     if mean_square < 1e-1:
         return -100.0
     return 10.0 * float(np.log10(mean_square)) - 90.309  # 20 log10(32768)
+
+
+def levels_dbfs(windows: npt.NDArray[np.int16]) -> list[float]:
+    """``level_dbfs`` of each row."""
+    samples = windows.astype(np.float32)
+    mean_squares = np.einsum("ij,ij->i", samples, samples) / max(1, windows.shape[1])
+    levels = 10.0 * np.log10(np.maximum(mean_squares, 1e-1)) - 90.309
+    return np.where(mean_squares < 1e-1, -100.0, levels).tolist()

@@ -54,7 +54,7 @@ def muted(recording: Recording) -> Recording:
     for mute in mutes(recording.events):
         pcm16[mute.first : mute.last, mute.column] = 0
         ulaw[mute.first : mute.last, mute.column] = SILENCE
-    wire = tuple(replace(m, name=WITHHELD) if m.what is What.KEY else m for m in recording.wire)
+    wire = tuple(m._replace(name=WITHHELD) if m.what is What.KEY else m for m in recording.wire)
     return replace(recording, pcm16=pcm16, ulaw=ulaw, wire=wire, events=moments(recording.events))
 
 

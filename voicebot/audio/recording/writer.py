@@ -9,6 +9,7 @@ import json
 import os
 import struct
 import threading
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 MAX_QUEUED = 64
 """Chunks that may wait for a slow disk (1 MB, a minute); beyond that audio becomes a gap."""
 
+MANY_QUEUED = 8
+"""Chunks that are not left waiting for those of other calls."""
+
 MAX_QUEUED_EVENTS = 4096
 
 CLOSE_DEADLINE_S = 5.0
@@ -46,10 +50,50 @@ _TRIES = 4
 """Records that are given up, one after the other, to make room for the word that the disk failed."""
 
 
+WRITE_WITHIN_S = 0.5
+"""What was told is written so soon: beside the seconds that sound is held for its other channel, nothing."""
+
+
 @lru_cache(maxsize=1)
-def _disk() -> ThreadPoolExecutor:
+def _threads() -> ThreadPoolExecutor:
     """Shared by all recorders of the process; each keeps its own order."""
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="recording")
+
+
+class _Disk:
+    """Brings what recorders have queued to the disk, many of them by one job: a job for each wakes a thread
+    up, and the threads and the loop then take the interpreter from each other, dozens of times a second.
+
+    One per event loop.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[Recorder] = []
+
+    def write_soon(self, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> None:
+        """What ``recorder`` has queued is written within ``WRITE_WITHIN_S``."""
+        self._due.append(recorder)
+        if len(self._due) == 1:
+            loop.call_later(WRITE_WITHIN_S, self._write)
+
+    def _write(self) -> None:
+        due, self._due = self._due, []
+        _threads().submit(_drain_all, due)
+
+
+_DISKS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Disk] = weakref.WeakKeyDictionary()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _drain_all(recorders: list[Recorder]) -> None:
+    for recorder in recorders:
+        recorder.drain()
 
 
 class Tape(Protocol):
@@ -113,6 +157,7 @@ class Recorder:
         self._samples = 0
         self._events = 0
         self._scheduled = False
+        self._at_once = False
         self._closing = False
         self._ended = False
         self._schedule()  # opens the files: a call of no sound leaves a recording of none
@@ -167,7 +212,7 @@ class Recorder:
         if rows := self._wire.take():
             self._hand_over(rows)
         self._enqueue(self._tracks.rest())
-        writing = asyncio.get_running_loop().run_in_executor(_disk(), self._drain, True)
+        writing = asyncio.get_running_loop().run_in_executor(_threads(), self.drain, True)
         done, _ = await asyncio.wait([writing], timeout=CLOSE_DEADLINE_S)
         if not done:
             self._fail("the disk does not answer")
@@ -195,7 +240,7 @@ class Recorder:
         chunks = self._tracks.place(channel, self._pauses.hushed(ulaw, at_ms), at_ms)
         if chunks:
             self._enqueue(chunks)
-            self._schedule()
+            self._schedule(at_once=self._queued_chunks >= MANY_QUEUED)
 
     def _enqueue(self, chunks: list[Chunk]) -> None:
         with self._guard:
@@ -217,16 +262,21 @@ class Recorder:
                     self._queue.append(Chunk(chunk.samples, lost=True))
                     self._queued_chunks += 1
 
-    def _schedule(self) -> None:
+    def _schedule(self, *, at_once: bool = False) -> None:
         with self._guard:
-            if self._scheduled:
+            if self._at_once or (self._scheduled and not at_once):
                 return
-            self._scheduled = True
-        _disk().submit(self._drain)
+            self._scheduled, self._at_once = True, at_once
+        loop = None if at_once else _running_loop()
+        if loop is None:
+            _threads().submit(self.drain)
+        else:
+            _DISKS.setdefault(loop, _Disk()).write_soon(self, loop)
 
     # --- in the thread ----------------------------------------------------------------
 
-    def _drain(self, end: bool = False) -> None:
+    def drain(self, end: bool = False) -> None:
+        """Writes what is queued; for the threads of this module only."""
         with self._writing:
             if self._ended:
                 return
@@ -257,7 +307,7 @@ class Recorder:
         while True:
             with self._guard:
                 if not self._queue:
-                    self._scheduled = False
+                    self._scheduled = self._at_once = False
                     break
                 item = self._queue.popleft()
                 self._queued_chunks -= isinstance(item, Chunk)

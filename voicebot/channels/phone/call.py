@@ -25,6 +25,7 @@ from voicebot.audio.hearing.events import (
 )
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
+from voicebot.audio.hearing.windows import TogetherSense
 from voicebot.audio.media_clock import MediaClock
 from voicebot.audio.recording.muting import MARGIN_MS, masked
 from voicebot.audio.recording.writer import Tape
@@ -94,7 +95,7 @@ class PhoneKit:
     transcriber: Transcriber
     speech: Speech
     judge: TurnJudge
-    vad: Callable[[], VoiceActivity]
+    vad: Callable[[], VoiceActivity | TogetherSense]
     phrase_cache: PhraseCache
     bus: Bus
     recorder: Callable[[str], Awaitable[Tape]]

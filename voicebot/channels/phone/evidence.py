@@ -62,11 +62,11 @@ class Evidence:
     def came(self, message: Media | Dtmf | Mark | Stop, *, hidden: bool = False) -> None:
         """A message of Twilio's. ``hidden``: a card is being typed in."""
         at_ms = self._at_ms()
+        if isinstance(message, Media):
+            size = len(message.ulaw)
+            self._tape.message(Message(What.MEDIA, at_ms, message.sequence, message.timestamp_ms, size))
+            return
         match message:
-            case Media():
-                made = Message(
-                    What.MEDIA, at_ms, message.sequence, message.timestamp_ms, size=len(message.ulaw)
-                )
             case Dtmf():
                 key = WITHHELD if hidden or self._secret else message.digit
                 made = Message(What.KEY, at_ms, message.sequence, name=key)

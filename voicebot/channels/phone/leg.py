@@ -26,6 +26,7 @@ from voicebot.audio.hearing.events import (
 )
 from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
+from voicebot.audio.hearing.windows import TogetherSense
 from voicebot.audio.mulaw import SILENCE
 from voicebot.channels.phone.leg_lines import HeardLine, LegLines, LegOver
 from voicebot.channels.twilio.leg_media import LEG_PARAMETER
@@ -69,7 +70,7 @@ class LegKit:
     bus: Bus
     transcriber: Transcriber
     judge: TurnJudge
-    vad: Callable[[], VoiceActivity]
+    vad: Callable[[], VoiceActivity | TogetherSense]
     shapes: Shapes
     poke: Callable[[], None]
 

@@ -38,7 +38,7 @@ from voicebot.channels.phone.frames import (
     StopSpeakingFrame,
 )
 from voicebot.channels.phone.waterfall import Waterfall
-from voicebot.channels.twilio.media import CallOutcome
+from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.wire import Dtmf, Mark, Media
 from voicebot.core import metrics
 from voicebot.core.conversation import FREE, CallStarted, Keys, NotHeard, Silence, TurnInput
@@ -85,15 +85,15 @@ class PhoneListening(FrameProcessor):
         call.waiting.begin()
         began = call.session.returned or CallStarted(resumed=call.session.resumed)
         await self._turn(began, Waterfall(call.now_ms))
+        if isinstance(call.session, MediaSession):
+            call.session.tell_media(self._media)
         async for message in call.session.messages():
+            if isinstance(message, Media):
+                self._media(message)
+                continue
             call.evidence.came(message, hidden=call.cards.active)
-            if call.cards.active and isinstance(message, Media):
-                call.cards.hear(message.ulaw, message.timestamp_ms)
-            elif call.cards.active and isinstance(message, Dtmf):
+            if call.cards.active and isinstance(message, Dtmf):
                 call.cards.press(message.digit)
-            elif isinstance(message, Media):
-                call.recorder.caller(message.ulaw, message.timestamp_ms)
-                call.listener.feed(message.ulaw, message.timestamp_ms)
             elif isinstance(message, Mark):
                 call.speaker.mark_returned(message.name)
             elif isinstance(message, Dtmf):
@@ -101,6 +101,15 @@ class PhoneListening(FrameProcessor):
             else:
                 break
         call.finish(CallOutcome(kind="lost", reason="media ended"))
+
+    def _media(self, message: Media) -> None:
+        call = self._call
+        call.evidence.came(message)
+        if call.cards.active:
+            call.cards.hear(message.ulaw, message.timestamp_ms)
+            return
+        call.recorder.caller(message.ulaw, message.timestamp_ms)
+        call.listener.feed(message.ulaw, message.timestamp_ms)
 
     async def _pump(self) -> None:
         while True:

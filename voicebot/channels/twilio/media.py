@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -12,6 +12,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from voicebot.channels.twilio import wire
+from voicebot.channels.twilio.line import line_of
 from voicebot.channels.twilio.pace import BREATH, Pace
 from voicebot.channels.twilio.refusals import Refusal, Refused, close_code
 from voicebot.channels.twilio.stream_order import StreamOrder
@@ -125,6 +126,10 @@ class MediaSession:
         self._sending = asyncio.Lock()
         self._pace = Pace(clock)
         self._read = 0
+        self._line = line_of(socket)
+        self._heard_by: Callable[[Media], None] | None = None
+        self._waiting = False
+        self._failed: Exception | None = None
 
     @property
     def end(self) -> SessionEnd | None:
@@ -149,11 +154,16 @@ class MediaSession:
         """
         while self._end is None:
             try:
+                self._waiting = True
                 received = await self._socket.receive()
             except (WebSocketDisconnected, RuntimeError):
                 # Starlette's way of saying that the end was received before.
                 self._ended(SessionEnd(EndKind.BROKEN))
                 return
+            finally:
+                self._waiting = False
+            if self._failed is not None:
+                raise self._failed
             if received["type"] == "websocket.disconnect":
                 self._ended(_how_it_left(received))
                 return
@@ -178,6 +188,39 @@ class MediaSession:
                 self._ended(SessionEnd(EndKind.STOP))
                 yield message
 
+    def tell_media(self, heard_by: Callable[[Media], None]) -> None:
+        """Sound is told to ``heard_by`` as it comes, where the socket can do that, while ``messages`` waits.
+
+        What is told is not yielded; the order of all messages stays. ``heard_by`` must not block; what it
+        raises, ``messages`` raises.
+        """
+        self._heard_by = heard_by
+        if self._line is not None:
+            self._line.listen(self._take_now)
+
+    def _take_now(self, text: str) -> bool:
+        """Takes a text frame that is sound and may come now; all else is for ``messages``."""
+        heard_by = self._heard_by
+        if heard_by is None or not self._waiting or self._end is not None or not wire.is_media(text):
+            return False
+        if self._read % BREATH == BREATH - 1:
+            return False  # others get the loop
+        try:
+            message = take_message({"type": "websocket.receive", "text": text}, self._order)
+            self._pace.take(message)
+        except Refused:
+            return False  # and so again there, where the socket can be closed
+        if not isinstance(message, Media):
+            return False
+        self._last_message_s = self._clock()
+        self._read += 1
+        try:
+            heard_by(message)
+        except Exception as error:
+            self._failed = error  # the reader raises it
+            return False
+        return True
+
     async def media(self, ulaw: bytes) -> None:
         """Sends sound: raw mu-law, 8000 Hz, mono, any length."""
         await self._send(wire.media(self.stream_sid, ulaw))
@@ -200,6 +243,8 @@ class MediaSession:
 
     async def _send(self, text: str) -> None:
         if self._end is not None:
+            return
+        if self._line is not None and not self._sending.locked() and self._line.send_now(text):
             return
         try:
             async with asyncio.timeout(SEND_DEADLINE_S), self._sending:
