@@ -19,8 +19,9 @@ from starlette.requests import HTTPConnection
 
 from voicebot.console.access import bearer_guard
 from voicebot.console.api import Console, api_router
-from voicebot.console.live_routes import Readers, live_router
+from voicebot.console.live_routes import live_router
 from voicebot.console.readers import Reader, anyone
+from voicebot.console.sse import Readers
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Channel, Event
 from voicebot.core.store import outbox

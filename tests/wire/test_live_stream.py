@@ -17,9 +17,10 @@ import websockets
 from live_kit import Talk, entries_of, read_sse, serving
 from starlette.requests import HTTPConnection
 
-from voicebot.console import live, live_routes
-from voicebot.console.live_routes import Readers
+from voicebot.console import live
+from voicebot.console import sse as streams
 from voicebot.console.readers import Reader
+from voicebot.console.sse import Readers
 from voicebot.core.bus import Bus
 from voicebot.core.store import audit, handoffs, vault
 from voicebot.core.store import follow as following
@@ -196,7 +197,7 @@ async def test_a_reader_that_takes_nothing_is_left_and_can_come_back(
     database: Database, keys: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It costs the node a few pages, whatever there is to tell; what it missed is there when it returns."""
-    monkeypatch.setattr(live_routes, "SEND_WITHIN_S", 0.3)
+    monkeypatch.setattr(streams, "SEND_WITHIN_S", 0.3)
     talk = await Talk.begin(database, keys)
     for batch in range(10):
         await talk.store(
@@ -228,7 +229,7 @@ async def test_a_reader_that_takes_nothing_is_left_and_can_come_back(
 async def test_a_slow_websocket_is_closed_with_where_to_go_on(
     database: Database, keys: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_routes, "SEND_WITHIN_S", 0.5)
+    monkeypatch.setattr(streams, "SEND_WITHIN_S", 0.5)
     talk = await Talk.begin(database, keys)
     for batch in range(10):
         await talk.store(

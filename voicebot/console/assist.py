@@ -16,16 +16,15 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.requests import HTTPConnection
-from starlette.types import Receive, Scope, Send
 
 from voicebot.console.agent_words import without_card
 from voicebot.console.assisting import Assisting, Look
 from voicebot.console.handoffs import Queue, Reads, StepBody, acting
-from voicebot.console.live_routes import KEEP_ALIVE_S, Readers, disconnected, sent, until_gone
 from voicebot.console.readers import API, Reader
+from voicebot.console.sse import KEEP_ALIVE_S, Events, EventStream, Readers, event
 from voicebot.core import metrics
 from voicebot.core.conversation import Urgency
 from voicebot.core.store import (
@@ -176,7 +175,7 @@ def assist_router(
 
     @router.get(
         "/conversations/{conversation_id}/assist/stream",
-        response_class=_Boards,
+        response_class=Events,
         responses={200: {"model": Assist, "description": "server-sent events, each a whole board"}},
     )
     async def stream(who: Reads, conversation_id: ConversationId) -> Response:
@@ -187,7 +186,8 @@ def assist_router(
         look = await _look(assisting, conversation_id)
         _may(who, look)
         view = _View(queue, who, conversation_id, reveals)
-        return _BoardStream(_boards(assisting, view, look, who), conversation_id, places)
+        boards = _as_events(_boards(assisting, view, look, who))
+        return EventStream(boards, conversation_id, places, "assist")
 
     @router.post("/conversations/{conversation_id}/assist/{suggestion}")
     async def mark(
@@ -288,44 +288,10 @@ class _View:
         )
 
 
-class _Boards(Response):
-    """What OpenAPI is told of it."""
-
-    media_type = "text/event-stream"
-
-
-class _BoardStream(_Boards):
-    """Server-sent events, each written before the next is made."""
-
-    def __init__(self, boards: AsyncGenerator[Assist | None], conversation_id: str, places: Readers) -> None:
-        self.status_code = 200
-        self.background = None
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._boards = boards
-        self._id = conversation_id
-        self._places = places
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with self._places.one("assist"):
-                await until_gone(self._tell(send), disconnected(receive))
-        except HTTPException as full:
-            answer = JSONResponse({"detail": full.detail}, full.status_code, full.headers)
-            await answer(scope, receive, send)
-
-    async def _tell(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._boards) as boards:
-            async for board in boards:
-                text = ": still here\n\n" if board is None else _sse(board)
-                body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-                if not await sent(send(body), self._id, "assist"):
-                    return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _sse(board: Assist) -> str:
-    return f"event: assist\ndata: {board.model_dump_json()}\n\n"
+async def _as_events(boards: AsyncGenerator[Assist | None]) -> AsyncGenerator[str | None]:
+    async with aclosing(boards):
+        async for board in boards:
+            yield None if board is None else event("assist", board.model_dump_json())
 
 
 async def _boards(

@@ -7,64 +7,29 @@ with the last id it has seen. What waits for it meanwhile is one page, and what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing, suppress
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import HTTPConnection
-from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from voicebot.channels.door import Door
-from voicebot.console.live import MAX_READERS, Opening, entries, open_for
+from voicebot.console.live import Opening, entries, open_for
 from voicebot.console.readers import Reader, at_the_door
 from voicebot.console.reading import Console
 from voicebot.console.sight import Sight
-from voicebot.core import metrics
+from voicebot.console.sse import KEEP_ALIVE_S, Events, EventStream, Readers, event, sent, until_gone
 from voicebot.core.store.database import DatabaseDown
 from voicebot.core.transcript import Told
-
-log = structlog.get_logger(__name__)
-
-KEEP_ALIVE_S = 15.0
-"""A quiet stream says so this often: proxies keep it, and a reader that left is noticed."""
-
-SEND_WITHIN_S = 10.0
-"""A reader that takes nothing for so long is left."""
 
 _SLICE = 20
 """Entries between two looks at the event loop: 20 cost about 1 ms."""
 
 _LAST_ID = 2**63 - 1
 _OVER, _TRY_LATER = 1000, 1013
-
-
-class Readers:
-    """How many streams are open; one per node."""
-
-    def __init__(self, most: int = MAX_READERS) -> None:
-        self.open = 0
-        self._most = most
-
-    @contextmanager
-    def one(self, kind: str) -> Generator[None]:
-        """A reader's place.
-
-        Raises:
-            HTTPException: 503, all places are taken.
-        """
-        if self.open >= self._most:
-            raise HTTPException(503, f"this node has its {self._most} readers", {"Retry-After": "5"})
-        self.open += 1
-        metrics.live_readers.labels(kind).inc()
-        try:
-            yield
-        finally:
-            self.open -= 1
-            metrics.live_readers.labels(kind).dec()
 
 
 def live_router(
@@ -93,7 +58,7 @@ def live_router(
     @router.get(
         "/conversations/{conversation_id}/stream",
         dependencies=[Depends(known)],
-        response_class=_Events,
+        response_class=Events,
         responses={
             200: {"model": Told, "description": "server-sent events; each has one entry as its data"},
             204: {"description": "the conversation has ended and all of it was seen"},
@@ -120,7 +85,8 @@ def live_router(
         if opening.over and opening.seen_all:
             return Response(status_code=204)
         sight = Sight(console, reader, conversation_id, reveals)
-        return _EventStream(console, sight, opening, places)
+        told = _as_events(entries(console, sight, opening))
+        return EventStream(told, conversation_id, places, "sse")
 
     @router.websocket("/conversations/{conversation_id}/stream")
     async def socket(socket: WebSocket, conversation_id: str) -> None:
@@ -163,40 +129,10 @@ def _after(socket: HTTPConnection) -> int:
     return max(map(int, ids), default=0)
 
 
-class _Events(Response):
-    """What OpenAPI is told of it."""
-
-    media_type = "text/event-stream"
-
-
-class _EventStream(_Events):
-    """Server-sent events, each written before the next is read."""
-
-    def __init__(self, console: Console, sight: Sight, opening: Opening, places: Readers) -> None:
-        self.status_code = 200
-        self.background = None
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._entries = entries(console, sight, opening)
-        self._opening = opening
-        self._places = places
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with self._places.one("sse"):
-                await until_gone(self._tell(send), disconnected(receive))
-        except HTTPException as full:
-            answer = JSONResponse({"detail": full.detail}, full.status_code, full.headers)
-            await answer(scope, receive, send)
-
-    async def _tell(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(_kept_alive(self._entries)) as told:
-            async for entry in told:
-                text = ": still here\n\n" if entry is None else _sse(entry)
-                body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
-                if not await sent(send(body), self._opening.conversation_id, "sse"):
-                    return  # the server closes the connection of a response without an end
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+async def _as_events(told: AsyncGenerator[Told | None]) -> AsyncGenerator[str | None]:
+    async with aclosing(_kept_alive(told)) as entries:
+        async for entry in entries:
+            yield None if entry is None else event(entry.type, entry.model_dump_json(), entry.id)
 
 
 async def _serve(socket: WebSocket, entries: AsyncGenerator[Told | None], opening: Opening) -> None:
@@ -221,11 +157,6 @@ async def _serve(socket: WebSocket, entries: AsyncGenerator[Told | None], openin
         return  # it left while something was being written to it
 
 
-def _sse(entry: Told) -> str:
-    mark = "" if entry.id is None else f"id: {entry.id}\n"
-    return f"{mark}event: {entry.type}\ndata: {entry.model_dump_json()}\n\n"
-
-
 async def _kept_alive(told: AsyncGenerator[Told | None]) -> AsyncGenerator[Told | None]:
     """The entries; None only where nothing was told for `KEEP_ALIVE_S`; other work has its turn between."""
     clock = asyncio.get_running_loop().time
@@ -239,37 +170,6 @@ async def _kept_alive(told: AsyncGenerator[Told | None]) -> AsyncGenerator[Told 
             yield entry
             if run % _SLICE == 0:
                 await asyncio.sleep(0)
-
-
-async def sent(sending: Awaitable[None], conversation_id: str, kind: str) -> bool:
-    """Whether it was taken in time."""
-    try:
-        async with asyncio.timeout(SEND_WITHIN_S):
-            await sending
-    except TimeoutError:
-        metrics.live_readers_left.labels(kind).inc()
-        log.warning("live.reader_too_slow", conversation=conversation_id, kind=kind)
-        return False
-    return True
-
-
-async def until_gone(telling: Awaitable[None], gone: Awaitable[None]) -> None:
-    """Ends with the first of the two; what the telling raises is raised."""
-    work, leaving = asyncio.ensure_future(telling), asyncio.ensure_future(gone)
-    try:
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-    finally:
-        for task in (work, leaving):
-            task.cancel()
-        await asyncio.wait({work, leaving})
-
-
-async def disconnected(receive: Receive) -> None:
-    """Returns when the reader of a response has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _left(socket: WebSocket) -> None:
