@@ -6,7 +6,6 @@ that every listening is in the access log.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import sys
@@ -347,7 +346,7 @@ async def test_one_replay_at_a_time_which_ends_when_nobody_waits_for_it(desk: De
     desk.player.replays = replays
     busy = await desk.ask("POST", f"/{desk.call}/replay")
     assert (busy.status_code, "already" in busy.json()["detail"]) == (409, True)
-    await asyncio.wait_for(running.aclose(), 30)
+    await running.aclose()
     why = "print('voicebot: the model is not here', file=sys.stderr); sys.exit(2)"
     replays.program = (sys.executable, "-c", "import sys; " + why)
     failed = await desk.ask("POST", f"/{desk.call}/replay")

@@ -27,14 +27,17 @@ Engines = Literal["local", "recorded"]
 LONGEST_S = 600.0
 NICE = 15
 _ENDS_WITHIN_S = 10.0
+_SIGN_OF_LIFE_S = 10.0
+"""A quarter of the time after which the desk gives a stream up."""
 _MOST_BYTES = 32 << 20
 """Of a report: a call of an hour has less than 2 MB."""
 _WHY_CHARS = 600
 _NICED = (
-    "import os, runpy, sys; os.nice({nice}); sys.argv[0] = 'voicebot'; "
+    "import os, runpy, signal, sys; os.nice({nice}); sys.argv[0] = 'voicebot'; "
+    "from voicebot.core.process import die_with_parent; die_with_parent(os.getppid(), signal.SIGINT); "
     "runpy.run_module('voicebot.cli', run_name='__main__')"
 )
-"""Lower before anything is imported; what it starts inherits it."""
+"""Nicer before anything is imported, and what it starts inherits that; a node that dies ends it."""
 
 
 class ReplayBusy(Exception):
@@ -129,11 +132,13 @@ class Replays:
         said: list[str] = []
         try:
             yield Progress(None, None)
-            async for line in process.stderr:
-                progress = _progress(line)
+            last = Progress(None, None)
+            async for line in _lines(process.stderr):
+                progress = last if line is None else _progress(line)
                 if progress is not None:
+                    last = progress
                     yield progress
-                else:
+                elif line is not None:
                     said.append(line.decode(errors="replace").strip())
             status = await process.wait()
             if asyncio.get_running_loop().time() - began_s >= self.longest_s:
@@ -144,6 +149,23 @@ class Replays:
             late.cancel()
             report.cancel()
             await _end(process)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncGenerator[bytes | None]:
+    """Its lines; None whenever it is quiet, so that who listens knows that it goes on."""
+    line = asyncio.ensure_future(stream.readline())
+    try:
+        while True:
+            done, _ = await asyncio.wait({line}, timeout=_SIGN_OF_LIFE_S)
+            if not done:
+                yield None
+                continue
+            if not (data := line.result()):
+                return
+            yield data
+            line = asyncio.ensure_future(stream.readline())
+    finally:
+        line.cancel()
 
 
 def _read_once(data: bytes) -> int:
