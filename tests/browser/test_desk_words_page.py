@@ -116,7 +116,7 @@ async def test_a_finished_conversation_shows_turns_reasons_and_outcome(
 
 
 async def test_a_promise_is_taken_and_kept(site: Site, sits_down: SitsDown) -> None:
-    conversation = site.talk("i want to update my account details", "202 555 0117", "yes")
+    conversation = site.talk("please call me back", "202 555 0117", "yes")
     page = await sits_down("ada")
     await page.goto(f"{site.desk}/desk/follow-ups")
     mine = page.get_by_role("listitem").filter(has=page.locator(f'[href$="{conversation}"]'))

@@ -5,7 +5,6 @@ The default is to refuse: a number on no list, an order without consent, an hour
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,13 +15,12 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
-import yaml
 from phonenumbers import timezone as number_zones
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from voicebot.core.conversation import Strict
-from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import PhoneNumber
+from voicebot.handoff.document import read_document
 from voicebot.handoff.hours import Hours, HoursError, Span, spans
 from voicebot.handoff.people import GENERAL, People
 
@@ -139,16 +137,7 @@ class Outbound(Strict):
             "time_zone": people.time_zone,
             "holidays": [day for day, one in people.holidays.items() if not one.hours],
         }
-        try:
-            document: Any = parse_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
-            return cls.model_validate_json(json.dumps({**document, **ours}))
-        except OSError as error:
-            raise OutboundError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise OutboundError(f"{path}: is not usable YAML, or a key is not text: {error}") from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise OutboundError(f"{path}: {wrong}") from error
+        return read_document(cls, path, OutboundError, ours=ours, hint=", or a key is not text")
 
     def refusal(self, order: Order, own: Sequence[str] = ()) -> Refused | None:
         """Why an order is not taken; None: it is. ``own``: numbers of ours, which would call each other."""

@@ -6,18 +6,16 @@ at the trigger, then the one that stands first. The choice says which conditions
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
-from voicebot.core.documents import parse_yaml
+from voicebot.handoff.document import read_document
 from voicebot.handoff.payload import Choice, Lost
 
 MOST_LOST = 5
@@ -119,16 +117,7 @@ class Patterns(Strict):
         Raises:
             PatternsError: it is missing or has another shape.
         """
-        try:
-            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
-            return cls.model_validate_json(json.dumps(document))
-        except OSError as error:
-            raise PatternsError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise PatternsError(f"{path}: is not usable YAML (a day needs quotes): {error}") from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            raise PatternsError(f"{path}: {wrong}") from error
+        return read_document(cls, path, PatternsError, hint=" (a day needs quotes)")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from functools import cached_property
@@ -16,12 +15,11 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
-from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import PhoneNumber
+from voicebot.handoff.document import read_document
 from voicebot.handoff.hours import Hours, HoursError, Span, spans
 
 GENERAL = "general"
@@ -123,16 +121,7 @@ class People(Strict):
         path = folder / "business" / "people.yaml"
         if not path.exists():
             return cls()
-        try:
-            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
-            return cls.model_validate_json(json.dumps(document))
-        except OSError as error:
-            raise PeopleError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise PeopleError(f"{path}: is not usable YAML, or a key is not text: {error}") from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise PeopleError(f"{path}: {wrong}") from error
+        return read_document(cls, path, PeopleError, hint=", or a key is not text")
 
     def with_fallback(self, number: str | None) -> People:
         """The same people with ``VOICEBOT_FALLBACK_NUMBER`` behind them: for every team, at all hours."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from voicebot.core.conversation import Strict
-from voicebot.core.documents import parse_yaml
+from voicebot.handoff.document import read_document
 from voicebot.handoff.patterns import Patterns, PatternsError
 from voicebot.safety.pii import cues
 
 NEVER_REVEALED = frozenset({cues.CARD, cues.CODE})
 """Card data and one-time codes: no person sees them, whatever a file says."""
+
+
+def _refused(wrong: str) -> PatternsError:
+    moved = " (next actions stand in patterns.yaml)" if "next_actions" in wrong else ""
+    return PatternsError(f"{wrong}{moved}")
 
 
 class Reasons(Strict):
@@ -45,17 +47,7 @@ class Reasons(Strict):
         Raises:
             PatternsError: it is missing or has another shape.
         """
-        try:
-            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
-            return cls.model_validate_json(json.dumps(document))
-        except OSError as error:
-            raise PatternsError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise PatternsError(f"{path}: is not usable YAML: {error}") from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            moved = " (next actions stand in patterns.yaml)" if "next_actions" in wrong else ""
-            raise PatternsError(f"{path}: {wrong}{moved}") from error
+        return read_document(cls, path, _refused)
 
     def reason(self, trigger: str) -> str:
         """Why the call came, in words."""

@@ -5,17 +5,15 @@ Without the file there are no promises and no actions of its own; warnings have 
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from voicebot.core.conversation import Strict
-from voicebot.core.documents import parse_yaml
 from voicebot.handoff.assist.suggestion import Books
+from voicebot.handoff.document import read_document
 from voicebot.handoff.patterns import PatternsError, Reviewed
 
 UNVERIFIED = "unverified"
@@ -92,16 +90,7 @@ class Assistance(Strict):
         path = folder / "business" / "assist.yaml"
         if not path.exists():
             return cls()
-        try:
-            document: Any = parse_yaml(path.read_text(encoding="utf-8"))
-            return cls.model_validate_json(json.dumps(document))
-        except OSError as error:
-            raise PatternsError(f"{path}: {error.strerror}") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise PatternsError(f"{path}: is not usable YAML (a day needs quotes): {error}") from error
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            raise PatternsError(f"{path}: {wrong}") from error
+        return read_document(cls, path, PatternsError, hint=" (a day needs quotes)")
 
     def overdue(self, today: date, *, after_days: int = 365) -> tuple[str, ...]:
         """Names of the actions that nobody has looked at for so long."""
