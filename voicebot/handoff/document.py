@@ -1,4 +1,4 @@
-"""Reads one file of the deployment's ``business/`` as a model; what is wrong with it is said with its name."""
+"""Reads one file of a deployment's ``business/`` as a model; what is wrong with it is said with its name."""
 
 from __future__ import annotations
 
