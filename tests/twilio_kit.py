@@ -40,6 +40,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
+from voicebot.runtime.refusing import RefusingSockets
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -378,7 +379,7 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[str]:
     server = _Server(
         uvicorn.Config(
             app,
-            ws="websockets-sansio",
+            ws=RefusingSockets,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,
             ws_ping_interval=None,

@@ -62,16 +62,21 @@ class Call:
             cast("WebSocket", self.socket), start, order, conversation_id="cv_1", resumed=False, epoch=1
         )
         self.all: list[tuple[str, Any]] = []
-        self.session.tell_media(self.told)
+        self.hears: Callable[[Media], None] | None = self.told
         self.reading = asyncio.create_task(self.read())
 
     def told(self, message: Media) -> None:
         self.all.append(("told", message.timestamp_ms))
 
     async def read(self) -> None:
-        async for message in self.session.messages():
+        async for message in self.session.messages(self.hears):
             name = message.timestamp_ms if isinstance(message, Media) else cast("Mark", message).name
             self.all.append(("read", name))
+
+    async def left(self) -> None:
+        """The reader goes, as the pipeline does when it is cancelled."""
+        self.reading.cancel()
+        await asyncio.gather(self.reading, return_exceptions=True)
 
     async def settled(self) -> None:
         for _ in range(2 * BREATH):
@@ -131,11 +136,28 @@ async def test_what_the_listener_raises_the_reader_raises(call: Call) -> None:
     def fails(message: Media) -> None:
         raise ZeroDivisionError
 
-    call.session.tell_media(fails)
+    await call.left()
+    call.hears = fails
+    call.reading = asyncio.create_task(call.read())
+    await call.settled()
     call.socket.comes(sound(0))
     await call.settled()
     with pytest.raises(ZeroDivisionError):
         call.reading.result()
+
+
+async def test_who_reads_next_has_all_of_the_sound(call: Call) -> None:
+    """An agent takes the line over: the bot's listener hears nothing of it any more."""
+    call.socket.comes(sound(0))
+    await call.left()
+    call.hears = None
+    call.reading = asyncio.create_task(call.read())
+    await call.settled()
+    for n in range(1, 4):
+        call.socket.comes(sound(20 * n))
+    await call.settled()
+    assert call.all == [("told", 0), ("read", 20), ("read", 40), ("read", 60)]
+    call.reading.cancel()
 
 
 async def test_sending_takes_the_short_way_while_it_can(call: Call) -> None:

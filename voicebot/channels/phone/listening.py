@@ -85,9 +85,9 @@ class PhoneListening(FrameProcessor):
         call.waiting.begin()
         began = call.session.returned or CallStarted(resumed=call.session.resumed)
         await self._turn(began, Waterfall(call.now_ms))
-        if isinstance(call.session, MediaSession):
-            call.session.tell_media(self._media)
-        async for message in call.session.messages():
+        session = call.session
+        phone = isinstance(session, MediaSession)
+        async for message in session.messages(self._media) if phone else session.messages():
             if isinstance(message, Media):
                 self._media(message)
                 continue
@@ -134,7 +134,13 @@ class PhoneListening(FrameProcessor):
             case Unheard():
                 await self.push_frame(CallerVoiceFrame(speaking=self._call.listener.hearing, turn=True))
                 metrics.not_heard.labels(event.reason).inc()
-                given = NotHeard(reason=event.reason, text=event.text, confidence=event.confidence)
+                given = NotHeard(
+                    reason=event.reason,
+                    text=event.text,
+                    confidence=event.confidence,
+                    started_ms=event.started_ms,
+                    last_voiced_ms=event.last_voiced_ms,
+                )
                 await self._turn(given, self._ended(event.at_ms))
             case CallerFinished():
                 pass

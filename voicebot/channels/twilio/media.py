@@ -146,12 +146,22 @@ class MediaSession:
         """Messages that never came, by sequence number."""
         return self._order.missing
 
-    async def messages(self) -> AsyncIterator[Media | Dtmf | Mark | Stop]:
+    async def messages(
+        self, heard_by: Callable[[Media], None] | None = None
+    ) -> AsyncIterator[Media | Dtmf | Mark | Stop]:
         """What Twilio sends, in order; ends with the socket, and right after ``Stop``.
 
         A message that Media Streams does not know, or more of them than a call can have, closes the socket
-        and ends the iteration.
+        and ends the iteration. Who reads next, has the sound to itself.
+
+        Args:
+            heard_by: sound is told to it as it comes, where the socket can do that, while the reader waits.
+                What is told is not yielded; the order of all messages stays. It must not block; what it
+                raises, the iteration raises.
         """
+        self._heard_by, self._failed = heard_by, None
+        if heard_by is not None and self._line is not None:
+            self._line.listen(self._take_now)
         while self._end is None:
             try:
                 self._waiting = True
@@ -187,16 +197,6 @@ class MediaSession:
             elif isinstance(message, Stop):
                 self._ended(SessionEnd(EndKind.STOP))
                 yield message
-
-    def tell_media(self, heard_by: Callable[[Media], None]) -> None:
-        """Sound is told to ``heard_by`` as it comes, where the socket can do that, while ``messages`` waits.
-
-        What is told is not yielded; the order of all messages stays. ``heard_by`` must not block; what it
-        raises, ``messages`` raises.
-        """
-        self._heard_by = heard_by
-        if self._line is not None:
-            self._line.listen(self._take_now)
 
     def _take_now(self, text: str) -> bool:
         """Takes a text frame that is sound and may come now; all else is for ``messages``."""
