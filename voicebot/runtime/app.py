@@ -106,6 +106,7 @@ from voicebot.runtime.browser import add_browser
 from voicebot.runtime.call_facts import NodeFacts
 from voicebot.runtime.crowding import watch_crowding
 from voicebot.runtime.draining import before, put_through
+from voicebot.runtime.heap import give_back_memory
 from voicebot.runtime.lag import watch_loop_lag
 from voicebot.runtime.neglect import watch_neglect
 from voicebot.runtime.overdue import OverdueDrafts
@@ -413,6 +414,7 @@ class NodeApp:
             Outcomes(database, keys, self._deployment.intents.is_content, zone=people.time_zone).run,
             lambda: kpi_gauges.watch(measures),
             lambda: draft_gauges.watch(database),
+            lambda: give_back_memory(self.state),
             lambda: watch_crowding(heard_by, self.state, learned=settings.admission == "learned"),
             lambda: self._warm_up(cache, speech),
             *behind,
