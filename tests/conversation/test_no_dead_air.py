@@ -22,6 +22,7 @@ from prometheus_client import REGISTRY
 from sound_fakes import QUIET, TONE, Ear, FakeEars, FakeJudge, FakeSpeech, ToneVoice
 from virtual_time import virtual
 
+from voicebot.audio.recording.reader import read_recording
 from voicebot.audio.recording.writer import Recorder
 from voicebot.audio.speaking.phrases import PhraseCache
 from voicebot.channels.phone.call import PhoneCall, PhoneKit
@@ -466,8 +467,14 @@ async def test_what_was_tried_after_a_failure_is_counted(tmp_path: Path) -> None
     before = counted()
     async with a_call(tmp_path, Dialogue(), ears=FakeEars([""])) as scene:
         await asyncio.sleep(8)
-        assert scene.dialogue.inputs[-1] == NotHeard(reason=HearingFailure.EMPTY, confidence=0.9)
+        given = scene.dialogue.inputs[-1]
+        assert isinstance(given, NotHeard)
+        assert (given.reason, given.confidence) == (HearingFailure.EMPTY, 0.9)
     assert counted() == (before[0] + 1, before[1] + 1)
+    told = read_recording(tmp_path / "call", bytes(32), accept_truncated=True).events
+    (silent,) = [one for one in told if one["type"] == "masked"]  # nobody knows what it was
+    assert silent["channel"] == "caller"
+    assert (silent["at_ms"], silent["until_ms"]) == (given.started_ms, given.last_voiced_ms)
 
 
 @virtual

@@ -373,8 +373,12 @@ async def test_sound_without_words_is_told() -> None:
         await line.speaks(800)
         await line.is_quiet(1500)
         (event,) = line.all(Unheard)
+        (began,) = line.all(SpeechStarted)
         assert isinstance(event, Unheard)
+        assert isinstance(began, SpeechStarted)
         assert event.reason is HearingFailure.EMPTY
+        assert event.started_ms == began.at_ms
+        assert event.last_voiced_ms == pytest.approx(began.at_ms + 800, abs=60)
 
 
 @virtual

@@ -10,7 +10,7 @@ import pytest
 
 from voicebot.audio import mulaw
 from voicebot.audio.recording.engine_notes import text_key
-from voicebot.audio.recording.muting import MARGIN_MS, hushed, mute, unchecked
+from voicebot.audio.recording.muting import checked, hushed, mute, unchecked
 from voicebot.audio.recording.peaks import Loudness
 from voicebot.console.player import wav
 from voicebot.console.player.listening import QUIET_S, Listening
@@ -83,29 +83,118 @@ def test_what_was_heard_of_an_answer_follows_its_clauses() -> None:
 
 # --- what may be heard ------------------------------------------------------------------
 
-TURN = {"type": "turn.committed", "at_ms": 8000, "turn": 2}
-
 
 def spoke(at_ms: int) -> dict[str, Any]:
     return {"type": "hearing.SpeechStarted", "at_ms": at_ms}
 
 
+def turn(at_ms: int, started_ms: int, last_voiced_ms: int, kind: str = "utterance") -> dict[str, Any]:
+    given = {"kind": kind, "started_ms": started_ms, "last_voiced_ms": last_voiced_ms}
+    return {"type": "turn.committed", "at_ms": at_ms, "turn": 2, "input": given}
+
+
+def late(at_ms: int, kind: str) -> dict[str, Any]:
+    return {"type": "turn.committed", "at_ms": at_ms, "turn": 3, "input": {"kind": kind}}
+
+
+def overlap(at_ms: int, verdict: str) -> dict[str, Any]:
+    return {"type": "hearing.OverlapEnded", "at_ms": at_ms, "verdict": verdict}
+
+
+def clause(at_ms: int | None) -> dict[str, Any]:
+    return {"type": "speaking.ClauseStarted", "at_ms": at_ms, "turn": 2, "text": "one moment"}
+
+
+SAID = [spoke(6000), turn(8000, 6000, 7000)]
+TALK = {"type": "talk", "at_ms": 0}
+LINES = [checked("caller", 1000, 2000), checked("bot", 2000, 3000), checked("caller", 1500, 2500)]
+FROM_THEN = None
+
+
 @pytest.mark.parametrize(
     ("events", "whole", "silent"),
     [
-        ([spoke(6000), TURN], True, []),
-        ([spoke(6000), TURN, spoke(9000)], True, [("caller", 9000)]),
-        ([spoke(6000)], True, [("caller", 6000)]),
-        ([spoke(6000), TURN], False, [("bot", 8000), ("caller", 8000), ("caller", 8000)]),
-        ([], False, [("bot", 0), ("caller", 0), ("caller", 0)]),
+        pytest.param(SAID, True, [], id="all of it became words"),
+        pytest.param([*SAID, spoke(9000)], True, [("caller", 8800, FROM_THEN)], id="hung up in mid-sentence"),
+        pytest.param([spoke(6000)], True, [("caller", 5800, FROM_THEN)], id="no turn at all"),
+        pytest.param(
+            [spoke(6000), spoke(7300), turn(8000, 6000, 7000)],
+            True,
+            [("caller", 7100, FROM_THEN)],
+            id="went on before the turn was committed",
+        ),
+        *(
+            pytest.param(
+                [*SAID, spoke(9000), late(10_000, kind)],
+                True,
+                [("caller", 8800, FROM_THEN)],
+                id=f"another turn while they speak: {kind}",
+            )
+            for kind in ("agent_decision", "late_result", "silence", "keys")
+        ),
+        pytest.param(
+            [spoke(3000), turn(5000, 3000, 4000, "not_heard"), *SAID],
+            True,
+            [("caller", 2800, 6000)],
+            id="not understood, then understood",
+        ),
+        pytest.param(
+            [spoke(3000), late(5000, "not_heard"), *SAID],
+            True,
+            [("caller", 2800, 6000)],
+            id="not understood, without its times",
+        ),
+        pytest.param([*SAID, spoke(9000), overlap(9400, "backchannel")], True, [], id="mm-hm"),
+        pytest.param(
+            [*SAID, spoke(9000), overlap(9400, "noise")],
+            True,
+            [("caller", 8800, FROM_THEN)],
+            id="somebody else in the room",
+        ),
+        pytest.param(
+            [clause(1000), clause(5000), *SAID],
+            False,
+            [("bot", 4800, FROM_THEN), ("caller", 6800, FROM_THEN)],
+            id="cut short in a clause",
+        ),
+        pytest.param(
+            [*SAID, clause(9000), clause(12_000)],
+            False,
+            [("bot", 8800, FROM_THEN), ("caller", 6800, FROM_THEN)],
+            id="cut short before it was told what the clause before was",
+        ),
+        pytest.param(
+            [*SAID, clause(None), late(9000, "silence")],
+            False,
+            [("bot", 0, FROM_THEN), ("caller", 6800, FROM_THEN)],
+            id="cut short in a greeting",
+        ),
+        pytest.param([], False, [("bot", 0, FROM_THEN), ("caller", 0, FROM_THEN)], id="nothing is known"),
+        *(
+            pytest.param(
+                [TALK, *LINES],
+                whole,
+                [
+                    ("bot", 0, 2000),
+                    ("bot", 3000, FROM_THEN),
+                    ("caller", 0, 1000),
+                    ("caller", 2500, FROM_THEN),
+                ],
+                id=f"a talk, whole: {whole}",
+            )
+            for whole in (True, False)
+        ),
+        pytest.param(
+            [TALK], True, [("bot", 0, FROM_THEN), ("caller", 0, FROM_THEN)], id="a talk that nobody heard"
+        ),
     ],
 )
 def test_what_nobody_has_looked_at_counts_as_personal(
-    events: list[dict[str, Any]], whole: bool, silent: list[tuple[str, int]]
+    events: list[dict[str, Any]], whole: bool, silent: list[tuple[str, int, int | None]]
 ) -> None:
     found = unchecked(events, whole=whole)
-    assert all(one.last is None for one in found)
-    assert sorted((one.channel, one.first // 8 + MARGIN_MS if one.first else 0) for one in found) == silent
+    ends = [(one.channel, one.first // 8, None if one.last is None else one.last // 8) for one in found]
+    assert sorted(ends, key=str) == sorted(silent, key=str)
 
 
 def test_silence_is_put_where_it_belongs_and_the_rest_is_left() -> None:

@@ -146,13 +146,15 @@ class NotHeard(Strict):
     """The caller made sound, but no words came of it that may be acted upon.
 
     ``text`` is what the recogniser made of it nevertheless: for a person who reads the transcript, never
-    for a decision.
+    for a decision. ``started_ms``, ``last_voiced_ms``: where the sound lies on the media clock.
     """
 
     kind: Literal["not_heard"] = "not_heard"
     reason: HearingFailure
     text: str = ""
     confidence: float | None = None
+    started_ms: int | None = None
+    last_voiced_ms: int | None = None
 
 
 class LateResult(Strict):

@@ -100,12 +100,15 @@ class Unheard:
     """The caller made sound, but no words came of it that may be acted upon.
 
     ``text`` and ``confidence``: what the recogniser made of it nevertheless, for people to read.
+    ``started_ms``, ``last_voiced_ms``: where the sound lies.
     """
 
     reason: HearingFailure
     at_ms: int
     text: str = ""
     confidence: float | None = None
+    started_ms: int | None = None
+    last_voiced_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -488,7 +488,9 @@ class Listener:
             return NothingSaid(now_ms)  # but a bot that was cut off needs to know that nothing followed
         log.info("turn_unusable", why=verdict.why, snr_db=current.line.snr_db, clipped=current.line.clipped)
         failure = verdict.failure or HearingFailure.EMPTY
-        return Unheard(failure, now_ms, heard.text, heard.confidence)
+        return Unheard(
+            failure, now_ms, heard.text, heard.confidence, current.turn.started_ms, current.last_voiced_ms
+        )
 
     def _concluded(self, task: asyncio.Task[None]) -> None:
         self._concluding.discard(task)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ _EVIDENCE = ("engine.", "outside.", "call.facts")
 
 MARGIN_MS = 200
 """On both sides: a voice is heard before it is recognised, and echoes after it."""
+
+TALK, CHECKED = "talk", "checked"
+"""Events of a caller's talk with a person: it begins; a stretch of a channel stands in the transcript."""
+
+_COMMITTED = "turn.committed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Mute:
 def masked(channel: str, at_ms: int, until_ms: int) -> dict[str, Any]:
     """The event that says so."""
     return {"type": "masked", "channel": channel, "at_ms": at_ms, "until_ms": until_ms}
+
+
+def checked(channel: str, at_ms: int, until_ms: int) -> dict[str, Any]:
+    """The event that says that words of a talk were looked at; what is personal in them is `masked`."""
+    return {"type": CHECKED, "channel": channel, "at_ms": at_ms, "until_ms": until_ms}
 
 
 def muted(recording: Recording) -> Recording:
@@ -92,28 +103,82 @@ def mute(channel: str, at_ms: int, until_ms: int | None) -> Mute:
 
 
 def unchecked(events: Sequence[dict[str, Any]], *, whole: bool) -> Sequence[Mute]:
-    """Stretches of which nobody knows yet whether something personal was said: they count as personal.
+    """Stretches of which nobody knows whether something personal was said: they count as personal.
 
-    What the caller said after the last turn that was committed became no turn (they hung up, a crash): it was
-    never looked at. Where the events end early, nothing is known of what came after the last one.
+    Beside the bot a sound of the caller was looked at if its words became a turn, or a backchannel; else
+    (not understood, a commit that failed, they hung up) it is silent until their next sound begins. Beside a
+    person only what became a line of the transcript was looked at. Where the events end early, nothing is
+    known of what came after the last ones.
 
     Args:
         events: of one media session, as they are in the file.
         whole: whether these are all of them.
     """
-    times = [int(event["at_ms"]) for event in events if event.get("at_ms") is not None]
-    turns = [int(event["at_ms"]) for event in events if event.get("type") == "turn.committed"]
-    last_turn = max(turns, default=None)
-    found: list[Mute] = []
-    begun = [
-        int(event["at_ms"])
-        for event in events
-        if event.get("type") == "hearing.SpeechStarted"
-        and (last_turn is None or int(event["at_ms"]) > last_turn)
+    if any(event.get("type") == TALK for event in events):
+        return [mute for channel in CHANNELS for mute in _between(channel, events)]
+    words = _words(events)
+    found = [
+        _sound(first, last) for first, last in _sounds(events) if not _looked_at(first, last, words, events)
     ]
-    if begun:
-        found.append(mute("caller", min(begun), None))
     if not whole:
-        found += [mute(channel, max(times, default=0), None) for channel in CHANNELS]
-        found.append(mute("caller", 0 if last_turn is None else last_turn, None))
+        found.append(mute("caller", max((last for _, last in words), default=0), None))
+        found.append(mute("bot", _last_clause_ms(events), None))
     return tuple(found)
+
+
+def _words(events: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    """From when to when the caller said what became a turn of words."""
+    given = [event["input"] for event in events if event.get("type") == _COMMITTED]
+    return [
+        (int(one["started_ms"]), int(one["last_voiced_ms"]))
+        for one in given
+        if one.get("kind") == "utterance" and None not in (one.get("started_ms"), one.get("last_voiced_ms"))
+    ]
+
+
+def _sounds(events: Sequence[dict[str, Any]]) -> list[tuple[int, int | None]]:
+    """When each sound of the caller began, and when the next one did."""
+    begun = sorted(int(event["at_ms"]) for event in events if event.get("type") == "hearing.SpeechStarted")
+    return list(zip_longest(begun, begun[1:]))
+
+
+def _looked_at(
+    first: int, last: int | None, words: Sequence[tuple[int, int]], events: Sequence[dict[str, Any]]
+) -> bool:
+    return any(begin <= first <= end for begin, end in words) or any(
+        event.get("verdict") == "backchannel"
+        and first <= int(event["at_ms"])
+        and (last is None or int(event["at_ms"]) <= last)
+        for event in events
+        if event.get("type") == "hearing.OverlapEnded"
+    )
+
+
+def _sound(first: int, last: int | None) -> Mute:
+    """A sound that began at ``first``, until the next one, which keeps its beginning."""
+    return replace(mute("caller", first, None), last=None if last is None else last * RATE_HZ // 1000)
+
+
+def _last_clause_ms(events: Sequence[dict[str, Any]]) -> int:
+    """The bot's last clause that is not known to be over: whether it is personal is told when it is.
+
+    A clause in the very last event ends the one before it, of which that was to be told next.
+    """
+    clauses = [event for event in events[:-1] if event.get("type") == "speaking.ClauseStarted"]
+    return int(clauses[-1]["at_ms"] or 0) if clauses else 0
+
+
+def _between(channel: str, events: Sequence[dict[str, Any]]) -> Sequence[Mute]:
+    """All of a channel but the stretches that `checked` says."""
+    told = sorted(
+        (int(event["at_ms"]), int(event["until_ms"]))
+        for event in events
+        if event.get("type") == CHECKED and event["channel"] == channel
+    )
+    column, at, found = CHANNELS.index(channel), 0, list[Mute]()
+    for first_ms, last_ms in told:
+        first, last = (ms * RATE_HZ // 1000 for ms in (first_ms, last_ms))
+        if at < first:
+            found.append(Mute(column, at, first))
+        at = max(at, last)
+    return (*found, Mute(column, at, None))

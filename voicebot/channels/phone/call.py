@@ -51,7 +51,7 @@ from voicebot.channels.phone.waterfall import Waterfall
 from voicebot.core import metrics
 from voicebot.core.bus import Bus
 from voicebot.core.clock import Clock, monotonic
-from voicebot.core.conversation import FREE, Clause, Event, Expects, TurnInput, Utterance
+from voicebot.core.conversation import FREE, Clause, Event, Expects, NotHeard, TurnInput, Utterance
 from voicebot.dialogue.orchestrator import Orchestrator
 
 log = structlog.get_logger(__name__)
@@ -311,13 +311,18 @@ class PhoneCall:
                 pass
 
     def note_masked(self, given: TurnInput) -> None:
-        """The recording learns where a turn holds something personal: no word has its time, so all of it."""
-        if not isinstance(given, Utterance) or given.raw.text == given.text or given.started_ms is None:
+        """The recording learns where a turn holds something personal: no word has its time, so all of it.
+
+        What was not understood may hold anything.
+        """
+        if not isinstance(given, Utterance | NotHeard) or given.started_ms is None:
+            return
+        if isinstance(given, Utterance) and given.raw.text == given.text:
             return
         until_ms = given.last_voiced_ms if given.last_voiced_ms is not None else self.now_ms()
         self.recorder.event(masked("caller", given.started_ms, until_ms))
         self._personal.append((given.started_ms, until_ms))
-        if given.tells_card:  # the turns before may hold its first digits
+        if isinstance(given, Utterance) and given.tells_card:  # the turns before may hold its first digits
             for begin_ms, end_ms in self._personal:
                 self.recorder.unsay("caller", begin_ms - MARGIN_MS, end_ms + MARGIN_MS)
             self._personal.clear()
