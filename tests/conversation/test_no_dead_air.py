@@ -120,7 +120,8 @@ class Dialogue:
             return Turn(len(self.inputs), ((0.0, "My colleague is still looking at it."),), DRAFTED)
         if isinstance(given, NotHeard):
             row = f"not_heard/{given.reason}/keypad"
-            return Turn(len(self.inputs), self.clauses, ANSWERED.model_copy(update={"policy_row": row}))
+            decision = ANSWERED.model_copy(update={"policy_row": row})
+            return Turn(len(self.inputs), self.clauses, decision, input=given)
         decision = ANSWERED
         if self.approved_s is not None:
             decision = DRAFTED
