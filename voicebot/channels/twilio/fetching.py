@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from voicebot.channels.machine import key_of
@@ -15,8 +17,8 @@ log = structlog.get_logger(__name__)
 AGAIN_S = 5.0
 """A caller who was fetched and has not asked by then is fetched again."""
 
-MOST_AT_ONCE = 8
-"""REST calls of one round: the keeper's other work must not wait for a whole line of callers."""
+EVERY_S = 1.0
+"""Between two looks."""
 
 
 class Fetching:
@@ -40,21 +42,31 @@ class Fetching:
         self._here.pop(call_sid, None)
         self._asked_s.pop(call_sid, None)
 
+    async def run(self) -> None:
+        """Looks again and again until cancelled. REST may take seconds, so nothing else waits for this."""
+        while True:
+            try:
+                await self.tick()
+            except Exception:  # those who wait ask by themselves too; the next look is a new one
+                log.exception("fetching_failed")
+            await asyncio.sleep(EVERY_S)
+
     async def tick(self) -> None:
         """One look: who is next gets the question again whether there is room, at once."""
         rest, node = self._services.rest, self._services.node
-        if not self._here or rest is None:
-            return
         waiting = node.machine.waiting_keys
         for call_sid in [sid for sid in self._here if key_of(sid) not in waiting]:
             self.gone(call_sid)  # another node gave it the music since, or it has not asked again
+        if not self._here or rest is None:
+            return
         if not node.accepting or node.no_room not in {None, "places"}:
             return
-        due, now_s = node.machine.next_in_line(), self._services.clock()
-        fetched = 0
         for call_sid, (at, since) in list(self._here.items()):
-            if key_of(call_sid) not in due or now_s - self._asked_s.get(call_sid, -AGAIN_S) < AGAIN_S:
+            now_s = self._services.clock()
+            if now_s - self._asked_s.get(call_sid, -AGAIN_S) < AGAIN_S:
                 continue
+            if call_sid not in self._here or key_of(call_sid) not in node.machine.next_in_line():
+                continue  # perhaps since REST was asked for the one before
             self._asked_s[call_sid] = now_s
             try:
                 await rest.update_call(call_sid, twiml=twiml.ask_again(at, since))
@@ -65,7 +77,4 @@ class Fetching:
                     node.machine.redeem(call_sid)
             except TwilioUnreachableError:
                 log.warning("waiting_caller_not_fetched", call_sid=call_sid)
-                return
-            fetched += 1
-            if fetched >= MOST_AT_ONCE:
                 return

@@ -53,6 +53,7 @@ class LeaseKeeper:
 
     async def run(self) -> None:
         """Until cancelled; a database that is away is waited for."""
+        fetching = asyncio.create_task(self._fetching.run())
         try:
             while True:
                 try:
@@ -61,6 +62,7 @@ class LeaseKeeper:
                     log.exception("lease_keeper_failed")
                 await asyncio.sleep(EVERY_S)
         finally:
+            fetching.cancel()
             await self._recovery.close()
 
     async def tick(self) -> None:
@@ -74,7 +76,6 @@ class LeaseKeeper:
         else:
             self._down = False
         await self._ask_about_quiet()
-        await self._fetching.tick()
 
     async def _database_round(self) -> None:
         sessions = [session for session in self._live if session.end is None]
