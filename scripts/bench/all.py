@@ -85,8 +85,9 @@ def monitor_rows(result: dict[str, Any]) -> list[list[str]]:
     return [[f"{kind}: {name}", f"{value:g}"] for kind, one in kinds.items() for name, value in one.items()]
 
 
-BY_THEMSELVES = {"turns", "turns tiny", "turns base"}
-"""Tables of `scripts.bench.turns --docs`, which takes an hour, keeps what it has and goes on from there."""
+BY_THEMSELVES = {"turns", "turns tiny", "turns base", "density"}
+"""Tables of `scripts.bench.turns --docs`, which takes an hour, keeps what it has and goes on from there, and
+of `scripts.bench.density --docs`, which wants the machine for itself."""
 
 BENCHES = {
     "start": Bench(lambda o: start.measure(o.starts), start.HEAD, start.rows),

@@ -98,6 +98,7 @@ from voicebot.handoff.roster import Roster
 from voicebot.handoff.summaries import Summaries
 from voicebot.handoff.talks import Talks
 from voicebot.handoff.transferring import TransferringDesk
+from voicebot.runtime import garbage
 from voicebot.runtime.assist import make_assist
 from voicebot.runtime.audit_keeping import AuditKeeping
 from voicebot.runtime.body_limit import BodyLimit
@@ -463,6 +464,7 @@ class NodeApp:
     async def _warm_up(self, cache: PhraseCache, speech: GrpcSpeech) -> None:
         """Renders the fixed phrases before the first call needs one."""
         await cache.warm(speech, self._deployment.fixed_phrases())
+        garbage.settle()
         self._warm = True
 
     async def _watch_switches(self) -> None:
