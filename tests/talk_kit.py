@@ -130,11 +130,15 @@ async def _line(name: Line) -> bytes:
 
 @dataclass
 class TalkNode:
-    """A channel with its talks. ``at``: where the desk reaches it. ``unsaid``: taken out of recordings."""
+    """A channel with its talks. ``at``: where the desk reaches it. ``unsaid``: taken out of recordings.
+
+    ``noted``: what the recordings were told of what was said, channel by channel.
+    """
 
     channel: Channel
     hub: TalkHub
     unsaid: list[tuple[str, int, int]]
+    noted: list[tuple[str, str]]
 
     async def lines(self, call_sid: str) -> list[tuple[str, str]]:
         """What was heard on both legs, in order."""
@@ -195,7 +199,14 @@ async def talk_node(
     opened = iter(range(100))
     unsaid: list[tuple[str, int, int]] = []
 
+    noted: list[tuple[str, str]] = []
+
     class Tape(Recorder):
+        def event(self, event: dict[str, Any]) -> None:
+            if event["type"] in ("checked", "masked") and event["at_ms"] < event["until_ms"]:
+                noted.append((event["type"], event["channel"]))
+            super().event(event)
+
         def unsay(self, channel: str, at_ms: int, until_ms: int) -> None:
             unsaid.append((channel, at_ms, until_ms))
             super().unsay(channel, at_ms, until_ms)
@@ -222,7 +233,7 @@ async def talk_node(
     ) as channel:
         keeping = asyncio.create_task(made[0].keep())
         try:
-            yield TalkNode(channel, made[0], unsaid)
+            yield TalkNode(channel, made[0], unsaid, noted)
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from voicebot.audio import mulaw
 from voicebot.audio.recording.engine_notes import text_key
 from voicebot.audio.recording.muting import checked, hushed, mute, unchecked
 from voicebot.audio.recording.peaks import Loudness
+from voicebot.channels.phone.leg_lines import HeardLine, Held, may_be_heard
 from voicebot.console.player import wav
 from voicebot.console.player.listening import QUIET_S, Listening
 from voicebot.console.player.routes import as_stored
@@ -195,6 +197,15 @@ def test_what_nobody_has_looked_at_counts_as_personal(
     found = unchecked(events, whole=whole)
     ends = [(one.channel, one.first // 8, None if one.last is None else one.last // 8) for one in found]
     assert sorted(ends, key=str) == sorted(silent, key=str)
+
+
+@pytest.mark.parametrize(
+    ("sure", "held", "audible"),
+    [(True, "nothing", True), (False, "nothing", False), (True, "personal", False), (True, "card", False)],
+)
+def test_of_a_talk_what_was_understood_and_harmless_is_heard(sure: bool, held: Held, audible: bool) -> None:
+    line = HeardLine(1, "it is about my order", sure, datetime(2026, 11, 21, tzinfo=UTC), 1000, 2000)
+    assert may_be_heard(line, held) == audible
 
 
 def test_silence_is_put_where_it_belongs_and_the_rest_is_left() -> None:

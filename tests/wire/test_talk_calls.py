@@ -149,6 +149,7 @@ async def test_a_supervisor_takes_a_live_call_over_and_hands_it_back(
         ("agent", "my card is [card 1]"),
     ]
     assert [channel for channel, _, _ in node.unsaid] == ["bot"]
+    assert node.noted == [("checked", "bot"), ("checked", "caller"), ("masked", "bot")]
     assert bot.sessions[0].stream_sid == bot.sessions[1].stream_sid
     told_why = bot.returns[1]
     assert told_why is not None

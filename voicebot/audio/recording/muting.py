@@ -51,7 +51,7 @@ def masked(channel: str, at_ms: int, until_ms: int) -> dict[str, Any]:
 
 
 def checked(channel: str, at_ms: int, until_ms: int) -> dict[str, Any]:
-    """The event that says that words of a talk were looked at; what is personal in them is `masked`."""
+    """The event that says that words of a talk were looked at, and hold nothing personal."""
     return {"type": CHECKED, "channel": channel, "at_ms": at_ms, "until_ms": until_ms}
 
 

@@ -28,7 +28,7 @@ from voicebot.audio.hearing.listener import Listener
 from voicebot.audio.hearing.vad import VoiceActivity
 from voicebot.audio.hearing.windows import TogetherSense
 from voicebot.audio.mulaw import SILENCE
-from voicebot.channels.phone.leg_lines import HeardLine, LegLines, LegOver
+from voicebot.channels.phone.leg_lines import HeardLine, Held, LegLines, LegOver
 from voicebot.channels.twilio.leg_media import LEG_PARAMETER
 from voicebot.channels.twilio.media import MediaSession
 from voicebot.channels.twilio.wire import Media
@@ -107,8 +107,8 @@ class LegSource(Protocol):
         ...
 
 
-OnPersonal = Callable[[int, int, bool], None]
-"""Told of a line that held something personal: from, until (ms on the source's clock), whether a card's."""
+OnLine = Callable[[HeardLine, Held], None]
+"""Told of a line that stands in the transcript, and of what it held."""
 
 
 class LegEar:
@@ -118,7 +118,7 @@ class LegEar:
         kit: the node's.
         session: the source of its sound, which names its leg and was bound to its conversation.
         clock: seconds.
-        on_personal: told where the leg says something personal.
+        on_line: told of each line once it is stored.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class LegEar:
         kit: LegKit,
         session: LegSource,
         clock: Clock = monotonic,
-        on_personal: OnPersonal = lambda from_ms, until_ms, card: None,
+        on_line: OnLine = lambda line, held: None,
     ) -> None:
         self._kit = kit
-        self._on_personal = on_personal
+        self._on_line = on_line
         self._session = session
         self._leg = cast("Leg", session.custom[LEG_PARAMETER])
         self._lines = LegLines(
@@ -223,8 +223,7 @@ class LegEar:
                 continue
             except (LegOver, SubjectErased):
                 return False
-            if held != "nothing" and line.from_ms is not None and line.until_ms is not None:
-                self._on_personal(line.from_ms, line.until_ms, held == "card")
+            self._on_line(line, held)
             metrics.leg_lines.labels(self._leg).inc()
             self._kit.poke()
             return True
@@ -242,7 +241,7 @@ class LegEar:
                 self._line(said.text, sure=True, from_ms=said.started_ms, until_ms=said.last_voiced_ms)
             case Unheard():
                 metrics.not_heard.labels(event.reason).inc()
-                self._line(event.text, sure=False)
+                self._line(event.text, sure=False, from_ms=event.started_ms, until_ms=event.last_voiced_ms)
             case NothingSaid():
                 self._line("", sure=False)
             case _:

@@ -38,6 +38,11 @@ Held = Literal["nothing", "personal", "card"]
 """What a line held."""
 
 
+def may_be_heard(line: HeardLine, held: Held) -> bool:
+    """Whether a recording is played where the line lies: what was not well understood may hold anything."""
+    return line.sure and held == "nothing"
+
+
 class LegOver(Exception):
     """The conversation has ended, or the bot has taken it back: nothing more of this leg is written."""
 

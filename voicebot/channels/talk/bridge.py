@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 
 from voicebot.audio.media_clock import MediaClock
-from voicebot.audio.recording.muting import MARGIN_MS, masked
+from voicebot.audio.recording.muting import MARGIN_MS, checked, masked
 from voicebot.audio.recording.writer import Recorder
 from voicebot.channels.legs import CallOutcome, Leg
 from voicebot.channels.phone.leg import LegEar, LegKit
+from voicebot.channels.phone.leg_lines import HeardLine, Held, may_be_heard
 from voicebot.channels.talk.feed import LegFeed
 from voicebot.channels.talk.line import GOING_AWAY, TAKEN_UP, DeskLine
 from voicebot.channels.talk.pacing import FRAME_MS, Backlog, Playhead, frames
@@ -334,7 +335,7 @@ class Bridge:
             self._kit.legs,
             self._feeds[leg],
             self._clock,
-            lambda from_ms, until_ms, card: self._personal(leg, from_ms, until_ms, card=card),
+            lambda line, held: self._noted(leg, line, held),
         )
         metrics.legs_active.labels(leg).inc()
         try:
@@ -344,11 +345,14 @@ class Bridge:
         finally:
             metrics.legs_active.labels(leg).dec()
 
-    def _personal(self, leg: str, from_ms: int, until_ms: int, *, card: bool) -> None:
+    def _noted(self, leg: str, line: HeardLine, held: Held) -> None:
+        if line.from_ms is None or line.until_ms is None:
+            return
         channel = "caller" if leg == "caller" else "bot"
-        self._recorder.event(masked(channel, from_ms, until_ms))
-        if card:
-            self._recorder.unsay(channel, from_ms - MARGIN_MS, until_ms + MARGIN_MS)
+        told = checked if may_be_heard(line, held) else masked
+        self._recorder.event(told(channel, line.from_ms, line.until_ms))
+        if held == "card":
+            self._recorder.unsay(channel, line.from_ms - MARGIN_MS, line.until_ms + MARGIN_MS)
 
 
 _EARS_S = 4.0
