@@ -11,9 +11,11 @@ import argparse
 import asyncio
 import shutil
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from playwright.async_api import Page, async_playwright
 
 from scripts.bench.servers import BenchError, data_directory, free_port, voicebot
@@ -50,6 +52,17 @@ async def calls(data_dir: Path) -> dict[str, str]:
         postgres.stop()
 
 
+async def ready(desk: str) -> None:
+    """Waits until the desk answers: its pages take longer to start than the nodes."""
+    async with httpx.AsyncClient() as http:
+        for _ in range(240):
+            with suppress(httpx.TransportError):
+                if (await http.get(f"{desk}/healthz")).is_success:
+                    return
+            await asyncio.sleep(0.5)
+    raise BenchError("the desk does not answer")
+
+
 async def listening(page: Page, desk: str, call: str) -> None:
     """The page of a call, at a word of it."""
     await page.goto(f"{desk}/recordings/{call}")
@@ -63,22 +76,24 @@ async def listening(page: Page, desk: str, call: str) -> None:
 async def pictures(data_dir: Path, desk: str, out: Path) -> None:
     """All of them."""
     made = await calls(data_dir)
+    await ready(desk)
     program = shutil.which("chromium")
     if program is None:
         raise BenchError("Chromium is not installed: apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        phone = await sit(browser, desk, "ada", phone=True)
+        await listening(phone, desk, made["14-return-registered"])
+        keep(await phone.screenshot(), out / "player-phone.png")
         cleo = await sit(browser, desk, "cleo")
         await cleo.set_viewport_size({"width": 1280, "height": 1000})
         await listening(cleo, desk, made["03-order-by-voice"])
+        await cleo.get_by_role("radio", name="As it was heard then").check()
         await cleo.get_by_role("button", name="Run again").click()
         await cleo.locator(".beside .pair").first.wait_for(timeout=240_000)
         await cleo.locator(".beside .pair summary").nth(1).click()
         await cleo.evaluate("scrollTo(0, 0)")
-        await take(cleo, out / "player.png", ".beside table")
-        phone = await sit(browser, desk, "ada", phone=True)
-        await listening(phone, desk, made["14-return-registered"])
-        keep(await phone.screenshot(), out / "player-phone.png")
+        await take(cleo, out / "player.png", ".beside details[open] table")
         await browser.close()
 
 

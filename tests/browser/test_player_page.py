@@ -139,5 +139,8 @@ async def test_on_a_phone_in_the_dark_and_of_a_call_that_was_cut_short(
         f"{site.desk}/recordings/{call}/sessions/001/sound", headers={"Range": "bytes=0-99"}
     )
     assert (fetched.status, len(await fetched.body())) == (206, 100)
+    policy = (await page.request.get(f"{site.desk}/recordings")).headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "connect-src 'self'" in policy
     await page.context.clear_cookies()
     assert (await page.request.get(f"{site.desk}/recordings/{call}/sessions/001/sound")).status == 401

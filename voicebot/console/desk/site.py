@@ -29,6 +29,7 @@ from voicebot.console.desk.frame import frame
 from voicebot.console.desk.insight_export import add_export
 from voicebot.console.desk.insight_page import CasesPage, InsightPage
 from voicebot.console.desk.look import STYLE
+from voicebot.console.desk.own_sources import OwnSources
 from voicebot.console.desk.player_page import PlayerPage
 from voicebot.console.desk.player_sound import add_sound
 from voicebot.console.desk.queue_page import QueuePage
@@ -206,6 +207,7 @@ def desk_site(desk: Desk) -> FastAPI:
 
     site = FastAPI(title="voicebot desk", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
+    site.add_middleware(OwnSources)
     if desk.open_here:
         site.add_middleware(OwnDoor)
 
