@@ -19,6 +19,8 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import re
+import re
 import secrets
 import sys
 import tempfile
@@ -247,7 +249,23 @@ def measure(calls: int, hold_s: float, rounds: int) -> dict[str, list[StepFigure
             for name in ("quiet", "attacked") if n % 2 == 0 else ("attacked", "quiet"):
                 with attack(bot.url, token) if name == "attacked" else contextlib.nullcontext():
                     found[name] += asyncio.run(run(load, _Quiet()))
+        print(f"refused: {refusals(bot.url)}", file=sys.stderr)
+        print(f"refused: {refusals(bot.url)}", file=sys.stderr)
     return found
+
+
+def refusals(url: str) -> dict[str, int]:
+    """What the server has refused so far, by reason."""
+    text = httpx.get(f"{url}/metrics", timeout=20, trust_env=False).text
+    found = re.findall(r'^voicebot_refusals_total\{reason="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    return {reason: int(float(count)) for reason, count in found}
+
+
+def refusals(url: str) -> dict[str, int]:
+    """What the server has refused so far, by reason."""
+    text = httpx.get(f"{url}/metrics", timeout=20, trust_env=False).text
+    found = re.findall(r'^voicebot_refusals_total\{reason="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    return {reason: int(float(count)) for reason, count in found}
 
 
 def row(name: str, steps: list[StepFigures]) -> list[str]:
