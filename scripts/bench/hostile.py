@@ -20,7 +20,6 @@ import contextlib
 import json
 import multiprocessing
 import re
-import re
 import secrets
 import sys
 import tempfile
@@ -250,15 +249,7 @@ def measure(calls: int, hold_s: float, rounds: int) -> dict[str, list[StepFigure
                 with attack(bot.url, token) if name == "attacked" else contextlib.nullcontext():
                     found[name] += asyncio.run(run(load, _Quiet()))
         print(f"refused: {refusals(bot.url)}", file=sys.stderr)
-        print(f"refused: {refusals(bot.url)}", file=sys.stderr)
     return found
-
-
-def refusals(url: str) -> dict[str, int]:
-    """What the server has refused so far, by reason."""
-    text = httpx.get(f"{url}/metrics", timeout=20, trust_env=False).text
-    found = re.findall(r'^voicebot_refusals_total\{reason="(\w+)"\} (\S+)$', text, re.MULTILINE)
-    return {reason: int(float(count)) for reason, count in found}
 
 
 def refusals(url: str) -> dict[str, int]:
