@@ -6,6 +6,7 @@ that every listening is in the access log.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -18,16 +19,19 @@ from typing import Any
 import httpx
 import numpy as np
 import numpy.typing as npt
+import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
+from twilio_kit import eventually, free_port, serving
 
 from scripts.seed_recordings import seed
 from voicebot.audio.recording.reader import read_recording
 from voicebot.console.access import bearer_guard
 from voicebot.console.corrections import corrections_router
 from voicebot.console.handoffs import Queue
-from voicebot.console.player.replays import Replays
+from voicebot.console.player import replays as replays_of
+from voicebot.console.player.replays import Failed, ReplayBusy, Replays
 from voicebot.console.player.routes import Player, recordings_router
 from voicebot.console.player.shelf import Shelf
 from voicebot.console.readers import AGENT_HEADER, readers
@@ -57,6 +61,7 @@ class Desk:
     folder: Path
     call: str
     player: Player
+    app: FastAPI
 
     async def get(self, path: str, who: str = "cleo", status: int = 200, **query: Any) -> Any:
         answer = await self.ask("GET", path, who, params=query)
@@ -97,7 +102,7 @@ async def desk(database: Database, keys: KeyRing, tmp_path: Path) -> AsyncIterat
     app.include_router(corrections_router(queue, who))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://node") as http:
-        yield Desk(http, database, keys, tmp_path, call, player)
+        yield Desk(http, database, keys, tmp_path, call, player, app)
 
 
 def samples(wav: bytes) -> npt.NDArray[np.int16]:
@@ -333,26 +338,90 @@ async def test_a_turn_becomes_a_golden_case_that_somebody_else_reviews(desk: Des
     assert greeting.status_code == 422
 
 
-async def test_one_replay_at_a_time_which_ends_when_nobody_waits_for_it(desk: Desk, tmp_path: Path) -> None:
-    progress = '{"replayed_ms": 5, "of_ms": 9}'
-    waits = (
-        f"import sys, time; sys.stdin.read(); print('{progress}', file=sys.stderr, flush=True); "
-        "time.sleep(600)"
-    )
-    replays = Replays({}, program=(sys.executable, "-c", waits))
+def program(text: str) -> tuple[str, ...]:
+    """A stand-in for ``voicebot replay``."""
+    return (sys.executable, "-c", f"import os, signal, sys, time; {text}")
+
+
+SAYS_WHO_IT_IS = """
+print('{"replayed_ms": %d, "of_ms": 9}' % os.getpid(), file=sys.stderr, flush=True); time.sleep(600)
+""".strip()
+DEAF = f"signal.signal(signal.SIGINT, signal.SIG_IGN); {SAYS_WHO_IT_IS}"
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def free(replays: Replays) -> bool:
+    try:
+        replays.check()
+    except ReplayBusy:
+        return False
+    return True
+
+
+async def test_one_replay_at_a_time_which_says_why_it_cannot_be_run(desk: Desk, tmp_path: Path) -> None:
+    replays = desk.player.replays = Replays({}, program=program(SAYS_WHO_IT_IS))
     running = replays.run(tmp_path, bytes(32), "local")
     told = [await anext(running), await anext(running)]
-    assert [(one.at_ms, one.of_ms) for one in told] == [(None, None), (5, 9)]  # type: ignore[union-attr]
-    desk.player.replays = replays
+    assert [one.of_ms for one in told] == [None, 9]  # type: ignore[union-attr]
     busy = await desk.ask("POST", f"/{desk.call}/replay")
     assert (busy.status_code, "already" in busy.json()["detail"]) == (409, True)
     await running.aclose()
+    await eventually(lambda: free(replays))
+    noise = "[print('x', file=sys.stderr) for _ in range(99)]; print('y' * 99_999, file=sys.stderr); "
     why = "print('voicebot: the model is not here', file=sys.stderr); sys.exit(2)"
-    replays.program = (sys.executable, "-c", "import sys; " + why)
-    failed = await desk.ask("POST", f"/{desk.call}/replay")
-    assert [line for line in failed.text.splitlines() if line.startswith("data")] == [
-        'data: {"type": "progress", "at_ms": null, "of_ms": null}',
-        'data: {"type": "failed", "why": "the model is not here"}',
-    ]
+    replays.program = program(noise + why)
+    for _ in range(2):  # one after the other
+        failed = await desk.ask("POST", f"/{desk.call}/replay")
+        assert [line for line in failed.text.splitlines() if line.startswith("data")] == [
+            'data: {"type": "progress", "at_ms": null, "of_ms": null}',
+            'data: {"type": "failed", "why": "the model is not here"}',
+        ]
     replays.busy = lambda: True
     assert (await desk.ask("POST", f"/{desk.call}/replay")).status_code == 409
+
+
+@pytest.mark.parametrize("text", [SAYS_WHO_IT_IS, DEAF], ids=["hears SIGINT", "does not"])
+async def test_who_leaves_ends_it_and_the_next_begins_when_it_is_gone(
+    desk: Desk, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over HTTP, as a browser leaves: by closing the connection."""
+    monkeypatch.setattr(replays_of, "_ENDS_WITHIN_S", 0.5)
+    replays = desk.player.replays = Replays({}, program=program(text))
+    async with serving(desk.app, free_port()) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+        headers = {"Authorization": "Bearer token", AGENT_HEADER: "cleo"}
+        path = f"/api/recordings/{desk.call}/replay"
+        async with http.stream("POST", path, headers=headers) as answer:
+            data = [line async for line in _until(answer.aiter_lines(), '"of_ms": 9')]
+        pid = int(json.loads(data[-1].removeprefix("data: "))["at_ms"])
+        while not free(replays):
+            await asyncio.sleep(0.01)
+        assert not lives(pid)
+
+
+async def test_what_takes_too_long_is_ended_whether_it_hears_that_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays_of, "_ENDS_WITHIN_S", 0.2)
+    replays = Replays({}, longest_s=0.5, program=program(DEAF))
+    told = [one async for one in replays.run(tmp_path, bytes(32), "local")]
+    assert isinstance(told[-1], Failed)
+    assert "ended after" in told[-1].why
+    assert free(replays)
+
+
+async def test_a_report_that_never_ends_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays_of, "_MOST_BYTES", 1 << 20)
+    replays = Replays({}, program=program("print('1' * (3 << 20))"))
+    told = [one async for one in replays.run(tmp_path, bytes(32), "local")]
+    assert isinstance(told[-1], Failed)
+    assert "more than 1 MB" in told[-1].why
+
+
+async def _until(lines: AsyncIterator[str], sign: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if sign in line:
+            return

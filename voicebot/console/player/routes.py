@@ -37,6 +37,7 @@ from voicebot.console.player.shelf import Kept, Shelf, Unreadable
 from voicebot.console.player.timeline import Session, Timeline, session, timeline, unreadable
 from voicebot.console.readers import Reader
 from voicebot.console.reading import check_may_read, load
+from voicebot.console.sse import Events, EventStream, Readers, event
 from voicebot.core.store import audit, outbox, recordings, tool_calls
 from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Database, Transaction
@@ -148,6 +149,7 @@ class Player:
     slow_ms: int = 3000
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     listening: Listening = field(default_factory=Listening)
+    places: Readers = field(default_factory=Readers)
 
     def __post_init__(self) -> None:
         self.conversations = Conversations(self.keys)
@@ -321,7 +323,7 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
             media_type="audio/wav",
         )
 
-    @router.post("/{conversation_id}/replay", response_class=StreamingResponse)
+    @router.post("/{conversation_id}/replay", response_class=Events)
     async def replay(who: Reads, conversation_id: ConversationId, engines: Engines = "local") -> Response:
         """Runs it through today's code, and tells of it as server-sent events until that is over.
 
@@ -330,6 +332,10 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
         """
         if who.role == "agent":
             raise HTTPException(403, "supervisors run replays")
+        try:
+            player.replays.check()
+        except ReplayBusy as busy:
+            raise HTTPException(409, str(busy)) from busy
         async with player.database.transaction() as tx:
             call = await _open(player, tx, who, conversation_id)
             await audit.access(
@@ -343,16 +349,8 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
         if not names:
             raise HTTPException(404, _GONE)
         path = player.shelf.path(conversation_id, names[0]).parent
-        running = player.replays.run(path, call.key, engines)
-        try:
-            first = await anext(running)
-        except ReplayBusy as busy:
-            raise HTTPException(409, str(busy)) from busy
-        return StreamingResponse(
-            _told(first, running, call.turns),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        told = _told(player.replays.run(path, call.key, engines), call.turns)
+        return EventStream(told, conversation_id, player.places, "replay")
 
     @router.post("/{conversation_id}/turns/{turn}/golden", status_code=201)
     async def golden(
@@ -457,14 +455,14 @@ def _some(records: Iterator[Any]) -> bytes:
 
 
 async def _told(
-    first: Progress | Report | Failed,
-    running: AsyncGenerator[Progress | Report | Failed],
-    turns: Mapping[int, Mapping[str, Any]],
-) -> AsyncGenerator[str]:
+    running: AsyncGenerator[Progress | Report | Failed], turns: Mapping[int, Mapping[str, Any]]
+) -> AsyncGenerator[str | None]:
     async with aclosing(running):
-        yield _sse(first, turns)
-        async for told in running:
-            yield _sse(told, turns)
+        try:
+            async for told in running:
+                yield _sse(told, turns)
+        except ReplayBusy as busy:  # somebody else's began in the same moment
+            yield _sse(Failed(str(busy)), turns)
 
 
 def _sse(told: Progress | Report | Failed, turns: Mapping[int, Mapping[str, Any]]) -> str:
@@ -475,7 +473,7 @@ def _sse(told: Progress | Report | Failed, turns: Mapping[int, Mapping[str, Any]
             kind, data = "failed", {"why": told.why}
         case Report():
             kind, data = "report", {"call": as_stored(told.call, turns)}
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n"
+    return event(kind, json.dumps({"type": kind, **data}))
 
 
 def as_stored(call: dict[str, Any], turns: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
