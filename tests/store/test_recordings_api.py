@@ -37,7 +37,7 @@ from voicebot.console.player.shelf import Shelf
 from voicebot.console.readers import AGENT_HEADER, readers
 from voicebot.core.store import agent_words, audit
 from voicebot.core.store.conversations import Conversations
-from voicebot.core.store.database import Database
+from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.outcomes import Outcomes
 from voicebot.handoff.people import People
@@ -163,6 +163,21 @@ async def test_parts_of_the_sound_are_the_same_bytes_and_a_listening_is_logged_o
     assert await desk.listened() == ["cleo"]
     await desk.sound("bytes=0-", who="ada")
     assert await desk.listened() == ["cleo", "ada"]
+
+
+async def test_a_listening_that_could_not_be_logged_is_logged_with_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(*_: Any, **__: Any) -> None:
+        raise DatabaseDown("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "access", down)
+        with pytest.raises(DatabaseDown):
+            await desk.sound()
+    assert await desk.listened() == []
+    await desk.sound()
+    assert await desk.listened() == ["cleo"]
 
 
 async def test_words_lie_where_they_are_heard_and_turns_where_they_were(desk: Desk) -> None:
@@ -302,6 +317,7 @@ async def test_filters_pages_and_what_is_worth_listening_to(desk: Desk) -> None:
         )
         await tx.execute("UPDATE outcomes SET cut_offs = 1 WHERE conversation_id = %s", (barged,))
     assert await ids(marked=True) == [desk.call]
+    await desk.get("", status=422, day="9999-12-31")
     found = await desk.get("", worth=True)
     reasons = {row["id"]: row["reasons"] for row in found}
     assert next(iter(reasons)) == desk.call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,19 @@ def test_what_our_own_processes_used_and_no_others(tmp_path: Path) -> None:
 )
 def test_what_others_use_leaves_us_half(ours: float, used: float, load: float) -> None:
     assert cores_load(ours, used, 2.0) == pytest.approx(load)
+
+
+@pytest.mark.parametrize(
+    ("change", "busy"),
+    [
+        ({}, False),
+        ({"tight": True}, True),
+        ({"late": True}, True),
+        ({"crowded": True}, True),
+        ({"strained": True}, True),
+        ({"accepting": False}, True),
+        ({"calls": 2}, True),
+    ],
+)
+def test_what_can_wait_waits_while_calls_need_the_node(change: dict[str, bool | int], busy: bool) -> None:
+    assert replace(NodeState(node_id="n", max_calls=2), **change).busy == busy  # type: ignore[arg-type]

@@ -63,6 +63,11 @@ class NodeState:
         return self.no_room is not None
 
     @property
+    def busy(self) -> bool:
+        """Calls need all of it, or it stops: nothing that can wait is begun."""
+        return self.full or self.strained or not self.accepting
+
+    @property
     def not_ready(self) -> NoRoom | None:
         """What a balancer is told: as ``no_room``, and a while longer, so that it does not flap."""
         reason = self.no_room

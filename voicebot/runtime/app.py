@@ -376,7 +376,10 @@ class NodeApp:
             database,
             keys,
             Shelf(recordings),
-            Replays(_environment(settings), lambda: self.state.crowded or self.state.strained),
+            Replays(
+                _environment(settings),
+                lambda: self.state.busy,
+            ),
             people.time_zone,
         )
         app.include_router(recordings_router(player, who))

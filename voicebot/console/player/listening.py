@@ -20,8 +20,12 @@ class Listening:
 
     def begins(self, *listening: str) -> bool:
         """Whether this request begins one: then it has to be logged before any of it is sent."""
-        now, before = self._clock(), self._last.pop(listening, None)
-        self._last[listening] = now
+        before = self._last.get(listening)
+        return before is None or self._clock() - before > QUIET_S
+
+    def goes_on(self, *listening: str) -> None:
+        """It is logged: what is asked for from now on belongs to it."""
+        self._last[listening] = self._clock()
+        self._last.move_to_end(listening)
         while len(self._last) > MOST:
             self._last.popitem(last=False)
-        return before is None or now - before > QUIET_S

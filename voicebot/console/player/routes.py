@@ -227,7 +227,7 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
             row = await recordings.facts(tx, conversation_id, slow_ms=player.slow_ms)
             await _looked(tx, who, conversation_id)
         assert row is not None  # it is over, and no chat
-        names = player.shelf.names(conversation_id)
+        names = await asyncio.to_thread(player.shelf.names, conversation_id)
         found = [(name, await _examined(player, call, name)) for name in names]
         return RecordingDetail(
             **_row(row, bool(names), who),
@@ -249,7 +249,7 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
             told = [event.model_dump() for event in await outbox.events_of(tx, player.keys, conversation_id)]
             await _looked(tx, who, conversation_id)
         found = await _whole(player, call, name)
-        alone = len(player.shelf.names(conversation_id)) == 1
+        alone = len(await asyncio.to_thread(player.shelf.names, conversation_id)) == 1
         return await asyncio.to_thread(timeline, name, found, call.turns, calls, told, alone=alone)
 
     @router.get("/{conversation_id}/sessions/{name}/peaks")
@@ -300,6 +300,7 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
                     fields=[f"sound:{name}"],
                     conversation_id=conversation_id,
                 )
+        player.listening.goes_on(who.who, conversation_id, name)  # only now it stands in the access log
         found = await _whole(player, call, name)
         if found.sound is None:
             raise HTTPException(409, "; ".join(p.text for p in found.problems) or "there is no sound in it")
@@ -345,7 +346,7 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
                 purpose="replay",
                 conversation_id=conversation_id,
             )
-        names = player.shelf.names(conversation_id)
+        names = await asyncio.to_thread(player.shelf.names, conversation_id)
         if not names:
             raise HTTPException(404, _GONE)
         path = player.shelf.path(conversation_id, names[0]).parent
@@ -413,7 +414,7 @@ async def _examined(player: Player, call: _Call, name: str) -> Examined | Unread
 
 async def _whole(player: Player, call: _Call, name: str) -> Examined:
     """Raises HTTPException: 404 there is none of that name here; 409 nothing of it can be read, and why."""
-    if name not in player.shelf.names(call.snapshot.id):
+    if name not in await asyncio.to_thread(player.shelf.names, call.snapshot.id):
         raise HTTPException(404, _GONE)
     found = await _examined(player, call, name)
     if isinstance(found, Unreadable):
@@ -511,8 +512,13 @@ def _row(row: dict[str, Any], here: bool, who: Reader) -> dict[str, Any]:
 
 
 def _midnights(day: date, zone: str) -> tuple[datetime, datetime]:
+    """Raises HTTPException: 422, the calendar ends there."""
     here = ZoneInfo(zone)
-    return datetime.combine(day, time(), here), datetime.combine(day + timedelta(days=1), time(), here)
+    try:
+        since, until = (datetime.combine(one, time(), here) for one in (day, day + timedelta(days=1)))
+        return since.astimezone(UTC), until.astimezone(UTC)
+    except OverflowError as error:
+        raise HTTPException(422, "there are no calls of such a day") from error
 
 
 def _after(before: str | None) -> tuple[datetime, str] | None:
