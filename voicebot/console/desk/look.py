@@ -7,6 +7,6 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 
 STYLE = (_HERE / "desk.css").read_text(encoding="utf-8")
-SCRIPT = (_HERE / "desk.js").read_text(encoding="utf-8")
+SCRIPT = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("desk.js", "panels/chat.js"))
 PLAYER_STYLE = (_HERE / "player.css").read_text(encoding="utf-8")
 PLAYER_SCRIPT = (_HERE / "player.js").read_text(encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from nicegui import ui
@@ -11,8 +10,6 @@ from nicegui.events import GenericEventArguments
 from voicebot.console.desk import parts
 from voicebot.console.desk.client import ApiError, DeskApi
 from voicebot.console.desk.panels import Seat
-
-SCRIPT = Path(__file__).with_name("chat.js").read_text(encoding="utf-8")
 
 _LOOK_S = 2.0
 _LONGEST = 2000
@@ -35,7 +32,6 @@ class ChatPanel:
         if self._seat.handoff is None or self._seat.channel != "chat":
             return
         self._path = f"/api/handoffs/{self._seat.handoff['id']}"
-        ui.run_javascript(SCRIPT)
         self._place = parts.box("section", "card write", aria_label="write to the customer")
         with self._place:
             self._draw()
