@@ -30,7 +30,7 @@ from voicebot.console.readers import agent_key, readers
 from voicebot.core.conversation import Channel
 from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations
-from voicebot.core.store.database import Database
+from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.transcript import LEG_LINE
 from voicebot.handoff.people import People
@@ -45,7 +45,7 @@ class Desk:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self.database, self.keys = database, keys
-        orchestrator = orchestrator_on(database, keys)
+        self.orchestrator = orchestrator = orchestrator_on(database, keys)
         self.here, self.there = (
             ChatService(orchestrator, database, keys, DEPLOYMENT.phrases) for _ in range(2)
         )
@@ -99,6 +99,10 @@ class Desk:
                 await chat.bringing.got(event)
                 got.append(event.line.text)
         return got
+
+    async def takes_back(self, chat: ChatService) -> None:
+        await chat.bringing.look()
+        await chat.bringing.settled()
 
     async def in_transcript(self) -> list[str]:
         async with self.database.transaction() as tx:
@@ -216,12 +220,51 @@ async def test_handed_back_the_bot_goes_on_by_itself_once(desk: Desk):
             one.follow(desk.conversation, 0)
         await desk.ask("hand-back", "ada", {})
         assert (await desk.ask("hand-back", "ada", {}))["status"] == "done"
-        await asyncio.gather(desk.here.bringing.look(), desk.there.bringing.look())
+        await asyncio.gather(desk.takes_back(desk.here), desk.takes_back(desk.there))
         told = [one.events.qsize() for one in (near, far)]
         assert sorted(map(bool, told)) == [False, True], "said once, by one of them"
     reply = await desk.there.say(desk.conversation, "when do you open on saturday")
     assert reply.decision.intent == "opening_hours"
     assert len(reply.replies) == 1
+
+
+@pytest.mark.parametrize("step", ["plan", "commit"])
+async def test_what_goes_wrong_while_it_is_taken_back_is_tried_again(
+    desk: Desk, step: str, monkeypatch: pytest.MonkeyPatch
+):
+    async def down(*_: Any) -> None:
+        raise DatabaseDown("gone")
+
+    with desk.here.watchers.one() as page:
+        page.follow(desk.conversation, 0)
+        await desk.ask("hand-back", "ada", {})
+        with monkeypatch.context() as broken:
+            broken.setattr(desk.orchestrator, step, down)
+            await desk.takes_back(desk.here)
+        assert page.events.empty()
+        await desk.takes_back(desk.here)
+        assert not page.events.empty()
+
+
+async def test_a_slow_turn_of_one_chat_keeps_no_look_waiting(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    slow = asyncio.Event()
+
+    async def plan(*_: Any) -> None:
+        await slow.wait()
+        raise DatabaseDown("gone")
+
+    with desk.here.watchers.one() as page:
+        page.follow(desk.conversation, 0)
+        await desk.ask("hand-back", "ada", {})
+        with monkeypatch.context() as broken:
+            broken.setattr(desk.orchestrator, "plan", plan)
+            async with asyncio.timeout(20):
+                await desk.here.bringing.look()
+                await desk.here.bringing.look()
+            slow.set()
+            await desk.here.bringing.settled()
+        await desk.takes_back(desk.here)
+        assert not page.events.empty()
 
 
 async def test_a_settled_chat_in_which_nobody_writes_ends_as_any_other(desk: Desk):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voicebot.core.conversation import Channel, Decision, Event, ToolRead
-from voicebot.core.store import audit, drafts, outbox, proposals, remasking, vault, whispers
+from voicebot.core.conversation import Channel, Decision, Event, ToolRead, TransferFailed
+from voicebot.core.store import audit, chat_lines, drafts, outbox, proposals, remasking, vault, whispers
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot, StaleState
 from voicebot.core.store.database import Transaction
 from voicebot.core.store.keys import KeyRing
@@ -28,7 +28,7 @@ from voicebot.dialogue.handover import HandoverDesk, HandoverRequest
 from voicebot.dialogue.knowledge import gaps, similar
 from voicebot.dialogue.memory.memory import Memory
 from voicebot.dialogue.payments import Payments, Told
-from voicebot.dialogue.plan import Plan, Worded, word, words_of
+from voicebot.dialogue.plan import HasChatAlready, Plan, Worded, word, words_of
 from voicebot.dialogue.reading import mark_used
 from voicebot.dialogue.shape import shape_of
 from voicebot.safety.identity import Gate
@@ -123,6 +123,7 @@ class Committing:
         Raises:
             StaleState: another plan, node or media session came first.
             ConversationEnded: the chat is over. A call that hung up may still be given to a person.
+            HasChatAlready: a chat that was given back is the bot's with the turn that says so; it had one.
         """
         current = await self._conversations.load(tx, plan.conversation_id, lock=True)
         if current.turn >= plan.turn:
@@ -133,6 +134,9 @@ class Committing:
             raise ConversationEnded(
                 f"chat {plan.conversation_id} ended before turn {plan.turn} was committed"
             )
+        given_back = isinstance(plan.input, TransferFailed) and current.channel is Channel.CHAT
+        if given_back and not await chat_lines.take_back(tx, plan.conversation_id):
+            raise HasChatAlready
         plan = await self._tried(tx, plan)
         draft, worded = plan.draft, plan.worded
         await self._leave(tx, plan)

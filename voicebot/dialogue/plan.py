@@ -27,6 +27,10 @@ class StalePlan(Exception):  # a verdict, not a fault
     """The conversation moved on since the plan was made: throw it away and plan again."""
 
 
+class HasChatAlready(Exception):  # a verdict, not a fault
+    """A person gave the chat back, and the bot has said so before, maybe on another node."""
+
+
 @dataclass(frozen=True)
 class Worded:
     """A draft with everything it says in order, and the state it leaves.

@@ -63,6 +63,7 @@ class Bringing:
         self._back = back
         self._conversations = Conversations(keys)
         self._woken = asyncio.Event()
+        self._taking: dict[str, asyncio.Task[None]] = {}
 
     def wake(self, conversation_id: str) -> None:
         """There is something for a chat; its customer may be here."""
@@ -109,11 +110,30 @@ class Bringing:
                     watcher.after = line.line
                     watcher.events.put_nowait(event)
         for conversation_id in back:
-            try:
-                await self._back(conversation_id)
-            except (ChatError, ConversationEnded, UnknownState, SubjectErased) as error:
-                # It is seen again at the next look, and with the customer's next message.
-                log.warning("chat.not_given_back", conversation=conversation_id, error=type(error).__name__)
+            if conversation_id not in self._taking:  # each by itself: a slow turn keeps no other chat waiting
+                self._taking[conversation_id] = asyncio.create_task(self._take(conversation_id))
+
+    async def settled(self) -> None:
+        """Returns when the bot has said that it has the chats that the last look found, or could not."""
+        if self._taking:
+            await asyncio.wait(self._taking.values())
+
+    async def close(self) -> None:
+        """Ends what is being said; another node, or the customer's next message, finds it."""
+        for task in self._taking.values():
+            task.cancel()
+        await self.settled()
+
+    async def _take(self, conversation_id: str) -> None:
+        try:
+            await self._back(conversation_id)
+        except (ChatError, ConversationEnded, UnknownState, SubjectErased, DatabaseDown) as error:
+            # It is seen again at the next look, and with the customer's next message.
+            log.warning("chat.not_given_back", conversation=conversation_id, error=type(error).__name__)
+        except Exception:
+            log.exception("chat.not_given_back", conversation=conversation_id)
+        finally:
+            del self._taking[conversation_id]
 
     async def got(self, event: ColleagueWrote) -> None:
         """A socket took a line. Not written down it comes once more, under the same number."""

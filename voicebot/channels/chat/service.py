@@ -54,7 +54,7 @@ from voicebot.core.conversation import (
     TurnInput,
     Utterance,
 )
-from voicebot.core.store import chat_lines, handoffs
+from voicebot.core.store import handoffs
 from voicebot.core.store.conversations import (
     ConversationEnded,
     Conversations,
@@ -67,6 +67,7 @@ from voicebot.core.store.keys import KeyRing, SubjectErased
 from voicebot.dialogue import state as states
 from voicebot.dialogue.orchestrator import Orchestrator
 from voicebot.dialogue.phrases import Phrases
+from voicebot.dialogue.plan import HasChatAlready
 from voicebot.dialogue.state import UnknownState
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ log = structlog.get_logger(__name__)
 IDLE_S = 1800.0
 ATTEND_S = 180.0
 """How long this process listens for what a turn waits for; a colleague's approval is due well before."""
+_GIVEN_BACK = TransferFailed(reason="handed_back", spoke=True)
 _DOWN = (
     "our records cannot be reached: nothing written before is lost; send the message again in a few seconds"
 )
@@ -192,13 +194,16 @@ class ChatService:
     async def handed_back(self, conversation_id: str) -> bool:
         """The bot has a chat again that a person gave back, and says so by itself. False: it had it already.
 
+        It has it with the turn that says so: after a failure it is where it was, to be tried again.
+
         Raises:
             ChatError, ConversationEnded, UnknownState, SubjectErased, DatabaseDown: there was no turn.
         """
         async with self._turnstile.one(conversation_id):
-            if not await self._take_back(conversation_id):
+            try:
+                await self._late_turn(conversation_id, _GIVEN_BACK)
+            except HasChatAlready:
                 return False
-            await self._late_turn(conversation_id, TransferFailed(reason="handed_back", spoke=True))
             return True
 
     async def sweep(self) -> None:
@@ -217,6 +222,7 @@ class ChatService:
             task.cancel()
         if self._attending:
             await asyncio.wait(self._attending.values())
+        await self.bringing.close()
         await self._turns.close()
 
     async def _begin(self, number: str | None) -> str:
@@ -254,15 +260,17 @@ class ChatService:
                 async for event in self._for_the_person(snapshot, text, replies):
                     yield event
                 return
-            if await self._take_back(conversation_id):  # else another node has said so
-                first = TransferFailed(reason="handed_back", spoke=True)
+            first = _GIVEN_BACK
         if first is not None:
-            async with aclosing(self._turns.run(conversation_id, first, quiet=True)) as events:
-                async for event in events:
-                    if isinstance(event, ChatTurn):
-                        replies.append(event.words)
-                    else:
-                        yield event
+            try:
+                async with aclosing(self._turns.run(conversation_id, first, quiet=True)) as events:
+                    async for event in events:
+                        if isinstance(event, ChatTurn):
+                            replies.append(event.words)
+                        else:
+                            yield event
+            except HasChatAlready:  # another node has said so
+                pass
         async with aclosing(self._turns.run(conversation_id, Utterance(text=text))) as events:
             async for event in events:
                 if isinstance(event, ChatTurn):
@@ -343,10 +351,6 @@ class ChatService:
             stored = (await self._conversations.turns(tx, snapshot.id))[-1]
         decision = Decision.model_validate_json(json.dumps(stored["decision"]))
         return ChatTurn(last.turn, decision, last.text, state.handoff)
-
-    async def _take_back(self, conversation_id: str) -> bool:
-        async with self._database.transaction() as tx:
-            return await chat_lines.take_back(tx, conversation_id)
 
     async def _with_colleague(self, reply: ChatReply) -> ChatReply:
         try:
