@@ -84,6 +84,8 @@ async def pictures(data_dir: Path, desk: str, out: Path) -> None:
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         phone = await sit(browser, desk, "ada", phone=True)
         await listening(phone, desk, made["14-return-registered"])
+        await phone.evaluate("scrollTo(0, 0)")
+        await phone.wait_for_timeout(300)
         keep(await phone.screenshot(), out / "player-phone.png")
         cleo = await sit(browser, desk, "cleo")
         await cleo.set_viewport_size({"width": 1280, "height": 1000})
