@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voicebot.channels.node import NodeState
-from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, Crowding, Strain
+from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, PROMPT_S, SLOW_S, Crowding, Strain
 from voicebot.runtime.readings import Cores, Spending, cores_load, free_memory_mb, typical_lateness_s
 
 
@@ -70,6 +70,22 @@ def test_a_node_whose_recogniser_is_full_has_no_room() -> None:
 def test_memory_that_is_left_runs_the_other_way(readings: list[float], full: bool) -> None:
     tight = Crowding(-LOW_MB, -ENOUGH_MB)
     assert [tight.look(-mb) for mb in readings][-1] is full
+
+
+@pytest.mark.parametrize(
+    ("answers_s", "full"),
+    [
+        ([0.01, 1.0, 0.01, 1.0], False),  # a stall is none
+        ([0.5, 0.5], True),
+        ([0.5, 0.5, 0.3, 0.3], True),
+        ([0.5, 0.5, 0.1, 0.1], False),
+    ],
+)
+def test_an_engine_that_is_slow_to_say_how_it_is_has_no_time_for_callers(
+    answers_s: list[float], full: bool
+) -> None:
+    slow = Crowding(SLOW_S, PROMPT_S)
+    assert [slow.look(s) for s in answers_s][-1] is full
 
 
 async def test_one_long_slice_is_no_late_loop() -> None:

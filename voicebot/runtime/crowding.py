@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from typing import get_args
 
@@ -53,6 +54,13 @@ LAGGING_S = 0.1
 """Typical lateness of the event loop from which no further call is taken: a third of what is sent ahead."""
 
 KEEPS_UP_S = 0.04
+"""Below this there is room again."""
+
+SLOW_S = 0.4
+"""Until an engine answers how it is, from which no further call is taken: one that gets no core is late with
+callers' words, too, however little it seems to do."""
+
+PROMPT_S = 0.15
 """Below this there is room again."""
 
 LOW_MB = 150.0
@@ -134,15 +142,17 @@ async def watch_crowding(
     """
     crowding, strain, late_s = Crowding(), Strain(), 0.0
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
+    slow = Crowding(SLOW_S, PROMPT_S)
     shared = Capacity(FIRST_A_CORE * (os.cpu_count() or 1), TARGETS)
     own = Capacity(node.max_calls, {"loop": LOOP_TARGET})
     loop, cores, hosts, node_spent = LoopShare(), Cores(), Spending(_HOST), Spending("")
     while True:
-        loads, pids = await _loads(engines)
+        loads, pids, answered_s = await _loads(engines)
         load = max(loads.values(), default=0.0)
         before, calls = node.no_room, node.machine.calls
         free_mb = await asyncio.to_thread(free_memory_mb)
-        node.crowded = crowding.look(load if calls else 0.0)
+        busy, late = crowding.look(load if calls else 0.0), slow.look(answered_s if calls else 0.0)
+        node.crowded = busy or (late and learned)
         node.late = lagging.look(late_s if calls else 0.0)
         node.tight = tight.look(-free_mb)
         loop_holds = own.look(node.calls, {"loop": loop.since_last()})
@@ -165,19 +175,24 @@ async def watch_crowding(
         late_s = await typical_lateness_s(_EVERY_S)
 
 
-async def _loads(engines: Mapping[str, EngineClient]) -> tuple[dict[str, float], list[int]]:
-    """Busy share of each engine that answers, and the numbers of their processes."""
+async def _loads(engines: Mapping[str, EngineClient]) -> tuple[dict[str, float], list[int], float]:
+    """Busy share of each engine that answers, the numbers of their processes, and the slowest answer (s)."""
     loads: dict[str, float] = {}
     pids: list[int] = []
+    slowest_s = 0.0
     for name, engine in engines.items():
+        asked_s = time.monotonic()
         try:
             told = await engine.describe()
-        except EngineDown:
+        except EngineDown as down:
+            if down.reason == "deadline_exceeded":
+                slowest_s = max(slowest_s, time.monotonic() - asked_s)
             continue
+        slowest_s = max(slowest_s, time.monotonic() - asked_s)
         loads[name] = told.load
         pids.append(told.pid)
         metrics.engine_load.labels(name).set(loads[name])
-    return loads, pids
+    return loads, pids, slowest_s
 
 
 def memory_holds(calls: int, free_mb: float) -> int:
