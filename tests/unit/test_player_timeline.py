@@ -16,7 +16,7 @@ from voicebot.audio.recording.peaks import Loudness
 from voicebot.channels.phone.leg_lines import HeardLine, Held, may_be_heard
 from voicebot.console.player import wav
 from voicebot.console.player.listening import QUIET_S, Listening
-from voicebot.console.player.routes import as_stored
+from voicebot.console.player.routes import NOT_SHOWN, as_stored
 from voicebot.console.player.words import PREROLL_MS, Timed, bot_words, caller_words, placed
 from voicebot.dialogue.cut_offs import REACTION_MS, cut_offs
 
@@ -315,16 +315,39 @@ def test_who_speaks_on_into_the_first_sound_had_not_finished(after: dict[str, An
 
 
 def test_a_report_is_no_clearer_than_what_is_stored() -> None:
-    turn = {"turn": 2, "words": "it is six one seven"}
-    difference = {"turn": 2, "what": "words", "was": turn["words"], "now": "it is six one eleven"}
+    """Neither where they stand nor where the bot repeats them, nor in a turn that stands for none."""
+    was = [
+        ("hello", "hi"),
+        ("it is six one seven", "six one seven?"),
+        ("yes", "six one seven, good"),
+        ("bye", "bye"),
+    ]
+    now = [
+        ("hello", "hi"),
+        ("it is six one eleven", "six what?"),
+        ("six one seven", "six one seven?"),
+        ("yes", "six"),
+        ("bye", "bye now"),
+    ]
     call = {
-        "recorded": [turn, {"turn": 3, "words": "thanks"}],
-        "turns": [{**turn, "words": "it is six one eleven"}, {"turn": 3, "words": "thank you"}],
-        "pairs": [[2, 2], [3, 3]],
-        "differences": [difference, {"turn": 3, "what": "words", "was": "thanks", "now": "thank you"}],
-    }
-    stored = {2: {"input": {"text": "it is [phone number 1]"}}, 3: {"input": {"text": "thanks"}}}
+        "recorded": [{"turn": n, "words": words, "heard": heard} for n, (words, heard) in enumerate(was)],
+        "turns": [{"turn": n, "words": words, "heard": heard} for n, (words, heard) in enumerate(now)],
+        "pairs": [[0, 0], [1, 1], [None, 2], [2, 3], [3, 4]],
+        "differences": [
+            {"turn": 1, "what": "words", "was": "it is six one seven", "now": "it is six one eleven"},
+            {"turn": 1, "what": "spoken", "was": "six one seven?", "now": "six what?"},
+            {"turn": 2, "what": "turns", "was": "no turn", "now": "utterance at 8.0 s: six one seven"},
+            {"turn": 2, "what": "spoken", "was": "six one seven, good", "now": "six"},
+            {"turn": 3, "what": "spoken", "was": "bye", "now": "bye now"},
+        ],
+    }  # fmt: skip
+    stored = {n: {"input": {"text": words}} for n, (words, _) in enumerate(was)}
+    assert as_stored(call, stored) == call
+    stored[1] = {"input": {"text": "it is [phone number 1]"}}
     found = as_stored(call, stored)
     assert "six" not in str(found)
-    assert [one["words"] for one in found["turns"]] == ["it is [phone number 1]", "thank you"]
-    assert found["differences"][1] == call["differences"][1]
+    assert [one["words"] for one in found["turns"]] == [
+        "hello", "it is [phone number 1]", NOT_SHOWN, "yes", "bye",
+    ]  # fmt: skip
+    assert [one["heard"] for one in found["recorded"]] == ["hi", NOT_SHOWN, NOT_SHOWN, "bye"]
+    assert found["differences"][-1] == call["differences"][-1]

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,8 @@ Name = Annotated[str, Path(pattern=r"^[0-9]{3}(\.[0-9]{1,3})?$")]
 CHOICES_OF = timedelta(days=90)
 _RECORDS_AT_ONCE = 4
 """Seconds of sound that a thread makes ready in one go: 128 kB."""
+NOT_SHOWN = "(not shown: what is personal in it was found later)"
+_NOT_HEARD = {"heard": NOT_SHOWN}
 _GONE = "there is no recording of this call on this machine: it was removed, or another machine took the call"
 
 
@@ -481,7 +484,8 @@ def as_stored(call: dict[str, Any], turns: Mapping[int, Mapping[str, Any]]) -> d
     """A report whose words are no clearer than those that are stored.
 
     A turn may have been masked after it was recorded, when the next one told what its digits were: of such a
-    turn the stored words stand for those of the recording and of the replay.
+    turn the stored words stand for those of the recording and of the replay. What the bot said in it and in
+    the next may repeat them, and turns of the replay that stand for none may hold them: these are not shown.
     """
     later: dict[int, str] = {}
     for one in call["recorded"]:
@@ -489,17 +493,37 @@ def as_stored(call: dict[str, Any], turns: Mapping[int, Mapping[str, Any]]) -> d
         words = "" if row is None else str(row["input"].get("text") or row["input"].get("digits") or "")
         if words != one["words"]:
             later[one["turn"]] = words
-    new = {now: later[was] for was, now in call["pairs"] if was in later and now is not None}
+    if not later:
+        return call
+    numbers = [one["turn"] for one in call["recorded"]]
+    echoes = {*later, *(after for before, after in pairwise(numbers) if before in later)}
+    stands_for = {now: was for was, now in call["pairs"] if now is not None}
+
+    def recorded(one: dict[str, Any]) -> dict[str, Any]:
+        number = one["turn"]
+        return {**one, "words": later.get(number, one["words"])} | (_NOT_HEARD if number in echoes else {})
+
+    def replayed(one: dict[str, Any]) -> dict[str, Any]:
+        was = stands_for.get(one["turn"])
+        if was is None:
+            return {**one, "words": NOT_SHOWN} | _NOT_HEARD
+        return {**one, "words": later.get(was, one["words"])} | (_NOT_HEARD if was in echoes else {})
+
+    def difference(one: dict[str, Any]) -> dict[str, Any]:
+        number = one["turn"]
+        if one["what"] == "turns" and one["was"] == "no turn":
+            return {**one, "now": NOT_SHOWN}
+        if one["what"] in ("words", "turns") and number in later:
+            return {**one, "was": later[number], "now": later[number]}
+        if one["what"] == "spoken" and number in echoes:
+            return {**one, "was": NOT_SHOWN, "now": NOT_SHOWN}
+        return one
+
     return {
         **call,
-        "recorded": [{**one, "words": later.get(one["turn"], one["words"])} for one in call["recorded"]],
-        "turns": [{**one, "words": new.get(one["turn"], one["words"])} for one in call["turns"]],
-        "differences": [
-            {**one, "was": later[one["turn"]], "now": later[one["turn"]]}
-            if one["what"] in ("words", "turns") and one["turn"] in later
-            else one
-            for one in call["differences"]
-        ],
+        "recorded": [recorded(one) for one in call["recorded"]],
+        "turns": [replayed(one) for one in call["turns"]],
+        "differences": [difference(one) for one in call["differences"]],
     }
 
 
