@@ -41,7 +41,9 @@ async def together(lines: list[list[bytes]], node: Together) -> list[list[Window
                 sense.take(ulaws[n], n * 32, heard.append)
         if n % 3:  # every third window waits for the next one
             await asyncio.sleep(0.002)
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while sum(map(len, told)) < sum(map(len, lines)):
+            await asyncio.sleep(0.001)
     return told
 
 
