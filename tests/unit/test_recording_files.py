@@ -256,6 +256,23 @@ async def test_what_json_cannot_say_is_written_as_text(tmp_path: Path) -> None:
     assert read_recording(tmp_path / "cv_1", KEY).events[0]["path"] == "/a"
 
 
+async def test_what_cannot_be_written_costs_its_own_recording_and_no_other(tmp_path: Path) -> None:
+    """One job writes what all calls have told meanwhile."""
+    broken, other = (Recorder(tmp_path / name, KEY, name) for name in ("broken", "other"))
+    broken.event({"type": "odd", "text": "\ud800"})
+    other.event({"type": "plain"})
+    async with asyncio.timeout(20):
+        while broken.failed is None or other._queue:
+            await asyncio.sleep(0.01)
+    await broken.close()
+    await other.close()
+    assert broken.failed == "UnicodeEncodeError"
+    assert other.failed is None
+    assert [one["type"] for one in read_recording(tmp_path / "other", KEY).events] == ["plain"]
+    with pytest.raises(RecordingTruncated):
+        read_recording(tmp_path / "broken", KEY)
+
+
 async def test_a_pause_is_silence_on_both_channels_with_the_span_beside_it(tmp_path: Path) -> None:
     """Also for the bot's sound, which is placed after it was played."""
     recorder = Recorder(tmp_path / "cv_1", KEY, "cv_1")

@@ -285,6 +285,9 @@ class Recorder:
                 self._write(end)
             except OSError as error:
                 self._fail(f"{type(error).__name__}: {error.strerror}")
+            except Exception as error:  # those of other calls are written by the same job
+                log.exception("recording_broken", conversation=self._conversation_id)
+                self._fail(type(error).__name__)
             finally:
                 if end:
                     self._break_off()
