@@ -28,7 +28,7 @@ from voicebot.console.chats import chats_router
 from voicebot.console.handoffs import Queue, handoffs_router
 from voicebot.console.readers import agent_key, readers
 from voicebot.core.conversation import Channel
-from voicebot.core.store import audit, handoffs, outbox
+from voicebot.core.store import audit, chat_lines, handoffs, outbox
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
@@ -178,6 +178,31 @@ async def test_a_page_that_was_loaded_again_has_everything(desk: Desk):
         await desk.there.so_far("cv_nonsense", 0)
     with pytest.raises(ChatOver):
         await desk.there.so_far("cv_" + "0" * 32, 0)
+
+
+@pytest.mark.parametrize("between", ["since", "events_of"])
+async def test_what_is_written_while_a_page_is_loaded_comes_whole(
+    desk: Desk, between: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Behind either of the two reads that a page is made of."""
+    await desk.write("One moment please.")
+    module = chat_lines if between == "since" else outbox
+    read, written = getattr(module, between), list[str]()
+
+    async def and_then(*given: Any, **named: Any) -> Any:
+        found = await read(*given, **named)
+        if not written:
+            written.append(WORDS)
+            await desk.write(WORDS)
+        return found
+
+    with monkeypatch.context() as slow:
+        slow.setattr(module, between, and_then)
+        first = await desk.there.so_far(desk.conversation, 0)
+    last = first.lines[-1].line
+    second = await desk.there.so_far(desk.conversation, last)
+    texts = [line.text for line in (*first.lines, *second.lines) if line.who == "colleague"]
+    assert texts == ["One moment please.", WORDS]
 
 
 async def test_who_cannot_write_is_told_why(desk: Desk):

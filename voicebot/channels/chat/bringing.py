@@ -169,10 +169,10 @@ class Bringing:
                 tx, self._keys, {conversation_id: None}
             ):
                 return None
-            written_by = await chat_lines.since(tx, self._keys, {conversation_id: after})
-            lines = await self._said(tx, conversation_id, after, {one.line: one for one in written_by})
+            lines = await self._said(tx, conversation_id, after)
+            written_by = [one.line for one in lines if one.who == "colleague"]
             if written_by:
-                await chat_lines.told(tx, conversation_id, written_by[-1].line)
+                await chat_lines.told(tx, conversation_id, written_by[-1])
             await audit.access(
                 tx,
                 actor="chat",
@@ -184,24 +184,27 @@ class Bringing:
             has_it = await self._has_it(tx, snapshot)
         return ChatSoFar(conversation_id=conversation_id, has_it=has_it, lines=tuple(lines[-_MOST:]))
 
-    async def _said(
-        self, tx: Transaction, conversation_id: str, after: int, known: dict[int, ChatLine]
-    ) -> list[SaidLine]:
+    async def _said(self, tx: Transaction, conversation_id: str, after: int) -> list[SaidLine]:
+        """In this order: what is written between the two reads is given with the next, whole."""
+        events = await outbox.events_of(tx, self._keys, conversation_id, after_seq=after)
+        written_by = await chat_lines.since(tx, self._keys, {conversation_id: after})
+        known = {one.line: one.text for one in written_by}
         said: list[SaidLine] = []
-        for event in await outbox.events_of(tx, self._keys, conversation_id, after_seq=after):
+        for event in events:
             entry = told(event) if event.type in _WORDS else None
             if entry is None or entry.id is None or not entry.text:
                 continue
-            own = known.get(entry.id)
             match entry.who:
                 case "caller":
                     said.append(SaidLine(line=entry.id, who="customer", text=entry.text, at=entry.at))
                 case "bot":
                     text = written(entry.text)
                     said.append(SaidLine(line=entry.id, who="assistant", text=text, at=entry.at))
-                case _:
-                    text = entry.text if own is None else own.text
+                case _ if entry.id in known:
+                    text = known[entry.id]
                     said.append(SaidLine(line=entry.id, who="colleague", text=text, at=entry.at))
+                case _:  # of no colleague's in this chat
+                    continue
         return said
 
     async def _has_it(self, tx: Transaction, snapshot: Snapshot) -> HasIt:
