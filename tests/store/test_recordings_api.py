@@ -6,7 +6,6 @@ that every listening is in the access log.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import sys
@@ -412,8 +411,7 @@ async def test_who_leaves_ends_it_and_the_next_begins_when_it_is_gone(
         async with http.stream("POST", path, headers=headers) as answer:
             data = [line async for line in _until(answer.aiter_lines(), '"of_ms": 9')]
         pid = int(json.loads(data[-1].removeprefix("data: "))["at_ms"])
-        while not free(replays):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: free(replays))
         assert not lives(pid)
 
 
