@@ -35,7 +35,7 @@ PATIENCE_S = 10.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run on one worker, all that need Chromium on the same one: it and their server start once.
+    """A file's tests run on one worker, all that need Chromium on the same: it and their server start once.
 
     The long files come first; the order within a file stays.
     """

@@ -1,4 +1,4 @@
-"""Recordings that phone a server are compared with what it tells of that very call; each stands for itself."""
+"""Recordings that phone a server are compared with what it tells of that call; each stands for itself."""
 
 from __future__ import annotations
 
