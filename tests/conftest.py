@@ -34,6 +34,7 @@ PATIENCE_S = 10.0
 """Of the tests' database: a machine with three tests at once may stall for longer than a server waits."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests run on one worker, all that need Chromium on the same: it and their server start once.
 
