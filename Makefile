@@ -49,7 +49,7 @@ debian-packages:
 	    || { echo "the tests need $$missing: sudo apt-get install $$missing"; exit 1; }
 
 test: check debian-packages  ## set-up, checks, all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## the figures of docs/benchmarks.md (some minutes)
 	@$(BIN)/python -m scripts.bench.all

@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import pytest_asyncio
 from database_kit import Shelf, database_url_of, name_in
 from keys_kit import MASTER_KEY
+from xdist.scheduler import LoadFileScheduling
 
 from voicebot.core.store import embedded
 from voicebot.core.store.chain.linking import Linker
@@ -28,18 +30,16 @@ LONG = (
 )
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
+CHROMIUM = "tests/browser/"
+
 TEMPLATE = "voicebot_template"
 
 PATIENCE_S = 10.0
 """Of the tests' database: a machine with three tests at once may stall for longer than a server waits."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run on one worker, all that need Chromium on the same: it and their server start once.
-
-    The long files come first; the order within a file stays.
-    """
+    """The long files first; the order within a file stays."""
 
     def place(item: pytest.Item) -> int:
         return next(
@@ -47,9 +47,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items.sort(key=place)
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("browser" if file.startswith("tests/browser/") else file))
+
+
+class OneChromium(LoadFileScheduling):
+    """A file's tests run on one worker, all that need Chromium on the same: it and its server start once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return CHROMIUM if nodeid.startswith(CHROMIUM) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneChromium | None:
+    """For ``--dist loadfile``."""
+    return OneChromium(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
