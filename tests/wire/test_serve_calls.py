@@ -91,7 +91,8 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
         assert len(waterfalls) >= 2
         for timings in waterfalls:
             path = [hop for hop in hops(timings) if not hop.ahead]
-            assert [hop.name for hop in path][:4] == ["seen", "end", "words", "plan"]
+            names = [hop.name for hop in path]
+            assert names[names[0] == "seen" :][:3] == ["end", "words", "plan"], "sound may stop coming"
             assert sum(hop.ms for hop in path) == pytest.approx(
                 waited_ms(timings), abs=40
             )  # its last moment is estimated from a mark
@@ -129,6 +130,9 @@ async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
         engine.kill()
         await caller.spoken_to(0.5, within_s=40)
         await caller.quiet(1.0, within_s=40)
+        async with asyncio.timeout(60):
+            while not any("engine_back" in told for told in server.lines):
+                await asyncio.sleep(0.1)
         caller.say(line("slt", "opening_hours"))
         await caller.spoken_to(1.0, within_s=40)
     found = await conversation(server, sid)
