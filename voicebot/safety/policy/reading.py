@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from voicebot.core.documents import LOADER, parse_yaml
 from voicebot.safety.identity import CodeRules, Factor, FactorSet, GateRules, Lockout
 from voicebot.safety.policy.circumstances import Grant, Override, When
 from voicebot.safety.policy.owners import Incidents, Owners
@@ -42,7 +43,6 @@ _MODELS: Mapping[tuple[str, ...], type] = {
     ("triggers",): TriggerRules,
     **{("triggers", name): model for name, model in MODELS.items()},
 }
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 M = TypeVar("M", bound=BaseModel)
 Lines = dict[tuple[str, ...], int]
 
@@ -77,8 +77,8 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=_LOADER)
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506  # a safe loader, in C where it is built
+        root = yaml.compose(text, Loader=LOADER)
+        document = parse_yaml(text)
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
