@@ -89,10 +89,11 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
         answered = [turn["timings"] for turn in found["turns"] if turn["input"]["kind"] == "utterance"]
         waterfalls = [TurnTimings.model_validate(one) for one in answered if one["first_heard_ms"]]
         assert len(waterfalls) >= 2
+        assert any(hops(timings)[0].name == "seen" for timings in waterfalls)
         for timings in waterfalls:
             path = [hop for hop in hops(timings) if not hop.ahead]
-            names = [hop.name for hop in path]
-            assert names[names[0] == "seen" :][:3] == ["end", "words", "plan"], "sound may stop coming"
+            names = [hop.name for hop in path if hop.name != "seen"]  # a caller's frames may stop coming
+            assert names[:3] == ["end", "words", "plan"]
             assert sum(hop.ms for hop in path) == pytest.approx(
                 waited_ms(timings), abs=40
             )  # its last moment is estimated from a mark
