@@ -63,6 +63,7 @@ class LeaseKeeper:
                 await asyncio.sleep(EVERY_S)
         finally:
             fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
             await self._recovery.close()
 
     async def tick(self) -> None:
