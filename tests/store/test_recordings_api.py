@@ -6,6 +6,7 @@ that every listening is in the access log.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -424,6 +425,18 @@ async def test_what_takes_too_long_is_ended_whether_it_hears_that_or_not(
     assert isinstance(told[-1], Failed)
     assert "ended after" in told[-1].why
     assert free(replays)
+
+
+async def test_a_replay_that_cannot_even_be_started_says_so_and_frees_its_place(tmp_path: Path) -> None:
+    """No such program, and arguments that no process can have."""
+    for program_ in (("/nowhere/python",), ("a\0b",)):
+        replays = Replays({}, program=program_)
+        async with asyncio.timeout(30):
+            said = [told async for told in replays.run(tmp_path, bytes(32), "local")]
+            assert isinstance(said[-1], Failed)
+            while replays._minding is not None:
+                await asyncio.sleep(0)
+        replays.check()
 
 
 async def test_a_report_that_never_ends_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

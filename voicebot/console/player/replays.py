@@ -155,9 +155,12 @@ class _Child:
             process = await _start(command, environ, key)
         except OSError as error:
             log.error("replay.not_started", error=type(error).__name__)
-            self._started.cancel()
             return
-        self._started.set_result(process)
+        else:
+            self._started.set_result(process)
+        finally:
+            if not self._started.done():  # whatever kept it from starting, nobody waits for it
+                self._started.cancel()
         over, left = asyncio.ensure_future(process.wait()), asyncio.ensure_future(self.left.wait())
         try:
             done, _ = await asyncio.wait(
