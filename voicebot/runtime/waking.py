@@ -13,6 +13,7 @@ import structlog
 
 from voicebot.channels.chat.errors import ChatError
 from voicebot.core.conversation import AgentDecision, TurnInput, Whispered
+from voicebot.core.looking import look_when_woken
 from voicebot.core.store import drafts, whispers
 from voicebot.core.store.conversations import ConversationEnded
 from voicebot.core.store.database import Database, Transaction
@@ -67,14 +68,7 @@ class Waking:
         Raises:
             DatabaseDown: Postgres does not answer: run it again.
         """
-        while True:
-            self._woken.clear()
-            await self.look()
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+        await look_when_woken(self.look, self._woken, EVERY_S)
 
     async def look(self) -> None:
         """Delivers what waits for conversations here, once to each box, and for chats that nobody holds.

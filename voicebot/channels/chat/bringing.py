@@ -23,6 +23,7 @@ from voicebot.channels.chat.reply import (
 )
 from voicebot.channels.chat.watchers import Watchers
 from voicebot.core.conversation import Channel
+from voicebot.core.looking import look_when_woken
 from voicebot.core.store import audit, chat_lines, handoffs, outbox
 from voicebot.core.store.chat_lines import ChatLine
 from voicebot.core.store.conversations import ConversationEnded, Conversations, Snapshot
@@ -81,14 +82,7 @@ class Bringing:
         Raises:
             DatabaseDown: Postgres does not answer: run it again.
         """
-        while True:
-            self._woken.clear()
-            await self.look()
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+        await look_when_woken(self.look, self._woken, EVERY_S)
 
     async def look(self) -> None:
         """Gives each socket what it has not got, and the bot the chats that were given back.
