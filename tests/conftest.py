@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,10 @@ def database_url(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def shelf(postgres: EmbeddedPostgres, database_url: str) -> Shelf:
+def shelf(postgres: EmbeddedPostgres, database_url: str) -> Iterator[Shelf]:
     """Migrated, empty databases."""
-    return Shelf(postgres.url, name_in(database_url))
+    with closing(Shelf(postgres.url, name_in(database_url))) as databases:
+        yield databases
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ will not let go of is thrown away instead.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -38,10 +38,13 @@ SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
     UNION ALL SELECT concat_ws(':', 'function', p.oid, p.xmin) FROM pg_proc p
         JOIN pg_namespace n ON n.oid = pronamespace WHERE {_OURS}
     UNION ALL SELECT concat_ws(':', 'schema', oid, nspname, nspacl) FROM pg_namespace
-    UNION ALL SELECT concat_ws(':', 'setting', setconfig) FROM pg_db_role_setting s
-        JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
 ) AS lines (line)
 """  # noqa: S608
+
+_SETTINGS = """
+SELECT 1 FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
+"""
+"""Those of the template are not in its copies."""
 
 _TABLES = f"""
 SELECT nspname, relname, array(
@@ -167,7 +170,9 @@ class Shelf:
     _contents: _Contents | None = None
     _free: list[str] = field(default_factory=list)
     _marks: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _made: int = 0
+    _keepers: dict[str, psycopg.Connection] = field(default_factory=dict)
+    made: int = 0
+    """Databases so far."""
 
     @contextmanager
     def lent(self) -> Iterator[str]:
@@ -178,11 +183,16 @@ class Shelf:
         finally:
             self._take_back(name)
 
+    def close(self) -> None:
+        """Lets go of the databases; they go with their server."""
+        for keeper in self._keepers.values():
+            keeper.close()
+
     def _make(self) -> str:
         if self._contents is None:
             self._contents = _Contents.of(database_url_of(self.server_url, self.template))
-        self._made += 1
-        name = f"{self.template}_{self._made}"
+        self.made += 1
+        name = f"{self.template}_{self.made}"
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
@@ -194,18 +204,30 @@ class Shelf:
 
     def _take_back(self, name: str) -> None:
         assert self._contents is not None
-        with psycopg.connect(database_url_of(self.server_url, name), autocommit=True) as connection:
-            if (
-                _alone(connection)
-                and _schema(connection) == self._contents.schema
-                and _size(connection) < self._contents.size + GROWN
-            ):
-                with connection.transaction():
-                    self._marks[name] = self._contents.put_back(connection, self._marks[name])
-                self._free.append(name)
-                return
+        keeper = self._keeper(name)
+        if (
+            _alone(keeper)
+            and _schema(keeper) == self._contents.schema
+            and keeper.execute(_SETTINGS).fetchone() is None
+            and _size(keeper) < self._contents.size + GROWN
+        ):
+            with keeper.transaction():
+                self._marks[name] = self._contents.put_back(keeper, self._marks[name])
+            self._free.append(name)
+            return
+        self._keepers.pop(name).close()
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _keeper(self, name: str) -> psycopg.Connection:
+        """A connection that stays open: what it knows of the catalogues costs most of putting back."""
+        if name in self._keepers:
+            with suppress(psycopg.OperationalError):  # a test cut off every connection
+                self._keepers[name].execute("SELECT 1")
+                return self._keepers[name]
+        keeper = psycopg.connect(database_url_of(self.server_url, name), autocommit=True)
+        self._keepers[name] = keeper
+        return keeper
 
 
 def _alone(connection: psycopg.Connection) -> bool:

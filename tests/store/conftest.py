@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -30,9 +31,10 @@ def shop_template(postgres: EmbeddedPostgres, database_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def shop_shelf(postgres: EmbeddedPostgres, shop_template: str) -> Shelf:
+def shop_shelf(postgres: EmbeddedPostgres, shop_template: str) -> Iterator[Shelf]:
     """Databases with the shop and its articles in them."""
-    return Shelf(postgres.url, shop_template)
+    with closing(Shelf(postgres.url, shop_template)) as databases:
+        yield databases
 
 
 @pytest_asyncio.fixture

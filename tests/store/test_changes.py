@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -74,13 +75,14 @@ class Shop(Desk):
 
 
 @pytest.fixture(scope="module")
-def seeded(postgres: EmbeddedPostgres, database_url: str) -> Shelf:
+def seeded(postgres: EmbeddedPostgres, database_url: str) -> Iterator[Shelf]:
     """Databases with the shop as it is on the day of these tests."""
     template = name_in(database_url)
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE changes_template TEMPLATE {template}".encode())
     prepare_shop(database_url_of(postgres.url, "changes_template"), ROOT / "business/shop", today=NOW.date())
-    return Shelf(postgres.url, "changes_template")
+    with closing(Shelf(postgres.url, "changes_template")) as databases:
+        yield databases
 
 
 @pytest_asyncio.fixture

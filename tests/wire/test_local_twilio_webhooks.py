@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi.responses import RedirectResponse, Response
 from local_twilio_server import Peer, ScriptedServer, running, xml
+from twilio_kit import eventually
 
 from voicebot.proof.simulation import (
     LocalCall,
@@ -242,19 +243,40 @@ async def test_callbacks_come_as_the_plan_says(server, twilio, plan):
     assert all(a.signed for a in server.asked)
 
 
+class Replying:
+    """Says ``clip`` once something other than silence was heard: the line is joined then."""
+
+    def __init__(self, clip: bytes) -> None:
+        self.clip = clip
+        self.said: Timeline | None = None
+
+    def on_audio(self, frame: bytes, at_ms: int) -> None:
+        if self.said is None and frame.strip(b"\xff"):
+            self.said = Timeline([(at_ms + 100, self.clip)])
+
+    def next_frame(self, at_ms: int) -> bytes | None:
+        return self.said.next_frame(at_ms) if self.said else None
+
+
 async def test_dial_rings_joins_and_reports_to_the_action(server, twilio):
     """Both hear each other; when the dialled person hangs up, the action gets the outcome."""
     agent = "+14155550123"
-    twilio.people[agent] = Person(
-        after_s=0.3, ear=lambda: Timeline([(200, murmur(300))]), hangs_up_after_s=0.8
-    )
+    twilio.people[agent] = Person(after_s=0.1, ear=lambda: Timeline([(1500, murmur(300))]))
     server.twiml["/voice"] = (
         f'<Dial action="/done" timeout="5"><Number statusCallback="/leg" '
         f'statusCallbackEvent="initiated ringing answered completed">{agent}</Number></Dial>'
     )
     server.twiml["/done"] = "<Hangup/>"
-    call = await ended(await twilio.phone(f"{server.url}/voice", ear=Timeline([(700, murmur(300))])))
+    call = await twilio.phone(f"{server.url}/voice", ear=Replying(murmur(300)))
+    await eventually(lambda: bool(twilio.legs_of(call)))
     leg = twilio.legs_of(call)[0]
+
+    def both_were_heard() -> bool:
+        return all(len(bytes(one.recording.heard).strip(b"\xff")) >= 2400 for one in (call, leg))
+
+    await eventually(both_were_heard)
+    leg.hang_up()
+    await ended(call)
     await leg.settle()
     done = server.of("/done")[0].form
     assert done["DialCallStatus"] == "completed"
@@ -289,11 +311,14 @@ async def test_dial_without_an_answer_says_why(server, twilio, does, status):
 
 async def test_the_whisper_of_a_number_is_heard_before_the_two_are_joined(server, twilio):
     """`<Number url>` runs on the called leg alone."""
-    twilio.default_person = Person(after_s=0.1, ear=Quiet, hangs_up_after_s=1.5)
+    twilio.default_person = Person(after_s=0.1, ear=Quiet)
     server.twiml["/voice"] = '<Dial><Number url="/whisper">+14155550123</Number></Dial>'
     server.twiml["/whisper"] = "<Say>Caller about an order.</Say>"
-    call = await ended(await twilio.phone(f"{server.url}/voice", ear=Timeline([(0, murmur(3000))])))
+    call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
+    await eventually(lambda: bool(call.log.of("leg", event="bridged")))
     leg = twilio.legs_of(call)[0]
+    leg.hang_up()
+    await ended(call)
     assert server.of("/whisper")[0].form["CallSid"] == leg.call_sid
     bridged = call.log.of("leg", event="bridged")[0]
     whispered = leg.log.of("verb", name="Say")[0]
