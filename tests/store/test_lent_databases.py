@@ -42,7 +42,7 @@ def test_what_one_test_wrote_no_other_finds_and_the_database_stays(shelf: Shelf)
     [
         "CREATE TABLE mine (a int)",
         "ALTER TABLE switches ADD COLUMN mine int",
-        "ALTER TABLE audit DISABLE TRIGGER ALL",
+        "ALTER TABLE outcomes DISABLE TRIGGER ALL",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''9MB''', current_database()); END $$",
     ],
 )
