@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from database_kit import Shelf, database_url_of, name_in
 from keys_kit import MASTER_KEY
+from serving import PHRASES
 from xdist.scheduler import LoadFileScheduling
 
 from voicebot.core.store import embedded
@@ -37,6 +38,12 @@ TEMPLATE = "voicebot_template"
 
 PATIENCE_S = 10.0
 """Of the tests' database: a machine with three tests at once may stall for longer than a server waits."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What servers of an earlier run rendered is not this run's."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(PHRASES, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
