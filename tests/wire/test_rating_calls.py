@@ -25,7 +25,7 @@ from voicebot.audio import mulaw
 from voicebot.proof.simulation import LocalCall, LocalTwilio
 from voicebot.proof.simulation.ear import FRAME_BYTES
 
-WITHIN_S = 40.0
+WITHIN_S = 60.0
 LOUD = 200.0
 """Mean absolute sample of a frame that holds speech."""
 
@@ -93,10 +93,10 @@ class Phoning:
 
     async def says(self, name: str, wanted: str) -> None:
         """Says a line, again if need be, until a turn with this row of the policy (or intent) came of it."""
-        for _ in range(3):
+        for _ in range(2):
             self.ear.say(name)
             with suppress(TimeoutError):
-                async with asyncio.timeout(WITHIN_S / 3):
+                async with asyncio.timeout(WITHIN_S):  # said too early it would speak over what comes of it
                     while not await self._came(wanted):
                         await asyncio.sleep(0.2)
                 return
