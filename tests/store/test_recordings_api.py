@@ -31,8 +31,9 @@ from voicebot.console.access import bearer_guard
 from voicebot.console.corrections import corrections_router
 from voicebot.console.handoffs import Queue
 from voicebot.console.player import replays as replays_of
+from voicebot.console.player.opening import Player
 from voicebot.console.player.replays import Failed, ReplayBusy, Replays
-from voicebot.console.player.routes import Player, recordings_router
+from voicebot.console.player.routes import recordings_router
 from voicebot.console.player.shelf import Shelf
 from voicebot.console.readers import AGENT_HEADER, readers
 from voicebot.core.store import agent_words, audit

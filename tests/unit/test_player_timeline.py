@@ -16,7 +16,7 @@ from voicebot.audio.recording.peaks import Loudness
 from voicebot.channels.phone.leg_lines import HeardLine, Held, may_be_heard
 from voicebot.console.player import wav
 from voicebot.console.player.listening import QUIET_S, Listening
-from voicebot.console.player.routes import NOT_SHOWN, as_stored
+from voicebot.console.player.stored_words import NOT_SHOWN, as_stored
 from voicebot.console.player.words import PREROLL_MS, Timed, bot_words, caller_words, placed
 from voicebot.dialogue.cut_offs import REACTION_MS, cut_offs
 

@@ -57,8 +57,9 @@ from voicebot.console.health import health_router
 from voicebot.console.kpis import Measures, kpis_router
 from voicebot.console.live_routes import live_router
 from voicebot.console.pages import pages_router
+from voicebot.console.player.opening import Player
 from voicebot.console.player.replays import Replays
-from voicebot.console.player.routes import Player, recordings_router
+from voicebot.console.player.routes import recordings_router
 from voicebot.console.player.shelf import Shelf
 from voicebot.console.presence import presence_router
 from voicebot.console.readers import readers
