@@ -31,7 +31,10 @@ from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
-QUICK = Deadlines(first_token_s=1.2, between_tokens_s=0.8, whole_s=3.0)
+PATIENT = Deadlines(
+    first_token_s=15.0, between_tokens_s=10.0, whole_s=30.0, first_clause_s=15.0, between_clauses_s=10.0
+)
+"""For endpoints that answer at once, on a machine that may not."""
 SHORT = Deadlines(
     first_token_s=0.3,
     between_tokens_s=0.25,
@@ -42,11 +45,11 @@ SHORT = Deadlines(
 )
 """For models that are not to answer in time anyway."""
 LATER = Deadlines(
-    first_token_s=3.0,
-    between_tokens_s=0.7,
-    whole_s=5.0,
-    first_clause_s=4.0,
-    between_clauses_s=0.9,
+    first_token_s=15.0,
+    between_tokens_s=1.8,
+    whole_s=30.0,
+    first_clause_s=15.0,
+    between_clauses_s=2.0,
     worth_s=0.01,
 )
 """For models that begin well, also on a busy machine, and break off later."""
@@ -113,7 +116,7 @@ async def model(
 class Call:
     """A written answer and the question after it, as the caller hears them."""
 
-    def __init__(self, model: LanguageModel, deployment: Words, deadlines: Deadlines = QUICK) -> None:
+    def __init__(self, model: LanguageModel, deployment: Words, deadlines: Deadlines = PATIENT) -> None:
         self.writers = Writers(GroundedResponder(), model, deadlines=deadlines)
         self._phrases = deployment.phrases
         self.report: WritingReport | None = None
