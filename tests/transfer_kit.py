@@ -54,13 +54,15 @@ class HandsOver:
     """Gives the caller to a person at once, or on key 0, as the commit of a turn does.
 
     ``sessions`` are the media sessions so far; one that begins with ``returned`` is told so. 9: goodbye.
+    ``spoken``: its last words; a test that clears it has it speak on until it is set.
     """
 
     def __init__(self, keys: KeyRing, database: Database, *, at_once: bool = True) -> None:
         self.desk: TransferringDesk | None = None
         self.sessions: list[MediaSession] = []
         self.heard: list[bytes] = []
-        self.words_s = 0.0
+        self.spoken = asyncio.Event()
+        self.spoken.set()
         self.at_once = at_once
         self.wake: Callable[[], None] = lambda: None
         self._database = database
@@ -110,7 +112,7 @@ class HandsOver:
             await self._conversations.advance(tx, snapshot, turn=snapshot.turn + 1, state=changed)
             await self._conversations.set_status(tx, conversation, "handoff")
         self.wake()
-        await asyncio.sleep(self.words_s)  # the bot's last words take their time
+        await self.spoken.wait()  # the bot's last words take their time
         return CallOutcome("handoff", "handed_over")
 
     async def _told(self, conversation: str) -> None:

@@ -90,10 +90,11 @@ async def status_of_handoff(channel: Channel, call: LocalCall) -> str:
 
 async def test_accepted_and_bridged(twilio: LocalTwilio, channel: Channel, bot: HandsOver) -> None:
     """Rung while the bot still speaks, briefed, accepted, together in the room; ends as taken over."""
-    bot.words_s = 0.5
+    bot.spoken.clear()
     call = await caller(twilio, channel)
     agent = await leg_of(twilio, DESK)
     assert len(bot.sessions) == 1, "nobody has hung up on the bot yet"
+    bot.spoken.set()
     await presses(agent, "1")
     transfer = await reaches(channel, call, "bridged")
     assert [e.data["text"] for e in agent.log.of("text")][:1] == ["A caller."]
@@ -174,10 +175,11 @@ async def test_nobody_before_the_bot_has_finished_its_words(
 ) -> None:
     """The caller never enters a room: the bot's own document brings it back, and no REST request is made."""
     twilio.people = {DESK: BUSY, DESK_2: BUSY}
-    bot.words_s = 1.2
+    bot.spoken.clear()
     call = await caller(twilio, channel)
     await reaches(channel, call, "busy")
     assert len(bot.sessions) == 1
+    bot.spoken.set()
     await back_with_the_bot(bot)
     assert bot.sessions[1].returned is not None
     assert bot.sessions[1].returned.reason == "busy"
@@ -348,9 +350,11 @@ async def test_a_dial_that_was_never_made(
 async def test_rest_is_down(twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver) -> None:
     """Nobody can be dialled by REST: the caller is dialled through to the last resort, by TwiML alone."""
     twilio.faults = [RestFault(status=503, times=1000)]
-    bot.words_s = 2.5
+    bot.spoken.clear()
     async with node(twilio, database, keys, bot, cold=True) as channel:
         call = await caller(twilio, channel)
+        await reaches(channel, call, "failed")
+        bot.spoken.set()
         leg = await leg_of(twilio, LAST)
         assert leg.parent_sid == call.call_sid
         await eventually(lambda: leg.status == "in-progress")
