@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-_READY_S = 90.0
+_READY_S = 200.0  # longer than the server itself gives its parts, so that its own words are shown
 _END_S = 30.0
 _OURS = ("VOICEBOT_", "TWILIO_", "DATABASE_URL")
 

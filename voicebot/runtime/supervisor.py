@@ -39,7 +39,8 @@ from voicebot.runtime.server import shared_socket
 
 log = structlog.get_logger(__name__)
 
-_READY_S = 60.0
+_READY_S = 180.0
+"""A start takes 5-12 s of a processor; on a machine that is busy with other things, many times as long."""
 _RESTART_FIRST_S = 0.2
 _RESTART_MOST_S = 10.0
 _STEADY_S = 60.0
