@@ -3,12 +3,12 @@
     .venv/bin/python -m scripts.bench.admission [--stt ...] [--when busy|queue] [--hold 60] [--rounds 2]
                                                 [--quick] [--json] [--out FILE]
 
-One server that is told no number of calls: it learns from a few what it holds (``voicebot_machine_places``).
-Then callers phone it in turns with as many lines as it holds (100 %) and half as many again (150 %); whoever
-is refused phones again after 5 s. Compared are the turn latencies of the calls that were taken, and how soon
-the others got their answer. Everything is from the sound and the clock at the callers' end; steps in which
-the callers themselves were late say so and are left out (all of them, when none is left). ``--quick`` takes
-less than three minutes.
+One server, on a core of its own with all its processes, that is told no number of calls: it learns from a few
+what it holds (``voicebot_machine_places``). Then callers on another core phone it in turns with as many lines
+as it holds (100 %) and half as many again (150 %); whoever is refused phones again after 5 s. Compared are the
+turn latencies of the calls that were taken, and how soon the others got their answer. Everything is from the
+sound and the clock at the callers' end; steps in which the callers themselves were late say so and are left
+out (all of them, when none is left). ``--quick`` takes less than three minutes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import httpx
 
 from scripts.bench import report
+from scripts.bench.cores import on_core, two_cores
 from scripts.bench.servers import ROOT, BenchError, data_directory, voicebot
 from voicebot.proof.loadtest.figures import Spread, StepFigures
 from voicebot.proof.loadtest.mix import read_mix
@@ -88,7 +90,13 @@ def measure(asked: Asked) -> dict[str, Any]:
     }
     kinds = [k for k in read_mix(ROOT / "recordings" / "load" / "mix.yaml") if k.name in STEADY_KINDS]
     found: dict[str, list[StepFigures]] = {"100 %": [], "150 %": []}
-    with data_directory() as data, voicebot(data, **settings) as bot, tempfile.TemporaryDirectory() as cache:
+    server, others = two_cores()
+    with ExitStack() as stack:
+        data = stack.enter_context(data_directory())
+        cache = stack.enter_context(tempfile.TemporaryDirectory())
+        with on_core(server):
+            bot = stack.enter_context(voicebot(data, **settings))
+        stack.enter_context(on_core(others))
 
         def phoned(calls: int, hold_s: float) -> StepFigures:
             load = LoadRun(

@@ -29,6 +29,7 @@ from typing import Any
 import psutil
 
 from scripts.bench import density_report, report, stub_engines
+from scripts.bench.cores import move, on_core, two_cores
 from scripts.bench.density_report import CEILINGS, Step
 from scripts.bench.servers import ROOT, BenchError, Bot, data_directory, stock, voicebot
 from voicebot.proof.loadtest.figures import StepFigures
@@ -119,24 +120,6 @@ def kinds() -> list[CallerKind]:
     return made
 
 
-@contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """What is started in here has this core, and no other."""
-    ours = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, ours)
-
-
-def move(pid: int, core: int) -> None:
-    """A process with all threads that it has."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), {core})
-
-
 def starters(stubs: dict[str, str], data: Path) -> dict[str, Callable[[], AbstractContextManager[Bot]]]:
     """How each arm is started; ``data``: voicebot's, kept over rounds, so that phrases are rendered once."""
     return {
@@ -197,9 +180,7 @@ def measure(arms: Sequence[str], rounds: int, plan: Plan) -> dict[str, Any]:
     Raises:
         BenchError: there are not two cores, or a server did not start.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise BenchError("two cores are needed: one for the server, one for its callers")
+    server, others = two_cores()
     load = os.getloadavg()
     result: dict[str, Any] = {
         "bench": "density",
@@ -207,7 +188,6 @@ def measure(arms: Sequence[str], rounds: int, plan: Plan) -> dict[str, Any]:
         "load_before": [round(one, 2) for one in load],
         "arms": {arm: [] for arm in arms},
     }
-    server, others = cores[0], cores[1]
     with ExitStack() as stack:
         stubs = stack.enter_context(stub_engines.hosts_path())
         data = stack.enter_context(data_directory())

@@ -143,7 +143,7 @@ async def watch_crowding(
     crowding, strain, late_s = Crowding(), Strain(), 0.0
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
     slow = Crowding(SLOW_S, PROMPT_S)
-    shared = Capacity(FIRST_A_CORE * (os.cpu_count() or 1), TARGETS)
+    shared = Capacity(FIRST_A_CORE * len(os.sched_getaffinity(0)), TARGETS)
     own = Capacity(node.max_calls, {"loop": LOOP_TARGET})
     loop, cores, hosts, node_spent = LoopShare(), Cores(), Spending(_HOST), Spending("")
     while True:
