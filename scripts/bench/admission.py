@@ -3,12 +3,12 @@
     .venv/bin/python -m scripts.bench.admission [--stt ...] [--when busy|queue] [--hold 60] [--rounds 2]
                                                 [--quick] [--json] [--out FILE]
 
-One server, on a core of its own with all its processes, that is told no number of calls: it learns from a few
-what it holds (``voicebot_machine_places``). Then callers on another core phone it in turns with as many lines
-as it holds (100 %) and half as many again (150 %); whoever is refused phones again after 5 s. Compared are
-the turn latencies of the calls that were taken, and how soon the others got their answer. Everything is from
-the sound and the clock at the callers' end; steps in which the callers themselves were late say so and are left
-out (all of them, when none is left). ``--quick`` takes less than three minutes.
+One server, on a core of its own with all its processes, that is told no number of calls: it learns from a
+few what it holds (``voicebot_machine_places``). Then callers on another core phone it in turns with as many
+lines as it holds (100 %) and half as many again (150 %); whoever is refused phones again after 5 s.
+Compared are the turn latencies of the calls that were taken, and how soon the others got their answer.
+Everything is from the sound and the clock at the callers' end; steps in which the callers themselves were
+late say so and are left out (all of them, when none is left). ``--quick`` takes less than three minutes.
 """
 
 from __future__ import annotations
