@@ -59,7 +59,7 @@ async def test_what_callers_measure_is_what_the_server_does(lines: Path, tmp_pat
     async with serving(Manners(answers_after=ANSWERS_AFTER_MS, hums=400, room=2)) as url:
         load = LoadRun(
             url=url,
-            steps=[LoadStep(3, 3.0)],
+            steps=[LoadStep(3, 6.0)],
             kinds=[CallerKind("hums", script, 1.0)],
             lines=lines,
             cache=tmp_path / "cache",

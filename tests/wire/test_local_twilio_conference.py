@@ -274,7 +274,7 @@ async def test_the_first_joiner_sets_who_is_told(server, twilio, rest):
 async def test_a_leg_that_never_comes_in_is_told(server, twilio, rest):
     """A busy phone leaves the room without having joined it, and the label is free again."""
     await waiting_caller(server, twilio)
-    twilio.people[BOSS] = Person(does="busy", after_s=0.05)
+    twilio.people[BOSS] = Person(does="busy", after_s=2.5)
     form = {"From": next(iter(twilio.numbers)), "To": BOSS, "Label": "agent"}
     answer = await rest.post("/Conferences/vb-1/Participants.json", data=form)
     again = await rest.post("/Conferences/vb-1/Participants.json", data=form)

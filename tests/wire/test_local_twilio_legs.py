@@ -191,12 +191,12 @@ async def test_keys_are_gathered(server, twilio, attributes, keys, path, digits)
 
 async def test_a_key_ends_the_prompt(server, twilio):
     """Whoever knows the briefing need not hear it out."""
-    server.twiml["/voice"] = f'<Gather numDigits="1" action="/keys"><Say>{"long " * 50}</Say></Gather>'
+    server.twiml["/voice"] = f'<Gather numDigits="1" action="/keys"><Say>{"long " * 200}</Say></Gather>'
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.log.wait("text")
     await call.press("1")
     await call.wait_ended()
-    assert call.log.clock_ms() < 3000
+    assert call.log.clock_ms() < 15_000
     assert server.of("/keys")[0].form["Digits"] == "1"
 
 

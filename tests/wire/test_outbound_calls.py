@@ -208,7 +208,7 @@ async def test_a_verdict_that_comes_while_the_bot_speaks(
 ) -> None:
     """A machine is rung off and counts as a try; a person stays, and was reached only then."""
     async with dialling(twilio, database, keys, detection="meanwhile") as node:
-        twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet, is_="machine", detected_after_s=10)
+        twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet, is_="machine", detected_after_s=150)
         callback = await order(database, keys, node.clock.now)
         await node.calls.dial_due()
         await eventually(lambda: bool(node.echo.sessions))

@@ -33,6 +33,10 @@ from voicebot.proof.simulation import (
 )
 
 
+RESUMED_WITHIN_MS = 20_000
+"""What is promised are 5 s, which ``scripts.bench.death`` measures; here it is told from never."""
+
+
 @pytest_asyncio.fixture
 async def twilio() -> AsyncIterator[LocalTwilio]:
     async with LocalTwilio() as running:
@@ -149,7 +153,7 @@ async def test_a_broken_socket_comes_back_either_way(
     broken_ms = call.line.now_ms()
     call.break_socket()
     await eventually(lambda: len(echo.sessions) == 2)
-    assert call.line.now_ms() - broken_ms < 5000
+    assert call.line.now_ms() - broken_ms < RESUMED_WITHIN_MS
     assert [s.epoch for s in echo.sessions] == [1, 2]
     assert echo.sessions[0].conversation_id == echo.sessions[1].conversation_id
     pushes = len(call.log.of("rest"))
@@ -193,7 +197,7 @@ async def test_a_dead_node_loses_no_call(
             call.break_socket()
             broken_ms = call.line.now_ms()
             await eventually(lambda: echo.running == 1)
-            assert call.line.now_ms() - broken_ms < 5000
+            assert call.line.now_ms() - broken_ms < RESUMED_WITHIN_MS
         assert echo.sessions[0].conversation_id == dying.sessions[0].conversation_id
         assert echo.sessions[0].epoch == 2
         call.hang_up()
