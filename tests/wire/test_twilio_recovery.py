@@ -32,7 +32,6 @@ from voicebot.proof.simulation import (
     twice,
 )
 
-
 RESUMED_WITHIN_MS = 20_000
 """What is promised are 5 s, which ``scripts.bench.death`` measures; here it is told from never."""
 
