@@ -207,9 +207,9 @@ async def test_a_verdict_that_comes_while_the_bot_speaks(
     twilio: LocalTwilio, database: Database, keys: KeyRing
 ) -> None:
     """A machine is rung off and counts as a try; a person stays, and was reached only then."""
-    twilio.options.second_s = 0.1
+    twilio.options.second_s = 0.25
     async with dialling(twilio, database, keys, detection="meanwhile") as node:
-        twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet, is_="machine", detected_after_s=25)
+        twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet, is_="machine", detected_after_s=10)
         callback = await order(database, keys, node.clock.now)
         await node.calls.dial_due()
         await eventually(lambda: bool(node.echo.sessions))
