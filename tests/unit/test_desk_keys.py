@@ -9,7 +9,7 @@ import voicebot.console.desk
 from voicebot.console.desk.frame import KEYS
 
 DESK = Path(voicebot.console.desk.__file__).parent
-_KEY = re.compile(r'(?:key="|shortcut\(\w+(?:\.\w+)?, ")([a-z0-9])"')
+_KEY = re.compile(r'(?:key="|pressed_by\("|shortcut\(\w+(?:\.\w+)?, ")([a-z0-9])"')
 
 
 def test_a_key_stands_in_the_list_once() -> None:

@@ -65,14 +65,25 @@ class Notes:
     def offer(self, line: ui.element, turn: int, text: str) -> None:
         """Draws the button of a line into it, and what is noted on its turn if it is the turn's last one."""
         with line:
-            self._button(turn, text)
+            parts.spans(self.button(turn, text))
+        self.stands(line, turn)
+
+    @staticmethod
+    def button(turn: int, text: str) -> parts.Piece:
+        """The button of a line."""
+        attributes = {"type": "button", "data-turn": str(turn), "aria-label": f"Note on: {text[:60]}"}
+        return "button", "Note", "note", attributes | parts.pressed_by("n")
+
+    def stands(self, line: ui.element, turn: int) -> None:
+        """A line with its button is there: what is noted on its turn is drawn if it is the turn's last."""
         self._last_of[turn] = line
         self._mark(turn)
 
-    def _button(self, turn: int, text: str) -> None:
-        button = parts.text("button", "Note", "note", type="button", data_turn=str(turn))
-        button.props["aria-label"] = f"Note on: {text[:60]}"
-        parts.shortcut(button, "n")
+    def forget(self, line: ui.element) -> None:
+        """A line leaves the page."""
+        for turn in [turn for turn, last in self._last_of.items() if last is line]:
+            del self._last_of[turn]
+            self._marks.pop(turn, None)
 
     def _ask(self, event: GenericEventArguments) -> None:
         turn, quote = event.args

@@ -73,7 +73,9 @@ class Transcript:
         else:
             return
         while len(self._lines) > _MOST:
-            self._lines.pop(0).delete()
+            line = self._lines.pop(0)
+            self._notes.forget(line)
+            line.delete()
         self._down()
 
     def _partial(self, who: str, entry: dict[str, Any]) -> None:
@@ -87,13 +89,14 @@ class Transcript:
                 self._going[who] = said, parts.text("span", entry["text"], "words")
 
     def _line(self, entry: dict[str, Any]) -> None:
-        with self._log:
-            said = parts.box("div", f"said {entry.get('who')}")
-            with said:
-                parts.text("span", words.said_by(entry), "by")
-                parts.text("span", entry["text"], "words")
-        if entry.get("turn") is not None:
-            self._notes.offer(said, entry["turn"], entry["text"])
+        turn, text = entry.get("turn"), entry["text"]
+        pieces: list[parts.Piece] = [("span", words.said_by(entry), "by", {}), ("span", text, "words", {})]
+        if turn is not None:
+            pieces.append(Notes.button(turn, text))
+        with self._log, parts.box("div", f"said {entry.get('who')}") as said:
+            parts.spans(*pieces)
+        if turn is not None:
+            self._notes.stands(said, turn)
         self._lines.append(said)
 
     def _settle(self, who: str) -> None:
