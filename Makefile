@@ -48,8 +48,12 @@ debian-packages:
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null; } \
 	    || { echo "the tests need $$missing: sudo apt-get install $$missing"; exit 1; }
 
-test: check debian-packages  ## set-up, checks, all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# The checks compute while the tests wait; they are told of when they found something.
+test: .venv/installed-dev debian-packages  ## set-up, checks, all tests
+	@mkdir -p .pytest_cache; $(MAKE) --no-print-directory check >.pytest_cache/checks 2>&1 & checks=$$!; \
+	  $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	  wait $$checks || { cat .pytest_cache/checks; echo "make check failed: see above"; exit 1; }; \
+	  exit $$tests
 
 bench: .venv/installed-dev  ## the figures of docs/benchmarks.md (some minutes)
 	@$(BIN)/python -m scripts.bench.all

@@ -24,12 +24,7 @@ from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 
-LONG = (
-    "faults/test_serve_faults.py",
-    "browser/",
-    "wire/test_serve_calls.py",
-    "faults/",
-)
+LONG = ("faults/test_serve_faults.py", "browser/", "wire/test_serve_calls.py")
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 CHROMIUM = "tests/browser/"
@@ -47,14 +42,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first; the order within a file stays."""
+    """The long files first, then all folders evenly mixed, since some wait and some compute; the order within
+    a file stays.
+    """
+    files: dict[Path, dict[Path, None]] = {}
+    for item in items:
+        files.setdefault(item.path.parent, {})[item.path] = None
+    place = {file: (nth + 0.5) / len(folder) for folder in files.values() for nth, file in enumerate(folder)}
 
-    def place(item: pytest.Item) -> int:
-        return next(
-            (at for at, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG)
-        )
+    def key(item: pytest.Item) -> tuple[int, float]:
+        long = (at for at, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}"))
+        at = next(long, len(LONG))
+        return at, place[item.path] if at == len(LONG) else 0.0
 
-    items.sort(key=place)
+    items.sort(key=key)
 
 
 class OneChromium(LoadFileScheduling):
