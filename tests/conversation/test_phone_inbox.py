@@ -14,6 +14,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
+from virtual_time import virtual
 
 from voicebot.channels.phone.conversing import Conversing
 from voicebot.channels.phone.frames import AnswerFrame, CallerTurnFrame, SpokenFrame, StopSpeakingFrame
@@ -189,6 +190,7 @@ async def a_call() -> AsyncIterator[tuple[Dialogue, Mouth, PipelineWorker]]:
         await asyncio.wait({running}, timeout=5)
 
 
+@virtual
 async def test_what_comes_from_elsewhere_is_spoken_like_an_answer() -> None:
     """A timer is due: its turn is planned, committed and said; nobody is cut off for it."""
     async with a_call() as (dialogue, mouth, _):
@@ -198,6 +200,7 @@ async def test_what_comes_from_elsewhere_is_spoken_like_an_answer() -> None:
         assert mouth.stops == 0
 
 
+@virtual
 async def test_a_turn_with_nothing_to_say_is_closed_and_speaks_to_nobody() -> None:
     """Recorded, closed as heard, and the next one goes on at once."""
     async with a_call() as (dialogue, mouth, _):
@@ -209,6 +212,7 @@ async def test_a_turn_with_nothing_to_say_is_closed_and_speaks_to_nobody() -> No
         assert (await mouth.answers.get())[0] == 2
 
 
+@virtual
 async def test_it_waits_until_the_bot_has_finished_and_the_caller_does_not() -> None:
     """In the middle of an answer a timer waits; a caller's turn silences the bot."""
     async with a_call() as (dialogue, mouth, worker):
@@ -226,6 +230,7 @@ async def test_it_waits_until_the_bot_has_finished_and_the_caller_does_not() -> 
         assert mouth.stops == 1
 
 
+@virtual
 async def test_a_turn_that_is_written_late_does_not_close_the_one_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -253,6 +258,7 @@ async def test_a_turn_that_is_written_late_does_not_close_the_one_after_it(
         mouth.may_finish.set()
 
 
+@virtual
 async def test_a_plan_whose_commit_fails_is_thrown_away() -> None:
     """Its words would be written on for nobody."""
     async with a_call() as (dialogue, mouth, _):
@@ -265,6 +271,7 @@ async def test_a_plan_whose_commit_fails_is_thrown_away() -> None:
         assert dialogue.discarded == 1
 
 
+@virtual
 async def test_a_turn_that_is_cancelled_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one before it is closed in the very tick of the cancellation: no plan, no commit all the same."""
     monkeypatch.setattr(asyncio, "wait_for", asyncio.tasks.wait_for)  # Pipecat puts another in its place
@@ -283,6 +290,7 @@ async def test_a_turn_that_is_cancelled_does_not_go_on(monkeypatch: pytest.Monke
     assert dialogue.inputs == []
 
 
+@virtual
 async def test_the_box_closes_with_the_call() -> None:
     """Nothing is delivered to a call that is over."""
     async with a_call() as (dialogue, mouth, _):
