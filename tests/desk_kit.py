@@ -19,6 +19,9 @@ import httpx
 from serving import REPOSITORY, Serving, environment_of
 
 _VOICEBOT = (sys.executable, "-m", "voicebot.cli")
+PATIENCE_S = 60.0
+"""For a server whose machine is busy with other tests."""
+
 _DESK = re.compile(r"desk\s+(http://\S+)/desk")
 
 
@@ -33,7 +36,7 @@ class Site:
     def chat(self, text: str, conversation: str | None = None) -> dict[str, Any]:
         """A customer writes."""
         body = {"text": text} | ({"conversation_id": conversation} if conversation else {})
-        answer = httpx.post(f"{self.url}/chat", json=body, timeout=20)
+        answer = httpx.post(f"{self.url}/chat", json=body, timeout=PATIENCE_S)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -47,7 +50,8 @@ class Site:
 
     def handoff_of(self, conversation: str) -> dict[str, Any]:
         """The hand-over of a conversation."""
-        (one,) = httpx.get(f"{self.url}/api/handoffs", params={"conversation": conversation}).json()
+        asked = {"conversation": conversation}
+        (one,) = httpx.get(f"{self.url}/api/handoffs", params=asked, timeout=PATIENCE_S).json()
         return one
 
     def settle(self) -> None:
@@ -69,13 +73,13 @@ class Site:
 
     def _ask(self, method: str, path: str, agent: str, body: dict[str, Any] | None = None) -> Any:
         headers = {"X-Voicebot-Agent": agent}
-        answer = httpx.request(method, f"{self.url}{path}", headers=headers, json=body, timeout=20)
+        answer = httpx.request(method, f"{self.url}{path}", headers=headers, json=body, timeout=PATIENCE_S)
         assert answer.is_success, answer.text
         return answer.json()
 
 
 def desk_of(server: Serving) -> str:
-    for _ in range(200):
+    for _ in range(600):
         found = next((match.group(1) for line in server.lines if (match := _DESK.search(line))), None)
         if found is not None and _answers(found):
             return found
@@ -98,10 +102,7 @@ def own_desk(site: Site, folder: Path) -> Generator[OwnDesk]:
     people = folder / "business" / "people.yaml"
     people.parent.mkdir()
     shutil.copy(REPOSITORY / "business" / "people.yaml", people)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with Line.to(site.url) as line:
+    with _kept_port() as port, Line.to(site.url) as line:
         process = subprocess.Popen(
             [*_VOICEBOT, "desk", "--insecure-local", "--port", str(port), "--api", line.url],
             cwd=REPOSITORY,
@@ -111,7 +112,7 @@ def own_desk(site: Site, folder: Path) -> Generator[OwnDesk]:
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            for _ in range(300):
+            for _ in range(600):
                 if _answers(url):
                     break
                 assert process.poll() is None, "the desk ended"
@@ -119,17 +120,26 @@ def own_desk(site: Site, folder: Path) -> Generator[OwnDesk]:
             yield OwnDesk(url, people, line)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
+
+
+@contextmanager
+def _kept_port() -> Generator[int]:
+    """A port on which others may listen here, and which nobody else is given meanwhile."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
 
 
 class Line:
     """A way to a server that can be cut and mended; connections over it end when it is cut."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, own: int) -> None:
         self._target = host, port
         self._open: list[socket.socket] = []
         self._door: socket.socket | None = None
-        self._port = 0
+        self._port = own
         self.mend()
 
     @classmethod
@@ -137,9 +147,10 @@ class Line:
     def to(cls, url: str) -> Generator[Line]:
         """A line to ``http://HOST:PORT``, cut at the end."""
         host, _, port = url.removeprefix("http://").partition(":")
-        line = cls(host, int(port))
-        yield line
-        line.cut()
+        with _kept_port() as own:
+            line = cls(host, int(port), own)
+            yield line
+            line.cut()
 
     @property
     def url(self) -> str:
@@ -148,9 +159,7 @@ class Line:
 
     def mend(self) -> None:
         """Connections are taken (again)."""
-        door = socket.create_server(("127.0.0.1", self._port))
-        self._port = door.getsockname()[1]
-        self._door = door
+        self._door = door = socket.create_server(("127.0.0.1", self._port))
         threading.Thread(target=self._take, args=(door,), daemon=True).start()
 
     def cut(self) -> None:
@@ -169,6 +178,10 @@ class Line:
                 near, _ = door.accept()
                 far = socket.create_connection(self._target)
                 self._open += [near, far]
+                if self._door is not door:  # it was cut meanwhile
+                    near.close()
+                    far.close()
+                    return
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=_pump, args=(one, other), daemon=True).start()
 

@@ -31,7 +31,7 @@ def drafting(folder: Path) -> Path:
     return folder
 
 
-expect.set_options(timeout=10_000)  # of a machine with three tests at once
+expect.set_options(timeout=30_000)  # of a machine with three tests at once
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,7 @@ def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     told = profile / "DevToolsActivePort"
-    for _ in range(300):
+    for _ in range(600):
         if told.exists() and (lines := told.read_text().splitlines()):
             break
         assert process.poll() is None, "Chromium ended"
@@ -75,7 +75,7 @@ def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         raise AssertionError("Chromium does not say where it listens")
     yield f"http://127.0.0.1:{lines[0]}"
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest_asyncio.fixture
@@ -99,7 +99,7 @@ async def sits_down(chromium: Browser, site: Site) -> AsyncIterator[Callable[...
         context = await chromium.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(f"{desk}/desk")
