@@ -23,8 +23,14 @@ from voicebot.audio.engines.work import PlacesTaken, Workshop
 from voicebot.core.clock import Clock, monotonic
 from voicebot.core.conversation import Expects
 
-PATIENT = WatchPolicy(tries_at_start=1)
-"""One try: a test that expects a refusal does not wait for the others."""
+PATIENT = WatchPolicy(tries_at_start=1, ping_deadline_s=10.0, hung_after_s=30.0)
+"""One try: a test that expects a refusal does not wait for the others. A host that is only slow lives."""
+
+
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 class _One(EngineChoice):
@@ -75,7 +81,9 @@ async def hosting(
 
 @dataclass
 class LevelEngine:
-    """A recogniser that reads ``cloud_kit.spoken`` audio; ``hold`` wedges it while it is set."""
+    """A recogniser that reads ``cloud_kit.spoken`` audio; ``hold`` wedges it while it is set, and opening
+    waits while ``may_open`` is not. ``opening`` and ``held`` count who came so far.
+    """
 
     places: int = 4
     threads: int = 2
@@ -85,14 +93,17 @@ class LevelEngine:
     hold: threading.Event = field(default_factory=threading.Event)
     open_now: int = 0
     opened: int = 0
-    slow_open_s: float = 0.0
+    may_open: threading.Event = field(default_factory=_set)
+    opening: int = 0
+    held: int = 0
 
     def warm_up(self) -> None: ...
 
     def open(self, expects: Expects, call: str = "") -> LevelDecoding:
         if self.open_now >= self.places:
             raise PlacesTaken(f"{self.places} utterances are being recognised")
-        time.sleep(self.slow_open_s)
+        self.opening += 1
+        self.may_open.wait()
         self.open_now += 1
         self.opened += 1
         return LevelDecoding(self)
@@ -124,6 +135,7 @@ class LevelDecoding:
 
     def _entered(self) -> threading.Lock:
         assert not self._inside.locked(), "two threads in one decoding"
+        self._engine.held += self._engine.hold.is_set()
         while self._engine.hold.is_set():
             time.sleep(0.01)
         return self._inside
@@ -134,7 +146,9 @@ class LevelDecoding:
 
 @dataclass
 class LetterVoice:
-    """A voice that takes 10 ms for each letter; ``hold`` wedges it while it is set."""
+    """A voice that takes 10 ms for each letter; ``hold`` wedges it while it is set, ``word_s`` goes into each
+    word. ``held`` counts who waited so far.
+    """
 
     threads: int = 1
     kind: str = "letters"
@@ -142,6 +156,8 @@ class LetterVoice:
     voice_id: str = "letters/1"
     notes: tuple[str, ...] = ()
     hold: threading.Event = field(default_factory=threading.Event)
+    word_s: float = 0.0
+    held: int = 0
     emitted: int = 0
 
     def warm_up(self) -> None: ...
@@ -149,8 +165,10 @@ class LetterVoice:
     def say(self, text: str, rate_hz: int, emit: Emit) -> None:
         at = 0
         for word in text.split():
+            self.held += self.hold.is_set()
             while self.hold.is_set():
                 time.sleep(0.01)
+            time.sleep(self.word_s)
             ms = 10 * len(word)
             self.emitted += 1
             if not emit(SpeechChunk(bytes(rate_hz * ms // 1000 * 2), (SpokenWord(word, at, at + ms),))):
@@ -180,5 +198,7 @@ async def serving_engine(
         finally:
             if hasattr(engine, "hold"):
                 engine.hold.clear()
+            if hasattr(engine, "may_open"):
+                engine.may_open.set()
             await server.stop(0.1)
             workshop.close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 from cloud_kit import spoken
 from engine_kit import LetterVoice, LevelEngine, serving_engine
+from twilio_kit import eventually
 
 from voicebot.audio.engines import rpc
 from voicebot.audio.engines.client import Deadlines, EngineClient, GrpcSpeech, GrpcTranscriber, GrpcTurnJudge
@@ -20,8 +21,8 @@ from voicebot.audio.engines.server import STUCK_S
 from voicebot.audio.engines.types import EngineDown, EngineOverloaded, Transcript, Word
 from voicebot.core.conversation import FREE
 
-SHORT = Deadlines(open_s=5, answer_s=0.2, first_audio_s=0.2, next_audio_s=0.2, judge_s=0.2)
-PATIENTLY = Deadlines(connect_s=5, open_s=20, answer_s=20, first_audio_s=20, next_audio_s=20, judge_s=20)
+SHORT = Deadlines(connect_s=20, open_s=20, answer_s=0.2, first_audio_s=0.2, next_audio_s=0.2, judge_s=0.2)
+PATIENTLY = Deadlines(connect_s=20, open_s=20, answer_s=20, first_audio_s=20, next_audio_s=20, judge_s=20)
 
 
 def ignore(partial: Transcript) -> None: ...
@@ -111,14 +112,14 @@ async def test_a_cancelled_utterance_gives_the_place_back(fed: bool) -> None:
 
 async def test_a_caller_who_gives_up_while_a_place_is_opened_gives_it_back() -> None:
     engine = LevelEngine(places=1)
-    engine.slow_open_s = 0.2
+    engine.may_open.clear()
     async with serving_engine(engine) as target:
-        hasty = GrpcTranscriber(target, deadlines=Deadlines(connect_s=5, open_s=0.05))
-        with pytest.raises(EngineDown, match="deadline"):
-            await hasty.open("CA1", FREE, ignore)
-        async with asyncio.timeout(20):
-            while engine.opened < 1:
-                await asyncio.sleep(0.01)
+        hasty = GrpcTranscriber(target, deadlines=Deadlines(connect_s=20, open_s=0.05))
+        while not engine.opening:  # the request may reach the engine later than that
+            with pytest.raises(EngineDown, match="deadline"):
+                await hasty.open("CA1", FREE, ignore)
+        engine.may_open.set()
+        await eventually(lambda: engine.opened > 0)
         await until_free(engine)
         await hasty.close()
 
@@ -170,7 +171,7 @@ async def test_a_wedged_engine_is_told_from_a_busy_one() -> None:
         engine.hold.set()
         recognition.feed(spoken(1))
         peek = asyncio.create_task(recognition.peek())
-        await asyncio.sleep(0.1)
+        await eventually(lambda: engine.held > 0)
         now[0] = STUCK_S - 1
         assert await transcriber.healthy(20)
         now[0] = STUCK_S + 1
@@ -203,20 +204,19 @@ async def test_a_wedged_voice_ends_in_a_deadline_also_in_the_middle() -> None:
 
 
 async def test_a_listener_who_leaves_stops_the_voice() -> None:
-    voice = LetterVoice()
+    voice = LetterVoice(word_s=0.02)  # the cancellation travels meanwhile
     async with serving_engine(voice) as target:
         speech = GrpcSpeech(target, "letters/1", deadlines=PATIENTLY)
         voice.hold.set()
-        saying = speech.say("CA1", "word " * 300)
+        saying = speech.say("CA1", "a " * 990)
         first = asyncio.create_task(anext(saying))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: voice.held > 0)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        await asyncio.sleep(0.1)  # the cancellation travels
         voice.hold.clear()
-        # The thread is free again for the next clause at once, not after 300 words.
+        # The thread is free again for the next clause at once, not after 990 words.
         assert [c async for c in speech.say("CA2", "next")]
-        assert voice.emitted < 20
+        assert voice.emitted < 500
         await speech.close()
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from engine_kit import serving_engine
 
-from voicebot.audio.engines.client import GrpcTurnJudge
+from voicebot.audio.engines.client import Deadlines, GrpcTurnJudge
 from voicebot.audio.engines.work import Workshop
 
 
@@ -68,7 +68,7 @@ async def test_every_host_tells_it() -> None:
     """Not the recogniser alone: a turn judge or a voice may be the first that is full."""
     clock = Clock()
     async with serving_engine(Judge(clock), clock=clock) as target:
-        judge = GrpcTurnJudge(target)
+        judge = GrpcTurnJudge(target, deadlines=Deadlines(connect_s=20, open_s=20, judge_s=20))
         assert (await judge.describe()).load == 0.0
         await judge.probability("CA1", bytes(320))
         assert (await judge.describe()).load == pytest.approx(0.4, rel=0.15)
