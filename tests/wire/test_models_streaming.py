@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
 from generation_kit import Words, shop_words
 from language_model_server import USAGE_IN, USAGE_OUT, LanguageModelServer, running
+from twilio_kit import eventually
 
 from voicebot.core.conversation import Route, Source
 from voicebot.core.settings import Settings, SettingsError
@@ -32,7 +35,7 @@ from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
 PATIENT = Deadlines(
-    first_token_s=15.0, between_tokens_s=10.0, whole_s=30.0, first_clause_s=15.0, between_clauses_s=10.0
+    first_token_s=60.0, between_tokens_s=60.0, whole_s=60.0, first_clause_s=60.0, between_clauses_s=60.0
 )
 """For endpoints that answer at once, on a machine that may not."""
 SHORT = Deadlines(
@@ -44,15 +47,33 @@ SHORT = Deadlines(
     worth_s=0.01,
 )
 """For models that are not to answer in time anyway."""
-LATER = Deadlines(
-    first_token_s=15.0,
-    between_tokens_s=1.8,
-    whole_s=30.0,
-    first_clause_s=15.0,
-    between_clauses_s=2.0,
-    worth_s=0.01,
-)
-"""For models that begin well, also on a busy machine, and break off later."""
+
+
+@dataclass(frozen=True)
+class Later(Deadlines):
+    """For a model that breaks off after so many tokens: patient with those, on a busy machine too."""
+
+    good: int = 0
+    steps: Iterator[int] = field(default_factory=itertools.count, compare=False)
+
+    def step_s(self, *, waited_s: float, clause_age_s: float, clause_limit_s: float, tokens: bool) -> float:
+        rule = PATIENT if next(self.steps) < self.good else super()
+        return rule.step_s(
+            waited_s=waited_s, clause_age_s=clause_age_s, clause_limit_s=clause_limit_s, tokens=tokens
+        )
+
+
+def breaks_off_after(words: list[str]) -> Deadlines:
+    return Later(
+        first_token_s=60.0,
+        between_tokens_s=0.5,
+        whole_s=60.0,
+        first_clause_s=60.0,
+        between_clauses_s=60.0,
+        good=len(words),
+    )
+
+
 PASSAGE = Passage(
     source=Source(article="returns", title="Returning an item", version="1", score=1.0),
     heading="",
@@ -159,7 +180,7 @@ async def test_two_sentences_are_spoken_and_the_rest_is_not_awaited(
 ) -> None:
     """A model that goes on and on is cut after its sentences; the question still follows."""
     server.fault = "endless"
-    said = await asyncio.wait_for(Call(model, deployment).hears(), 30)
+    said = await asyncio.wait_for(Call(model, deployment).hears(), 50)
     assert said == f"You have thirty days. It should be unused. {MORE}"
 
 
@@ -172,7 +193,7 @@ async def test_a_model_without_an_answer_is_replaced_by_the_article(
     call = Call(model, deployment)
     started = time.monotonic()
     assert await call.hears() == f"{QUOTED} {MORE}"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert call.report is not None
     assert call.report.fell_back == (f"small:{failure}",)
     assert (call.report.asked_route, call.report.route) == (Route.SMALL, Route.GROUNDED)
@@ -188,7 +209,7 @@ async def test_a_model_that_is_too_slow_is_not_waited_for(
     server.words = ["and ", "so "] * 20
     started = time.monotonic()
     assert await Call(model, deployment, SHORT).hears() == f"{QUOTED} {MORE}"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
 
 
 async def test_a_connection_that_is_refused_is_no_wait(
@@ -230,7 +251,8 @@ async def test_half_a_sentence_is_never_glued_to_another(
     """A comma's worth was spoken when the model broke off: an approved line says that it begins anew."""
     server.fault, server.words = fault, HALF
     passage = PASSAGE.model_copy(update={"body": f"{PASSAGE.body} We open at nine."})
-    said = await Call(model, deployment, LATER).hears(REQUEST.model_copy(update={"passages": (passage,)}))
+    deadlines = breaks_off_after(HALF) if fault == "stall_at_end" else PATIENT
+    said = await Call(model, deployment, deadlines).hears(REQUEST.model_copy(update={"passages": (passage,)}))
     again = deployment.phrases.text("answer.again")
     assert said == f"We are open from nine in the morning, {again} {QUOTED} {MORE}"
 
@@ -240,7 +262,7 @@ async def test_whole_sentences_stand_when_the_model_breaks_off_later(
 ) -> None:
     """One sentence was said and is true: nothing is said twice."""
     server.fault, server.words = "stall_at_end", ["You ", "have ", "thirty ", "days. ", "It "]
-    call = Call(model, deployment, LATER)
+    call = Call(model, deployment, breaks_off_after(server.words))
     assert await call.hears() == f"You have thirty days. {MORE}"
     assert call.report is not None
     assert (call.report.route, call.report.fell_back) == (Route.SMALL, ("small:stall",))
@@ -347,7 +369,7 @@ async def test_closing_the_words_closes_the_request(
     """A barge-in ends the model's work, in its words or before the first; nothing is left running."""
     server.fault = fault
     server.words = ["and ", "so ", "on "]
-    writers = Writers(GroundedResponder(), model, deadlines=Deadlines())
+    writers = Writers(GroundedResponder(), model, deadlines=PATIENT)
     stream = UtteranceStream("cv_1", (Written(REQUEST),), deployment.phrases, writers)
     before = asyncio.all_tasks()
     stream.start()
@@ -359,11 +381,7 @@ async def test_closing_the_words_closes_the_request(
         await clauses.aclose()  # type: ignore[attr-defined]
     else:
         await stream.cancel()
-    for _ in range(200):
-        if server.closed_early:
-            break
-        await asyncio.sleep(0.01)  # the server notices on its side of the socket
-    assert server.closed_early
+    await eventually(lambda: server.closed_early)  # the server notices on its side of the socket
     assert {task for task in asyncio.all_tasks() - before if "Writing" in repr(task)} == set()
     assert stream.report is not None
     assert stream.report.outcome == "cancelled"
