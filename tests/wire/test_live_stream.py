@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,15 +47,23 @@ def ids(entries: list[Told]) -> list[tuple[int, str]]:
 
 
 async def sse(url: str, talk: Talk, **how: Any) -> list[Told]:
-    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         return await read_sse(client, path_of(talk), **how)
+
+
+async def as_told(client: httpx.AsyncClient, path: str) -> AsyncGenerator[Told]:
+    """Entries of a stream as they come."""
+    async with client.stream("GET", path) as stream:
+        async for text in stream.aiter_lines():
+            if text.startswith("data: "):
+                yield Told.model_validate_json(text[6:])
 
 
 async def over_websocket(url: str, talk: Talk, *, after: int = 0, count: int | None = None) -> list[Told]:
     """The same over a WebSocket."""
     seen: list[str | bytes] = []
     at = f"{url.replace('http', 'ws', 1)}{path_of(talk)}?after={after}"
-    async with asyncio.timeout(20), websockets.connect(at) as ws:
+    async with asyncio.timeout(60), websockets.connect(at) as ws:
         async for message in ws:
             seen.append(message)
             if count is not None and len(entries_of(seen)) >= count:
@@ -100,7 +108,7 @@ async def test_who_has_seen_the_end_is_told_not_to_come_back(
     monkeypatch.setattr(live, "ENDING_S", 0.0)
     talk = await Talk.begin(database, keys)
     await talk.end()
-    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         answer = await client.get(path_of(talk), headers={"Last-Event-ID": str(talk.lines[-1][0])})
     assert answer.status_code == 204
 
@@ -217,12 +225,13 @@ async def test_a_reader_that_takes_nothing_is_left_and_can_come_back(
         with await _crawling(url) as sock:
             asked = f"GET {path_of(talk)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
             await asyncio.get_running_loop().sock_sendall(sock, asked.encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not readers.open:
                     await asyncio.sleep(0.01)
                 while readers.open:
                     await asyncio.sleep(0.05)
             assert 0 < read < 1000, "it was not read out to somebody who takes nothing"
+        monkeypatch.setattr(streams, "SEND_WITHIN_S", 60.0)
         assert ids(await sse(url, talk, count=1000)) == talk.lines
 
 
@@ -240,7 +249,7 @@ async def test_a_slow_websocket_is_closed_with_where_to_go_on(
         at = f"{url.replace('http', 'ws', 1)}{path_of(talk)}"
         sock = await _crawling(url)
         connecting = websockets.connect(at, sock=sock, max_queue=1, ping_interval=None)
-        async with asyncio.timeout(20), connecting as ws:
+        async with asyncio.timeout(60), connecting as ws:
             first = entries_of([await ws.recv()])
             while readers.open:
                 await asyncio.sleep(0.05)
@@ -249,6 +258,7 @@ async def test_a_slow_websocket_is_closed_with_where_to_go_on(
                 seen += entries_of([message])
         assert len(seen) < 1000
         assert ws.close_code in {1013, 1006}, "with a reason, unless even that could not be written"
+        monkeypatch.setattr(streams, "SEND_WITHIN_S", 60.0)
         rest = await sse(url, talk, after=seen[-1].id, count=1000 - len(seen))
         assert ids(seen + rest) == talk.lines
 
@@ -258,7 +268,7 @@ async def test_one_reader_too_many_is_told_to_try_again(database: Database, keys
     await talk.line("hello")
     async with (
         serving(database, keys, Bus(), readers=Readers(1)) as url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("GET", url + path_of(talk)) as first,
         aclosing(first.aiter_lines()) as lines,
     ):
@@ -276,7 +286,7 @@ async def test_bad_input_is_refused_by_both_alike(database: Database, keys: KeyR
     await other.line("somebody else's")
     foreign = other.lines[0][0]
     unknown, good = f"/api/conversations/cv_{0:032x}/stream", path_of(talk)
-    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         for path, expected in (
             (unknown, 404),
             ("/api/conversations/cv_0/stream", 404),
@@ -299,17 +309,17 @@ async def test_an_erased_subject_ends_an_open_stream_and_begins_none(
 ) -> None:
     talk = await Talk.begin(database, keys)
     await talk.line("hello")
-    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
-        reading = asyncio.create_task(sse(url, talk))
-        await asyncio.sleep(1.0)  # it has caught up
-        async with database.transaction() as tx:
-            await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
-            await tx.execute(  # what is written afterwards is sealed for nobody
-                "INSERT INTO events (id, type, conversation_id, subject_id, time, sealed_data)"
-                " SELECT 'ev_late', type, conversation_id, subject_id, time, sealed_data FROM events LIMIT 1"
-            )
-        seen = await reading
-        assert seen[-1].what == "erased"
+    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
+        async with aclosing(as_told(client, path_of(talk))) as coming:
+            assert (await anext(coming)).text == "hello"
+            async with database.transaction() as tx:
+                await tx.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
+                await tx.execute(  # what is written afterwards is sealed for nobody
+                    "INSERT INTO events (id, type, conversation_id, subject_id, time, sealed_data)"
+                    " SELECT 'ev_late', type, conversation_id, subject_id, time, sealed_data"
+                    " FROM events LIMIT 1"
+                )
+            assert [entry.what async for entry in coming] == ["erased"]
         assert (await client.get(path_of(talk))).status_code == 410
 
 
@@ -374,20 +384,20 @@ async def test_who_has_the_handoff_reads_values_and_everybody_else_tokens(
         return Reader("api" if name == "api" else "agent", name)
 
     serve = serving(database, keys, Bus(), who=who, reveals=("order number",))
-    async with serve as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with serve as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         for name in ("api", "kim"):
             client.headers["x-who"] = name
             seen = await read_sse(client, path_of(talk), count=5)
             assert [one.text for one in seen if one.type == "line"] == [text] * 3
         client.headers["x-who"] = "sam"
-        reading = asyncio.create_task(read_sse(client, path_of(talk), count=9))
-        await asyncio.sleep(0.3)  # sam has caught up, and has nothing
-        await steps(handoffs.claim, "accepted")
-        await talk.line(text)
-        await asyncio.sleep(0.3)  # it was told while sam had it
-        await steps(handoffs.finish, "done")
-        await talk.line(text)
-        seen = await reading
+        async with aclosing(as_told(client, path_of(talk))) as coming:
+            seen = [await anext(coming) for _ in range(5)]  # sam has caught up, and has nothing
+            await steps(handoffs.claim, "accepted")
+            await talk.line(text)
+            seen += [await anext(coming) for _ in range(2)]  # told while sam had it
+            await steps(handoffs.finish, "done")
+            await talk.line(text)
+            seen += [await anext(coming) for _ in range(2)]
     opened = "order 427103, card [card 1]"
     assert [one.text for one in seen if one.type == "line"] == [text, text, text, opened, text]
     async with database.transaction() as tx:
@@ -396,7 +406,7 @@ async def test_who_has_the_handoff_reads_values_and_everybody_else_tokens(
 
 
 async def test_the_schema_of_an_entry_is_published(database: Database, keys: KeyRing) -> None:
-    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving(database, keys, Bus()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         schema = (await client.get("/openapi.json")).json()
     answer = schema["paths"]["/api/conversations/{conversation_id}/stream"]["get"]["responses"]["200"]
     assert answer["content"]["text/event-stream"]["schema"]["$ref"] == "#/components/schemas/Told"
