@@ -82,7 +82,7 @@ class Node:
         async def closed() -> bool:
             return any(row["turn"] == turn and row["heard"] is not None for row in await self.turns(call))
 
-        await eventually(closed, 20)
+        await eventually(closed)
         return next(row for row in await self.turns(call) if row["turn"] == turn)
 
     async def events(self, call: str) -> list[str]:
@@ -183,11 +183,10 @@ class Browser:
     microphone: Microphone = field(default_factory=Microphone)
     messages: list[dict[str, Any]] = field(default_factory=list)
     loud_ms: int = 0
-    last_loud_s: float = 0.0
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=10)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel = self.connection.createDataChannel("chat")
         self.channel.on("open", self._opened)
@@ -208,7 +207,7 @@ class Browser:
         assert answer.status_code == 200, answer.text
         self.name = answer.json()["pc_id"]
         await self.connection.setRemoteDescription(RTCSessionDescription(answer.json()["sdp"], "answer"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.open.wait()
         self.sends("client-ready", {"version": "2.1.0", "about": {"library": "test"}})
 
@@ -251,7 +250,6 @@ class Browser:
                 assert isinstance(frame, AudioFrame)
                 if np.abs(frame.to_ndarray().astype(int)).mean() > 200:
                     self.loud_ms += 20
-                    self.last_loud_s = time.monotonic()
 
 
 @contextlib.asynccontextmanager

@@ -142,7 +142,7 @@ async def read_sse(
     """Entries of a stream: the first ``count``, or all until the server ends it."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     seen: list[Told] = []
-    async with asyncio.timeout(20), client.stream("GET", path, headers=headers) as stream:
+    async with asyncio.timeout(60), client.stream("GET", path, headers=headers) as stream:
         if stream.status_code != 200:
             return seen
         number: int | None = None

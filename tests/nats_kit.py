@@ -26,11 +26,11 @@ def nats_server(folder: Path, *, port: int = -1) -> Generator[str]:
         yield _url(folder, server)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _url(folder: Path, server: subprocess.Popen[bytes]) -> str:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         assert server.poll() is None, "nats-server ended"
         for file in folder.glob("*.ports"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dialogue_kit import DEPLOYMENT, ROOT
+from dialogue_kit import DEPLOYMENT, PATIENCE_S, ROOT
 
 from voicebot.channels.chat.service import ChatService
 from voicebot.core.store.database import Database
@@ -29,6 +29,7 @@ def orchestrator_on(
         connector=PostgresConnector(database, DEPLOYMENT.queries),
         generator=generator or GroundedResponder(),
         handoffs=StoredHandoffs.of(keys, ROOT),
+        patience_s=PATIENCE_S,
     )
 
 

@@ -17,7 +17,16 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 
+PATIENCE_S = 30.0
+
 SHOP_TEMPLATE = "voicebot_shop_template"
+
+
+@pytest.fixture(autouse=True)
+def _patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read of a customer on the way is waited for, also on a machine with other tests."""
+    monkeypatch.setattr("voicebot.dialogue.own_records.PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr("voicebot.dialogue.memory.broker.READ_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
+from voicebot.dialogue.actions.registry import ToolRegistry
 from voicebot.dialogue.connectors.connector import Connector
 from voicebot.dialogue.connectors.postgres import PostgresConnector
 from voicebot.dialogue.deployment import Deployment
@@ -24,7 +25,16 @@ from voicebot.handoff.desk import StoredHandoffs
 from voicebot.safety.policy import Policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DEPLOYMENT = Deployment.load(ROOT)
+PATIENCE_S = 30.0
+"""Of plans and tools: a machine with other tests on it may stall for longer than a caller waits."""
+
+
+def _patient(deployment: Deployment) -> Deployment:
+    tools = (deployment.tools.get(name) for name in sorted(deployment.tools.names))
+    return replace(deployment, tools=ToolRegistry(replace(tool, timeout_s=PATIENCE_S) for tool in tools))
+
+
+DEPLOYMENT = _patient(Deployment.load(ROOT))
 
 
 def with_policy(**rules: dict[str, Any]) -> Deployment:
@@ -67,7 +77,7 @@ def node(
         connector=connector or PostgresConnector(database, deployment.queries),
         generator=generator or GroundedResponder(),
         handoffs=StoredHandoffs.of(keys, ROOT),
-        **more,
+        **({"patience_s": PATIENCE_S} | more),
     )
 
 

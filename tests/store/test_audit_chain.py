@@ -86,7 +86,7 @@ class Stuck(Linker):
         print("linked", flush=True)
         await asyncio.sleep(60)
 async def main():
-    database = await Database.open(sys.argv[1], at_commit=Stuck(KeyRing(bytes(range(32)))))
+    database = await Database.open(sys.argv[1], timeout_s=20.0, at_commit=Stuck(KeyRing(bytes(range(32)))))
     async with database.transaction() as tx:
         await audit.record(tx, action="a", actor="bot", facts={}, conversation_id=sys.argv[2])
 asyncio.run(main())
@@ -111,7 +111,7 @@ async def test_a_writer_killed_between_link_and_commit_leaves_nothing_and_holds_
 
 
 async def test_a_row_written_without_a_key_stands_outside_the_chain(chain: Chain) -> None:
-    keyless = await Database.open(chain.database.url, max_size=1)
+    keyless = await Database.open(chain.database.url, max_size=1, timeout_s=20.0)
     async with keyless.transaction() as tx:
         await audit.record(tx, action="a", actor="bot", facts={})
     await keyless.close()

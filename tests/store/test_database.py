@@ -12,25 +12,12 @@ import pytest_asyncio
 from voicebot.core.store.database import Database, DatabaseDown
 
 
-async def _with_numbers(url: str, timeout_s: float) -> Database:
-    opened = await Database.open(url, max_size=2, timeout_s=timeout_s)
-    async with opened.transaction() as tx:
-        await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
-    return opened
-
-
 @pytest_asyncio.fixture
 async def small(fresh_database_url: str) -> AsyncIterator[Database]:
     """Two connections, with a table to write to."""
-    opened = await _with_numbers(fresh_database_url, 20.0)
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture
-async def impatient(fresh_database_url: str) -> AsyncIterator[Database]:
-    """As `small`; what takes longer than 1.5 s has failed."""
-    opened = await _with_numbers(fresh_database_url, 1.5)
+    opened = await Database.open(fresh_database_url, max_size=2, timeout_s=20.0)
+    async with opened.transaction() as tx:
+        await tx.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
     yield opened
     await opened.close()
 
@@ -39,6 +26,13 @@ async def numbers(database: Database) -> list[int]:
     async with database.transaction() as tx:
         cursor = await tx.execute("SELECT n FROM numbers ORDER BY n")
         return [row["n"] for row in await cursor.fetchall()]
+
+
+async def within_half_a_second(database: Database, limit: str, statement: str) -> None:
+    """Runs a statement under a limit of the server's that is shorter than the connection's."""
+    async with database.transaction() as tx:
+        await tx.execute(f"SET LOCAL {limit} = 500".encode())
+        await tx.execute(statement.encode())
 
 
 async def test_it_commits_at_the_end(small: Database) -> None:
@@ -101,28 +95,32 @@ async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_place(small:
     assert await numbers(small) == []
 
 
-async def test_a_statement_that_takes_too_long_is_the_database_down(impatient: Database) -> None:
+async def test_statements_and_locks_end_at_the_server_after_the_given_time(small: Database) -> None:
+    async with small.transaction() as tx:
+        for limit in ("statement_timeout", "lock_timeout"):
+            row = await (await tx.execute(f"SHOW {limit}".encode())).fetchone()
+            assert row == {limit: "20s"}
+
+
+async def test_a_statement_that_takes_too_long_is_the_database_down(small: Database) -> None:
     with pytest.raises(DatabaseDown, match="57014"):
-        async with impatient.transaction() as tx:
-            await tx.execute("SELECT pg_sleep(10)")
-    assert await impatient.healthy()
+        await within_half_a_second(small, "statement_timeout", "SELECT pg_sleep(60)")
+    assert await small.healthy()
 
 
-async def test_a_lock_that_does_not_come_is_the_database_down(impatient: Database) -> None:
-    async with impatient.transaction() as tx:
+async def test_a_lock_that_does_not_come_is_the_database_down(small: Database) -> None:
+    async with small.transaction() as tx:
         await tx.execute("LOCK numbers")
-        with pytest.raises(DatabaseDown):
-            await numbers(impatient)
-    assert await numbers(impatient) == []
+        with pytest.raises(DatabaseDown, match="55P03"):
+            await within_half_a_second(small, "lock_timeout", "SELECT n FROM numbers")
+    assert await numbers(small) == []
 
 
-async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ever(
-    impatient: Database,
-) -> None:
+async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ever(small: Database) -> None:
     release = asyncio.Event()
 
     async def hold(started: asyncio.Event) -> None:
-        async with impatient.transaction():
+        async with small.transaction():
             started.set()
             await release.wait()
 
@@ -130,9 +128,11 @@ async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ev
     holders = [asyncio.create_task(hold(started)) for started in starts]
     for started in starts:
         await started.wait()
+    patience_s, small.timeout_s = small.timeout_s, 0.5
     with pytest.raises(DatabaseDown, match="all connections were in use"):
-        await numbers(impatient)
-    waiting = asyncio.create_task(numbers(impatient))
+        await numbers(small)
+    small.timeout_s = patience_s
+    waiting = asyncio.create_task(numbers(small))
     await asyncio.sleep(0)
     release.set()
     assert await waiting == []
@@ -148,7 +148,7 @@ async def test_rows_are_dicts_and_times_are_utc(small: Database) -> None:
 
 
 async def test_a_closed_database_says_so(fresh_database_url: str) -> None:
-    database = await Database.open(fresh_database_url)
+    database = await Database.open(fresh_database_url, timeout_s=20.0)
     async with database.transaction() as tx:
         await database.close()
         await tx.execute("SELECT 1")  # those under way finish

@@ -35,7 +35,7 @@ from voicebot.dialogue.connectors.http import HttpConnector
 
 async def main(url, service, token, conversation):
     keys = KeyRing(MASTER_KEY)
-    database = await Database.open(url, max_size=2, at_commit=Linker(keys))
+    database = await Database.open(url, max_size=2, timeout_s=20.0, at_commit=Linker(keys))
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=service, headers=headers, timeout=30.0) as client:
         one = node(database, keys, connector=HttpConnector(client, DEPLOYMENT.queries))
@@ -82,7 +82,7 @@ async def _killed_in_between(talk: Talk, service: ShopService) -> NodeProcess:
     service.breaks(after_s=2.0)
     one = NodeProcess(talk.database.url, service, talk.id)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while await status_of(talk.database, NUMBER) != "cancelled":
                 assert one.alive, one.errors
                 await asyncio.sleep(0.02)  # another process's commit cannot be waited for otherwise
@@ -95,7 +95,7 @@ async def test_another_node_asks_by_the_key_before_it_says_anything(
     shop_database: Database, keys: KeyRing, service: ShopService
 ) -> None:
     """Intended here, done there, told to nobody; then learned, settled once, and told first."""
-    async with service.client(timeout=1.0) as client, service.client(timeout=1.0) as another:
+    async with service.client(timeout=20.0) as client, service.client(timeout=20.0) as another:
         talk = await read_back(shop_database, keys, connector=HttpConnector(client, DEPLOYMENT.queries))
         await talk.close()
         killed = await _killed_in_between(talk, service)

@@ -29,7 +29,7 @@ async def calls(database: Database, keys: KeyRing) -> dict[str, str]:
 
 
 def node(name: str) -> Leases:
-    return Leases(name, f"http://{name}.test")
+    return Leases(name, f"http://{name}.test", ttl_s=600)
 
 
 async def take(database: Database, leases: Leases, calls: dict[str, str], *which: str) -> None:
