@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+from twilio_kit import eventually
 
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Channel, Event
@@ -28,8 +29,11 @@ from voicebot.core.store.migrate import ensure_schema
 from voicebot.core.store.outbox import Relay, append
 
 TIMEOUT_S = 1.0
-SLACK_S = 5.0
+SLACK_S = 15.0
 """What a busy test machine may add."""
+
+PATIENCE_S = 60.0
+"""For what is not to be given up: the machine may stall for longer than a server waits."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,15 @@ def server(data_dir: Path) -> Iterator[Server]:
 
 @pytest_asyncio.fixture
 async def store(server: Server) -> AsyncIterator[Database]:
-    opened = await Database.open(server.url, max_size=4, timeout_s=TIMEOUT_S)
+    opened = await Database.open(server.url, max_size=4, timeout_s=PATIENCE_S)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def hasty(server: Server) -> AsyncIterator[Database]:
+    """One whose limit may pass."""
+    opened = await Database.open(server.url, min_size=0, max_size=4, timeout_s=TIMEOUT_S)
     yield opened
     await opened.close()
 
@@ -82,6 +94,15 @@ async def ask(database: Database) -> int:
         row = await (await tx.execute("SELECT 42 AS answer")).fetchone()
     assert row is not None
     return row["answer"]
+
+
+async def answers(database: Database, at_once: int = 1) -> None:
+    """Waits until it does; on a machine that stalls not at the first try."""
+
+    async def all_of_them() -> bool:
+        return all(await asyncio.gather(*(database.healthy() for _ in range(at_once))))
+
+    await eventually(all_of_them)
 
 
 async def failing(database: Database) -> float:
@@ -109,22 +130,22 @@ async def test_restarted_unnoticed(server: Server, store: Database) -> None:
     assert await asyncio.gather(*(ask(store) for _ in range(4))) == [42] * 4
 
 
-async def test_hung_and_back(server: Server, store: Database) -> None:
-    await asyncio.gather(*(ask(store) for _ in range(4)))
+async def test_hung_and_back(server: Server, hasty: Database) -> None:
+    await answers(hasty, 4)
     server.signal(signal.SIGSTOP)
     for _ in range(2):
-        assert await failing(store) < TIMEOUT_S + SLACK_S
+        assert await failing(hasty) < TIMEOUT_S + SLACK_S
     began = time.monotonic()
-    await asyncio.gather(*(failing(store) for _ in range(12)))
+    await asyncio.gather(*(failing(hasty) for _ in range(12)))
     assert time.monotonic() - began < TIMEOUT_S + SLACK_S, "many at once, more than there are connections"
-    assert not await store.healthy()
+    assert not await hasty.healthy()
     server.signal(signal.SIGCONT)
-    assert await ask(store) == 42
+    await answers(hasty)
 
 
-async def test_hung_in_the_middle_of_a_transaction(server: Server, store: Database) -> None:
+async def test_hung_in_the_middle_of_a_transaction(server: Server, store: Database, hasty: Database) -> None:
     async def write() -> None:
-        async with store.transaction() as tx:
+        async with hasty.transaction() as tx:
             await tx.execute("INSERT INTO switches (name, is_on, changed_by) VALUES ('half', true, 'x')")
             server.signal(signal.SIGSTOP)
             await tx.execute("SELECT 1")
@@ -162,7 +183,7 @@ async def test_a_hung_one_can_be_opened_later(server: Server) -> None:
     lazy = await Database.open(server.url, min_size=0, timeout_s=TIMEOUT_S)
     await failing(lazy)
     server.signal(signal.SIGCONT)
-    assert await ask(lazy) == 42
+    await answers(lazy)
     await lazy.close()
 
 
@@ -175,7 +196,7 @@ async def test_a_call_cancelled_while_it_hangs_is_gone_at_once(server: Server, s
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - began < SLACK_S / 2
+    assert time.monotonic() - began < SLACK_S
 
 
 async def test_a_killed_connection_is_replaced(server: Server, store: Database) -> None:
@@ -211,7 +232,7 @@ async def test_the_relay_outlives_it_and_delivers_what_was_committed(server: Ser
     await asyncio.sleep(0.2)  # it meets the stopped server a few times; fewer does no harm
     assert not running.done()
     server.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await anext(subscription)).id == "e1"
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

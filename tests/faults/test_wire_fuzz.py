@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +19,7 @@ from starlette.datastructures import ImmutableMultiDict
 from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 from twilio_kit import AUTH_TOKEN, Channel, Echo, Stream, eventually, new_sid, twilio_channel
+from websockets.exceptions import ConnectionClosed
 
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -45,7 +47,7 @@ def echo() -> Echo:
 @pytest_asyncio.fixture
 async def channel(database: Database, keys: KeyRing, echo: Echo) -> AsyncIterator[Channel]:
     """A call that is let in and never starts keeps its place for a while; here many do."""
-    async with twilio_channel(database, keys, run_call=echo, start_within_s=0.5, max_calls=500) as made:
+    async with twilio_channel(database, keys, run_call=echo, start_within_s=60.0, max_calls=500) as made:
         yield made
 
 
@@ -111,11 +113,10 @@ async def test_any_messages_in_any_order(
     token = await channel.voice(call)
     with capture_logs() as logs:
         async with channel.stream(call, token, start=started) as stream:
-            for message in messages:
-                if stream.ws.close_code is not None:
-                    break
-                await sent(stream, message)
-            await stream.ws.send(b"and that is no message")  # whatever came before, this ends it
+            with suppress(ConnectionClosed):  # one of them was enough
+                for message in messages:
+                    await sent(stream, message)
+                await stream.ws.send(b"and that is no message")  # whatever came before, this ends it
             code = await stream.closed()
         assert await other.echoed(20)
         await eventually(lambda: channel.services.node.calls == 1 and echo.running == 1)
@@ -178,9 +179,8 @@ async def test_a_socket_that_sends_faster_than_time_is_closed(channel: Channel, 
     async with channel.stream(call, await channel.voice(call)) as stream:
         frame = b"\xff" * 8000
         for n in range(40):
-            if stream.ws.close_code is not None:
-                break
-            await stream.media(frame, n * 1000)
+            with suppress(ConnectionClosed):
+                await stream.media(frame, n * 1000)
         assert await other.echoed(20)
         assert await stream.closed() == 1008
     await channel.refused("too_fast")
