@@ -20,6 +20,8 @@ from fastapi.responses import Response
 from twilio.request_validator import RequestValidator
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from voicebot.proof.simulation import Timeline
+
 Answerer = Callable[[dict[str, str]], Response | Awaitable[Response]]
 
 
@@ -35,6 +37,22 @@ class Asked:
     form: dict[str, str]
     headers: dict[str, str]
     signed: bool
+
+
+class Replying:
+    """An ear that says ``clip`` so long after it first heard anything but silence."""
+
+    def __init__(self, clip: bytes, *, after_ms: int = 100) -> None:
+        self.clip = clip
+        self.after_ms = after_ms
+        self.said: Timeline | None = None
+
+    def on_audio(self, frame: bytes, at_ms: int) -> None:
+        if self.said is None and frame.strip(b"\xff"):
+            self.said = Timeline([(at_ms + self.after_ms, self.clip)])
+
+    def next_frame(self, at_ms: int) -> bytes | None:
+        return self.said.next_frame(at_ms) if self.said else None
 
 
 @dataclass

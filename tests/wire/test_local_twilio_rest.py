@@ -12,6 +12,7 @@ from local_twilio_server import Peer, ScriptedServer, running
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
+from twilio_kit import eventually
 
 from voicebot.proof.simulation import LocalCall, LocalTwilio, Person, Quiet, silent_person
 
@@ -35,7 +36,7 @@ async def twilio(server: ScriptedServer) -> AsyncIterator[LocalTwilio]:
 async def rest(twilio: LocalTwilio) -> AsyncIterator[httpx.AsyncClient]:
     base = f"{twilio.api_url}/2010-04-01/Accounts/{twilio.account_sid}"
     auth = (twilio.account_sid, twilio.auth_token)
-    async with httpx.AsyncClient(base_url=base, auth=auth, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=base, auth=auth, trust_env=False, timeout=30) as client:
         yield client
 
 
@@ -221,7 +222,7 @@ async def test_a_placed_call_nobody_answers(twilio, rest):
 async def test_wrong_credentials_and_foreign_accounts_are_refused(twilio):
     """401 20003 and 404 20404; an API key works like the auth token."""
     path = f"{twilio.api_url}/2010-04-01/Accounts/{twilio.account_sid}/Calls.json"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         for auth in (None, (twilio.account_sid, "wrong"), ("ACnobody", twilio.auth_token)):
             answer = await client.get(path, auth=auth)
             assert (answer.status_code, answer.json()["code"]) == (401, 20003)
@@ -280,11 +281,11 @@ async def test_stop_is_not_a_hang_up(server, twilio, rest):
         status.append(answer.json()["status"])
 
     server.on_media = on_media
-    server.twiml["/new"] = '<Pause length="1"/>'
+    server.twiml["/new"] = '<Pause length="60"/>'
     call = await streaming(server, twilio)
     await rest.post(f"/Calls/{call.call_sid}.json", data={"Url": f"{server.url}/new"})
     await call.log.wait("twiml", url=f"{server.url}/new")
-    await call.settle()
+    await eventually(lambda: bool(status))
     call.hang_up()
     await call.wait_ended()
     assert status == ["in-progress"]

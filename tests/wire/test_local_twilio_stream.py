@@ -10,14 +10,32 @@ from collections.abc import AsyncIterator
 
 import pytest
 from local_twilio_server import Peer, ScriptedServer, running
+from twilio_kit import eventually
 
-from voicebot.proof.simulation import SILENCE, LocalCall, LocalTwilio, Options, Quiet, Timeline, murmur, tone
+from voicebot.proof.simulation import SILENCE, LocalCall, LocalTwilio, Options, Quiet, murmur, tone
 
 
 def heard_ms(call: LocalCall) -> int:
     """How many ms (in steps of 20) of sound the caller heard."""
     heard = bytes(call.recording.heard)
     return 20 * sum(heard[n : n + 160] != SILENCE for n in range(0, len(heard), 160))
+
+
+class Cued:
+    """Says something when it is told to."""
+
+    def __init__(self) -> None:
+        self._clip = b""
+
+    def speaks(self, clip: bytes) -> None:
+        self._clip = clip
+
+    def on_audio(self, frame: bytes, at_ms: int) -> None:
+        pass
+
+    def next_frame(self, at_ms: int) -> bytes | None:
+        frame, self._clip = self._clip[:160], self._clip[160:]
+        return frame or None
 
 
 @pytest.fixture
@@ -89,8 +107,9 @@ async def test_audio_is_played_in_real_time_and_marks_come_back_when_played(serv
     server.twiml["/voice"] = server.stream()
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.wait_ended()
-    assert times["empty"] < 0.06
-    assert 0.49 < times["end"] < 0.62
+    late_s = call.line.max_late_ms / 1000
+    assert times["empty"] < 0.06 + late_s
+    assert 0.49 - late_s < times["end"] < 0.62 + late_s
     assert heard_ms(call) == 500
     assert call.violations == []
 
@@ -118,7 +137,8 @@ async def test_clear_silences_at_once_and_returns_all_pending_marks(server, twil
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.wait_ended()
     assert returned == ["a", "b"]
-    assert 240 <= heard_ms(call) <= 380
+    late_ms = call.line.max_late_ms
+    assert 240 - late_ms <= heard_ms(call) <= 380 + late_ms
     assert [e.data["why"] for e in call.log.of("mark")] == ["cleared", "cleared"]
 
 
@@ -130,10 +150,13 @@ async def test_what_the_caller_says_arrives_and_keys_too(server, twilio):
 
     server.on_media = on_media
     server.twiml["/voice"] = server.stream()
-    call = await twilio.phone(f"{server.url}/voice", ear=Timeline([(400, murmur(300))]))
+    ear = Cued()
+    call = await twilio.phone(f"{server.url}/voice", ear=ear)
     await call.log.wait("stream", event="start")
     await call.press("4#")
-    await asyncio.sleep(0.6)  # real time is what is tested
+    ear.speaks(murmur(300))
+    said = len(call.recording.said)
+    await eventually(lambda: len(call.recording.said) >= said + 8000 * 0.4)
     call.hang_up()
     await call.wait_ended()
     await call.settle()
@@ -156,7 +179,7 @@ async def test_frames_wait_in_a_gap_and_come_in_a_burst_after_it(server, twilio)
     server.twiml["/voice"] = server.stream()
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.log.wait("stream", event="start")
-    await asyncio.sleep(0.6)  # real time is what is tested
+    await eventually(lambda: len(server.peers[0].events("media")) >= 25)
     call.hang_up()
     await call.wait_ended()
     await call.settle()
@@ -167,7 +190,7 @@ async def test_frames_wait_in_a_gap_and_come_in_a_burst_after_it(server, twilio)
     arrived = [at for at, m in zip(peer.arrived, peer.messages, strict=True) if m["event"] == "media"]
     pauses = [b - a for a, b in itertools.pairwise(arrived)]
     assert max(pauses) > 0.15
-    assert sum(pause < 0.005 for pause in pauses) >= 8
+    assert sum(pause < 0.01 for pause in pauses) >= 8
 
 
 async def test_lost_frames_leave_a_hole_in_the_timestamps_only(server, twilio):
@@ -176,7 +199,7 @@ async def test_lost_frames_leave_a_hole_in_the_timestamps_only(server, twilio):
     server.twiml["/voice"] = server.stream()
     call = await twilio.phone(f"{server.url}/voice", ear=Quiet())
     await call.log.wait("stream", event="start")
-    await asyncio.sleep(0.4)  # real time is what is tested
+    await eventually(lambda: len(server.peers[0].events("media")) >= 10)
     call.hang_up()
     await call.wait_ended()
     await call.settle()
@@ -320,16 +343,16 @@ async def test_a_refused_upgrade_is_31920(server, twilio):
     assert [a.form["StreamEvent"] for a in server.of("/stream")] == ["stream-error"]
 
 
-@pytest.mark.parametrize(("talks_on_ms", "codes"), [(60, []), (600, [31951])])
-async def test_the_server_falls_silent_after_stop(server, twilio, talks_on_ms, codes):
+@pytest.mark.parametrize(("talks_on_ms", "grace_ms", "codes"), [(60, 30_000, []), (600, 250, [31951])])
+async def test_the_server_falls_silent_after_stop(server, twilio, talks_on_ms, grace_ms, codes):
     """What crosses `stop` on the wire is fine; talking on is a violation."""
+    twilio.options.stop_grace_ms, twilio.options.close_after_stop_ms = grace_ms, 30_000
 
     async def on_media(peer: Peer) -> None:
         await peer.until("stop")
         for _ in range(talks_on_ms // 20):
             await peer.media(b"\x7f" * 160)
             await asyncio.sleep(0.02)  # real time is what is tested
-        await peer.drain()
 
     server.on_media = on_media
     server.twiml["/voice"] = server.stream()
