@@ -133,7 +133,14 @@ def people_of(*numbers: str, last: str | None = None) -> People:
 
 
 def transfers_for(
-    keys: KeyRing, people: People, public_url: str | None, *, cold: bool, words: Words, forks: bool
+    keys: KeyRing,
+    people: People,
+    public_url: str | None,
+    *,
+    cold: bool,
+    words: Words,
+    forks: bool,
+    key_wait_s: int,
 ) -> Transfers:
     return Transfers(
         Transferring(keys, people, cold=cold),
@@ -141,7 +148,7 @@ def transfers_for(
         brief=lambda _: "A caller.",
         public_url=public_url,
         forks=forks,
-        key_wait_s=1,
+        key_wait_s=key_wait_s,
     )
 
 
@@ -158,12 +165,14 @@ async def node(
     cold: bool = False,
     keeps: bool = True,
     words: Words | None = None,
+    key_wait_s: int = 20,
     run_leg: Callable[[MediaSession], Awaitable[None]] | None = None,
     extend: Callable[[FastAPI, TwilioServices], None] = lambda app, services: None,
 ) -> AsyncGenerator[Channel]:
     """A node with transfers.
 
-    ``keeps``: it carries out what they order; else somebody else must. ``run_leg``: listens to legs.
+    ``keeps``: it carries out what they order; else somebody else must. ``key_wait_s``: how long people may
+    think. ``run_leg``: listens to legs.
     """
     port = port or free_port()
     settings = settings_for(
@@ -181,6 +190,7 @@ async def node(
         cold=cold,
         words=words or Words(Lines()),
         forks=run_leg is not None,
+        key_wait_s=key_wait_s,
     )
     bot.desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), ours.transferring)
     bot.wake = ours.wake

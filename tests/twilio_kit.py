@@ -113,7 +113,7 @@ class Channel:
     keys: KeyRing
     database: Database
     base: str = PUBLIC_URL
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=20))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=60))
 
     async def post(self, path: str, token: str | None = AUTH_TOKEN, **form: str) -> httpx.Response:
         """A webhook as Twilio sends it; ``token`` None: unsigned."""
@@ -235,7 +235,7 @@ class Stream:
         await self.send("stop", stop={"accountSid": new_sid("AC"), "callSid": self.call_sid})
 
     async def receive(self) -> dict[str, Any]:
-        return json.loads(await asyncio.wait_for(self.ws.recv(), 10))
+        return json.loads(await asyncio.wait_for(self.ws.recv(), 60))
 
     async def echoed(self, at_ms: int = 0) -> bool:
         """The call is alive: a sound goes there and comes back."""
@@ -247,7 +247,7 @@ class Stream:
     async def closed(self) -> int:
         """The close code the server ends with; what it sends before that is read over."""
         with contextlib.suppress(ConnectionClosed):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while True:
                     await self.ws.recv()
         code = self.ws.close_code
@@ -311,15 +311,17 @@ async def twilio_channel(
     keep: bool = False,
     node_id: str = "node-a",
     port: socket.socket | None = None,
+    ttl_s: float = 30.0,
     extend: Callable[[FastAPI, TwilioServices], None] = lambda app, services: None,
     **services: Any,
 ) -> AsyncIterator[Channel]:
     """The channel on a free port (or on ``port``). ``keep`` runs the background work too.
 
+    ``ttl_s``: how long it may be silent before others take it for dead; long, since a machine may stall.
     ``extend``: adds routes of other rooms to the app.
     """
     own = settings or settings_for()
-    leases = Leases(node_id, f"http://{node_id}", ttl_s=3.0)
+    leases = Leases(node_id, f"http://{node_id}", ttl_s=ttl_s)
     made = TwilioServices(
         settings=own,
         database=database,
@@ -362,7 +364,10 @@ async def stop_watches(services: TwilioServices) -> None:
 
 
 def free_port(number: int = 0) -> socket.socket:
-    """A bound socket; its address is known before anything listens on it. ``number``: one that was ours."""
+    """A bound socket; its address is known before anything listens on it.
+
+    ``number``: of one that does not listen yet; nobody else gets it when that one is closed.
+    """
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", number))

@@ -79,7 +79,7 @@ def no_violations(twilio: LocalTwilio) -> None:
 
 
 async def back_with_the_bot(bot: HandsOver, sessions: int = 2) -> None:
-    await eventually(lambda: len(bot.sessions) >= sessions, 15)
+    await eventually(lambda: len(bot.sessions) >= sessions)
 
 
 async def status_of_handoff(channel: Channel, call: LocalCall) -> str:
@@ -203,6 +203,7 @@ async def test_no_answer(
     assert bot.sessions[1].returned.reason == "failed"
     transfer = await transfer_of(channel, call)
     assert [t.outcome for t in transfer.tried] == ["no_answer", "failed"]
+    monkeypatch.undo()
     twilio.people = {DESK: PICKS_UP}
     await call.press("0")
     await presses(await leg_of(twilio, DESK, 1), "1")
@@ -211,17 +212,18 @@ async def test_no_answer(
 
 
 async def test_somebody_answers_and_says_nothing(
-    twilio: LocalTwilio, channel: Channel, bot: HandsOver
+    twilio: LocalTwilio, database: Database, keys: KeyRing, bot: HandsOver
 ) -> None:
     """Asked again, then as declined; the leg is hung up."""
-    call = await caller(twilio, channel)
-    agent = await leg_of(twilio, DESK)
-    await agent.wait_ended()
-    assert len(agent.log.of("verb", name="Gather")) == 2
-    await back_with_the_bot(bot)
-    transfer = await transfer_of(channel, call)
-    assert [t.outcome for t in transfer.tried] == ["declined", "busy"]
-    no_violations(twilio)
+    async with node(twilio, database, keys, bot, key_wait_s=1) as channel:
+        call = await caller(twilio, channel)
+        agent = await leg_of(twilio, DESK)
+        await agent.wait_ended()
+        assert len(agent.log.of("verb", name="Gather")) == 2
+        await back_with_the_bot(bot)
+        transfer = await transfer_of(channel, call)
+        assert [t.outcome for t in transfer.tried] == ["declined", "busy"]
+        no_violations(twilio)
 
 
 async def test_the_person_leaves_after_the_bridge(
@@ -261,7 +263,7 @@ async def test_the_caller_hangs_up_while_it_rings(
     await call.log.wait("conference", event="joined")
     call.hang_up()
     await call.wait_ended()
-    await asyncio.wait_for(agent.wait_ended(), 30)
+    await asyncio.wait_for(agent.wait_ended(), 60)
     await reaches(channel, call, "caller_left")
     await channel.status_of(call.call_sid, "ended")
     assert (await channel.of_call(call.call_sid)).end_reason == "caller_hung_up"
@@ -314,22 +316,40 @@ async def test_a_dial_without_an_answer_and_without_callbacks(
     other = await caller(twilio, channel)
     await presses(await leg_of(twilio, DESK), "1")
     await reaches(channel, other, "bridged")  # another caller's leg to the same number is not mistaken for it
-    twilio.options.callbacks = lambda _: ()
-    twilio.options.conference_callbacks = lambda _: ()
-    twilio.people = {DESK: Person(after_s=2.0, ear=Quiet)}
-    twilio.faults = [RestFault(path="/Calls.json", method="POST", how="done_then_refused")]
-    call = await caller(twilio, channel)
-    agent = await leg_of(twilio, DESK, 1)
+    call, agent = await rung_without_a_word(twilio, channel, RINGS_ON)
 
     async def adopted() -> bool:
         return (await transfer_of(channel, call)).leg == agent.call_sid
 
-    await eventually(adopted, 4)
-    assert agent.status == "ringing", "found in the list, before anybody picked up"
-    await presses(agent, "1")
-    await reaches(channel, call, "bridged", 10)  # the room is looked at, since nobody tells
+    await eventually(adopted)
+    assert agent.status == "ringing", "found in the list: nobody picks up"
     assert len(legs(twilio, DESK)) == 2
     no_violations(twilio)
+
+
+async def test_a_bridge_that_no_callback_tells_of(
+    twilio: LocalTwilio, channel: Channel, bot: HandsOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room is looked at."""
+    monkeypatch.setattr(machine, "LOOK_S", 0.2)
+    call, agent = await rung_without_a_word(twilio, channel, PICKS_UP)
+    await presses(agent, "1")
+    await reaches(channel, call, "bridged")
+    assert len(legs(twilio, DESK)) == 1
+    no_violations(twilio)
+
+
+async def rung_without_a_word(
+    twilio: LocalTwilio, channel: Channel, who: Person
+) -> tuple[LocalCall, LocalCall]:
+    """A caller, and the newest leg: an answer was lost, and no callback comes."""
+    known = len(legs(twilio, DESK))
+    twilio.options.callbacks = lambda _: ()
+    twilio.options.conference_callbacks = lambda _: ()
+    twilio.people = {DESK: who}
+    twilio.faults = [RestFault(path="/Calls.json", method="POST", how="done_then_refused")]
+    call = await caller(twilio, channel)
+    return call, await leg_of(twilio, DESK, known)
 
 
 async def test_a_dial_that_was_never_made(
@@ -376,7 +396,7 @@ async def test_dialled_through_while_somebody_is_rung(
             "/twilio/resume", token=twilio.auth_token, CallSid=call.call_sid, ErrorCode="11200"
         )
         assert LAST in answer.text
-        await asyncio.wait_for(agent.wait_ended(), 30)
+        await asyncio.wait_for(agent.wait_ended(), 60)
         transfer = await transfer_of(channel, call)
         assert (transfer.state.value, transfer.forwarded) == ("cancelled", True)
 
@@ -386,16 +406,19 @@ async def test_the_node_dies_between_dial_and_bridge(
 ) -> None:
     """Its successor knows everything from the row: the briefing goes on, they are bridged; one dial."""
     port = free_port()
-    number = port.getsockname()[1]
+    again = port.dup()  # who asks while no node is there waits for the next one
     twilio.people = {DESK: Person(after_s=2.0, ear=Quiet)}
     async with node(twilio, database, keys, bot, port=port) as channel:
         call = await caller(twilio, channel)
         agent = await leg_of(twilio, DESK)
         await call.log.wait("conference", event="joined")
-        await reaches(channel, call, "ringing")
-    port = free_port(number)
-    async with node(twilio, database, keys, bot, port=port, node_id="node-b") as channel:
-        assert channel.url == url_of(port)
+
+        async def rung() -> bool:
+            return "ringing" in await told(channel, call)
+
+        await eventually(rung)
+    async with node(twilio, database, keys, bot, port=again, node_id="node-b") as channel:
+        assert channel.url == url_of(again)
         await presses(agent, "1")
         await reaches(channel, call, "bridged")
         assert len(legs(twilio, DESK)) == 1

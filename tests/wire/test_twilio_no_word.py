@@ -47,7 +47,7 @@ async def test_no_status_callback_and_no_credentials(database: Database, keys: K
 @pytest.mark.parametrize("survivors", [1, 2])
 async def test_the_node_died_too(database: Database, keys: KeyRing, survivors: int) -> None:
     """Those that claim its call again and again end it all the same, once, and say so once each."""
-    async with twilio_channel(database, keys, node_id="node-dead") as dead:
+    async with twilio_channel(database, keys, ttl_s=3.0, node_id="node-dead") as dead:
         call = await stopped(dead)
     with capture_logs() as logs:
         async with (
