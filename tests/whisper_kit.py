@@ -61,7 +61,7 @@ class ToneReader:
     def read(self, windows: Sequence[Window]) -> list[Reading]:
         self.batches.append(list(windows))
         if self.hold is not None:
-            self.hold.wait(10)
+            self.hold.wait(60)
         if self.fail:
             raise RuntimeError("the model fell over")
         return [self._reading(w) for w in windows]

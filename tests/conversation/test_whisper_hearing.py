@@ -36,7 +36,7 @@ async def _hear(*pieces: np.ndarray, vad: VoiceActivity | None = None) -> list[t
     listener = Listener(
         "call",
         vad=vad or shared_silero().voice(),
-        transcriber=WhisperTranscriber(MODEL, None, audio_clock=True),
+        transcriber=WhisperTranscriber(MODEL, None, audio_clock=True, clock=clock),
         judge=FakeJudge(),
         emit=lambda event: told.append((round(clock() - began, 3), event)),
         clock=clock,
