@@ -43,7 +43,7 @@ def read(pcm: bytes, rate_hz: int = 8000) -> str:
 class StreamingCloud(STTService):
     """Interims while it hears, one final when the end of speech is signalled.
 
-    ``behaviour``: ``finalizes`` says so; ``plain`` does not; ``slow`` answers long after anybody cares;
+    ``behaviour``: ``finalizes`` says so; ``plain`` does not; ``slow`` answers when ``may_answer`` is set;
     ``breaks`` reports an error on the first audio; ``dead`` cannot be reached.
     """
 
@@ -53,6 +53,7 @@ class StreamingCloud(STTService):
         )
         self.api_key = api_key
         self.behaviour = behaviour or os.environ.get("CLOUD_KIT", "finalizes")
+        self.may_answer = asyncio.Event()
         self._pcm = b""
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
@@ -79,7 +80,7 @@ class StreamingCloud(STTService):
             await self.push_frame(TranscriptionFrame(text, "", time_now_iso8601()))
 
     async def _later(self, text: str) -> None:
-        await asyncio.sleep(2.0)
+        await self.may_answer.wait()
         await self.push_frame(TranscriptionFrame(text, "", time_now_iso8601(), finalized=True))
 
 

@@ -14,7 +14,9 @@ import cloud_kit
 import pytest
 import pytest_asyncio
 from cloud_kit import SegmentCloud, StreamingCloud, spoken
+from twilio_kit import eventually
 
+from voicebot.audio.engines import pipecat_utterance
 from voicebot.audio.engines.pipecat_lookup import find_service, services
 from voicebot.audio.engines.pipecat_service import PipecatTranscriber
 from voicebot.audio.engines.pipecat_utterance import PATIENCE_S, SETTLE_S, CloudUtterance
@@ -161,8 +163,9 @@ class Cloud:
 
 
 @pytest_asyncio.fixture
-async def clouds() -> AsyncIterator[list[Cloud]]:
-    """Those in it are closed at the end; no task of theirs may be left."""
+async def clouds(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Cloud]]:
+    """Those in it are closed at the end; no task of theirs may be left. Each may take its time."""
+    monkeypatch.setattr(pipecat_utterance, "PATIENCE_S", 30.0)
     before = asyncio.all_tasks()
     opened: list[Cloud] = []
     yield opened
@@ -194,13 +197,22 @@ async def test_calls_do_not_share_a_connection_and_never_mix_words(clouds: list[
     assert len(cloud.made) == 3
 
 
-async def test_a_late_transcript_does_not_become_part_of_the_next_utterance(clouds: list[Cloud]) -> None:
+async def test_a_late_transcript_does_not_become_part_of_the_next_utterance(
+    clouds: list[Cloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipecat_utterance, "PATIENCE_S", 0.2)
     cloud = Cloud(behaviour="slow")
     clouds.append(cloud)
-    assert (await cloud.say("CA1", 4)).text == "four"  # the interim, after patience ended
-    recognition = await cloud.transcriber.open("CA1", FREE, lambda _: None)
+    partials: list[str] = []
+    recognition = await cloud.transcriber.open("CA1", FREE, lambda t: partials.append(t.text))
+    recognition.feed(spoken(4))
+    await eventually(lambda: partials == ["four"])
+    assert (await recognition.finish()).text == "four"  # the interim, after patience ended
+    recognition = await cloud.transcriber.open("CA1", FREE, lambda t: partials.append(t.text))
+    cloud.made[0].may_answer.set()
     recognition.feed(spoken(5))
-    await asyncio.sleep(1.0)  # the late one arrives now
+    await eventually(lambda: partials[-1] == "five")
+    await asyncio.sleep(0.1)  # for the late one, should it come
     assert "four" not in (await recognition.peek()).text
     await recognition.cancel()
     assert len(cloud.made) == 2
@@ -238,7 +250,10 @@ async def test_a_broken_service_is_down_without_its_words_and_the_next_try_is_a_
     assert len(cloud.made) == 2
 
 
-async def test_a_service_that_cannot_be_reached_is_down_not_silent(clouds: list[Cloud]) -> None:
+async def test_a_service_that_cannot_be_reached_is_down_not_silent(
+    clouds: list[Cloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipecat_utterance, "PATIENCE_S", 0.2)
     cloud = Cloud(behaviour="dead")
     clouds.append(cloud)
     with pytest.raises(EngineDown, match="not reached"):
