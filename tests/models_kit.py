@@ -87,7 +87,7 @@ def store(tmp_path: Path, content: dict[str, Any] | None = None) -> Store:
     return Store(parsed, tmp_path / "data" / "models", tmp_path / "hub", tmp_path / "repository")
 
 
-def downloader(hub: LocalHub, tries: int = 5, silence_s: float = 5.0) -> Downloader:
+def downloader(hub: LocalHub, tries: int = 5, silence_s: float = 30.0) -> Downloader:
     """Impatient: no pause between tries."""
-    patience = Patience(connect_s=1.0, silence_s=silence_s, pauses_s=(0.0,) * (tries - 1))
+    patience = Patience(connect_s=10.0, silence_s=silence_s, pauses_s=(0.0,) * (tries - 1))
     return Downloader(hub.url, patience=patience, sleep=lambda _: None)

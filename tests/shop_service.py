@@ -33,7 +33,7 @@ class ShopService:
     def client(self, **options: Any) -> httpx.AsyncClient:
         """A client with the service's token."""
         return httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, **{"timeout": 2.0, **options}
+            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, **{"timeout": 30.0, **options}
         )
 
     def breaks(self, **faults: Any) -> None:
@@ -42,12 +42,13 @@ class ShopService:
             f"{self.url}/faults",
             json={"times": 1, **faults},
             headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=30.0,
         )
         response.raise_for_status()
 
     def wait_dead(self) -> int:
         """Waits until it has died; the exit status."""
-        return self._process.wait(timeout=10)
+        return self._process.wait(timeout=30)
 
     def restart(self) -> None:
         """Again, on the same port."""
@@ -58,7 +59,7 @@ class ShopService:
         """Ends it."""
         if self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
