@@ -235,7 +235,7 @@ async def test_a_model_writes_what_its_articles_hold_or_nothing(
     assisting, _ = desk.nodes[0]
     await desk.talk.line("how long do i have to send a lamp back")
     look = await assisting.look(desk.talk.id)
-    async with asyncio.timeout(30), aclosing(assisting.looks(desk.talk.id, look)) as looks:
+    async with asyncio.timeout(60), aclosing(assisting.looks(desk.talk.id, look)) as looks:
         async for after in looks:
             replies = [one for one in (after or look).board.suggestions if one.kind == "reply"]
             if by == "composed" or replies[0].written_by != "composed":
@@ -255,7 +255,7 @@ async def test_whoever_follows_is_told_of_each_change_until_the_handoff_is_their
         bus.publish(desk.talk.event("leg.line", {}).model_copy(update={"seq": desk.talk.lines[-1][0]}))
 
     await said("how long do i have to send a lamp back")
-    async with asyncio.timeout(10), aclosing(boards(app, desk.path)) as told:
+    async with asyncio.timeout(60), aclosing(boards(app, desk.path)) as told:
         first = await anext(told)
         assert [one["about"] for one in of_kind(first, "reply")] == ["returns"]
         await said("it is [card 1]")

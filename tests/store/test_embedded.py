@@ -151,7 +151,7 @@ def test_a_stray_server_that_hangs_is_ended(data_dir: Path) -> None:
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "raise RuntimeError", "import os; os._exit(0)"])
 def test_however_the_owner_ends_the_server_ends(data_dir: Path, ending: str) -> None:
     owner = Owner(data_dir, then=f"sys.stderr = open('/dev/null', 'w'); {ending}")
-    owner.process.communicate(timeout=20)
+    owner.process.communicate(timeout=60)
     assert eventually(lambda: owner.postgres_processes() == [])
 
 
@@ -193,7 +193,7 @@ def test_a_forked_child_neither_ends_the_server_nor_keeps_its_lock(data_dir: Pat
     assert owner.process.stdout.readline().strip() == "True"
     assert ask(owner.url, "SELECT 1") == 1
     owner.kill()
-    child_stays = "import os\nif os.fork() == 0:\n    os.close(1); time.sleep(30)\ntime.sleep(600)"
+    child_stays = "import os\nif os.fork() == 0:\n    os.close(1); time.sleep(600)\ntime.sleep(600)"
     owner = Owner(data_dir, then=child_stays)
     owner.kill()
     with EmbeddedPostgres.start(data_dir, NOT_DURABLE) as server:
@@ -373,7 +373,7 @@ except EmbeddedPostgresError as error:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         return done.stdout.strip()
 

@@ -265,7 +265,7 @@ async def test_a_remote_shop_books_once_though_its_answer_is_lost(
 ) -> None:
     """The money has come: the booking is repeated under the payment's id until it is known."""
     with running(shop_database.url) as service:
-        async with service.client(timeout=1.0) as client:
+        async with service.client(timeout=20.0) as client:
             records = HttpConnector(client, DEPLOYMENT.queries, attempts=1)
             talk, payment = await agreed(shop_database, keys, connector=records)
             service.breaks(drop=True)

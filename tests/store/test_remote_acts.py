@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from changes_kit import PACKED, change, count, done, read_back, status_of, statuses
 from dialogue_kit import DEPLOYMENT, Talk, node
 from shop_service import ShopService, running
+from twilio_kit import eventually
 
 from voicebot.core.store import follow_ups
 from voicebot.core.store.database import Database
@@ -31,9 +33,20 @@ def service(shop_database: Database) -> Iterator[ShopService]:
 
 
 @pytest_asyncio.fixture
-async def connector(service: ShopService) -> AsyncIterator[HttpConnector]:
-    async with service.client(timeout=1.0) as client:
-        yield HttpConnector(client, DEPLOYMENT.queries)
+async def client(service: ShopService) -> AsyncIterator[httpx.AsyncClient]:
+    async with service.client(timeout=20.0) as made:
+        yield made
+
+
+@pytest.fixture
+def connector(client: httpx.AsyncClient) -> HttpConnector:
+    return HttpConnector(client, DEPLOYMENT.queries)
+
+
+@pytest.fixture
+def asks_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came of a change is asked until a service that starts on a busy machine answers."""
+    monkeypatch.setattr("voicebot.dialogue.doing.RECALLS_S", (0.0, *[0.5] * 60))
 
 
 @pytest_asyncio.fixture
@@ -50,7 +63,7 @@ async def elsewhere(
     async with AsyncExitStack() as stack:
 
         def another() -> Orchestrator:
-            client = service.client(timeout=1.0)
+            client = service.client(timeout=20.0)
             stack.push_async_callback(client.aclose)
             made = node(shop_database, keys, connector=HttpConnector(client, DEPLOYMENT.queries))
             stack.push_async_callback(made.close)
@@ -91,16 +104,21 @@ async def test_it_is_done_there_and_told_from_the_answer(talk: Talk) -> None:
     assert "Your order is cancelled" in turn["spoken"]
 
 
+@pytest.mark.usefixtures("asks_long")
 @pytest.mark.parametrize("fault", [{"drop": True}, {"polite": True}, {"after_s": 1.4}])
 async def test_an_answer_that_does_not_come_is_read_by_the_key(
-    talk: Talk, service: ShopService, fault: dict[str, Any]
+    talk: Talk, service: ShopService, client: httpx.AsyncClient, fault: dict[str, Any]
 ) -> None:
     """It was done; asked by the key, the service says so; done once."""
     service.breaks(**fault)
-    assert "is cancelled" in await talk.turn("yes")
+    plan = await talk.plan("yes")
+    if "after_s" in fault:
+        client.timeout = httpx.Timeout(1.0)
+    assert "is cancelled" in await talk.words(await talk.commit(plan))
     assert await once(talk.database)
 
 
+@pytest.mark.usefixtures("asks_long")
 async def test_a_service_killed_between_doing_and_answering_is_asked_when_it_is_back(
     talk: Talk, service: ShopService
 ) -> None:
@@ -227,6 +245,11 @@ async def test_a_caller_who_hangs_up_while_it_is_being_done_takes_nothing_back(
     """The commit is waited for when the node ends."""
     service.breaks(before_s=0.5)
     waiting = asyncio.ensure_future(talk.orchestrator.commit(await talk.plan("yes")))
+
+    async def intended() -> bool:
+        return bool(await done(talk))
+
+    await eventually(intended)
     await asyncio.sleep(0.2)  # it is on its way
     waiting.cancel()
     await talk.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from changes_kit import PACKED, count, done, read_back, status_of
 from dialogue_kit import DEPLOYMENT, ROOT
+from twilio_kit import free_port, url_of
 
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
@@ -26,17 +27,16 @@ SHOP = ROOT / "business" / "shop"
 
 
 @pytest.fixture
-def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """As a deployment writes it, with a port that is free."""
+def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """As a deployment writes it, with a port that is free, and that nobody else is given."""
     monkeypatch.setenv("OUR_SHOP_TOKEN", "a token of these tests")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    kept = free_port()
     path = tmp_path / "connector.yaml"
     path.write_text(
-        f"kind: http\nurl: http://127.0.0.1:{port}\ntoken_env: OUR_SHOP_TOKEN\nstart: true\ntimeout_s: 5\n"
+        f"kind: http\nurl: {url_of(kept)}\ntoken_env: OUR_SHOP_TOKEN\nstart: true\ntimeout_s: 10\n"
     )
-    return read_connection(path)
+    yield read_connection(path)
+    kept.close()
 
 
 async def test_a_change_agreed_to_goes_through_the_service_that_was_started(
@@ -62,8 +62,7 @@ def test_a_service_that_cannot_start_stops_the_server_from_starting(connection: 
     """Its port is taken: said so, instead of asking whoever listens there."""
     assert connection.url is not None
     port = int(connection.url.rpartition(":")[2])
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
+    with free_port(port) as taken:
         taken.listen()
         with (
             pytest.raises(ConnectionUnusable, match="does not start"),
