@@ -26,7 +26,7 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.handoff.outbound import Outbound
 from voicebot.handoff.people import Agent, People
 from voicebot.handoff.presence import Presence
-from voicebot.proof.simulation import LocalTwilio, Options, Person, Quiet
+from voicebot.proof.simulation import LocalTwilio, Person, Quiet
 
 PEOPLE = People.model_validate(
     {
@@ -220,7 +220,7 @@ async def test_a_link_goes_nowhere_without_a_number_we_may_text(
 async def test_a_booked_call_is_made_when_due_and_knows_why(shop_database: Database, keys: KeyRing) -> None:
     """From the words of one call to the first words of the next, over the wire."""
     async with (
-        LocalTwilio(options=Options(second_s=0.02), auth_token=AUTH_TOKEN) as twilio,
+        LocalTwilio(auth_token=AUTH_TOKEN) as twilio,
         dialling(twilio, shop_database, keys) as node,
     ):
         twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet)
@@ -259,7 +259,7 @@ def open_presence() -> Presence:
 
 async def test_who_does_not_want_to_be_called_never_is_again(shop_database: Database, keys: KeyRing) -> None:
     async with (
-        LocalTwilio(options=Options(second_s=0.02), auth_token=AUTH_TOKEN) as twilio,
+        LocalTwilio(auth_token=AUTH_TOKEN) as twilio,
         dialling(twilio, shop_database, keys) as node,
     ):
         twilio.people[CUSTOMER] = Person(after_s=0.05, ear=Quiet)

@@ -107,7 +107,7 @@ class Scene:
 
     async def over(self, call: LocalCall) -> None:
         call.hang_up()
-        await asyncio.wait_for(call.wait_ended(), 10)
+        await asyncio.wait_for(call.wait_ended(), 60)
         await call.settle()
 
     async def row(self, call: LocalCall) -> dict[str, Any]:

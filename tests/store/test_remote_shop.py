@@ -26,7 +26,7 @@ def service(shop_database: Database) -> Iterator[ShopService]:
 
 @pytest_asyncio.fixture
 async def talk(shop_database: Database, keys: KeyRing, service: ShopService) -> AsyncIterator[Talk]:
-    async with service.client() as client:
+    async with service.client(timeout=20.0) as client:
         yield await Talk.begin(shop_database, keys, connector=HttpConnector(client, DEPLOYMENT.queries))
 
 
