@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from twilio_kit import eventually
 
 from voicebot.audio.engines.types import EngineDown
 from voicebot.core.conversation import Channel
@@ -50,14 +50,10 @@ async def test_what_is_known_by_now_is_written_and_the_rest_with_the_next_call(
     facts = NodeFacts(settings, cast("Any", None), cast("Any", engines), lambda: frozenset({"tool:x"}))
     first = facts.of(SNAPSHOT)
     assert (first["type"], first["engines"], first["versions"]) == (FACTS, {}, {})
-    for _ in range(50):
-        await asyncio.sleep(0.01)  # a thread reads the versions
-        if facts.of(SNAPSHOT)["engines"]:
-            break
+    await eventually(lambda: bool(facts.of(SNAPSHOT)["engines"]))  # a thread reads the versions
     ears.away = False
-    facts.of(SNAPSHOT)  # asks again
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await eventually(lambda: len(facts.of(SNAPSHOT)["engines"]) == 2)  # asks again
+    await eventually(lambda: bool(facts.of(SNAPSHOT)["versions"]))
     known = facts_in([facts.of(SNAPSHOT)])
     assert known is not None
     assert known.engines == {

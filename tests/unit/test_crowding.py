@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
+from virtual_time import VirtualTimeLoop, virtual
 
 from voicebot.channels.node import NodeState
 from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, PROMPT_S, SLOW_S, Crowding, Strain
@@ -88,14 +89,15 @@ def test_an_engine_that_is_slow_to_say_how_it_is_has_no_time_for_callers(
     assert [slow.look(s) for s in answers_s][-1] is full
 
 
+@virtual
 async def test_one_long_slice_is_no_late_loop() -> None:
     """The median of many looks: what callers feel is a loop that is late most of the time."""
 
     async def slice_() -> None:
-        time.sleep(0.1)  # noqa: ASYNC251  # the slice itself
+        cast("VirtualTimeLoop", asyncio.get_running_loop()).jump(0.1)
 
     began = asyncio.create_task(slice_())
-    assert await typical_lateness_s(1.0, 0.01) < 0.09
+    assert await typical_lateness_s(1.0, 0.01) < 0.05
     await began
 
 

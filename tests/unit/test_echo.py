@@ -107,13 +107,13 @@ def test_long_after_we_were_silent_nothing_is_ours() -> None:
 
 
 def test_a_window_costs_far_less_than_it_lasts() -> None:
-    """The best of many, since the machine has other work: 0.2 ms on an idle one, of 2 ms allowed."""
+    """The best of many, in this thread's own time, since the machine has other work: 0.2 ms, of 2 allowed."""
     echo = EchoEstimate()
     echo.sent(BOT[:16000], 0)
     echo.hears((BOT[4000 : 4000 + WINDOW] // 10).astype(np.int16), 600)
     took = []
     for _ in range(50):
-        began = time.perf_counter()
+        began = time.thread_time()
         echo.share()
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
     assert min(took) < 0.001

@@ -216,7 +216,7 @@ async def test_a_disk_that_hangs_costs_a_gap_and_bounded_memory(
     real = writer.open_private
 
     def hanging(path: Path) -> object:
-        released.wait(20)
+        released.wait(60)
         return real(path)
 
     monkeypatch.setattr(writer, "open_private", hanging)
@@ -224,7 +224,9 @@ async def test_a_disk_that_hangs_costs_a_gap_and_bounded_memory(
     for at in range(0, 120_000, 20):
         recorder.caller(CALLER, at)
     released.set()
-    await asyncio.sleep(0.3)  # real time: a real thread takes up its work again
+    async with asyncio.timeout(30):
+        while recorder._queue:  # a real thread takes up its work again
+            await asyncio.sleep(0.01)
     for at in range(120_000, 130_000, 20):
         recorder.caller(CALLER, at)
     await recorder.close()
@@ -261,7 +263,7 @@ async def test_what_cannot_be_written_costs_its_own_recording_and_no_other(tmp_p
     broken, other = (Recorder(tmp_path / name, KEY, name) for name in ("broken", "other"))
     broken.event({"type": "odd", "text": "\ud800"})
     other.event({"type": "plain"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while broken.failed is None or other._queue:
             await asyncio.sleep(0.01)
     await broken.close()

@@ -82,6 +82,7 @@ async def test_a_briefing_is_rendered_once_and_not_waited_for_long(monkeypatch: 
 
     words = Words(LINES, render=slow)
     assert await words.briefing("tr_1", "A caller.") == ("A caller.", None)
+    monkeypatch.setattr(words_module, "RENDER_S", 30.0)
     going.set()
     assert await words.briefing("tr_1", "A caller.") == ("A caller.", "/twilio/transfer/tr_1/briefing.wav")
     assert asked == 1
