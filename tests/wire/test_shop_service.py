@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from shop_service import TOKEN, ShopService, running
 from tools_kit import NOW, ZONE, Desk, new_conversation, opened, ready, terms, verified
+from twilio_kit import eventually
 
 from voicebot.core.store import tool_calls
 from voicebot.core.store.keys import KeyRing
@@ -39,7 +40,7 @@ def service(fresh_database_url: str) -> Iterator[ShopService]:
 
 @pytest_asyncio.fixture
 async def records(service: ShopService) -> AsyncIterator[HttpConnector]:
-    async with service.client() as client:
+    async with service.client(timeout=60.0) as client:
         yield HttpConnector(client, QUERIES)
 
 
@@ -168,13 +169,18 @@ async def test_a_late_answer_is_an_unknown_outcome(
     service: ShopService, desk: Desk, cancelling: Prepared, fresh_database_url: str
 ) -> None:
     """Each attempt gives up before the service does; the service still did it once."""
-    async with service.client(timeout=0.3) as impatient:
+    async with service.client(timeout=httpx.Timeout(60.0, read=0.3)) as impatient:
         changes = Changes(TOOLS, HttpConnector(impatient, QUERIES), desk.keys, zone=ZONE)
         service.breaks(after_s=1.0, times=2)
         act = desk.act()
         with pytest.raises(OutcomeUnknown):
             await changes.send(cancelling, act)
-        found = await changes.recall(cancelling, act)
+
+    async def known() -> bool:
+        return await desk.changes.recall(cancelling, act) is not None
+
+    await eventually(known)
+    found = await desk.changes.recall(cancelling, act)
     assert found is not None
     assert found.status == "done"
     assert refunds(fresh_database_url) == [129900]
@@ -209,9 +215,9 @@ async def test_what_was_agreed_to_is_compared_with_what_is_done(
 
 async def test_the_service_answers_only_who_may_ask(service: ShopService) -> None:
     """No token, an unknown name, a change asked as a query, values that are not the query's, no key."""
-    async with httpx.AsyncClient(base_url=service.url) as stranger:
+    async with httpx.AsyncClient(base_url=service.url, timeout=60) as stranger:
         assert (await stranger.post("/queries/in_stock", json={"values": {}})).status_code == 401
-    async with service.client() as client:
+    async with service.client(timeout=60.0) as client:
         for method, path, json, status in (
             ("POST", "/queries/nothing", {"values": {}}, 404),
             ("POST", "/queries/cancel_order", {"values": {}}, 404),
@@ -225,7 +231,7 @@ async def test_the_service_answers_only_who_may_ask(service: ShopService) -> Non
 
 async def test_a_connector_without_key_or_shape_does_nothing(service: ShopService) -> None:
     """Changing needs `keyed`; what a query's rows look like must be declared before they are believed."""
-    async with service.client() as client:
+    async with service.client(timeout=60.0) as client:
         connector = HttpConnector(client, QUERIES)
         with pytest.raises(NoWriteHere):
             await connector.change(
