@@ -37,6 +37,12 @@ def frame(number: int, *, sequence: int | None = None) -> Message:
     return Message(What.MEDIA, at + 33.4, number if sequence is None else sequence, at, 160)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of a busy machine is waited for."""
+    monkeypatch.setattr(writer, "CLOSE_DEADLINE_S", 60.0)
+
+
 async def recorded(folder: Path, seconds: int = 4, *, lost: range = range(0)) -> Path:
     recorder = Recorder(folder / "001", KEY, "cv_1")
     for number in range(seconds * 50):

@@ -31,6 +31,12 @@ CALLER = bytes([0x90]) * 160
 BOT = bytes([0x10]) * 800
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of a busy machine is waited for."""
+    monkeypatch.setattr(writer, "CLOSE_DEADLINE_S", 60.0)
+
+
 async def recorded(folder: Path, seconds: int = 12) -> Path:
     recorder = Recorder(folder / "cv_1", KEY, "cv_1")
     for at in range(0, seconds * 1000, 20):
