@@ -44,7 +44,7 @@ async def api(
             await asyncio.sleep(0.01)
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         try:
-            async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
                 yield client
         finally:
             server.should_exit = True

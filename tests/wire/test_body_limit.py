@@ -67,7 +67,7 @@ async def test_one_byte_too_much_is_refused_whether_announced_or_not(
     url: str, size: int, status: int, announced: bool
 ) -> None:
     body = of(size)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(
             f"{url}/api/notes",
             content=body if announced else in_pieces(body),
@@ -94,6 +94,6 @@ async def test_a_body_that_trickles_is_not_waited_for() -> None:
 
 
 async def test_what_has_its_own_limit_or_no_body_is_left_alone(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.post(f"{url}/twilio/voice", content=b"x" * 5000)).json() == 5000
         assert (await client.get(f"{url}/api/events")).json() is False

@@ -125,7 +125,7 @@ async def door(*, local: bool = False, clock: Any = None, **settings: Any) -> As
             await asyncio.sleep(0)
         host = f"127.0.0.1:{sock.getsockname()[1]}"
         try:
-            async with httpx.AsyncClient(base_url=f"http://{host}", timeout=10) as http:
+            async with httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as http:
                 yield Door(http, f"ws://{host}/chat", chat, node)
         finally:
             server.should_exit = server.force_exit = True

@@ -28,7 +28,9 @@ async def test_a_server_behind_no_proxy_believes_no_forwarded_header() -> None:
     while not server.started:
         await asyncio.sleep(0)
     pretending = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=60
+    ) as http:
         assert (await http.get("/who", headers=pretending)).json() == ["127.0.0.1", "http"]
     server.should_exit = True
     await serving
