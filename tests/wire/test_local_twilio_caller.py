@@ -16,6 +16,7 @@ import pytest
 from fastapi.responses import Response
 from local_twilio_server import Peer, ScriptedServer, running
 from rich.console import Console
+from twilio_kit import free_port, url_of
 
 from voicebot.audio.mulaw import decode
 from voicebot.proof.ears.ears import Ears, EarsError, HeardClause
@@ -115,7 +116,7 @@ async def test_the_ears_hear_cues_in_another_process_and_keep_their_order():
         ears.listen(bot_says("opening_hours_b"), 1000, 4000)
         ears.listen(bot_says("returns_b"), 5000, 8000)
         assert ears.busy
-        await asyncio.wait_for(done.wait(), 20)
+        await asyncio.wait_for(done.wait(), 60)
         assert not ears.busy
     assert [(c.start_ms, c.end_ms) for c in heard] == [(1000, 4000), (5000, 8000)]
     assert "opening hours" in heard[0].text
@@ -144,11 +145,11 @@ async def test_a_whole_call_by_ear_with_an_interruption_keys_and_a_person(server
         },
         {"press": "5", "until": ["warranty"], "tries": 2},
         {"say": "person", "until": ["speak to a person"]},
-        {"wait_s": 1.0},
+        {"wait_s": 1.4},
         {"hang_up": True},
     )
     twilio = LocalTwilio()
-    twilio.default_person = silent_person(0.3)
+    twilio.default_person = silent_person(0.05)
     out = io.StringIO()
     console = Console(file=out, width=120)
     result = await run_call(script(*steps), lines=LINES, url=server.url, twilio=twilio, console=console)
@@ -156,18 +157,18 @@ async def test_a_whole_call_by_ear_with_an_interruption_keys_and_a_person(server
         ("opening_hours", True),
         ("press 5", True),
         ("person", True),
-        ("wait 1 s", True),
+        ("wait 1.4 s", True),
         ("hang up", True),
     ], out.getvalue()
     assert result.ok
     assert result.steps[0].interrupted
     assert bot.cleared >= 1
     [barge_in] = result.analysis.barge_ins
-    assert 40 <= barge_in.took_ms <= 400
+    assert 40 <= barge_in.took_ms <= 400 + result.clock_late_ms
     assert result.put_through
     assert result.underruns_ms == []
     # the bot above answers 600 ms after the caller's last loud frame
-    assert all(500 <= ms <= 800 for ms in result.latencies_ms[:3])
+    assert all(500 <= ms <= 800 + result.clock_late_ms for ms in result.latencies_ms[:3])
     shown = out.getvalue()
     assert "What are your" in shown or "open tomorrow" in shown  # the caller's words, as scripted
     assert "presses 5" in shown
@@ -184,10 +185,10 @@ async def test_the_next_ring_gets_the_next_agent_of_the_script(server):
     server.twiml["/again"] = "<Dial>+12025550141</Dial>"
     agents = [
         {"name": "busy", "does": "busy", "rings_s": 0.1, "number": "+12025550140"},
-        {"name": "there", "rings_s": 0.1},
+        {"name": "there", "rings_s": 0.1, "greeting_s": 0.0, "steps": [{"wait_s": 0.5}]},
         {"name": "spare"},
     ]
-    scripted = script({"wait_s": 1.5}, {"hang_up": True}, agents=agents, greeting_s=0.0)
+    scripted = script({"wait_s": 60.0}, agents=agents, greeting_s=0.0)
     result = await run_call(scripted, lines=LINES, url=server.url)
     assert [(a.name, a.status, a.number) for a in result.agents] == [
         ("busy", "busy", "+12025550140"),
@@ -200,12 +201,10 @@ async def test_the_next_ring_gets_the_next_agent_of_the_script(server):
     assert json.loads(json.dumps(result.as_dict()))["agents"][1]["in_conference"] is False
 
 
-async def test_nobody_there_is_an_error_that_says_so(server):
+async def test_nobody_there_is_an_error_that_says_so():
     """A URL where nothing listens."""
-    port = int(server.url.rsplit(":", 1)[1])
-    url = f"http://127.0.0.1:{port + 1 if port < 65000 else port - 1}"
-    with pytest.raises(PhoneCallError, match="is the server running"):
-        await run_call(script({"say": "person"}), lines=LINES, url=url)
+    with free_port() as nobody, pytest.raises(PhoneCallError, match="is the server running"):
+        await run_call(script({"say": "person"}), lines=LINES, url=url_of(nobody))
 
 
 async def test_the_server_can_be_started_for_the_call_and_ended_after_it(server):
