@@ -8,11 +8,17 @@ from pathlib import Path
 
 import yaml
 
+from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import Prompts
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSINESS = ROOT / "business"
+
+PATIENT = Deadlines(
+    first_token_s=30.0, between_tokens_s=30.0, whole_s=60.0, first_clause_s=30.0, between_clauses_s=30.0
+)
+"""For writers that answer at once, on a machine that may not."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from generation_kit import shop_phrases
+from generation_kit import PATIENT, shop_phrases
 from prometheus_client import REGISTRY
 
 from voicebot.core.conversation import Route, Source, TurnInput, Utterance
@@ -67,7 +67,7 @@ class Model:
 
 
 def utterance(model: Model, *before: Said) -> UtteranceStream:
-    writers = Writers(GroundedResponder(), model)
+    writers = Writers(GroundedResponder(), model, deadlines=PATIENT)
     return UtteranceStream("cv_1", (*before, Written(REQUEST)), shop_phrases(), writers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from generation_kit import shop_phrases
+from generation_kit import PATIENT, shop_phrases
 
 from voicebot.core.conversation import Route, Source
 from voicebot.dialogue.flow.speech import Written
@@ -62,19 +62,19 @@ async def said(stream: UtteranceStream) -> str:
 
 
 async def test_a_writer_that_crashes_is_followed_by_the_next() -> None:
-    stream = stream_of(Writers(GroundedResponder(shop_phrases()), Breaks()))
+    stream = stream_of(Writers(GroundedResponder(shop_phrases()), Breaks(), deadlines=PATIENT))
     assert "thirty days" in await said(stream)
     assert stream.report is not None
     assert stream.report.fell_back == ("small:broken",)
 
 
 async def test_when_all_writers_crash_the_caller_hears_an_honest_line() -> None:
-    stream = stream_of(Writers(Breaks(), Breaks()))
+    stream = stream_of(Writers(Breaks(), Breaks(), deadlines=PATIENT))
     assert await said(stream) == shop_phrases().text("know.not")
 
 
 async def test_whoever_waits_for_words_is_let_go_when_they_are_cancelled_elsewhere() -> None:
-    stream = stream_of(Writers(GroundedResponder(shop_phrases()), Breaks(hangs=True)))
+    stream = stream_of(Writers(GroundedResponder(shop_phrases()), Breaks(hangs=True), deadlines=PATIENT))
     waiting = asyncio.create_task(said(stream))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
