@@ -127,13 +127,13 @@ async def test_who_is_next_is_fetched_out_of_the_music(database: Database, keys:
             database, keys, max_calls=1, settings=settings, port=port, keep=True
         ) as channel:
             first = await rung(twilio, channel)
-            await first.log.wait("received", event="mark")
+            await first.log.wait("received", event="mark", timeout_s=30)
             second = await rung(twilio, channel)
-            await second.log.wait("verb", name="Play")
+            await second.log.wait("verb", name="Play", timeout_s=30)
             third = await rung(twilio, channel)
-            await third.log.wait("verb", name="Play")
+            await third.log.wait("verb", name="Play", timeout_s=30)
             first.hang_up()
-            await second.log.wait("received", event="mark")
+            await second.log.wait("received", event="mark", timeout_s=30)
             assert second.log.of("rest")
             assert third.log.of("rest") == []
             for call in (second, third):

@@ -80,7 +80,7 @@ async def test_a_reader_sees_the_transfer_and_both_sides_of_the_bridge(
             speaker.says()
             await eventually(lambda n=n: len([one for one in ears.opened if one.finished]) >= n)
         person.hang_up()
-        await eventually(lambda: len(bot.sessions) >= 2, 15)
+        await eventually(lambda: len(bot.sessions) >= 2)
         await eventually(lambda: all(one.end is not None for one in legs))
         call.hang_up()
         seen = await reading

@@ -106,7 +106,8 @@ async def test_sound_and_words_both_ways_until_the_browser_leaves() -> None:
     peer.send_message({"type": "early"})
 
     async def listen() -> None:
-        heard.extend([frame async for frame in peer.frames()])
+        async for frame in peer.frames():
+            heard.append(frame)  # noqa: PERF401  # while they come
 
     answer = await peer.answer(sdp, "offer")
     listening = asyncio.create_task(listen())
@@ -130,12 +131,12 @@ async def test_sound_and_words_both_ways_until_the_browser_leaves() -> None:
         with pytest.raises(OfferRefused):
             await peer.add_candidate(candidate, "0", 0)
     await eventually(lambda: peer.stats().loss_in is not None and peer.stats().loss_in == 0.0)
+    await eventually(lambda: len(heard) > 5)
     await browser.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await peer.closed.wait()
         await listening
     assert peer.end == "left"
-    assert len(heard) > 5
     assert [frame.at_ms for frame in heard] == [20 * n for n in range(len(heard))]
     await peer.close()
 
