@@ -108,7 +108,7 @@ class Counter:
         await call.press(keys, every_ms=120)
 
     async def ended(self, call: LocalCall) -> None:
-        await asyncio.wait_for(call.wait_ended(), 20)
+        await asyncio.wait_for(call.wait_ended(), 60)
         await call.settle()
 
     async def id_of(self, call: LocalCall) -> str | None:
@@ -169,7 +169,7 @@ async def open_counter(
         ours: HttpCardProcessor | None = None
         if processor is not None:
             at = await stack.enter_async_context(serving(processor.app(), free_port()))
-            ours = HttpCardProcessor(httpx.AsyncClient(base_url=at, timeout=5.0))
+            ours = HttpCardProcessor(httpx.AsyncClient(base_url=at, timeout=60.0))
         twilio = await stack.enter_async_context(LocalTwilio())
         orchestrator = node(database, keys, deployment=deployment, processor=ours)
         stack.push_async_callback(orchestrator.close)
