@@ -14,13 +14,13 @@ SID = f"CA{77:032x}"
 
 
 async def turns(server: Serving) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api:
         (row,) = (await api.get("/api/conversations")).json()
         return (await api.get(f"/api/conversations/{row['id']}")).json()["turns"]
 
 
 async def counted(server: Serving) -> dict[str, float]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
         lines = (await http.get("/metrics")).text.splitlines()
     prefix = 'voicebot_overlaps_total{verdict="'
     found = [line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix)]

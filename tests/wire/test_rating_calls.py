@@ -140,7 +140,7 @@ async def phoned(server: Serving, twilio: LocalTwilio, api: httpx.AsyncClient) -
 async def test_by_key_by_voice_not_at_all_and_something_else_instead(
     server: Serving, fresh_database_url: str
 ) -> None:
-    async with LocalTwilio() as twilio, httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+    async with LocalTwilio() as twilio, httpx.AsyncClient(base_url=server.url, timeout=60) as api:
 
         async def by_key() -> str:
             one = await phoned(server, twilio, api)
