@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ QUIET = b"\xff" * 160
 
 
 async def turns(server: Serving, sid: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api:
         for row in (await api.get("/api/conversations", params={"limit": 20})).json():
             found = (await api.get(f"/api/conversations/{row['id']}")).json()
             if found["call_sid"] == sid:
@@ -106,24 +107,28 @@ async def hears_out(server: Serving, sid: str, noise: bytes) -> float:
 async def never_pauses(server: Serving) -> float:
     """From the first moment on, the first twelve seconds in a burst; how long the bot spoke over them."""
     async with Bursting(server.url, TALKER) as caller:
-        said = without_pauses(44.0)
+        said = without_pauses(100.0)
         await caller.bursts(said[: 12 * 8000])
         caller.say(said[12 * 8000 :])
         await asyncio.sleep(12)
         begin = len(caller.heard_frames)
         await asyncio.sleep(12)
+        with suppress(TimeoutError):  # on a busy machine the answer takes longer
+            async with asyncio.timeout(40):
+                while sum(caller.heard_frames[begin:]) * 0.02 < 1.0:
+                    await asyncio.sleep(0.1)
         return sum(caller.heard_frames[begin:]) * 0.02
 
 
 async def asks(caller: MediaClient) -> None:
     async with caller:
-        await caller.spoken_to(1.0, within_s=40)
-        await caller.quiet(1.0, within_s=40)
+        await caller.spoken_to(1.0, within_s=90)
+        await caller.quiet(1.0, within_s=90)
         caller.say(line("slt", "opening_hours"))
-        await caller.spoken_to(1.0, within_s=40)
-        await caller.quiet(1.0, within_s=40)
+        await caller.spoken_to(1.0, within_s=90)
+        await caller.quiet(1.0, within_s=90)
         caller.say(line("slt", "returns_b"))
-        await caller.spoken_to(1.0, within_s=40)
+        await caller.spoken_to(1.0, within_s=90)
 
 
 async def test_bad_lines_together(tmp_path: Path) -> None:
