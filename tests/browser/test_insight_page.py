@@ -22,7 +22,7 @@ def conversation(site: Site) -> str:
     """A conversation that went to a person and whose outcome is known: nodes look every 5 s."""
     conversation = site.talk("hello", WISH)
     path = "/api/kpis/conversations?figure=escalation&limit=200"
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while conversation not in [one["conversation_id"] for one in site.get(path, "cleo")["cases"]]:
         assert time.monotonic() < until, "no outcome was made"
         time.sleep(0.2)

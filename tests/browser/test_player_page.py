@@ -35,7 +35,7 @@ def call(site: Site) -> str:
     postgres = EmbeddedPostgres.attach(site.folder)
 
     async def put() -> str:
-        database = await Database.open(postgres.url)
+        database = await Database.open(postgres.url, timeout_s=20.0)
         try:
             return await seed(database, KeyRing.from_settings(settings), site.folder, SAMPLE)
         finally:
