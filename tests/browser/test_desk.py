@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 import httpx
-from desk_kit import Site
+from desk_kit import PATIENCE_S, Site
 from playwright.async_api import Page, expect
 
 SitsDown = Callable[..., Awaitable[Page]]
@@ -35,7 +35,7 @@ async def test_who_asks_for_a_person_is_seen_accepted_by_keyboard_and_followed(
     log = page.get_by_role("log")
     await expect(log).to_contain_text("I want to talk to a person")
     site.chat("it is about my blue lamp", conversation)
-    await expect(log).to_contain_text("it is about my blue lamp", timeout=3000)
+    await expect(log).to_contain_text("it is about my blue lamp")
     for title in ("Next", "Summary", "Caller", "Why a person"):
         await expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
     await page.get_by_role("button", name="Done", exact=True).click()
@@ -69,7 +69,7 @@ async def test_of_two_at_once_in_the_queue_the_second_is_told_for_good(
         await page.get_by_role("button", name="Accept").wait_for()
     await asyncio.gather(*(page.keyboard.press("a") for page in pages))
     told = re.compile("Not done: (ada|ben) has it")
-    for _ in range(100):
+    for _ in range(300):
         here = [page for page in pages if page.url.endswith("/desk")]
         if len(here) == 1 and await here[0].get_by_text(told).count():
             break
@@ -93,7 +93,7 @@ async def test_suggestions_come_while_the_agent_speaks_and_go_when_set_aside(
     await expect(suggestions).to_contain_text("Nothing yet")
     site.chat("how long do i have to send a lamp back", conversation)
     reply = suggestions.get_by_role("listitem").filter(has_text="You could say")
-    await expect(reply).to_contain_text("thirty days", timeout=4000)
+    await expect(reply).to_contain_text("thirty days")
     await page.keyboard.press("c")
     await expect(reply).to_contain_text("used")
     article = suggestions.get_by_role("listitem").filter(has_text="Article").first
@@ -166,7 +166,7 @@ async def test_a_reload_loses_nothing_and_signing_out_ends_it(site: Site, sits_d
 
 
 def test_a_node_sends_people_to_the_desk(site: Site) -> None:
-    answer = httpx.get(f"{site.url}/desk/handoffs/ho_1?x=1")
+    answer = httpx.get(f"{site.url}/desk/handoffs/ho_1?x=1", timeout=PATIENCE_S)
     assert answer.headers["location"] == f"{site.desk}/desk/handoffs/ho_1?x=1"
 
 
@@ -179,9 +179,11 @@ def test_a_desk_without_keys_is_for_pages_of_this_machine(site: Site) -> None:
         ({"Origin": site.desk}, 200),
         ({"Host": "localhost"}, 200),
     ):
-        assert httpx.get(f"{site.desk}/desk/sign-in", headers=headers).status_code == status, headers
+        answer = httpx.get(f"{site.desk}/desk/sign-in", headers=headers, timeout=PATIENCE_S)
+        assert answer.status_code == status, headers
 
 
 def test_a_forged_cookie_is_nobody(site: Site) -> None:
-    answer = httpx.get(f"{site.desk}/desk", cookies={"voicebot_desk": "WyJhZGEiXQ.forged"})
+    forged = {"voicebot_desk": "WyJhZGEiXQ.forged"}
+    answer = httpx.get(f"{site.desk}/desk", cookies=forged, timeout=PATIENCE_S)
     assert answer.headers["location"].endswith("/desk/sign-in?to=/desk")

@@ -23,7 +23,7 @@ EDITED = "We do: from $10 to $500, in the shop or by mail. Nobody waits longer t
 async def clauses(line: ClientConnection, until: str) -> list[str]:
     """What the customer reads, up to the clause that holds ``until``."""
     read: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for told in line:
             event: dict[str, Any] = json.loads(told)
             if event["type"] == "clause":
@@ -76,7 +76,7 @@ async def test_a_supervisor_tells_the_bot_what_to_say(site: Site, sits_down: Sit
 
 async def told(line: ClientConnection, kind: str) -> dict[str, Any]:
     """The next event of a kind."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for came in line:
             event: dict[str, Any] = json.loads(came)
             if event["type"] == kind:

@@ -13,6 +13,12 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 SWITCH = "INSERT INTO switches (name, is_on, changed_by) VALUES ('bot', false, 'a test')"
 
 
+@pytest.fixture(autouse=True)
+def lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine takes its time to end connections; none is thrown away for that."""
+    monkeypatch.setattr("database_kit.LET_GO_S", 30.0)
+
+
 def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
     with psycopg.connect(url) as connection:
         tables = [name for (name,) in connection.execute(TABLES).fetchall()]
