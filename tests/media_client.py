@@ -17,6 +17,8 @@ import websockets
 
 FRAME = 160
 SILENCE = b"\xff" * FRAME
+STOOD_STILL_S = 0.3
+"""A phone's clock goes on; a process that was stopped for as long goes on where it was."""
 LOUD = 300  # mean absolute sample of a frame that holds speech
 
 
@@ -112,6 +114,9 @@ class MediaClient:
             sequence, chunk = 2, 1
             while not self.closed.is_set():
                 await asyncio.sleep(max(0.0, began + chunk * 0.02 - time.monotonic()))
+                late_s = time.monotonic() - began - chunk * 0.02
+                if late_s > STOOD_STILL_S:
+                    began += late_s  # else it would hear what has not come yet as silence
                 frame, self._mouth = self._mouth[:FRAME].ljust(FRAME, b"\xff"), self._mouth[FRAME:]
                 media = {
                     "track": "inbound",

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import cloud_kit
 import numpy as np
 import psutil
 import pytest
-from engine_kit import PATIENT, hosting
+from engine_kit import hosting
+from twilio_kit import eventually
 
 from scripts.bench.random_whisper import SHAPES
 from scripts.bench.random_whisper import make as make_whisper
@@ -24,7 +26,7 @@ from voicebot.audio.engines.hosts import WatchPolicy
 from voicebot.audio.engines.types import EngineDown, EngineUnavailable, Transcript
 from voicebot.core.conversation import FREE, Expects
 
-PATIENTLY = Deadlines(open_s=20, answer_s=60, first_audio_s=20, next_audio_s=20)
+PATIENTLY = Deadlines(connect_s=20, open_s=20, answer_s=60, first_audio_s=20, next_audio_s=20)
 """For requests whose duration is not what is tested: the machine may be busy."""
 
 DIGITS = Expects(kind="digits", length=6)
@@ -82,7 +84,13 @@ async def test_a_hung_host_is_replaced_and_its_process_is_gone() -> None:
         await host.until(lambda: host.hosts.ready and host.pid not in (None, first))
         assert not psutil.pid_exists(first)
         patient = GrpcSpeech(host.target, "espeak/en-us/175", deadlines=PATIENTLY)
-        assert (await words_of(patient, "Here again."))[0] == ["Here", "again."]
+
+        async def speaks() -> bool:  # its watch is as strict with the new one, on a machine that may stall
+            with suppress(EngineDown):
+                return (await words_of(patient, "Here again."))[0] == ["Here", "again."]
+            return False
+
+        await eventually(speaks)
         await speech.close()
         await patient.close()
 
@@ -179,7 +187,7 @@ async def test_what_cannot_be_started_says_why_at_start(
 ) -> None:
     monkeypatch.delenv("SONIOX_API_KEY", raising=False)
     with pytest.raises(EngineUnavailable, match=message) as refusal:
-        async with hosting(kind, model, policy=PATIENT):
+        async with hosting(kind, model, policy=WatchPolicy(tries_at_start=1)):
             pass
     assert "Traceback" not in str(refusal.value)
 

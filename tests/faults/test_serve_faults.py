@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from twilio_kit import eventually
 from tests.media_client import line
 from tests.serving import REPOSITORY, Serving, serving
 from voicebot.proof.simulation import Ear, LocalCall, LocalTwilio
+from voicebot.runtime.server import shared_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,12 +67,6 @@ class Caller(Ear):
                 await asyncio.sleep(0.02)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @dataclass
 class Phoned:
     """A server and who phones it."""
@@ -84,7 +78,9 @@ class Phoned:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def phoned(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Phoned]:
-    data, port = tmp_path_factory.mktemp("faults") / "data", free_port()
+    data = tmp_path_factory.mktemp("faults") / "data"
+    kept = shared_socket("127.0.0.1", 0, listen=False)  # nobody else gets it before the server listens
+    port = kept.getsockname()[1]
     async with LocalTwilio(routes={PUBLIC: f"http://127.0.0.1:{port}"}) as twilio:
         environment = {
             "TWILIO_ACCOUNT_SID": twilio.account_sid,
@@ -100,6 +96,7 @@ async def phoned(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Phon
             yield Phoned(data, twilio, server)
         finally:
             await asyncio.to_thread(start.__exit__, None, None, None)
+            kept.close()
 
 
 @asynccontextmanager
@@ -134,7 +131,7 @@ def cli(data: Path, *arguments: str) -> str:
         env={"PATH": "/usr/bin:/bin", "VOICEBOT_DATA_DIR": str(data), "VOICEBOT_FALLBACK_NUMBER": PERSON},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

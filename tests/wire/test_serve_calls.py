@@ -40,7 +40,7 @@ def call_sid(n: int) -> str:
 
 async def conversation(server: Serving, sid: str) -> dict[str, Any]:
     """The conversation of a call, whole, by /api."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api:
         rows = (await api.get("/api/conversations", params={"limit": 100})).json()
         for row in rows:
             found = (await api.get(f"/api/conversations/{row['id']}")).json()
@@ -99,6 +99,10 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
             )  # its last moment is estimated from a mark
             assert timings.early is not None
             assert timings.early == (timings.eager_ms is not None)
+    counted = re.compile(r'voicebot_turn_hop_seconds_count\{early="(true|false)",hop="end"\} [1-9]')
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api, asyncio.timeout(60):
+        while not counted.search((await api.get("/metrics")).text):
+            await asyncio.sleep(0.1)
 
 
 async def test_calls_that_are_over_leave_nothing_that_was_made_ahead(server: Serving):
@@ -109,14 +113,13 @@ async def test_calls_that_are_over_leave_nothing_that_was_made_ahead(server: Ser
         await caller.quiet(1.0, within_s=40)
         caller.say(line("rms", "opening_hours"))
         await asyncio.sleep(len(line("rms", "opening_hours")) / 8000 + 0.15)  # in the pause behind it
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as api:
-        async with asyncio.timeout(10):
-            while "voicebot_calls_active 0.0" not in (metrics := (await api.get("/metrics")).text):
-                await asyncio.sleep(0.1)
-    for alive in ("voicebot_eager_plans_alive 0.0", "voicebot_held_clauses_alive 0.0"):
-        assert alive in metrics
+    gone = ("voicebot_calls_active", "voicebot_eager_plans_alive", "voicebot_held_clauses_alive")
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api, asyncio.timeout(60):
+        metrics = ""
+        while not all(f"{name} 0.0" in metrics for name in gone):
+            await asyncio.sleep(0.1)
+            metrics = (await api.get("/metrics")).text
     assert re.search(r'voicebot_eager_offers_total\{verdict="start"\} [1-9]', metrics)
-    assert re.search(r'voicebot_turn_hop_seconds_count\{early="(true|false)",hop="end"\} [1-9]', metrics)
 
 
 async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
@@ -160,7 +163,7 @@ async def test_a_caller_in_the_noise_is_told_so_and_goes_on_by_keys(server: Serv
         await caller.quiet(1.0, within_s=40)
         caller.say(in_noise(line("slt", "returns"), 6))
         await asyncio.sleep(6)
-        await caller.spoken_to(1.0, within_s=15)
+        await caller.spoken_to(1.0, within_s=40)
         await caller.quiet(1.0, within_s=40)
         caller.press("1")
         await caller.spoken_to(1.0, within_s=40)
@@ -179,7 +182,7 @@ async def test_keys_are_input_while_the_bot_speaks(server: Serving):
     async with MediaClient(server.url, sid) as caller:
         await caller.spoken_to(1.0, within_s=40)
         caller.press("0")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await caller.closed.wait()
         assert caller.clears >= 1
     found = await conversation(server, sid)
@@ -192,10 +195,9 @@ async def test_a_hang_up_in_the_middle_of_an_answer_is_remembered_as_far_as_it_w
     sid = call_sid(25)
     async with MediaClient(server.url, sid) as caller:
         await caller.spoken_to(2.0, within_s=40)
-    await asyncio.sleep(1.0)
-    found = await conversation(server, sid)
-    heard = found["turns"][-1]["heard"]
-    assert heard is not None
+    async with asyncio.timeout(60):
+        while (heard := (await conversation(server, sid))["turns"][-1]["heard"]) is None:
+            await asyncio.sleep(0.1)
     assert not heard["complete"]
     assert heard["text"]
 
@@ -208,11 +210,11 @@ async def test_the_call_leaves_nothing_behind(server: Serving):
     for n in range(30, 33):
         async with MediaClient(server.url, call_sid(n)) as caller:
             await caller.spoken_to(0.3, within_s=40)
-    await asyncio.sleep(2.0)
-    assert node.num_fds() <= before + 2
-    async with httpx.AsyncClient(base_url=server.url) as http:
-        metrics = (await http.get("/metrics")).text
-    assert "voicebot_calls_active 0.0" in metrics
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http, asyncio.timeout(60):
+        while "voicebot_calls_active 0.0" not in (await http.get("/metrics")).text:
+            await asyncio.sleep(0.1)
+        while node.num_fds() > before + 2:
+            await asyncio.sleep(0.1)
 
 
 def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
@@ -222,7 +224,7 @@ def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
         assert len(family) >= 5
         running.process.send_signal(signal.SIGKILL)
         running.process.wait(30)
-        _, alive = psutil.wait_procs(family, timeout=12)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
 
 
@@ -235,8 +237,8 @@ async def test_sigterm_lets_a_call_finish_and_a_second_one_puts_the_rest_through
         async with MediaClient(running.url, call_sid(1)) as caller:
             await caller.spoken_to(1.0, within_s=40)
             running.process.send_signal(signal.SIGTERM)
-            async with httpx.AsyncClient(base_url=running.url) as http:
-                async with asyncio.timeout(30):
+            async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
+                async with asyncio.timeout(60):
                     while (await http.get("/readyz")).status_code != 503:
                         await asyncio.sleep(0.05)
             await caller.quiet(1.0, within_s=40)
@@ -257,7 +259,7 @@ async def test_sigterm_lets_a_call_finish_and_a_second_one_puts_the_rest_through
 
 async def test_a_chat_on_the_same_server_and_the_next_one_knows_of_it(server: Serving):
     """By POST and by socket, on whatever node they land; what was decided stands in the API."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
 
         async def say(known: str | None, text: str) -> dict[str, Any]:
             answer = await client.post("/chat", json={"conversation_id": known, "text": text})
