@@ -203,9 +203,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             await asyncio.sleep(SAMPLE_S)
             memory["open"] = process.memory_info().rss / 1e6
             samples = await _sample(process, options.minutes * 60, tasks[-1])
+            seen = [(talk, await page.evaluate("window.seen")) for talk, page in watched]
+            told = {talk.id: len(talk.told) for talk, _ in watched}
             loads = await _loads(contexts["ada"], desk, customers)
             busy = process.cpu_times()
-            seen = [(talk, await page.evaluate("window.seen")) for talk, page in watched]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -217,7 +218,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         (s - talk.sent[m], s - talk.told[m]) for talk, by in seen for m, s in by.items() if m in talk.told
     ]
     written = sum(len(talk.sent) for talk in customers.talks)
-    due = sum(len(talk.told) for talk, _ in watched)
+    due = sum(told.values())
     return {
         "ms": {
             "line on the page": [one for one, _ in lines],
@@ -274,7 +275,8 @@ async def _sample(
 
 async def _loads(context: BrowserContext, desk: str, customers: Customers) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"handoff": [], "queue": []}
-    for talk in customers.talks[-LOADS:]:
+    waiting = [talk for talk in customers.talks if talk.handoff]
+    for talk in waiting[-LOADS:]:
         page, took_ms = await opened(context, f"{desk}/desk/handoffs/{talk.handoff}", ".said")
         found["handoff"].append(took_ms)
         await page.close()
