@@ -35,7 +35,7 @@ fuzzed = settings(
     derandomize=True,
     deadline=None,
     max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

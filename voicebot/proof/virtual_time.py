@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import time
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -159,17 +158,17 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
-        self._still_since: float | None = None
+        self._polls = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
-            self._still_since = None
+            self._polls = 0
             return events
         reasons = self._loop.waits_for()
         if not reasons and timeout is not None:
             self._loop.jump(timeout)
-            self._still_since = None
+            self._polls = 0
             return []
         if reasons:
             self._stand_still(self._loop.stuck_s, "; ".join(reasons))
@@ -178,10 +177,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         return super().select(_POLL_S)
 
     def _stand_still(self, limit_s: float, reason: str) -> None:
-        now = time.monotonic()
-        if self._still_since is None:
-            self._still_since = now
-        elif now - self._still_since > limit_s:
+        """Counted in polls: a process that was stopped meanwhile has not waited."""
+        self._polls += 1
+        if self._polls * _POLL_S > limit_s:
             raise VirtualTimeError(f"stood still for {limit_s:g} s of real time, waiting for {reason}")
 
 

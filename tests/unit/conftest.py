@@ -1,8 +1,0 @@
-"""Tables of made-up cases are as long as they are: no case of them may fail because the machine was busy."""
-
-from __future__ import annotations
-
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
