@@ -38,6 +38,8 @@ class LanguageModelServer:
     ``no_model``, ``tool``, ``tool_stop``, ``tool_later``, ``endless``, ``empty``, ``refusal``, ``length``."""
     reply: Callable[[dict[str, Any]], Sequence[str]] | None = None
     """Words by the request's body, in place of ``words``."""
+    first_token_s: float = 0.0
+    """Thought before the first word."""
     may_speak: asyncio.Event | None = None
     """It thinks until this is set."""
     faults: dict[str, str] = field(default_factory=dict[str, str])
@@ -96,6 +98,7 @@ class _Answer:
             await asyncio.sleep(60)
         if self.fault in {"empty", "refusal"}:
             return
+        await asyncio.sleep(self.server.first_token_s)
         if self.server.may_speak is not None:
             await self.server.may_speak.wait()
         while True:
