@@ -111,11 +111,11 @@ def add_list(router: APIRouter, player: Player) -> None:
 
 def shown(row: dict[str, Any], here: bool, who: Reader) -> dict[str, Any]:
     """The fields of a `RecordingRow` as its reader may see them. ``here``: its files are on this machine."""
-    shown = {name: row[name] for name in RecordingRow.model_fields if name != "kept"}
-    shown["kept"] = "erased" if row["erased"] else "here" if here else "gone"
+    fields = {name: row[name] for name in RecordingRow.model_fields if name != "kept"}
+    fields["kept"] = "erased" if row["erased"] else "here" if here else "gone"
     if who.role == "agent":
-        shown |= {"csat": None, "cut_offs": None, "reasons": []}
-    return shown
+        fields |= {"csat": None, "cut_offs": None, "reasons": []}
+    return fields
 
 
 def _midnights(day: date, zone: str) -> tuple[datetime, datetime]:
