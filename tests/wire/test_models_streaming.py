@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
-from generation_kit import Words, shop_words
+from generation_kit import PATIENT, Words, shop_words
 from language_model_server import USAGE_IN, USAGE_OUT, LanguageModelServer, running
 from twilio_kit import eventually
 
@@ -34,10 +34,6 @@ from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
 
-PATIENT = Deadlines(
-    first_token_s=60.0, between_tokens_s=60.0, whole_s=60.0, first_clause_s=60.0, between_clauses_s=60.0
-)
-"""For endpoints that answer at once, on a machine that may not."""
 SHORT = Deadlines(
     first_token_s=0.3,
     between_tokens_s=0.25,

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from generation_kit import Words, shop_words
+from generation_kit import PATIENT, Words, shop_words
 from language_model_server import USAGE_IN, USAGE_OUT, LanguageModelServer, running
 from prometheus_client import REGISTRY
 
 from voicebot.core.conversation import Route, Source
 from voicebot.core.settings import Settings
 from voicebot.dialogue.flow.speech import Written
-from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.prices import Models, Price
 from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import GenerationRequest
@@ -38,10 +37,6 @@ REQUEST = GenerationRequest(
     passages=(PASSAGE,),
 )
 WRITTEN = "You have thirty days."
-PATIENT = Deadlines(
-    first_token_s=15.0, between_tokens_s=10.0, whole_s=30.0, first_clause_s=15.0, between_clauses_s=10.0
-)
-"""For endpoints that answer at once, on a machine that may not."""
 
 
 class Time:
