@@ -1,10 +1,11 @@
-"""Every bench, one after the other, into the tables of docs/benchmarks.md.
+"""The benches that want an hour at most, one after the other, into the tables of docs/benchmarks.md.
 
     .venv/bin/python -m scripts.bench.all [--only call --only start] [--fresh] [--rounds 4]
 
-Wants a machine that does nothing else, for more than half an hour. The prose of the page stays as it is;
-the tables between its markers are replaced, with date and machine. `--fresh` also times a fresh clone, which
-downloads every package again.
+Wants a machine that does nothing else, for more than half an hour. Those that take long themselves or want
+both cores for themselves (turns, density, admission, growth, hostile, death, desk) are run by their own
+commands. The prose of the page stays as it is; the tables between its markers are replaced, with date and
+machine. `--fresh` also times a fresh clone, which downloads every package again.
 """
 
 from __future__ import annotations

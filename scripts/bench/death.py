@@ -39,6 +39,8 @@ HEAD = ("broken socket", "calls", "p50", "p95", "longest", "within 5 s", "with h
 GIVES_UP_S = 40.0
 NODE_S = 90.0
 GREETED_S = 60.0
+STARTS_S = 10.0
+"""A node that was started again takes calls by then; the places of the dead one count for a while."""
 
 
 class Ear:
@@ -91,6 +93,7 @@ async def measure(kills: int, calls: int, nodes: int) -> dict[str, Any]:
             "TWILIO_AUTH_TOKEN": twilio.auth_token,
             "VOICEBOT_PUBLIC_URL": PUBLIC,
             "VOICEBOT_API_TOKEN": token,
+            "VOICEBOT_ADMISSION": "configured",  # its places say how many nodes are up
         }
         with (
             data_directory() as data,
@@ -99,7 +102,7 @@ async def measure(kills: int, calls: int, nodes: int) -> dict[str, Any]:
             twilio.routes = Routes({PUBLIC: bot.url})
             for nth in range(kills):
                 twilio.options.broken_socket = fate = FATES[nth % 2]
-                await until(lambda: places(bot.url) >= nodes * 40, NODE_S, "all nodes take calls")
+                await _all_up(bot, nodes)
                 one = await kill(twilio, bot, nodes, nth, calls, token)
                 told = found[fate]
                 told.silent += one.silent
@@ -117,7 +120,12 @@ async def kill(twilio: LocalTwilio, bot: Bot, nodes: int, nth: int, count: int, 
     while True:
         ears = [Ear() for _ in range(count)]
         calls = [
-            await twilio.phone(f"{PUBLIC}/twilio/voice", ear=ear, status_callback=f"{PUBLIC}/twilio/status")
+            await twilio.phone(
+                f"{PUBLIC}/twilio/voice",
+                ear=ear,
+                status_callback=f"{PUBLIC}/twilio/status",
+                fallback_url=f"{PUBLIC}/twilio/resume",  # as `voicebot twilio connect` sets it
+            )
             for ear in ears
         ]
         try:
@@ -126,9 +134,10 @@ async def kill(twilio: LocalTwilio, bot: Bot, nodes: int, nth: int, count: int, 
             for call, ear in zip(calls, ears, strict=True):
                 ear.listen_from(call.line.now_ms())
             at = [call.line.now_ms() for call in calls]
+            streams = [call.stream for call in calls]
             victim.kill()
-            await asyncio.sleep(0.5)
-            hit = [n for n, call in enumerate(calls) if call.stream is None or not call.stream.live]
+            await asyncio.sleep(0.5)  # by then a call may have its next stream
+            hit = [n for n, stream in enumerate(streams) if stream is None or not stream.live]
             if hit:
                 return await _heard(bot, calls, ears, at, hit, token)
         finally:
@@ -138,7 +147,13 @@ async def kill(twilio: LocalTwilio, bot: Bot, nodes: int, nth: int, count: int, 
                 await call.wait_ended()
                 await call.settle()
                 twilio.forget(call)
-        await until(lambda: places(bot.url) >= nodes * 40, NODE_S, "all nodes take calls")
+        await _all_up(bot, nodes)
+
+
+async def _all_up(bot: Bot, nodes: int) -> None:
+    await until(lambda: len(_running(bot)) == nodes, NODE_S, "all nodes run")
+    await asyncio.sleep(STARTS_S)
+    await until(lambda: places(bot.url) >= nodes * 40, NODE_S, "all nodes take calls")
 
 
 async def _heard(
@@ -159,10 +174,17 @@ async def _heard(
     async with httpx.AsyncClient(base_url=bot.url, headers=headers, timeout=20, trust_env=False) as api:
         rows = {row["call_sid"]: row["id"] for row in (await api.get("/api/conversations")).json()}
         for n in hit:
-            told = (await api.get(f"/api/conversations/{rows[calls[n].call_sid]}")).json()
-            began = [t["input"] for t in told["turns"] if t["input"]["kind"] == "call_started"]
-            found.with_history += [one["resumed"] for one in began] == [False, True]
+            name = rows[calls[n].call_sid]
+            with contextlib.suppress(BenchError):
+                await until(partial(_resumed, api, name), GIVES_UP_S, "the conversation goes on")
+                found.with_history += 1
     return found
+
+
+async def _resumed(api: httpx.AsyncClient, conversation: str) -> bool:
+    told = (await api.get(f"/api/conversations/{conversation}")).json()
+    began = [turn["input"] for turn in told["turns"] if turn["input"]["kind"] == "call_started"]
+    return [one["resumed"] for one in began] == [False, True]
 
 
 def _all_greeted(calls: list[LocalCall], ears: list[Ear]) -> bool:
@@ -175,11 +197,19 @@ def _greeted(call: LocalCall, ear: Ear) -> bool:
 
 
 def _nodes(bot: Bot, count: int) -> list[psutil.Process]:
-    family = psutil.Process(bot.pid).children(recursive=True)
-    nodes = [p for p in family if "voicebot.runtime.node" in " ".join(p.cmdline())]
+    nodes = _running(bot)
     if len(nodes) != count:
         raise BenchError(f"{len(nodes)} of {count} nodes run")
     return sorted(nodes, key=lambda p: p.pid)
+
+
+def _running(bot: Bot) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in psutil.Process(bot.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "voicebot.runtime.node" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def places(url: str) -> float:
@@ -199,7 +229,10 @@ async def until(true: Callable[[], bool] | Callable[[], Awaitable[bool]], within
         BenchError: not in time.
     """
     end_s = time.monotonic() + within_s
-    while not true():
+    while True:
+        found = true()
+        if await found if isinstance(found, Awaitable) else found:
+            return
         if time.monotonic() > end_s:
             raise BenchError(f"after {within_s:.0f} s still waiting for: {what}")
         await asyncio.sleep(0.1)

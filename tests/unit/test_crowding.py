@@ -11,7 +11,7 @@ import pytest
 from virtual_time import VirtualTimeLoop, virtual
 
 from voicebot.channels.node import NodeState
-from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, PROMPT_S, SLOW_S, Crowding, Strain
+from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, PROMPT_S, SLOW_S, Crowding, Early, Strain
 from voicebot.runtime.readings import Cores, Spending, cores_load, free_memory_mb, typical_lateness_s
 
 
@@ -50,6 +50,24 @@ def test_under_load_nothing_is_planned_that_may_be_thrown_away(
 ) -> None:
     strain = Strain()
     assert [strain.look(*reading) for reading in readings][-1] is strained
+
+
+@pytest.mark.parametrize(
+    ("shares", "of"),
+    [
+        pytest.param([0.3] * 3, "all", id="there is time"),
+        pytest.param([0.9], "all", id="one long slice"),
+        pytest.param([0.6] * 2, "likely", id="little time: what probably ends a turn"),
+        pytest.param([0.6] * 2 + [0.45] * 3, "likely", id="what that saved is no ease"),
+        pytest.param([0.6] * 2 + [0.3] * 2, "all", id="calls have ended"),
+        pytest.param([0.8] * 2, "none", id="no time"),
+        pytest.param([0.8] * 2 + [0.7] * 3, "none", id="not yet"),
+        pytest.param([0.8] * 2 + [0.65] * 2, "likely", id="where admission holds a node there is some"),
+    ],
+)
+def test_the_less_time_a_loop_has_the_fewer_turns_are_planned_early(shares: list[float], of: str) -> None:
+    early = Early()
+    assert [early.look(share) for share in shares][-1] == of
 
 
 def test_a_node_whose_recogniser_is_full_has_no_room() -> None:

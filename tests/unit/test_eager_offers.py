@@ -9,6 +9,14 @@ from typing import Any, cast
 from voicebot.core.conversation import TurnInput, Utterance
 from voicebot.dialogue.eager import EagerPlans
 from voicebot.dialogue.plan import Plan
+from voicebot.dialogue.speculation import Verdict
+
+
+@dataclass
+class Silent:
+    """A plan of no words."""
+
+    stream: None = None
 
 
 async def test_two_offers_at_once_leave_one_plan() -> None:
@@ -43,16 +51,38 @@ async def test_two_offers_at_once_leave_one_plan() -> None:
     assert (under_way, eager.alive) == (0, 0)
 
 
+async def test_a_node_with_little_time_plans_only_what_probably_ends_the_turn() -> None:
+    """A pause in the middle is left alone; where the end is likely, the same words are planned after all."""
+    made: list[tuple[str, bool]] = []
+
+    async def make(conversation_id: str, given: TurnInput, likely: bool) -> Any:
+        assert isinstance(given, Utterance)
+        made.append((given.text, likely))
+        return Silent()
+
+    async def drop(plan: Any) -> None:
+        pass
+
+    little = True
+    eager = EagerPlans(make, cast("Any", drop), lambda given: (), sparing=lambda: little)
+    words = Utterance(text="when do you open")
+    assert await eager.offer("cv", words, likely=False) is Verdict.BUSY
+    assert await eager.offer("cv", words, likely=True) is Verdict.START
+    await asyncio.sleep(0)
+    assert made == [("when do you open", True)]
+    little = False
+    assert await eager.offer("other", words, likely=False) is Verdict.START
+    await asyncio.sleep(0)
+    assert made == [("when do you open", True), ("when do you open", False)]
+    await eager.close()
+
+
 async def test_who_is_cancelled_while_dropping_a_plan_leaves_none() -> None:
     """A turn that took too long is cancelled in the middle of it; the plan is thrown away all the same."""
     may_end, dropped = asyncio.Event(), 0
 
-    @dataclass
-    class Plan:
-        stream: None = None
-
     async def make(conversation_id: str, given: TurnInput, likely: bool) -> Any:
-        return Plan()
+        return Silent()
 
     async def drop(plan: Any) -> None:
         nonlocal dropped

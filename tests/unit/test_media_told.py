@@ -1,4 +1,4 @@
-"""Sound is told while the reader waits, everything else is read; the order of all messages stays."""
+"""Sound and marks are told while the reader waits, all else is read; the order of all messages stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebot.channels.twilio.line import LINE
 from voicebot.channels.twilio.media import EndKind, MediaSession
 from voicebot.channels.twilio.pace import BREATH, BURST_MS
 from voicebot.channels.twilio.stream_order import StreamOrder
-from voicebot.channels.twilio.wire import Mark, Media, Start
+from voicebot.channels.twilio.wire import Dtmf, Mark, Media, Start
 
 
 class Socket:
@@ -62,16 +62,23 @@ class Call:
             cast("WebSocket", self.socket), start, order, conversation_id="cv_1", resumed=False, epoch=1
         )
         self.all: list[tuple[str, Any]] = []
-        self.hears: Callable[[Media], None] | None = self.told
+        self.hears: Callable[[Media | Mark], None] | None = self.told
         self.reading = asyncio.create_task(self.read())
 
-    def told(self, message: Media) -> None:
-        self.all.append(("told", message.timestamp_ms))
+    def told(self, message: Media | Mark) -> None:
+        self.all.append(("told", message.name if isinstance(message, Mark) else message.timestamp_ms))
 
     async def read(self) -> None:
         async for message in self.session.messages(self.hears):
-            name = message.timestamp_ms if isinstance(message, Media) else cast("Mark", message).name
-            self.all.append(("read", name))
+            match message:
+                case Media():
+                    self.all.append(("read", message.timestamp_ms))
+                case Mark():
+                    self.all.append(("read", message.name))
+                case Dtmf():
+                    self.all.append(("read", message.digit))
+                case _:
+                    raise AssertionError(message)
 
     async def left(self) -> None:
         """The reader goes, as the pipeline does when it is cancelled."""
@@ -91,6 +98,7 @@ def sound(ms: int, payload: str = "//7+/w==") -> str:
 
 
 MARK = '{"event":"mark","sequenceNumber":"9","streamSid":"MZ1","mark":{"name":"g1.0"}}'
+KEY = '{"event":"dtmf","sequenceNumber":"10","streamSid":"MZ1","dtmf":{"track":"inbound_track","digit":"5"}}'
 
 
 @pytest.fixture
@@ -100,15 +108,28 @@ async def call() -> Call:
     return call
 
 
-async def test_sound_is_told_and_marks_are_read_in_order(call: Call) -> None:
+async def test_sound_and_marks_are_told_and_keys_are_read_in_order(call: Call) -> None:
     call.socket.comes(sound(0))
-    assert call.all == [("told", 0)]
     call.socket.comes(MARK)
-    call.socket.comes(sound(20))  # the mark waits to be read: this stays behind it
+    assert call.all == [("told", 0), ("told", "g1.0")]
+    call.socket.comes(KEY)
+    call.socket.comes(sound(20))  # the key waits to be read: these stay behind it
+    call.socket.comes(MARK.replace("g1.0", "g1.1"))
     await call.settled()
     call.socket.comes(sound(40))
-    assert call.all == [("told", 0), ("read", "g1.0"), ("read", 20), ("told", 40)]
+    assert call.all[2:] == [("read", "5"), ("read", 20), ("read", "g1.1"), ("told", 40)]
     call.reading.cancel()
+
+
+async def test_sound_that_is_written_otherwise_is_told_all_the_same(call: Call) -> None:
+    """Twilio adds fields without notice; what breaks the protocol is left to who can close the socket."""
+    call.socket.comes(sound(0).replace('"streamSid"', '"callQuality":{"mos":4.1},"streamSid"'))
+    call.socket.comes(MARK.replace('"mark":{', '"mark":{"played":true,'))
+    assert call.all == [("told", 0), ("told", "g1.0")]
+    call.socket.comes(sound(20, "//7+/w="))
+    await call.settled()
+    assert call.session.end is not None
+    assert call.session.end.kind is EndKind.REFUSED
 
 
 async def test_a_flood_lets_others_have_the_loop(call: Call) -> None:
@@ -130,17 +151,18 @@ async def test_more_sound_than_time_closes_the_socket(call: Call) -> None:
     assert call.session.end.kind is EndKind.REFUSED
 
 
-async def test_what_the_listener_raises_the_reader_raises(call: Call) -> None:
+@pytest.mark.parametrize("message", [sound(0), MARK])
+async def test_what_the_listener_raises_the_reader_raises(call: Call, message: str) -> None:
     """The call ends as it does when a part of it fails."""
 
-    def fails(message: Media) -> None:
+    def fails(message: Media | Mark) -> None:
         raise ZeroDivisionError
 
     await call.left()
     call.hears = fails
     call.reading = asyncio.create_task(call.read())
     await call.settled()
-    call.socket.comes(sound(0))
+    call.socket.comes(message)
     await call.settled()
     with pytest.raises(ZeroDivisionError):
         call.reading.result()

@@ -10,7 +10,7 @@ import pytest
 
 from voicebot.audio import mulaw
 from voicebot.audio.hearing.vad import WINDOW, shared_silero
-from voicebot.audio.hearing.windows import MOST, OwnSense, Together, TogetherSense, Window
+from voicebot.audio.hearing.windows import MANY_CALLS, MOST, OwnSense, Together, TogetherSense, Window
 
 CHANCE = np.random.default_rng(7)
 
@@ -95,6 +95,19 @@ async def test_with_one_or_two_calls_none_waits() -> None:
     third.take(line(1)[0], 0, told.append)
     assert len(told) == 2  # now it is worth it
     del third, senses
+
+
+async def test_windows_of_many_calls_wait_longer() -> None:
+    """So that more of them are judged at once."""
+    loop, waits = asyncio.get_running_loop(), list[float]()
+    node = Together(shared_silero(), tick_s=3600.0)
+    senses = [node.sense() for _ in range(MANY_CALLS - 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "call_later", lambda delay, *_: waits.append(delay))
+        senses[0].take(line(1)[0], 0, lambda window: None)
+        senses.append(node.sense())
+        senses[0].take(line(1)[0], 32, lambda window: None)
+    assert waits == [3600.0, 7200.0]
 
 
 async def test_a_call_that_is_over_leaves_its_place_clean() -> None:

@@ -229,6 +229,48 @@ async def test_a_verdict_that_comes_while_the_bot_speaks(
         assert not twilio.calls[-1].ended
 
 
+@pytest.mark.parametrize(
+    ("verdict", "then"), [("machine_start", "booked"), ("human", "reached"), ("", "dialling")]
+)
+async def test_a_verdict_that_overtakes_the_answer(
+    twilio: LocalTwilio, database: Database, keys: KeyRing, verdict: str, then: str
+) -> None:
+    """The webhooks come on connections of their own: what is known by then decides what the call gets."""
+    twilio.people[CUSTOMER] = Person(after_s=3600, ear=Quiet)  # it rings: we tell what Twilio would
+    async with dialling(twilio, database, keys, detection="meanwhile") as node:
+        callback = await order(database, keys, node.clock.now)
+        await node.calls.dial_due()
+        dial, call = (await node.shown(callback))["dials"][0]["id"], twilio.calls[-1]
+        if verdict:
+            told = await node.channel.post(
+                f"/twilio/outbound/{dial}/detected", CallSid=call.call_sid, AnsweredBy=verdict
+            )
+            assert told.status_code == 204
+        assert await node.stands(callback, "dialling")
+        answer = await node.channel.post(
+            f"/twilio/outbound/{dial}/answer", CallSid=call.call_sid, CallStatus="in-progress"
+        )
+        assert ("<Stream" in answer.text) is (then != "booked")
+        assert await node.stands(callback, then)
+        shown = (await node.shown(callback))["dials"][0]
+        assert shown["answered_by"] == (verdict or None)
+    no_violations(twilio)
+
+
+async def test_a_machine_that_rings_off_before_it_is_answered_was_a_machine(
+    twilio: LocalTwilio, database: Database, keys: KeyRing
+) -> None:
+    """Its verdict came, the question what the call gets did not."""
+    twilio.people[CUSTOMER] = Person(after_s=3600, ear=Quiet)
+    async with dialling(twilio, database, keys, detection="meanwhile") as node:
+        callback = await order(database, keys, node.clock.now)
+        await node.calls.dial_due()
+        path, call = f"/twilio/outbound/{(await node.shown(callback))['dials'][0]['id']}", twilio.calls[-1]
+        await node.channel.post(f"{path}/detected", CallSid=call.call_sid, AnsweredBy="machine_start")
+        await node.channel.post(f"{path}/status", CallSid=call.call_sid, CallStatus="completed")
+        assert [one["status"] for one in (await node.shown(callback))["dials"]] == ["machine"]
+
+
 @pytest.mark.parametrize("how", ["done_then_refused", "refused"])
 async def test_twilio_does_not_say_whether_it_dialled(
     twilio: LocalTwilio, node: Node, database: Database, keys: KeyRing, how: Any

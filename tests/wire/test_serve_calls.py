@@ -228,19 +228,32 @@ def test_nothing_survives_a_kill_9_of_the_supervisor(tmp_path: Path):
         assert alive == []
 
 
+async def not_ready(url: str) -> dict[str, str]:
+    """What a balancer is told is wrong; empty: it may send calls."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        answer = await http.get("/readyz")
+    wrong: dict[str, str] = answer.json().get("wrong", {})
+    assert (answer.status_code == 503) is bool(wrong)
+    return wrong
+
+
 async def test_sigterm_lets_a_call_finish_and_a_second_one_puts_the_rest_through(tmp_path: Path):
     """A drain is heard by nobody: calls go on, the next is turned away. At its end, which a second signal
-    brings, callers are told that a person takes them.
+    brings, callers are told that a person takes them. A balancer is told before, too, when every place is
+    taken.
     """
-    with serving("--insecure-local", data_dir=tmp_path / "data") as running:
+    with serving("--insecure-local", data_dir=tmp_path / "data", VOICEBOT_MAX_CALLS="2") as running:
+        assert await not_ready(running.url) == {}
         stays = await MediaClient(running.url, call_sid(2)).__aenter__()
         async with MediaClient(running.url, call_sid(1)) as caller:
             await caller.spoken_to(1.0, within_s=40)
+            async with asyncio.timeout(60):
+                while await not_ready(running.url) != {"room": "no further call is taken: places"}:
+                    await asyncio.sleep(0.05)
             running.process.send_signal(signal.SIGTERM)
-            async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
-                async with asyncio.timeout(60):
-                    while (await http.get("/readyz")).status_code != 503:
-                        await asyncio.sleep(0.05)
+            async with asyncio.timeout(60):
+                while await not_ready(running.url) != {"node": "draining"}:
+                    await asyncio.sleep(0.05)
             await caller.quiet(1.0, within_s=40)
             caller.say(line("slt", "opening_hours"))
             await caller.spoken_to(1.0, within_s=40)

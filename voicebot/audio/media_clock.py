@@ -32,8 +32,8 @@ class MediaClock:
     def observe(self, end_ms: float, now_s: float) -> None:
         """A frame whose last sample lies at ``end_ms`` (timestamp plus length) arrived at ``now_s``."""
         delay_ms = now_s * 1000.0 - end_ms
-        known = [d for d in (self._current, self._previous) if d is not None]
-        self._leapt = bool(known) and delay_ms < min(known) - LEAP_MS and not self._leapt
+        least_ms = self._least_ms()
+        self._leapt = least_ms is not None and delay_ms < least_ms - LEAP_MS and not self._leapt
         if self._leapt:
             return
         if self._bucket_began is None:
@@ -51,7 +51,10 @@ class MediaClock:
 
     def at_ms(self, now_s: float) -> int | None:
         """The media time at ``now_s``, ms; None before the first frame."""
-        delays = [d for d in (self._current, self._previous) if d is not None]
-        if not delays:
-            return None
-        return max(0, round(now_s * 1000.0 - min(delays)))
+        least_ms = self._least_ms()
+        return None if least_ms is None else max(0, round(now_s * 1000.0 - least_ms))
+
+    def _least_ms(self) -> float | None:
+        if self._current is None or self._previous is None:
+            return self._previous if self._current is None else self._current
+        return min(self._current, self._previous)

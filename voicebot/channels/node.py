@@ -31,6 +31,8 @@ class NodeState:
         late: this node's event loop does not keep up.
         tight: the machine is short of memory.
         strained: there is no time for what may be thrown away: nothing is planned early.
+        early: of which turns plans are made before they have ended, as far as the loop has time for it:
+            of all, of those that probably end, of none.
         machine: the calls of all nodes of this machine together.
     """
 
@@ -46,6 +48,7 @@ class NodeState:
     late: bool = False
     tight: bool = False
     strained: bool = False
+    early: Literal["all", "likely", "none"] = "all"
     machine: Machine = field(default_factory=Machine)
     _was_full: bool = field(default=False, repr=False)
 

@@ -54,6 +54,7 @@ class EagerPlans:
         drop: throws a plan away.
         wants: the intents that the monitor reads.
         busy: the node has no time to give away.
+        sparing: it has little: what is planned has to be the end of the turn, probably.
         limit: most plans under way.
     """
 
@@ -64,12 +65,14 @@ class EagerPlans:
         wants: Callable[[Utterance], tuple[str, ...]],
         *,
         busy: Callable[[], bool] = lambda: False,
+        sparing: Callable[[], bool] = lambda: False,
         limit: int = ALIVE,
     ) -> None:
         self._make = make
         self._drop = drop
         self._wants = wants
         self._busy = busy
+        self._sparing = sparing
         self._limit = limit
         self._at_hand: dict[str, _Eager] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -84,7 +87,8 @@ class EagerPlans:
         offered = gist(given, self._wants)
         one = self._at_hand.get(conversation_id)
         at_hand = None if one is None or (likely and not one.allowed and _refused(one)) else one.gist
-        verdict = weigh(offered, at_hand, alive=self.alive, busy=self._busy(), limit=self._limit)
+        busy = self._busy() or (self._sparing() and not likely)
+        verdict = weigh(offered, at_hand, alive=self.alive, busy=busy, limit=self._limit)
         metrics.eager_offers.labels(verdict.value).inc()
         if verdict is Verdict.SAME and one is not None:
             one.likely = one.likely or likely

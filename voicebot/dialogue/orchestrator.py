@@ -129,6 +129,7 @@ class Orchestrator:
         acts: what a turn can do, by name.
         now: the time, aware; tests set it.
         busy: the node has no time for plans that may be thrown away.
+        sparing: it has little time for them.
         degraded: hearing, speaking or a system of record is not well.
         staff: who is there, and when callers can be called back; None: as if somebody always were.
         off: names of the switches that are off.
@@ -152,6 +153,7 @@ class Orchestrator:
         acts: dict[str, Perform] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
+        sparing: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
         staff: Staff | None = None,
         off: Callable[[], frozenset[str]] = frozenset,
@@ -269,6 +271,7 @@ class Orchestrator:
             self.discard,
             lambda given: tuple(want.intent for want in monitor.read(self._as_read(given)).wants),
             busy=busy,
+            sparing=sparing,
         )
 
     @classmethod
@@ -283,6 +286,7 @@ class Orchestrator:
         poke: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         busy: Callable[[], bool] = lambda: False,
+        sparing: Callable[[], bool] = lambda: False,
         degraded: Callable[[], bool] = lambda: False,
         staff: Staff | None = None,
         off: Callable[[], frozenset[str]] = frozenset,
@@ -316,6 +320,7 @@ class Orchestrator:
             poke=poke,
             now=now,
             busy=busy,
+            sparing=sparing,
             degraded=degraded,
             staff=staff,
             off=off,

@@ -12,7 +12,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal, get_args
 
 import structlog
 
@@ -50,6 +50,20 @@ EASY = 0.45
 LATE_S = 0.03
 """Lateness of the event loop that says the same of the node itself; half of it says that there is time."""
 
+SPARING = 0.5
+"""Of a core, what the node's own loop uses, from which a turn is planned early only where it probably ends.
+Of plans made at any pause, 135 of 210 were thrown away (21 November 2026, 40 callers of
+``scripts.bench.density``)."""
+
+AT_EASE = 0.4
+"""Below this there is time for any of them again."""
+
+EXHAUSTED = 0.75
+"""Of a core, what the loop uses, from which nothing is planned early."""
+
+RESTED = 0.68
+"""Below this, and so where admission holds a node, there is time again for what probably ends a turn."""
+
 LAGGING_S = 0.1
 """Typical lateness of the event loop from which no further call is taken: a third of what is sent ahead."""
 
@@ -69,7 +83,8 @@ LOW_MB = 150.0
 ENOUGH_MB = 250.0
 
 CALL_MB = 5.0
-"""Of memory, for a call: 2.4 MB were measured over all processes (``scripts.bench.memory``)."""
+"""Of memory, for a call: 1 MB was measured over all processes with engines stubbed
+(``scripts.bench.density``); recognisers need some for who speaks."""
 
 FIRST_A_CORE = 6
 """Calls for each core of the machine that are let in before any has been seen."""
@@ -127,6 +142,19 @@ class Strain:
         return self.strained
 
 
+class Early:
+    """Pure: the loop's share of its core in, which turns are planned before they have ended out."""
+
+    def __init__(self) -> None:
+        self._sparing = Crowding(SPARING, AT_EASE)
+        self._exhausted = Crowding(EXHAUSTED, RESTED)
+
+    def look(self, share: float) -> Literal["all", "likely", "none"]:
+        """Takes one reading (0..1)."""
+        sparing, exhausted = self._sparing.look(share), self._exhausted.look(share)
+        return "none" if exhausted else "likely" if sparing else "all"
+
+
 async def watch_crowding(
     engines: Mapping[str, EngineClient], node: NodeState, *, learned: bool = True
 ) -> None:
@@ -140,7 +168,7 @@ async def watch_crowding(
         node: this one.
         learned: what calls cost bounds them; False: only the configured number and the limits do.
     """
-    crowding, strain, late_s = Crowding(), Strain(), 0.0
+    crowding, strain, late_s, early = Crowding(), Strain(), 0.0, Early()
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
     slow = Crowding(SLOW_S, PROMPT_S)
     shared = Capacity(FIRST_A_CORE * len(os.sched_getaffinity(0)), TARGETS)
@@ -155,7 +183,11 @@ async def watch_crowding(
         node.crowded = busy or (late and learned)
         node.late = lagging.look(late_s if calls else 0.0)
         node.tight = tight.look(-free_mb)
-        loop_holds = own.look(node.calls, {"loop": loop.since_last()})
+        loop_share = loop.since_last()
+        if node.early != (of := early.look(loop_share)):
+            node.early = of
+            log.info("node.plans_early", of=of, share=round(loop_share, 2), calls=node.calls)
+        loop_holds = own.look(node.calls, {"loop": loop_share})
         node.cores = node_spent.since_last([os.getpid()])
         node.tell()
         ours, used = node.machine.cores + hosts.since_last(pids), cores.since_last()

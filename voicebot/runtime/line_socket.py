@@ -27,6 +27,8 @@ _HEAD = 2
 _MASK = 4
 _SHORT = 126
 _LONG = 127
+_USUAL = _MASKED | _SHORT
+_USUAL_HEAD = _HEAD + 2 + _MASK
 
 
 class LineSocket(WebSocketsSansIOProtocol):
@@ -78,6 +80,10 @@ class LineSocket(WebSocketsSansIOProtocol):
         if self._long_way:
             super().data_received(data)
             return
+        if not self._rest and _is_one(data):  # as nearly always
+            if not self._short_way(data, 0, len(data)):
+                self._along(data)
+            return
         data = self._rest + data if self._rest else data
         at, end = 0, len(data)
         while at < end:
@@ -115,6 +121,16 @@ class LineSocket(WebSocketsSansIOProtocol):
         if frame[0] in {_TEXT_BEGINS, _BINARY_BEGINS}:
             self._long_way = True
         super().data_received(frame)
+
+
+def _is_one(data: bytes) -> bool:
+    """Whether it is one masked text frame of a usual length, and nothing else."""
+    return (
+        len(data) > _USUAL_HEAD
+        and data[0] == _TEXT
+        and data[1] == _USUAL
+        and _USUAL_HEAD + (data[2] << 8) + data[3] == len(data)
+    )
 
 
 def frame_size(data: bytes, at: int) -> int | None:

@@ -34,6 +34,9 @@ TICK_S = 0.01
 
 FEW_CALLS = 2
 
+MANY_CALLS = 30
+"""From here on they wait twice as long: what a window costs falls with how many are judged at once."""
+
 MOST = 32
 """Windows of one run: about a millisecond. What is left over is the next turn of the loop's."""
 
@@ -113,7 +116,7 @@ class Together:
         return sense
 
     def add(self, sense: TogetherSense, ulaw: bytes, at_ms: int, told: Told) -> None:
-        """A window of a call; told within ``tick_s``."""
+        """A window of a call; told within ``tick_s``, or twice that where there are many."""
         if len(ulaw) != WINDOW:
             raise ValueError(f"a window has {WINDOW} bytes, not {len(ulaw)}")
         self._due.append((sense, ulaw, at_ms, told))
@@ -122,7 +125,8 @@ class Together:
         if self._calls <= self._few:
             self._run()
         else:
-            self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._run)
+            tick_s = self._tick_s if self._calls < MANY_CALLS else 2 * self._tick_s
+            self._timer = asyncio.get_running_loop().call_later(tick_s, self._run)
 
     def _run(self) -> None:
         """Judges one window of each call that has any, up to ``MOST``; what is left comes next."""
@@ -137,7 +141,7 @@ class Together:
             if offset := sense.offset.of(means[n], flat=flat[n]):
                 pcm[n] = sense.offset.without(pcm[n], offset)
         levels = levels_dbfs(pcm)
-        probabilities = self._states.probabilities([sense.slot for sense, _, _, _ in taken], pcm)
+        probabilities = self._states.probabilities([sense.slot for sense, _, _, _ in taken], pcm, levels)
         for n, (_, _, at_ms, told) in enumerate(taken):
             told(Window(pcm[n], at_ms, levels[n], probabilities[n]))
 

@@ -40,6 +40,8 @@ class Pauses:
 
     def hushed(self, ulaw: bytes, at_ms: int) -> bytes:
         """Mu-law that lies at ``at_ms``, silent where a stretch covers it."""
+        if not self._spans and self._from_ms is None:
+            return ulaw  # as nearly always
         last_ms = at_ms + len(ulaw) / SAMPLES_PER_MS
         open_from = (self._from_ms, last_ms) if self._from_ms is not None else None
         for begin, until in (*self._spans, *((open_from,) if open_from is not None else ())):

@@ -91,9 +91,11 @@ class Tracks:
 
     def _advance(self, head: int) -> list[Chunk]:
         """Makes room for audio up to ``head``."""
-        chunks: list[Chunk] = []
         self._head = max(self._head, head)
         far = self._head - HELD_S * RATE_HZ  # before this everything is complete
+        if far - self._base < CHUNK_SAMPLES:
+            return []
+        chunks: list[Chunk] = []
         while far - self._base >= CHUNK_SAMPLES and self._base < self._newest():
             chunks.append(self._take(CHUNK_SAMPLES))
         silent = (far - self._base) // CHUNK_SAMPLES * CHUNK_SAMPLES

@@ -70,35 +70,36 @@ class WireLog:
     """Collects messages into batches."""
 
     def __init__(self) -> None:
-        self._rows: list[list[Any]] = []
+        self._messages: list[Message] = []
 
     def add(self, message: Message) -> bool:
         """Notes one; True: a batch is full, `take` it."""
-        if message.what is What.MEDIA:
-            self._rows.append(
-                ["media", round(message.at_ms, 1), message.sequence, message.timestamp_ms, message.size]
-            )
-            return len(self._rows) >= BATCH
-        row = [message.what.value, round(message.at_ms, 1), message.sequence]
-        match message.what:
-            case What.SENT:
-                row += [message.size]
-            case What.KEY | What.MARK | What.ASKED:
-                row += [message.name]
-            case What.STOP | What.CLEAR:
-                pass
-        self._rows.append(row)
-        return len(self._rows) >= BATCH
+        self._messages.append(message)
+        return len(self._messages) >= BATCH
 
-    def take(self) -> list[list[Any]]:
-        """The rows so far, for `pack`; none are kept."""
-        rows, self._rows = self._rows, []
-        return rows
+    def take(self) -> list[Message]:
+        """The messages so far, for `pack`; none are kept."""
+        messages, self._messages = self._messages, []
+        return messages
 
 
-def pack(rows: Sequence[Sequence[Any]]) -> bytes:
+def pack(messages: Sequence[Message]) -> bytes:
     """A batch as it is sealed: JSON, deflated."""
+    rows = [_row(message) for message in messages]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), _LEVEL)
+
+
+def _row(message: Message) -> list[Any]:
+    row = [message.what.value, round(message.at_ms, 1), message.sequence]
+    match message.what:
+        case What.MEDIA:
+            return [*row, message.timestamp_ms, message.size]
+        case What.SENT:
+            return [*row, message.size]
+        case What.KEY | What.MARK | What.ASKED:
+            return [*row, message.name]
+        case What.STOP | What.CLEAR:
+            return row
 
 
 def unpack(data: bytes) -> Iterator[Message]:

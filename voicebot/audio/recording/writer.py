@@ -150,7 +150,7 @@ class Recorder:
         self._wire = WireLog()
         self._audio_tail = _Tail()
         self._events_tail = _Tail()
-        self._queue: deque[Chunk | dict[str, Any] | list[list[Any]]] = deque()
+        self._queue: deque[Chunk | dict[str, Any] | list[Message]] = deque()
         self._queued_chunks = 0
         self._guard = threading.Lock()  # the queue
         self._writing = threading.Lock()  # the files
@@ -209,8 +209,8 @@ class Recorder:
         if self._closing:
             return
         self._closing = True
-        if rows := self._wire.take():
-            self._hand_over(rows)
+        if messages := self._wire.take():
+            self._hand_over(messages)
         self._enqueue(self._tracks.rest())
         writing = asyncio.get_running_loop().run_in_executor(_threads(), self.drain, True)
         done, _ = await asyncio.wait([writing], timeout=CLOSE_DEADLINE_S)
@@ -226,7 +226,7 @@ class Recorder:
             failed=self.failed,
         )
 
-    def _hand_over(self, item: dict[str, Any] | list[list[Any]]) -> None:
+    def _hand_over(self, item: dict[str, Any] | list[Message]) -> None:
         with self._guard:
             if len(self._queue) - self._queued_chunks >= MAX_QUEUED_EVENTS:
                 self.dropped_events += 1
@@ -323,7 +323,7 @@ class Recorder:
             if file is not None and end:
                 os.fsync(file.fileno())
 
-    def _write_one(self, item: Chunk | dict[str, Any] | list[list[Any]]) -> None:
+    def _write_one(self, item: Chunk | dict[str, Any] | list[Message]) -> None:
         if isinstance(item, list):
             self._seal_line(Kind.WIRE, pack(item))
         elif not isinstance(item, Chunk):

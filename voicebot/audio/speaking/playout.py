@@ -376,11 +376,14 @@ class Playout:
 
     async def _change(self, within_s: float) -> None:
         self._changed.clear()
-        try:
-            async with asyncio.timeout(None if within_s == float("inf") else within_s):
-                await self._changed.wait()
-        except TimeoutError:
+        if within_s == float("inf"):
+            await self._changed.wait()
             return
+        timer = asyncio.get_running_loop().call_later(within_s, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
 
     def _take_back(self, first: int) -> None:
         """What was sent and lies behind ``first`` is to be sent again."""
@@ -418,7 +421,10 @@ class Playout:
             self._unconfirmed.clear()
 
     def _hand_over_overdue(self) -> None:
-        """A peer that returns no marks must not make us hold the whole answer."""
+        """A peer that returns no marks must not make us hold the whole answer; others tell by them."""
+        unconfirmed = self._sent_bytes - self._unconfirmed[0].first if self._unconfirmed else 0
+        if unconfirmed <= MARK_MARGIN_S * 1000 * SAMPLES_PER_MS:
+            return
         self._hand_over(self._ledger.played((self._clock() - MARK_MARGIN_S) * 1000))
 
     def _end(self, played: int, *, partly: bool = False) -> None:

@@ -87,24 +87,25 @@ class PhoneListening(FrameProcessor):
         await self._turn(began, Waterfall(call.now_ms))
         session = call.session
         phone = isinstance(session, MediaSession)
-        async for message in session.messages(self._media) if phone else session.messages():
-            if isinstance(message, Media):
-                self._media(message)
+        async for message in session.messages(self._told) if phone else session.messages():
+            if isinstance(message, Media | Mark):
+                self._told(message)
                 continue
             call.evidence.came(message, hidden=call.cards.active)
             if call.cards.active and isinstance(message, Dtmf):
                 call.cards.press(message.digit)
-            elif isinstance(message, Mark):
-                call.speaker.mark_returned(message.name)
             elif isinstance(message, Dtmf):
                 await self._key(message.digit)
             else:
                 break
         call.finish(CallOutcome(kind="lost", reason="media ended"))
 
-    def _media(self, message: Media) -> None:
+    def _told(self, message: Media | Mark) -> None:
         call = self._call
         call.evidence.came(message)
+        if isinstance(message, Mark):
+            call.speaker.mark_returned(message.name)
+            return
         if call.cards.active:
             call.cards.hear(message.ulaw, message.timestamp_ms)
             return

@@ -127,7 +127,7 @@ class MediaSession:
         self._pace = Pace(clock)
         self._read = 0
         self._line = line_of(socket)
-        self._heard_by: Callable[[Media], None] | None = None
+        self._told: Callable[[Media | Mark], None] | None = None
         self._waiting = False
         self._failed: Exception | None = None
 
@@ -147,7 +147,7 @@ class MediaSession:
         return self._order.missing
 
     async def messages(
-        self, heard_by: Callable[[Media], None] | None = None
+        self, told: Callable[[Media | Mark], None] | None = None
     ) -> AsyncIterator[Media | Dtmf | Mark | Stop]:
         """What Twilio sends, in order; ends with the socket, and right after ``Stop``.
 
@@ -155,12 +155,12 @@ class MediaSession:
         and ends the iteration. Who reads next, has the sound to itself.
 
         Args:
-            heard_by: sound is told to it as it comes, where the socket can do that, while the reader waits.
+            told: gets sound and marks as they come, where the socket can do that, while the reader waits.
                 What is told is not yielded; the order of all messages stays. It must not block; what it
                 raises, the iteration raises.
         """
-        self._heard_by, self._failed = heard_by, None
-        if heard_by is not None and self._line is not None:
+        self._told, self._failed = told, None
+        if told is not None and self._line is not None:
             self._line.listen(self._take_now)
         while self._end is None:
             try:
@@ -199,23 +199,24 @@ class MediaSession:
                 yield message
 
     def _take_now(self, text: str) -> bool:
-        """Takes a text frame that is sound and may come now; all else is for ``messages``."""
-        heard_by = self._heard_by
-        if heard_by is None or not self._waiting or self._end is not None or not wire.is_media(text):
+        """Takes a text frame that is sound or a mark and may come now; all else is for ``messages``."""
+        told = self._told
+        if told is None or not self._waiting or self._end is not None:
             return False
         if self._read % BREATH == BREATH - 1:
             return False  # others get the loop
         try:
-            message = take_message({"type": "websocket.receive", "text": text}, self._order)
+            message = wire.frequent(text)
+            if message is None:
+                return False
+            self._order.take(message)
             self._pace.take(message)
         except Refused:
             return False  # and so again there, where the socket can be closed
-        if not isinstance(message, Media):
-            return False
         self._last_message_s = self._clock()
         self._read += 1
         try:
-            heard_by(message)
+            told(message)
         except Exception as error:
             self._failed = error  # the reader raises it
             return False

@@ -205,11 +205,37 @@ _MEDIA = re.compile(
 )
 """Sound as Twilio writes it: what comes fifty times a second is read by this. Anything else that is sound too
 (other order, other fields, numbers) is read by the models above."""
+_MARK = re.compile(
+    r'\{"event": ?"mark", ?"sequenceNumber": ?"([0-9]{1,12})", ?'
+    rf"(?:{_SID_FIELD}, ?)?"
+    r'"mark": ?\{"name": ?"([A-Za-z0-9_.:-]{0,256})"\}'
+    rf"(?:, ?{_SID_FIELD})?\}}"
+)
+"""The same of marks, ten a second while the bot speaks."""
 
 
-def is_media(text: str) -> bool:
-    """Whether it is sound as Twilio writes it, at a glance."""
-    return text.startswith(('{"event":"media",', '{"event": "media",'))
+_BEGINS = tuple(f'{{"event":{space}"{event}"' for space in ("", " ") for event in ("media", "mark"))
+
+
+def frequent(text: str) -> Media | Mark | None:
+    """Sound or a mark; None: something else, for `parse`.
+
+    Raises:
+        WireError: as `parse`, of what begins like one of them.
+    """
+    if (message := usual(text)) is not None:
+        return message
+    found = parse(text) if text.startswith(_BEGINS) else None
+    return found if isinstance(found, Media | Mark) else None
+
+
+def usual(text: str) -> Media | Mark | None:
+    """Sound or a mark just as Twilio writes them today; None: something else, or otherwise written."""
+    if len(text) > MAX_MESSAGE_CHARS:
+        return None
+    if (sound := _MEDIA.fullmatch(text)) is not None:
+        return _usual_media(sound)
+    return None if (mark := _MARK.fullmatch(text)) is None else _usual_mark(mark)
 
 
 def parse(text: str) -> Message:
@@ -221,8 +247,8 @@ def parse(text: str) -> Message:
     """
     if len(text) > MAX_MESSAGE_CHARS:
         raise WireError(Refusal.TOO_LARGE, f"{len(text)} characters")
-    if (sound := _MEDIA.fullmatch(text)) is not None and (media := _usual(sound)) is not None:
-        return media
+    if (message := usual(text)) is not None:
+        return message
     try:
         wire = _ANY.validate_json(text)
     except ValidationError as error:
@@ -242,7 +268,7 @@ def parse(text: str) -> Message:
             return Connected(wire.protocol, wire.version)
 
 
-def _usual(sound: re.Match[str]) -> Media | None:
+def _usual_media(sound: re.Match[str]) -> Media | None:
     """None: the models say what is wrong with it."""
     sequence, before, track, chunk, timestamp, payload, behind = sound.groups()
     timestamp_ms = int(timestamp)
@@ -254,6 +280,13 @@ def _usual(sound: re.Match[str]) -> Media | None:
     except ValueError:
         return None
     return Media(sid, ulaw, timestamp_ms, int(chunk), int(sequence), track)
+
+
+def _usual_mark(mark: re.Match[str]) -> Mark | None:
+    sequence, before, name, behind = mark.groups()
+    if (before is None) is (behind is None):
+        return None
+    return Mark(before or behind, name, int(sequence))
 
 
 def _media(wire: _MediaWire) -> Media:

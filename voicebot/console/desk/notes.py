@@ -30,6 +30,7 @@ class Notes:
         self._path = f"/api/conversations/{conversation_id}/notes"
         self._known: dict[int, list[dict[str, Any]]] = {}
         self._last_of: dict[int, ui.element] = {}
+        self._turns: dict[int, int] = {}  # of each line that stands, by its element's number
         self._marks: dict[int, ui.element] = {}
         self._turn: int | None = None
         with parts.box("dialog", "ask", aria_label="note on a turn", id="note") as self._dialog:
@@ -77,11 +78,13 @@ class Notes:
     def stands(self, line: ui.element, turn: int) -> None:
         """A line with its button is there: what is noted on its turn is drawn if it is the turn's last."""
         self._last_of[turn] = line
+        self._turns[line.id] = turn
         self._mark(turn)
 
     def forget(self, line: ui.element) -> None:
         """A line leaves the page."""
-        for turn in [turn for turn, last in self._last_of.items() if last is line]:
+        turn = self._turns.pop(line.id, None)
+        if turn is not None and self._last_of.get(turn) is line:
             del self._last_of[turn]
             self._marks.pop(turn, None)
 

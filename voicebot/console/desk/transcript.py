@@ -13,7 +13,7 @@ from voicebot.console.desk.notes import Notes
 
 _AGAIN_S = 1.0
 _GONE = frozenset({403, 404, 410, 422})
-_MOST = 500
+MOST_LINES = 500
 """Lines a page holds; earlier ones are on the conversation's own page."""
 
 
@@ -72,7 +72,7 @@ class Transcript:
                 self._lines.append(parts.text("p", words.happened(entry), "event"))
         else:
             return
-        while len(self._lines) > _MOST:
+        while len(self._lines) > MOST_LINES:
             line = self._lines.pop(0)
             self._notes.forget(line)
             line.delete()

@@ -164,6 +164,7 @@ class OutboundCalls:
                 log.error("outbound_call_not_ours", dial=dial_id, call_sid=call_sid)
                 return None
             callback = await callbacks.get(tx, kit.keys, dial.callback_id, lock=True)
+            answered_by = answered_by or dial.answered_by or ""
             before = callback.messages - int(dial.left_message)
             then = on_answer(answered_by, kit.rules, messages=before)
             if dial.status not in _BEFORE_TALK:  # asked again: the same answer, if it is of this call
@@ -196,17 +197,29 @@ class OutboundCalls:
                 return
             callback = await callbacks.get(tx, kit.keys, dial.callback_id, lock=True)
             if dial.status in _BEFORE_TALK:
+                outcome = outcome_of(dial.answered_by or "") or outcome
                 await self._reached_nobody(tx, callback, dial, outcome, call_sid, dial.answered_by)
             elif dial.status == "connected" and callback.status == "dialling":  # no machine, it seems
                 await self._reached(tx, callback)
         kit.poke()
 
     async def detected(self, dial_id: str, call_sid: str, answered_by: str) -> Then | None:
-        """The verdict on a call that the bot has already begun to speak in; None: nothing changes."""
+        """The verdict on a call that the bot has already begun to speak in; None: nothing changes.
+
+        One that overtakes the question what the call gets is kept until that is asked.
+        """
         kit = self._kit
         async with kit.database.transaction() as tx:
             dial = await callbacks.dial(tx, dial_id, lock=True)
-            if dial is None or dial.call_sid != call_sid or dial.status != "connected":
+            if dial is None or dial.call_sid not in {None, call_sid}:
+                return None
+            if dial.status in _BEFORE_TALK:
+                by = answered_by or None
+                await callbacks.advance(
+                    tx, dial.id, dial.status, after=(dial.status,), call_sid=call_sid, answered_by=by
+                )
+                return None
+            if dial.status != "connected":
                 return None
             callback = await callbacks.get(tx, kit.keys, dial.callback_id, lock=True)
             if callback.status != "dialling":
