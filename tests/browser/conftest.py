@@ -60,6 +60,8 @@ def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [
             program,
             *("--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-default-apps"),
+            *("--disable-extensions", "--disable-sync", "--metrics-recording-only", "--mute-audio"),
             *("--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"),
         ],
         stdout=subprocess.DEVNULL,

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 import pytest_asyncio
+from psycopg.pq import TransactionStatus
 
-from voicebot.core.store.database import Database, DatabaseDown
+from voicebot.core.store.database import Database, DatabaseDown, known_in
 
 
 @pytest_asyncio.fixture
@@ -137,6 +138,54 @@ async def test_more_transactions_than_connections_wait_their_turn_and_not_for_ev
     release.set()
     assert await waiting == []
     await asyncio.gather(*holders)
+
+
+async def test_a_reading_sees_what_is_committed_meanwhile_and_opens_no_transaction(small: Database) -> None:
+    async with small.reading() as tx:
+        assert await (await tx.execute("SELECT n FROM numbers")).fetchall() == []
+        assert tx.info.transaction_status == TransactionStatus.IDLE
+        async with small.transaction() as other:
+            await other.execute("INSERT INTO numbers VALUES (1)")
+        assert await (await tx.execute("SELECT n FROM numbers")).fetchall() == [{"n": 1}]
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO numbers VALUES (1)", "SELECT n FROM numbers FOR UPDATE"])
+async def test_a_reading_that_writes_is_a_mistake_and_not_the_database_down(
+    small: Database, statement: str
+) -> None:
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        async with small.reading() as tx:
+            await tx.execute(statement.encode())
+    assert await numbers(small) == []
+    async with small.transaction() as tx:  # and whoever writes next gets no connection that only reads
+        await tx.execute("INSERT INTO numbers VALUES (2)")
+    assert await numbers(small) == [2]
+
+
+async def test_a_connection_that_postgres_ended_is_not_read_from(small: Database) -> None:
+    async with small.reading() as tx:
+        row = await (await tx.execute("SELECT pg_backend_pid() AS pid")).fetchone()
+    assert row is not None
+    async with small.transaction() as tx:
+        await tx.execute("SELECT pg_terminate_backend(%s, 5000)", (row["pid"],))
+    async with small.reading() as tx:
+        assert await (await tx.execute("SELECT n FROM numbers")).fetchall() == []
+
+
+async def test_a_reading_that_takes_too_long_is_the_database_down(small: Database) -> None:
+    with pytest.raises(DatabaseDown, match="57014"):
+        async with small.reading() as tx:
+            await tx.execute("SET statement_timeout = 300")
+            await tx.execute("SELECT pg_sleep(60)")
+    assert await small.healthy()
+
+
+async def test_what_a_transaction_knows_is_forgotten_at_its_end(small: Database) -> None:
+    async with small.transaction() as tx:
+        known_in(tx)["a key"] = 1
+        assert known_in(tx) == {"a key": 1}
+    async with small.transaction() as tx:
+        assert known_in(tx) == {}
 
 
 async def test_rows_are_dicts_and_times_are_utc(small: Database) -> None:

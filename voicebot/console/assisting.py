@@ -199,7 +199,7 @@ class Assisting:
         async with kit.database.transaction() as tx:
             rows = await handoffs.list(tx, conversation_id=session.id, limit=100)
             if not rows:
-                await self._kit.keys.cipher(tx, await _subject(tx, session.id))
+                await self._kit.keys.cipher_of(tx, session.id)
                 return Look(Board(), ())
             anew = await self._read_handoff(tx, session, rows[-1])
             fresh = await self._read_events(tx, session)
@@ -392,14 +392,6 @@ class Assisting:
                 data={},
             )
         )
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    cursor = await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]
 
 
 def read_line(monitor: Monitor, rules: Rules, text: str) -> Read:

@@ -562,7 +562,7 @@ class Orchestrator:
             UnknownConversation: there is none.
             SubjectErased: what was said there was erased.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             snapshot = await self._conversations.load(tx, conversation_id)
             values = await vault.values(tx, self._keys, conversation_id)
         guard = self._guard_of(states.load(snapshot.state), values)
@@ -572,7 +572,7 @@ class Orchestrator:
         """What was heard, with the values that were read back masked; cut short or not."""
         if not heard.text:
             return heard.text
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             values = await vault.values(tx, self._keys, conversation_id)
         return Masker(self._shapes, values).hide_cut(heard.text)
 
@@ -602,7 +602,7 @@ class Orchestrator:
         return await self._plan(conversation_id, turn_input, Allowed.METERED if likely else Allowed.PURE)
 
     async def _plan(self, conversation_id: str, turn_input: TurnInput, allowed: Allowed) -> Plan:
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             snapshot = await self._conversations.load(tx, conversation_id)
             values = await vault.values(tx, self._keys, conversation_id)
         began_s = time.monotonic()

@@ -145,7 +145,7 @@ class PlanReads:
 
     async def articles(self, question: str, *, intent: str | None, region: str | None = None) -> Found:
         """What the articles hold on a question."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             found = await self._retriever.search(tx, question, intent=intent, region=region)
         passages = tuple(one for one in found.passages if self._fit(one))
         if len(passages) == len(found.passages):
@@ -237,7 +237,7 @@ class PlanReads:
 
     async def code_undelivered(self) -> bool:
         """Whether the text message with the last code did not arrive, as far as is known by now."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             return await one_time_codes.undelivered(tx, self._id)
 
     async def tool(
@@ -301,14 +301,14 @@ class PlanReads:
     async def payment(self, payment_id: str) -> payments.Payment | None:
         """A card payment as it stands."""
         try:
-            async with self._database.transaction() as tx:
+            async with self._database.reading() as tx:
                 return await payments.get(tx, self._keys, payment_id)
         except payments.UnknownPayment:
             return None
 
     async def decided(self, draft_id: str) -> AgentDecision | None:
         """What a person decided on a draft by now."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             found = await drafts.decision(tx, self._keys, draft_id)
         if found is None:
             return None
@@ -316,13 +316,13 @@ class PlanReads:
 
     async def waits(self, whisper_id: str) -> bool:
         """Whether a whisper is still to be taken up."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             return await whispers.waits(tx, whisper_id)
 
     async def proposal(self, proposal_id: str) -> tuple[proposals.Standing, Prepared | None] | None:
         """A proposal as it stands, and its call."""
         try:
-            async with self._database.transaction() as tx:
+            async with self._database.reading() as tx:
                 standing = await proposals.get(tx, self._keys, proposal_id)
         except proposals.UnknownProposal:
             return None

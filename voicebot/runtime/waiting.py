@@ -21,7 +21,7 @@ async def watch_waits(database: Database, people: People, presence: Presence) ->
         DatabaseDown: Postgres does not answer; what was known last stays.
     """
     while True:
-        async with database.transaction() as tx:
+        async with database.reading() as tx:
             there = await desks.takes_callers(tx)
             presence.learn(await waits(tx, people, datetime.now(UTC)), there)
         await asyncio.sleep(EVERY_S)

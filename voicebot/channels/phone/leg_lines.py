@@ -95,7 +95,7 @@ class LegLines:
             DatabaseDown: it cannot be known.
             SubjectErased: what is said here is not kept.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             query = "SELECT epoch, status FROM conversations WHERE id = %s"
             row = await (await tx.execute(query, (self._id,))).fetchone()
             if row is None or row["epoch"] != self._epoch or row["status"] == "ended":

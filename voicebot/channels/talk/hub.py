@@ -69,14 +69,14 @@ class TalkHub:
     async def asked_for(self, conversation_id: str) -> bool:
         """Whether an agent has, or waits for, the caller of a conversation. Without a database: no."""
         with suppress(DatabaseDown):
-            async with self._kit.database.transaction() as tx:
+            async with self._kit.database.reading() as tx:
                 return await stored.open_of(tx, conversation_id) is not None
         return False
 
     async def waits(self, conversation_id: str) -> bool:
         """Whether the caller of a conversation waits for a person. Without a database: no."""
         with suppress(DatabaseDown):
-            async with self._kit.database.transaction() as tx:
+            async with self._kit.database.reading() as tx:
                 return await self._kit.talks.waits(tx, conversation_id)
         return False
 
@@ -131,7 +131,7 @@ class TalkHub:
     async def round(self) -> None:
         """One look at the calls that the bot has here, and at callers who do not come."""
         mine = [conversation for conversation, stepped in self._bots.items() if not stepped]
-        async with self._kit.database.transaction() as tx:
+        async with self._kit.database.reading() as tx:
             taken = await stored.open_among(tx, mine)
             late = await stored.not_come(tx, COMING_S)
         for conversation in taken:
@@ -156,7 +156,7 @@ class TalkHub:
         try:
             while not desk.closed.is_set():
                 try:
-                    async with self._kit.database.transaction() as tx:
+                    async with self._kit.database.reading() as tx:
                         talk = await stored.get(tx, talk_id)
                         at = await self._leases.holder(tx, talk.conversation_id)
                 except DatabaseDown:

@@ -70,12 +70,7 @@ async def intend(
         LookupError: there is no such conversation.
     """
     key = key_of(conversation_id, turn, act)
-    subject = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if subject is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     await tx.execute(
         "INSERT INTO acts (key, conversation_id, turn, act, status, sealed_arguments, proposal, remote,"
         " claimed_until) VALUES (%s, %s, %s, %s, 'intended', %s, %s, %s,"
@@ -103,7 +98,7 @@ async def settle(
         UnknownAct: nobody intended it.
     """
     act = await get(tx, keys, key)
-    cipher = await keys.cipher(tx, await _subject(tx, act.conversation_id))
+    cipher = await keys.cipher_of(tx, act.conversation_id)
     cursor = await tx.execute(
         "UPDATE acts SET status = %s, sealed_outcome = %s, settled_at = clock_timestamp()"
         " WHERE key = %s AND (status = 'intended' OR (status = 'unknown' AND %s <> 'unknown'))",
@@ -164,7 +159,7 @@ async def _rows(tx: Transaction, keys: KeyRing, column: str, value: str) -> buil
     )
     found: builtins.list[Act] = []
     for row in await cursor.fetchall():
-        cipher = await keys.cipher(tx, await _subject(tx, row["conversation_id"]))
+        cipher = await keys.cipher_of(tx, row["conversation_id"])
         sealed = row["sealed_outcome"]
         found.append(
             Act(
@@ -180,11 +175,3 @@ async def _rows(tx: Transaction, keys: KeyRing, column: str, value: str) -> buil
             )
         )
     return found
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    assert row is not None  # acts refer to it
-    return row["subject_id"]

@@ -109,11 +109,7 @@ async def of(
         LookupError: there is no such conversation.
         SubjectErased: it was erased.
     """
-    found = await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    subject = await found.fetchone()
-    if subject is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     cursor = await tx.execute(
         "SELECT id, kind, value, who, handoff_id, turn, sealed_text, at, replaced_at FROM agent_words"
         " WHERE conversation_id = %(cv)s AND (%(history)s OR replaced_at IS NULL)"

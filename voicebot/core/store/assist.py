@@ -41,8 +41,7 @@ async def offer(tx: Transaction, keys: KeyRing, conversation_id: str, offers: Se
     """
     if not offers:
         return
-    subject = await _subject(tx, conversation_id)
-    cipher = await keys.cipher(tx, subject)
+    cipher = await keys.cipher_of(tx, conversation_id)
     for one in sorted(offers, key=lambda one: one.id):  # two nodes at once lock in one order
         await tx.execute(
             "INSERT INTO assist_offers (conversation_id, suggestion, kind, about, line, sealed)"
@@ -72,7 +71,7 @@ async def offered(tx: Transaction, keys: KeyRing, conversation_id: str, suggesti
     row = await cursor.fetchone()
     if row is None:
         raise UnknownSuggestion(f"nothing was suggested as {suggestion}")
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    cipher = await keys.cipher_of(tx, conversation_id)
     words = cipher.open_json(row["sealed"], _at(conversation_id, suggestion))
     return Offer(suggestion, row["kind"], row["about"], row["line"], words)
 
@@ -156,14 +155,6 @@ _DAYS = (
     "c.created_at >= (%(first)s::date)::timestamp AT TIME ZONE %(zone)s"
     " AND c.created_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s"
 )
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    cursor = await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]
 
 
 def _at(conversation_id: str, suggestion: str) -> str:

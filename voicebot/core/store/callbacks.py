@@ -126,9 +126,11 @@ async def book(
     known = await _by_key(tx, key, asked)
     if known is not None:
         return known
-    subject_id = await _subject(tx, conversation_id) if conversation_id else await keys.new_subject(tx)
-    callback_id = f"cb_{secrets.token_hex(16)}"
-    cipher = await keys.cipher(tx, subject_id)
+    if conversation_id:
+        cipher = await keys.cipher_of(tx, conversation_id)
+    else:
+        cipher = await keys.cipher(tx, await keys.new_subject(tx))
+    subject_id, callback_id = cipher.subject_id, f"cb_{secrets.token_hex(16)}"
     cursor = await tx.execute(
         "INSERT INTO callbacks (id, key, request_hash, origin, subject_id, conversation_id, follow_up_id,"
         " purpose, intent, owner, due_at, until_at, next_at, number_hash, sealed)"
@@ -370,15 +372,6 @@ async def _by_key(tx: Transaction, key: str, asked: bytes | None) -> str | None:
             f"the idempotency key was used for another order ({row['id']}): give each order a key of its own"
         )
     return row["id"]
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]
 
 
 async def _opened(tx: Transaction, keys: KeyRing, row: dict[str, Any]) -> Callback:

@@ -50,7 +50,7 @@ async def insert(
     Raises:
         SubjectErased: nothing of this conversation can be kept.
     """
-    cipher = vault_cipher(await keys.cipher(tx, subject_id), subject_id)
+    cipher = vault_cipher(await keys.cipher(tx, subject_id))
     await tx.execute(
         "INSERT INTO chat_lines (line, conversation_id, handoff_id, who, key, sealed_text)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -132,7 +132,7 @@ async def _read(
     )
     found: builtins.list[ChatLine] = []
     for row in await cursor.fetchall():
-        cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]), row["subject_id"])
+        cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]))
         found.append(
             ChatLine(
                 row["line"],

@@ -17,7 +17,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from voicebot.core.conversation import Channel
-from voicebot.core.store.database import Transaction
+from voicebot.core.store.database import Transaction, hold
 from voicebot.core.store.keys import Cipher, KeyRing
 
 STATUSES = ("live", "handoff", "ended")
@@ -152,6 +152,9 @@ class Conversations:
         if row is None:
             raise UnknownConversation(f"no conversation {conversation_id}")
         cipher = self._keys.unwrap(row["subject_id"], row["key_id"], row["wrapped_key"])
+        self._keys.read(tx, conversation_id, cipher)
+        if lock:
+            hold(tx, conversation_id)
         return Snapshot(
             id=row["id"],
             channel=Channel(row["channel"]),
@@ -381,15 +384,10 @@ class Conversations:
         return await cursor.fetchall()
 
     async def _cipher(self, tx: Transaction, conversation_id: str) -> Cipher:
-        cursor = await tx.execute(
-            "SELECT s.id, s.key_id, s.wrapped_key FROM conversations c JOIN subjects s ON s.id = c.subject_id"
-            " WHERE c.id = %s",
-            (conversation_id,),
-        )
-        row = await cursor.fetchone()
-        if row is None:
-            raise UnknownConversation(f"no conversation {conversation_id}")
-        return self._keys.unwrap(row["id"], row["key_id"], row["wrapped_key"])
+        try:
+            return await self._keys.cipher_of(tx, conversation_id)
+        except LookupError as error:
+            raise UnknownConversation(str(error)) from error
 
     async def _must_exist(self, tx: Transaction, conversation_id: str) -> None:
         cursor = await tx.execute("SELECT 1 FROM conversations WHERE id = %s", (conversation_id,))

@@ -46,11 +46,7 @@ async def propose(
     if replaces:
         await withdraw(tx, source)
     correction_id = f"co_{secrets.token_hex(16)}"
-    cursor = await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, row["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     cursor = await tx.execute(
         "INSERT INTO corrections (id, source, kind, conversation_id, turn, proposed_by, sealed)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (source) DO NOTHING",

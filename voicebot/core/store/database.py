@@ -5,6 +5,8 @@ One `Database` per process and event loop; all tasks share it. ::
     database = await Database.open(url)
     async with database.transaction() as tx:
         await tx.execute("UPDATE ...")
+    async with database.reading() as tx:
+        await tx.execute("SELECT ...")
 
 The pool is ours and small because of what must happen on failure: a stopped Postgres is
 reported at once (no waiting for background reconnection), a hung one after ``timeout_s``,
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import select
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -77,6 +80,25 @@ def due_at_commit(tx: Transaction) -> list[Due]:
     return due
 
 
+def known_in(tx: Transaction) -> dict[Any, Any]:
+    """What was read in this transaction and is not read again in it; forgotten at its end.
+
+    Only for what cannot change, or may be a moment old: keys, whose conversation is whose.
+    """
+    known = getattr(tx, "known", None)
+    return {} if known is None else known
+
+
+def hold(tx: Transaction, conversation_id: str) -> None:
+    """Says that ``tx`` has the conversation's row locked, from outside any savepoint: to its end, then."""
+    known_in(tx)["held", conversation_id] = True
+
+
+def is_held(tx: Transaction, conversation_id: str) -> bool:
+    """Whether `hold` was said: a statement that would lock the row again is spared."""
+    return ("held", conversation_id) in known_in(tx)
+
+
 class _NoAnswer(psycopg.OperationalError):
     """The server is there and silent."""
 
@@ -85,7 +107,9 @@ class _Connection(AsyncConnection[DictRow]):
     """A connection whose every wait ends."""
 
     deadline_s: float = 2.0
-    due: list[Due]
+    reads_only: bool = False
+    due: list[Due] | None = None
+    known: dict[Any, Any]
 
     async def wait(self, gen: PQGen[_RV], interval: float = 0.1, timeout: float | None = None) -> _RV:
         """Waits for ``gen`` up to `deadline_s`, then hangs up.
@@ -120,6 +144,7 @@ class Database:
         self.timeout_s = timeout_s
         self.name = f"voicebot-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle: list[_Connection] = []
+        self._idle_readers: list[_Connection] = []
         self._slots = asyncio.Semaphore(max_size)
         self._closed = False
         self._at_commit = at_commit
@@ -151,7 +176,7 @@ class Database:
         try:
             async with asyncio.timeout(timeout_s):
                 for _ in range(min_size):
-                    database._idle.append(await database._connect())
+                    database._idle.append(await database._connect(reads_only=False))
         except (psycopg.Error, TimeoutError, OSError) as error:
             await database.close()
             raise _down(error) from error
@@ -168,16 +193,37 @@ class Database:
             DatabaseDown: no connection within ``timeout_s``, a statement took longer than
                 that, or the server failed.
         """
-        connection = await self._begin()
+        connection = await self._borrow(self._begun)
+        connection.due = due = []
         try:
             try:
                 yield connection
-                if connection.due and self._at_commit is not None:
-                    await self._at_commit(connection, tuple(connection.due))
+                if due and self._at_commit is not None:
+                    await self._at_commit(connection, tuple(due))
             except BaseException:
                 await _roll_back(connection)
                 raise
             await connection.commit()
+        except psycopg.Error as error:
+            if _server_failed(error):
+                raise _down(error) from error
+            raise
+        finally:
+            await self._put_back(connection)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Transaction]:
+        """For statements that only read: each sees what is committed when it begins, as it would in a
+        transaction, but costs no BEGIN and no COMMIT. Postgres refuses any that would write or lock.
+
+        Raises:
+            DatabaseDown: as in `transaction`; a connection that Postgres ended meanwhile is not used.
+        """
+        connection = await self._borrow(self._idle_reader)
+        try:
+            yield connection
+        except errors.ReadOnlySqlTransaction:  # a mistake of ours, and no sign of a server that fails
+            raise
         except psycopg.Error as error:
             if _server_failed(error):
                 raise _down(error) from error
@@ -197,19 +243,20 @@ class Database:
     async def close(self) -> None:
         """Closes the idle connections now, those in use when they come back."""
         self._closed = True
-        while self._idle:
-            await self._idle.pop().close()
+        for idle in (self._idle, self._idle_readers):
+            while idle:
+                await idle.pop().close()
 
-    async def _begin(self) -> _Connection:
-        """A slot and a connection on which BEGIN has just worked, all within ``timeout_s``."""
+    async def _borrow(self, find: Callable[[], Awaitable[_Connection]]) -> _Connection:
+        """A slot and a connection, all within ``timeout_s``."""
         if self._closed:
             raise DatabaseDown("the database was closed by this process")
         slot = False
         try:
             async with asyncio.timeout(self.timeout_s):
                 slot = await self._slots.acquire()
-                connection = await self._idle_or_new()
-                connection.due = []
+                connection = await find()
+                connection.known = {}
                 return connection
         except TimeoutError as error:
             if slot:
@@ -223,10 +270,19 @@ class Database:
                 raise _down(error) from error
             raise
 
-    async def _idle_or_new(self) -> _Connection:
+    async def _idle_reader(self) -> _Connection:
+        while self._idle_readers:
+            connection = self._idle_readers.pop()
+            if not _has_word(connection):
+                return connection
+            await connection.close()
+        return await self._connect(reads_only=True)
+
+    async def _begun(self) -> _Connection:
+        """A connection on which BEGIN has just worked."""
         while True:
             new = not self._idle
-            connection = await self._connect() if new else self._idle.pop()
+            connection = await self._connect(reads_only=False) if new else self._idle.pop()
             try:
                 await connection.execute("BEGIN")
             except psycopg.Error as error:
@@ -239,7 +295,7 @@ class Database:
             else:
                 return connection
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self, *, reads_only: bool) -> _Connection:
         connection = await _Connection.connect(
             self.url,
             autocommit=True,
@@ -248,12 +304,13 @@ class Database:
             application_name=self.name,
         )
         connection.deadline_s = self.timeout_s + _CLIENT_SLACK_S
+        connection.reads_only = reads_only
         milliseconds = round(self.timeout_s * 1000)
         try:
             await connection.execute(
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
                 f"SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS};"
-                "SET timezone = 'UTC'".encode()
+                f"SET default_transaction_read_only = {reads_only}; SET timezone = 'UTC'".encode()
             )
         except BaseException:
             await connection.close()
@@ -261,14 +318,25 @@ class Database:
         return connection
 
     async def _put_back(self, connection: _Connection) -> None:
+        connection.due = None
         try:
             idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
             if idle and not self._closed:
-                self._idle.append(connection)
+                (self._idle_readers if connection.reads_only else self._idle).append(connection)
             else:
                 await connection.close()
         finally:
             self._slots.release()
+
+
+def _has_word(connection: _Connection) -> bool:
+    """Whether the server said something nobody asked for: that it is closing this connection, as a rule."""
+    try:
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        return bool(poll.poll(0))
+    except psycopg.Error:  # it was closed on this side
+        return True
 
 
 async def _roll_back(connection: _Connection) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from voicebot.core.store.database import Transaction
-from voicebot.core.store.keys import Cipher, KeyRing
+from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.vault import vault_cipher
 
 _COLUMNS = (
@@ -98,7 +98,7 @@ async def save(
         proposal_id: what waits is this act, and ``words`` its read-back.
     """
     draft_id = id_of(conversation_id, turn)
-    _, cipher = await _subject(tx, keys, conversation_id)
+    cipher = await keys.cipher_of(tx, conversation_id)
     await tx.execute(
         "INSERT INTO drafts (id, conversation_id, turn, kind, proposal_id, intent, due_at, sealed_words)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
@@ -158,8 +158,8 @@ async def judge(
         raise TooLate("expired")
     sealed = None
     if text is not None:
-        subject_id, cipher = await _subject(tx, keys, row["conversation_id"])
-        sealed = vault_cipher(cipher, subject_id).seal(text.encode(), f"draft:text:{draft_id}")
+        cipher = await keys.cipher_of(tx, row["conversation_id"])
+        sealed = vault_cipher(cipher).seal(text.encode(), f"draft:text:{draft_id}")
     await tx.execute(
         "UPDATE drafts SET status = %s, decided_by = %s, decided_at = clock_timestamp(), sealed_text = %s"
         " WHERE id = %s",
@@ -337,16 +337,8 @@ async def get(tx: Transaction, keys: KeyRing, draft_id: str) -> dict[str, Any]:
     cipher = await keys.cipher(tx, subject_id)
     row["words"] = cipher.open_json(row.pop("sealed_words"), f"draft:{draft_id}")
     context = f"draft:text:{draft_id}"
-    row["text"] = None if sealed is None else vault_cipher(cipher, subject_id).open(sealed, context).decode()
+    row["text"] = None if sealed is None else vault_cipher(cipher).open(sealed, context).decode()
     return row
-
-
-async def _subject(tx: Transaction, keys: KeyRing, conversation_id: str) -> tuple[str, Cipher]:
-    cursor = await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"], await keys.cipher(tx, row["subject_id"])
 
 
 async def _must_exist(tx: Transaction, draft_id: str) -> None:

@@ -42,12 +42,7 @@ async def save(
     Returns:
         ``fu_`` and 32 hex digits.
     """
-    subject = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if subject is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     cursor = await tx.execute(
         "INSERT INTO follow_ups (id, conversation_id, turn, origin, kind, intent, owner, urgency, due_at,"
         " sealed_details) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -120,12 +115,7 @@ async def add_part(
     part: dict[str, Any],
 ) -> None:
     """A piece of a message: ``words``, and ``from_ms`` and ``until_ms`` of the recording; once per turn."""
-    subject = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if subject is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     await tx.execute(
         "INSERT INTO message_parts (follow_up_id, turn, sealed) VALUES (%s, %s, %s)"
         " ON CONFLICT (follow_up_id, turn) DO NOTHING",

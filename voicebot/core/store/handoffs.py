@@ -62,12 +62,7 @@ async def save(
         ``ho_`` and 32 hex digits.
     """
     handoff_id = f"ho_{secrets.token_hex(16)}"
-    subject = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if subject is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     cursor = await tx.execute(
         "INSERT INTO handoffs (id, conversation_id, turn, trigger, urgency, skill, priority, sealed_payload)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
@@ -330,11 +325,7 @@ async def resummarise(tx: Transaction, keys: KeyRing, handoff_id: str, payload: 
         UnknownHandoff: there is none.
     """
     row = await get(tx, keys, handoff_id)
-    subject = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (row["conversation_id"],))
-    ).fetchone()
-    assert subject is not None
-    cipher = await keys.cipher(tx, subject["subject_id"])
+    cipher = await keys.cipher_of(tx, row["conversation_id"])
     sealed = cipher.seal_json(payload, f"handoff:{row['conversation_id']}:{row['turn']}")
     cursor = await tx.execute(
         "UPDATE handoffs SET sealed_payload = %s, summarised = clock_timestamp()"

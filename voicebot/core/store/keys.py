@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from voicebot.core.settings import Settings
 from voicebot.core.store.data_dir import make_data_dir
-from voicebot.core.store.database import Transaction
+from voicebot.core.store.database import Transaction, known_in
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -58,11 +58,12 @@ class Cipher:
 
     Attributes:
         key: the subject's 32 bytes. Prefer `derive` for anything stored outside the database.
+        subject_id: whose it is.
     """
 
     def __init__(self, key: bytes, subject_id: str) -> None:
         self.key = key
-        self._subject_id = subject_id
+        self.subject_id = subject_id
         self._aead = AESGCM(key)
 
     def seal(self, plaintext: bytes, context: str) -> bytes:
@@ -99,7 +100,7 @@ class Cipher:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"voicebot:{purpose}".encode()).derive(self.key)
 
     def _bound_to(self, context: str) -> bytes:
-        return f"{self._subject_id}|{context}".encode()
+        return f"{self.subject_id}|{context}".encode()
 
 
 class KeyRing:
@@ -169,18 +170,43 @@ class KeyRing:
         return subject_id
 
     async def cipher(self, tx: Transaction, subject_id: str) -> Cipher:
-        """The subject's cipher, read each time, so that an erased subject is erased on every node.
+        """The subject's cipher, read once a transaction, so that an erased subject is erased on every node.
 
         Raises:
             LookupError: there is no such subject.
             SubjectErased: its key was deleted.
             WrongMasterKey: its key was wrapped by another master key.
         """
+        known = known_in(tx)
+        if (cipher := known.get(subject_id)) is not None:
+            return cipher
         query = "SELECT key_id, wrapped_key FROM subjects WHERE id = %s"
         row = await (await tx.execute(query, (subject_id,))).fetchone()
         if row is None:
             raise LookupError(f"no subject {subject_id}")
-        return self.unwrap(subject_id, row["key_id"], row["wrapped_key"])
+        known[subject_id] = cipher = self.unwrap(subject_id, row["key_id"], row["wrapped_key"])
+        return cipher
+
+    async def cipher_of(self, tx: Transaction, conversation_id: str) -> Cipher:
+        """The cipher of a conversation's subject. Raises like `cipher`."""
+        known = known_in(tx)
+        if (cipher := known.get(conversation_id)) is not None:
+            return cipher
+        cursor = await tx.execute(
+            "SELECT s.id, s.key_id, s.wrapped_key FROM conversations c JOIN subjects s ON s.id = c.subject_id"
+            " WHERE c.id = %s",
+            (conversation_id,),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise LookupError(f"no conversation {conversation_id}")
+        cipher = self.unwrap(row["id"], row["key_id"], row["wrapped_key"])
+        self.read(tx, conversation_id, cipher)
+        return cipher
+
+    def read(self, tx: Transaction, conversation_id: str, cipher: Cipher) -> None:
+        """Whoever has read a conversation with its key says so: the transaction need not do it again."""
+        known_in(tx).update({conversation_id: cipher, cipher.subject_id: cipher})
 
     def unwrap(self, subject_id: str, key_id: str, wrapped_key: bytes | None) -> Cipher:
         """The cipher of a row of ``subjects`` already read. Raises like `cipher`."""

@@ -20,7 +20,7 @@ import structlog
 from voicebot.core.bus import Bus
 from voicebot.core.conversation import Event
 from voicebot.core.store import audit
-from voicebot.core.store.database import Database, DatabaseDown, Transaction
+from voicebot.core.store.database import Database, DatabaseDown, Transaction, is_held
 from voicebot.core.store.keys import KeyRing, KeysError
 
 log = structlog.get_logger(__name__)
@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 TAKEOVER_S = 5.0
 POLL_S = 0.5
 """Only a fallback, and for other processes' events: our own are poked."""
+SPACING_S = 0.1
+"""The first event after a pause goes at once; what a busy process writes goes together, so often."""
 BATCH = 200
 
 _EVENT = (
@@ -47,15 +49,19 @@ async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) 
     Raises:
         LookupError: there is no such conversation or subject.
     """
-    held = await tx.execute(
-        "SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (event.conversation_id,)
-    )
-    if await held.fetchone() is None:
-        raise LookupError(f"no conversation {event.conversation_id}")
+    if not is_held(tx, event.conversation_id):
+        held = await tx.execute(
+            "SELECT 1 FROM conversations WHERE id = %s FOR NO KEY UPDATE", (event.conversation_id,)
+        )
+        if await held.fetchone() is None:
+            raise LookupError(f"no conversation {event.conversation_id}")
     cipher = await keys.cipher(tx, subject_id)
     cursor = await tx.execute(
-        "INSERT INTO events (id, type, conversation_id, turn, transaction_id, subject_id, time, sealed_data)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING seq",
+        "WITH written AS (INSERT INTO events"
+        " (id, type, conversation_id, turn, transaction_id, subject_id, time, sealed_data)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING RETURNING seq, conversation_id)"
+        " INSERT INTO outbox (seq, conversation_id, origin)"
+        " SELECT seq, conversation_id, current_setting('application_name') FROM written RETURNING seq",
         (
             event.id,
             event.type,
@@ -71,12 +77,6 @@ async def append(tx: Transaction, keys: KeyRing, subject_id: str, event: Event) 
     if row is None:
         row = await (await tx.execute("SELECT seq FROM events WHERE id = %s", (event.id,))).fetchone()
         assert row is not None
-        return row["seq"]
-    await tx.execute(
-        "INSERT INTO outbox (seq, conversation_id, origin)"
-        " VALUES (%s, %s, current_setting('application_name'))",
-        (row["seq"], event.conversation_id),
-    )
     return row["seq"]
 
 
@@ -160,27 +160,29 @@ class Relay:
                     log.info("outbox.database_back")
                 down = False
             if delivered < BATCH:
+                await asyncio.sleep(SPACING_S if delivered else 0)
                 await self._wait()
 
     async def deliver(self) -> int:
         """Delivers what is due now, at most `BATCH` events; returns how many.
 
-        An event is taken out of the outbox after it was published: if that fails it comes again.
+        What takes an event out of the outbox stands once it was published: if that fails it comes again.
         """
         async with self._database.transaction() as tx:
             cursor = await tx.execute(
-                f"SELECT {_EVENT}, s.key_id, s.wrapped_key"  # noqa: S608  # constant
-                " FROM outbox o JOIN events e ON e.seq = o.seq JOIN subjects s ON s.id = e.subject_id"
+                "WITH due AS (SELECT o.seq FROM outbox o"
                 " WHERE o.conversation_id IN (SELECT conversation_id FROM outbox WHERE origin = %s"
                 "  OR created_at < clock_timestamp() - make_interval(secs => %s))"
-                " ORDER BY o.seq LIMIT %s FOR UPDATE OF o",
+                " ORDER BY o.seq LIMIT %s FOR UPDATE),"
+                " taken AS (DELETE FROM outbox o USING due WHERE o.seq = due.seq RETURNING o.seq)"
+                f" SELECT {_EVENT}, s.key_id, s.wrapped_key"  # noqa: S608  # constant
+                " FROM taken JOIN events e ON e.seq = taken.seq JOIN subjects s ON s.id = e.subject_id"
+                " ORDER BY e.seq",
                 (self._database.name, self._takeover_s, BATCH),
             )
             rows = await cursor.fetchall()
             for row in rows:
                 await self._publish(tx, row)
-            if rows:
-                await tx.execute("DELETE FROM outbox WHERE seq = ANY(%s)", ([row["seq"] for row in rows],))
         return len(rows)
 
     async def _publish(self, tx: Transaction, row: dict[str, Any]) -> None:

@@ -113,7 +113,7 @@ async def order(
         False: another payment for the same thing is under way, or nobody knows what came of it.
     """
     payment = id_of(act_key)
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    cipher = await keys.cipher_of(tx, conversation_id)
     try:
         async with tx.transaction():
             await tx.execute(
@@ -148,7 +148,7 @@ async def get(tx: Transaction, keys: KeyRing, payment_id: str, *, lock: bool = F
     row = await (await tx.execute(b"SELECT * FROM payments WHERE id = %s" + suffix, (payment_id,))).fetchone()
     if row is None:
         raise UnknownPayment(f"no payment {payment_id}")
-    cipher = await keys.cipher(tx, await _subject(tx, row["conversation_id"]))
+    cipher = await keys.cipher_of(tx, row["conversation_id"])
     sealed = row["sealed_receipt"]
     return Payment(
         id=row["id"],
@@ -210,7 +210,7 @@ async def settle(
     """Writes the end of a payment that the caller of this has locked. False: it had one that stays."""
     if not becomes(payment.status, outcome):
         return False
-    cipher = await keys.cipher(tx, await _subject(tx, payment.conversation_id))
+    cipher = await keys.cipher_of(tx, payment.conversation_id)
     sealed = cipher.seal_json(receipt, f"payment:{payment.id}:receipt") if receipt else None
     await tx.execute(
         "UPDATE payments SET status = %s, result = %s, sealed_receipt = %s, changed_at = clock_timestamp()"
@@ -262,12 +262,3 @@ async def stale(tx: Transaction, *, quiet_s: float, ended_s: float, limit: int =
         (ended_s, quiet_s, limit),
     )
     return [row["id"] for row in await cursor.fetchall()]
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]

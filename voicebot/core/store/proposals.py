@@ -93,8 +93,8 @@ async def save(
         turn: the turn that reads it back.
         waits: a person has to approve it before it is read back.
     """
-    subject = await _subject(tx, conversation_id)
-    cipher = vault_cipher(await keys.cipher(tx, subject), subject)
+    subject = await keys.cipher_of(tx, conversation_id)
+    cipher = vault_cipher(subject)
     sealed = {
         "canonical": proposed.canonical,
         "customer_id": proposed.customer_id,
@@ -134,7 +134,7 @@ async def get(tx: Transaction, keys: KeyRing, proposal_id: str) -> Standing:
     if row is None:
         raise UnknownProposal(f"no proposal {proposal_id}")
     subject = await keys.cipher(tx, row["subject_id"])
-    sealed = _opened(subject, row["subject_id"], row["sealed"], proposal_id)
+    sealed = _opened(subject, row["sealed"], proposal_id)
     proposed = Proposed(
         id=row["id"],
         intent=row["intent"],
@@ -252,19 +252,10 @@ async def settle(tx: Transaction, proposal_id: str, status: Settled) -> None:
     )
 
 
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]
-
-
-def _opened(subject: Cipher, subject_id: str, sealed: bytes, proposal_id: str) -> dict[str, Any]:
+def _opened(subject: Cipher, sealed: bytes, proposal_id: str) -> dict[str, Any]:
     """Under the vault's key; a node of the version before sealed it under the subject's own."""
     context = f"proposal:{proposal_id}"
     try:
-        return vault_cipher(subject, subject_id).open_json(sealed, context)
+        return vault_cipher(subject).open_json(sealed, context)
     except SealBroken:
         return subject.open_json(sealed, context)

@@ -24,12 +24,7 @@ async def again(
         LookupError: there is no such conversation.
         SubjectErased, SealBroken: it cannot be opened.
     """
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    cipher = await keys.cipher(tx, row["subject_id"])
+    cipher = await keys.cipher_of(tx, conversation_id)
     span = (conversation_id, since, before)
     changed = 0
     cursor = await tx.execute(

@@ -33,7 +33,7 @@ async def order(
     Raises:
         LookupError: there is no such conversation.
     """
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    cipher = await keys.cipher_of(tx, conversation_id)
     await tx.execute(
         "INSERT INTO text_messages (id, key, conversation_id, sealed) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (key) DO NOTHING",
@@ -59,7 +59,7 @@ async def claim(tx: Transaction, keys: KeyRing, *, limit: int = 10) -> builtins.
     )
     claimed: builtins.list[TextMessage] = []
     for row in await cursor.fetchall():
-        cipher = await keys.cipher(tx, await _subject(tx, row["conversation_id"]))
+        cipher = await keys.cipher_of(tx, row["conversation_id"])
         content = cipher.open_json(row["sealed"], f"text_message:{row['key']}")
         claimed.append(TextMessage(row["id"], row["conversation_id"], content["to"], content["words"]))
     return claimed
@@ -102,12 +102,3 @@ async def of(tx: Transaction, conversation_id: str) -> builtins.list[dict[str, A
         (conversation_id,),
     )
     return await cursor.fetchall()
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]

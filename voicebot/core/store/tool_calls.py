@@ -45,7 +45,7 @@ async def write(
     """
     held = await vault.values(tx, keys, conversation_id)
     inputs, outputs = vault.tokens_for(held, call.inputs), vault.tokens_for(held, call.outputs)
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    cipher = await keys.cipher_of(tx, conversation_id)
     place = f"tool_call:{conversation_id}:{turn}"
     await tx.execute(
         "INSERT INTO tool_calls (conversation_id, turn, transaction_id, tool, effect, key, status, reason,"
@@ -81,7 +81,7 @@ async def of(tx: Transaction, keys: KeyRing, conversation_id: str) -> builtins.l
     rows = await cursor.fetchall()
     if not rows:
         return []
-    cipher = await keys.cipher(tx, await _subject(tx, conversation_id))
+    cipher = await keys.cipher_of(tx, conversation_id)
     found: builtins.list[dict[str, Any]] = []
     for row in rows:
         place = f"tool_call:{conversation_id}:{row['turn']}"
@@ -90,12 +90,3 @@ async def of(tx: Transaction, keys: KeyRing, conversation_id: str) -> builtins.l
         row["outputs"] = None if outputs is None else cipher.open_json(outputs, f"{place}:outputs")
         found.append(row)
     return found
-
-
-async def _subject(tx: Transaction, conversation_id: str) -> str:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return row["subject_id"]

@@ -27,7 +27,7 @@ async def save(
     """
     if not values:
         return
-    cipher = await _cipher(tx, keys, conversation_id)
+    cipher = vault_cipher(await keys.cipher_of(tx, conversation_id))
     for token, value in values.items():
         await tx.execute(
             "INSERT INTO vault (conversation_id, token, turn, sealed_value) VALUES (%s, %s, %s, %s)"
@@ -59,7 +59,7 @@ async def values(tx: Transaction, keys: KeyRing, conversation_id: str) -> dict[s
     rows = await cursor.fetchall()
     if not rows:
         return {}
-    cipher = await _cipher(tx, keys, conversation_id)
+    cipher = vault_cipher(await keys.cipher_of(tx, conversation_id))
     return {
         row["token"]: cipher.open(row["sealed_value"], _at(conversation_id, row["token"])).decode()
         for row in rows
@@ -82,18 +82,9 @@ def tokens_for(values: Mapping[str, str], given: Any) -> Any:
             return given
 
 
-def vault_cipher(subject: Cipher, subject_id: str) -> Cipher:
+def vault_cipher(subject: Cipher) -> Cipher:
     """What seals the caller's own values: derived from the subject's key for this purpose alone."""
-    return Cipher(subject.derive("vault"), subject_id)
-
-
-async def _cipher(tx: Transaction, keys: KeyRing, conversation_id: str) -> Cipher:
-    row = await (
-        await tx.execute("SELECT subject_id FROM conversations WHERE id = %s", (conversation_id,))
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"no conversation {conversation_id}")
-    return vault_cipher(await keys.cipher(tx, row["subject_id"]), row["subject_id"])
+    return Cipher(subject.derive("vault"), subject.subject_id)
 
 
 def _at(conversation_id: str, token: str) -> str:

@@ -87,7 +87,7 @@ async def give(
     if waiting is not None and waiting["n"] >= MOST_WAITING:
         raise TooMany
     whisper_id = f"wh_{secrets.token_hex(16)}"
-    cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]), row["subject_id"])
+    cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]))
     await tx.execute(
         "INSERT INTO whispers (id, conversation_id, kind, intent, who, sealed_text, until_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))",
@@ -176,5 +176,5 @@ async def of(tx: Transaction, keys: KeyRing, conversation_id: str) -> builtins.l
 async def _opened(tx: Transaction, keys: KeyRing, row: dict[str, Any]) -> str | None:
     if row["sealed_text"] is None:
         return None
-    cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]), row["subject_id"])
+    cipher = vault_cipher(await keys.cipher(tx, row["subject_id"]))
     return cipher.open(row["sealed_text"], f"whisper:{row['id']}").decode()

@@ -8,7 +8,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 from pydantic import ValidationError
 
-from voicebot.core.store.database import Database, DatabaseDown, Transaction
+from voicebot.core.store.database import Database, Transaction
 from voicebot.dialogue.connectors.connector import ConnectorError, NoWriteHere
 from voicebot.dialogue.connectors.queries import Query
 
@@ -47,13 +47,10 @@ class PostgresConnector:
         if self._tx is not None:
             return await _run(self._tx, asked, parameters)
         try:
-            async with self._database.transaction() as tx:
-                await tx.execute("SET TRANSACTION READ ONLY")
+            async with self._database.reading() as tx:
                 return await _run(tx, asked, parameters)
-        except DatabaseDown as error:
-            if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
-                raise ConnectorError(f"query {query!r} writes: a connector's queries only read") from error
-            raise
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise ConnectorError(f"query {query!r} writes: a connector's queries only read") from error
 
     async def change(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """Makes a change on the transaction given to `within`.

@@ -116,29 +116,33 @@ async def candidates(
         regions: articles for other regions than these are left out.
     """
     exact, asked = sql.SQL("v.embedding"), sql.SQL("%(vector)s::halfvec")
-    if question.hnsw and question.dimensions is not None:
+    indexed = question.hnsw and question.dimensions is not None
+    if indexed:
         length = sql.Literal(question.dimensions)
         exact = sql.SQL("(v.embedding::halfvec({}))").format(length)
         asked = sql.SQL("%(vector)s::halfvec({})").format(length)
-        await tx.execute(
-            "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
-            " set_config('hnsw.ef_search', %s, true)",
-            (str(EF_SEARCH),),
-        )
     rare = _rare(question)
-    cursor = await tx.execute(
-        sql.SQL(_SEARCH).format(vector=exact, asked=asked),
-        {
-            "vector": vector,
-            "intents": [intent] if intent else [],
-            "regions": list(regions),
-            "rare": [question.lexemes[at].query for at in rare],
-            "weights": [question.lexemes[at].weight for at in rare],
-            "lexemes": [lexeme.query for lexeme in question.lexemes],
-            "limit": PER_LIST,
-            "postings": MAX_POSTINGS,
-        },
-    )
+    search = sql.SQL(_SEARCH).format(vector=exact, asked=asked)
+    values = {
+        "vector": vector,
+        "intents": [intent] if intent else [],
+        "regions": list(regions),
+        "rare": [question.lexemes[at].query for at in rare],
+        "weights": [question.lexemes[at].weight for at in rare],
+        "lexemes": [lexeme.query for lexeme in question.lexemes],
+        "limit": PER_LIST,
+        "postings": MAX_POSTINGS,
+    }
+    if indexed:
+        async with tx.transaction():  # the settings hold to its end
+            await tx.execute(
+                "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
+                " set_config('hnsw.ef_search', %s, true)",
+                (str(EF_SEARCH),),
+            )
+            cursor = await tx.execute(search, values)
+    else:
+        cursor = await tx.execute(search, values)
     return [_candidate(row) for row in await cursor.fetchall()]
 
 

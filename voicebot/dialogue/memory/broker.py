@@ -150,7 +150,7 @@ class FeatureBroker:
                 values.pop(feature, None)
         kept = [f for f in cleared if f.layer is not Layer.PROFILE and f not in refused]
         if kept:
-            async with self._database.transaction() as tx:
+            async with self._database.reading() as tx:
                 values |= await self._kept(tx, subject, kept, intent, conversation_id)
         return _counted(Granted(values, refused, profile.consents, logged))
 
