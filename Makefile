@@ -50,7 +50,7 @@ debian-packages:
 
 # The checks compute while the tests wait; they are told of when they found something.
 test: .venv/installed-dev debian-packages  ## set-up, checks, all tests
-	@mkdir -p .pytest_cache; $(MAKE) --no-print-directory check >.pytest_cache/checks 2>&1 & checks=$$!; \
+	@mkdir -p .pytest_cache; nice -n 10 $(MAKE) --no-print-directory check >.pytest_cache/checks 2>&1 & checks=$$!; \
 	  $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	  wait $$checks || { cat .pytest_cache/checks; echo "make check failed: see above"; exit 1; }; \
 	  exit $$tests

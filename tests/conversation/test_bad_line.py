@@ -361,6 +361,19 @@ async def test_a_caller_who_never_pauses_is_answered_after_thirty_seconds_and_lo
 
 
 @virtual
+async def test_who_is_heard_later_and_later_is_not_silent(tmp_path: Path) -> None:
+    """Four times the way gets 240 ms longer, and stays so: almost a second behind, and nothing is missing."""
+    said = without_pauses(10.0)
+    call = [
+        p._replace(arrives_s=p.arrives_s + 0.24 * sum(p.arrives_s > at for at in (4.0, 5.5, 7.0, 8.5)))
+        for p in packets(quiet(3000), said, quiet(4000))
+    ]
+    async with a_call(tmp_path, call) as scene:
+        assert scene.kinds == ["utterance"]
+        assert whole(scene, 0, said) >= 0.999
+
+
+@virtual
 async def test_a_caller_who_stops_and_speaks_again_takes_the_turn_back(tmp_path: Path) -> None:
     """The bot's turn after thirty seconds is an ordinary one from their first pause on."""
     call = packets(quiet(3000), without_pauses(31.0), quiet(1200), LINE, quiet(9000))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from deployment_kit import REFERENCE
 
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.dialogue.deployment import Deployment
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def deployment() -> Deployment:
-    return Deployment.load(ROOT)
+    return REFERENCE
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deployment_kit import REFERENCE
+
 from voicebot.core.conversation import CallStarted, Channel, Heard, TurnInput, TurnTimings, Utterance
 from voicebot.core.store import audit, handoffs, outbox
 from voicebot.core.store.conversations import Conversations, Snapshot
@@ -34,7 +36,7 @@ def _patient(deployment: Deployment) -> Deployment:
     return replace(deployment, tools=ToolRegistry(replace(tool, timeout_s=PATIENCE_S) for tool in tools))
 
 
-DEPLOYMENT = _patient(Deployment.load(ROOT))
+DEPLOYMENT = _patient(REFERENCE)
 
 
 def with_policy(**rules: dict[str, Any]) -> Deployment:

@@ -465,6 +465,8 @@ class Away(Database):
         raise DatabaseDown("gone")
         yield  # pyright: ignore[reportUnreachable]
 
+    reading = transaction
+
 
 async def test_how_an_answer_was_written_survives_that_its_hearing_was_not_stored_at_first(
     shop_database: Database, keys: KeyRing

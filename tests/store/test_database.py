@@ -153,9 +153,12 @@ async def test_a_reading_sees_what_is_committed_meanwhile_and_opens_no_transacti
 async def test_a_reading_that_writes_is_a_mistake_and_not_the_database_down(
     small: Database, statement: str
 ) -> None:
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+    async def write() -> None:
         async with small.reading() as tx:
             await tx.execute(statement.encode())
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await write()
     assert await numbers(small) == []
     async with small.transaction() as tx:  # and whoever writes next gets no connection that only reads
         await tx.execute("INSERT INTO numbers VALUES (2)")
@@ -173,10 +176,13 @@ async def test_a_connection_that_postgres_ended_is_not_read_from(small: Database
 
 
 async def test_a_reading_that_takes_too_long_is_the_database_down(small: Database) -> None:
-    with pytest.raises(DatabaseDown, match="57014"):
+    async def sleep() -> None:
         async with small.reading() as tx:
             await tx.execute("SET statement_timeout = 300")
             await tx.execute("SELECT pg_sleep(60)")
+
+    with pytest.raises(DatabaseDown, match="57014"):
+        await sleep()
     assert await small.healthy()
 
 

@@ -195,6 +195,16 @@ class Losing:
         finally:
             self.open -= 1
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Transaction]:
+        self.open += 1
+        self.deepest = max(self.deepest, self.open)
+        try:
+            async with self._database.reading() as tx:
+                yield tx
+        finally:
+            self.open -= 1
+
 
 async def test_a_tool_whose_reading_counts_runs_once_though_the_commit_has_to_be_tried_again(
     database: Database, keys: KeyRing, slow: Slow

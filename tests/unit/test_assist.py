@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deployment_kit import REFERENCE
 
 from voicebot.core.conversation import Source
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.knowledge.passage import Passage, Retrieval
 from voicebot.handoff.assist.articles import SHOWN, articles, key_of
 from voicebot.handoff.assist.board import Rules, Talk, asked, board
@@ -41,7 +41,7 @@ INTENTS = {
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return make_rules(Deployment.load(ROOT), Library.read(ROOT))
+    return make_rules(REFERENCE, Library.read(ROOT))
 
 
 def talk_of(

@@ -36,6 +36,8 @@ class GoneDatabase:
         self.asked += 1
         raise DatabaseDown("gone")
 
+    reading = transaction
+
 
 @dataclass
 class Services:

@@ -11,7 +11,17 @@ import pytest
 from virtual_time import VirtualTimeLoop, virtual
 
 from voicebot.channels.node import NodeState
-from voicebot.runtime.crowding import ENOUGH_MB, LOW_MB, PROMPT_S, SLOW_S, Crowding, Early, Strain
+from voicebot.runtime.crowding import (
+    ENOUGH_MB,
+    LOW_MB,
+    PROMPT_S,
+    SLOW_S,
+    TARGETS,
+    Crowding,
+    Early,
+    Strain,
+    targets_for,
+)
 from voicebot.runtime.readings import Cores, Spending, cores_load, free_memory_mb, typical_lateness_s
 
 
@@ -133,6 +143,16 @@ def stat(*cores: tuple[int, int, int]) -> str:
     """``/proc/stat`` after so many busy, niced and idle ticks of each core."""
     lines = [f"cpu{n} {busy} {nice} 0 {idle} 0 0 0 0 0 0" for n, (busy, nice, idle) in enumerate(cores)]
     return "\n".join(["cpu 1 2 3 4 5 6 7 8 9 10", *lines, "intr 1"])
+
+
+@pytest.mark.parametrize(
+    ("there_are", "share"), [(0.5, 0.65), (1.0, 0.65), (1.5, 0.725), (2.0, 0.8), (16.0, 0.8)]
+)
+def test_of_a_single_core_less_is_used(there_are: float, share: float) -> None:
+    """Work waits longer for one core than for two that are as busy."""
+    found = targets_for(there_are)
+    assert found["cores"] == pytest.approx(share)
+    assert {**found, "cores": 0.8} == TARGETS
 
 
 @pytest.mark.parametrize(

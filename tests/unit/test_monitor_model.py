@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from deployment_kit import REFERENCE
 
 from voicebot.core.conversation import Urgency
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.monitor.features import features_of, words_of
@@ -311,7 +311,7 @@ def test_broken_patterns_are_refused(pattern: str) -> None:
 
 def test_the_shipped_model_fits_the_shipped_intents() -> None:
     """Labels and categories are those of intents.yaml: who moves an intent trains again."""
-    catalog = Deployment.load(ROOT).intents
+    catalog = REFERENCE.intents
     assert set(MODEL.labels) == {*INTENTS["intents"], OUT_OF_SCOPE}
     assert dict(MODEL.categories) == {intent: catalog.category(intent) for intent in MODEL.labels}
     assert 10 <= len(catalog.categories) <= 14

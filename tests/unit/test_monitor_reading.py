@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from deployment_kit import REFERENCE
 
 from voicebot.core.conversation import Urgency, Utterance
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.monitor.features import MAX_READ, MAX_WORDS, features_of
 from voicebot.dialogue.monitor.monitor import Monitor, yes_or_no
 
-DEPLOYMENT = Deployment.load(Path(__file__).resolve().parent.parent.parent)
 MONITOR = Monitor(
-    DEPLOYMENT.classifier,
-    is_content=DEPLOYMENT.intents.is_content,
-    priority=lambda intent: rule.priority if (rule := DEPLOYMENT.policy.rule(intent)) else 0,
+    REFERENCE.classifier,
+    is_content=REFERENCE.intents.is_content,
+    priority=lambda intent: rule.priority if (rule := REFERENCE.policy.rule(intent)) else 0,
     sure=0.7,
 )
 
@@ -61,7 +58,7 @@ def test_a_reading_says_how_the_caller_sounds() -> None:
     calm = MONITOR.read(Utterance(text="when are you open on sunday")).scores
     assert (calm.category, calm.urgency) == ("store", Urgency.NORMAL)
     assert abs(calm.sentiment) < 0.3
-    assert MONITOR.version == DEPLOYMENT.classifier.version != ""
+    assert MONITOR.version == REFERENCE.classifier.version != ""
 
 
 def test_distress_comes_before_everything_and_alone() -> None:

@@ -6,23 +6,22 @@ import doctest
 from pathlib import Path
 
 import pytest
+from deployment_kit import REFERENCE
 from pydantic import ValidationError
 
 from voicebot.core.conversation import Utterance
 from voicebot.dialogue import spotting
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.intents import IntentCatalog
 from voicebot.dialogue.monitor.monitor import Monitor
 from voicebot.dialogue.spotting import SURENESS, Spotter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DEPLOYMENT = Deployment.load(ROOT)
-SPOTTER = Spotter(DEPLOYMENT.intents.phrases)
+SPOTTER = Spotter(REFERENCE.intents.phrases)
 MONITOR = Monitor(
-    DEPLOYMENT.classifier,
-    is_content=DEPLOYMENT.intents.is_content,
-    priority=lambda intent: rule.priority if (rule := DEPLOYMENT.policy.rule(intent)) else 0,
-    sure=DEPLOYMENT.policy.table.thresholds.sure,
+    REFERENCE.classifier,
+    is_content=REFERENCE.intents.is_content,
+    priority=lambda intent: rule.priority if (rule := REFERENCE.policy.rule(intent)) else 0,
+    sure=REFERENCE.policy.table.thresholds.sure,
     spotter=SPOTTER,
 )
 
@@ -86,16 +85,16 @@ def test_who_is_in_distress_wants_nothing_else() -> None:
 
 
 def test_a_name_stands_once_and_in_a_category_that_exists() -> None:
-    data = DEPLOYMENT.intents.model_dump()
+    data = REFERENCE.intents.model_dump()
     one = {"means": "it", "category": "store", "phrases": ("a b", "c d", "e f")}
     for spotted in ({"opening_hours": one}, {"new_one": {**one, "category": "nowhere"}}):
         with pytest.raises(ValidationError, match="spotted"):
             IntentCatalog.model_validate({**data, "spotted": spotted})
 
 
-@pytest.mark.parametrize("name", sorted(DEPLOYMENT.intents.spotted))
+@pytest.mark.parametrize("name", sorted(REFERENCE.intents.spotted))
 def test_policy_has_its_row_in_the_same_category(name: str) -> None:
-    rule = DEPLOYMENT.policy.rule(name)
+    rule = REFERENCE.policy.rule(name)
     assert rule is not None
-    assert rule.category == DEPLOYMENT.intents.category(name)
-    assert name not in DEPLOYMENT.classifier.labels
+    assert rule.category == REFERENCE.intents.category(name)
+    assert name not in REFERENCE.classifier.labels

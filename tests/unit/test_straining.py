@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from deployment_kit import REFERENCE
 
 from voicebot.core.conversation import Action, MonitorScores, Route, Urgency
-from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.flow.draft import Draft
 from voicebot.dialogue.flow.speech import Line
 from voicebot.dialogue.flow.steering import Steering
@@ -17,16 +16,13 @@ from voicebot.dialogue.monitor.course import Course, CourseSignals
 from voicebot.dialogue.state import Asked, AskedKind, ConversationState
 from voicebot.safety.identity import Gate
 
-DEPLOYMENT = Deployment.load(Path(__file__).resolve().parent.parent.parent)
 STRAINING = Straining(
-    Steering(
-        DEPLOYMENT.phrases, DEPLOYMENT.intents, DEPLOYMENT.policy, Gate(DEPLOYMENT.policy.table.identity)
-    ),
-    DEPLOYMENT.phrases,
-    DEPLOYMENT.intents,
+    Steering(REFERENCE.phrases, REFERENCE.intents, REFERENCE.policy, Gate(REFERENCE.policy.table.identity)),
+    REFERENCE.phrases,
+    REFERENCE.intents,
 )
 CALM = MonitorScores(sentiment=0.0)
-PERSON_AT = DEPLOYMENT.policy.table.triggers.loop.same_answer.person_at
+PERSON_AT = REFERENCE.policy.table.triggers.loop.same_answer.person_at
 UPSET = MonitorScores(sentiment=-0.8)
 STRAIGHT = CourseSignals(sentiment_falling=False, loop="none", loops=0)
 
@@ -49,7 +45,7 @@ def draft(action: Action = Action.CLARIFY, **more: object) -> Draft:
 
 def saying_it_again() -> Draft:
     """An answer in the words of the one before."""
-    before = Course().said(DEPLOYMENT.phrases.text("know.not"), resolved=True)
+    before = Course().said(REFERENCE.phrases.text("know.not"), resolved=True)
     return replace(draft(Action.ANSWER), state=ConversationState(course=before))
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
+from deployment_kit import REFERENCE
 
 from voicebot.audio.mulaw import decode
 from voicebot.audio.speaking.wavefile import from_wav
 from voicebot.channels.twilio.transfer import words as words_module
 from voicebot.channels.twilio.transfer.documents import hold_sound
 from voicebot.channels.twilio.transfer.words import KEYS, Words, waiting_key
-from voicebot.dialogue.deployment import Deployment
 from voicebot.handoff.transfer.states import State, Transfer, Tried
 from voicebot.runtime.transfers import UNREADABLE, brief
 
-LINES = Deployment.load(Path(__file__).resolve().parents[2]).phrases
+LINES = REFERENCE.phrases
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 

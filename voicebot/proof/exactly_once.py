@@ -73,6 +73,14 @@ class Unreliable:
         if deaf:
             raise DatabaseDown("the answer to the commit was lost")
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Any]:
+        """As `Database.reading`, sometimes without an answer."""
+        async with self._real.reading() as tx:
+            if not self.calm and self._dice.random() < self._dies:
+                raise DatabaseDown("the node died before it had read")
+            yield tx
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:

@@ -91,7 +91,11 @@ FIRST_A_CORE = 6
 
 TARGETS = {"stt": 0.5, "tts": 0.7, "turn": 0.7, "cores": 0.8}
 """Busy share of what all nodes share, 0..1, up to which calls are let in. The recogniser's lies below
-``STRAINED``, from where on every answer is later."""
+``STRAINED``, from where on every answer is later; the cores' is for two and more."""
+
+ONE_CORE = 0.65
+"""The cores' share where there is only one: work waits there as long as at 0.8 of two (0.9 times what it
+takes itself, by the wait in an M/D/1 and half that in an M/M/2 queue)."""
 
 LOOP_TARGET = 0.7
 
@@ -171,9 +175,9 @@ async def watch_crowding(
     crowding, strain, late_s, early = Crowding(), Strain(), 0.0, Early()
     lagging, tight = Crowding(LAGGING_S, KEEPS_UP_S), Crowding(-LOW_MB, -ENOUGH_MB)
     slow = Crowding(SLOW_S, PROMPT_S)
-    shared = Capacity(FIRST_A_CORE * len(os.sched_getaffinity(0)), TARGETS)
     own = Capacity(node.max_calls, {"loop": LOOP_TARGET})
     loop, cores, hosts, node_spent = LoopShare(), Cores(), Spending(_HOST), Spending("")
+    shared = Capacity(FIRST_A_CORE * len(os.sched_getaffinity(0)), targets_for(cores.there_are))
     while True:
         loads, pids, answered_s = await _loads(engines)
         load = max(loads.values(), default=0.0)
@@ -205,6 +209,12 @@ async def watch_crowding(
                 "node.strained" if node.strained else "node.at_ease", load=hearing, late_s=round(late_s, 3)
             )
         late_s = await typical_lateness_s(_EVERY_S)
+
+
+def targets_for(cores: float) -> dict[str, float]:
+    """`TARGETS` on so many cores. Pure."""
+    scarce = min(1.0, max(0.0, 2.0 - cores))
+    return TARGETS | {"cores": TARGETS["cores"] - scarce * (TARGETS["cores"] - ONE_CORE)}
 
 
 async def _loads(engines: Mapping[str, EngineClient]) -> tuple[dict[str, float], list[int], float]:

@@ -90,10 +90,14 @@ class Cores:
         busy_s, used_s, wall_s = (now - then for now, then in zip(self._last, before, strict=True))
         if wall_s <= 0:
             return None
-        quota = self._quota()
-        if quota is not None and quota < len(self._cores):
-            return used_s / wall_s, quota
-        return busy_s / wall_s, float(len(self._cores))
+        there_are = self.there_are
+        return (used_s if there_are < len(self._cores) else busy_s) / wall_s, there_are
+
+    @property
+    def there_are(self) -> float:
+        """Cores for this process: what its group's quota leaves of them."""
+        quota, number = self._quota(), float(len(self._cores))
+        return number if quota is None else min(number, quota)
 
     def _read(self) -> tuple[float, float, float] | None:
         """Seconds: the cores' busy ones, those of our group, and the time."""

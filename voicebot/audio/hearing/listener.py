@@ -146,6 +146,7 @@ class Listener:
         self._current: _Current | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._stall_due = 0.0
+        self._fed_s = 0.0
         self._cut_off_ms: int | None = None
         self._concluding: set[asyncio.Task[None]] = set()
         self._last_conclusion: asyncio.Task[None] | None = None
@@ -159,7 +160,8 @@ class Listener:
         """One media frame of any length. Lost, repeated and late ones are tolerated."""
         if self._closed or not ulaw:
             return
-        self.media_clock.observe(timestamp_ms + len(ulaw) / 8, self._clock())
+        self._fed_s = self._clock()
+        self.media_clock.observe(timestamp_ms + len(ulaw) / 8, self._fed_s)
         if not self._begun:
             self._begun = True
             self._rest()
@@ -518,7 +520,9 @@ class Listener:
         self._watch_for_stall()
         if late_ms > LATE_MS:
             return
-        missing_ms = self._now_ms() - self._heard_to_ms
+        # What comes later and later is missing on the media clock for a while, though it comes.
+        since_ms = round((self._clock() - self._fed_s) * 1000)
+        missing_ms = min(since_ms, self._now_ms() - self._heard_to_ms)
         if missing_ms >= STALL_MS:
             self._weigh(self._heard_to_ms + missing_ms - STALL_MS // 2)
 

@@ -170,12 +170,12 @@ class Relay:
         """
         async with self._database.transaction() as tx:
             cursor = await tx.execute(
-                "WITH due AS (SELECT o.seq FROM outbox o"
+                "WITH due AS (SELECT o.seq FROM outbox o"  # noqa: S608  # constant
                 " WHERE o.conversation_id IN (SELECT conversation_id FROM outbox WHERE origin = %s"
                 "  OR created_at < clock_timestamp() - make_interval(secs => %s))"
                 " ORDER BY o.seq LIMIT %s FOR UPDATE),"
                 " taken AS (DELETE FROM outbox o USING due WHERE o.seq = due.seq RETURNING o.seq)"
-                f" SELECT {_EVENT}, s.key_id, s.wrapped_key"  # noqa: S608  # constant
+                f" SELECT {_EVENT}, s.key_id, s.wrapped_key"
                 " FROM taken JOIN events e ON e.seq = taken.seq JOIN subjects s ON s.id = e.subject_id"
                 " ORDER BY e.seq",
                 (self._database.name, self._takeover_s, BATCH),

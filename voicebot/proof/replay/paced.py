@@ -1,4 +1,4 @@
-"""Our database in virtual time: one transaction after the other, each taking as long as the next.
+"""Our database in virtual time: one transaction or reading after the other, each as long as the next.
 
 Real Postgres answers when it likes; two transactions at one virtual moment would end in any order. So they
 are held one at a time, in the order in which they were asked for, and end a fixed time later.
@@ -27,15 +27,24 @@ class PacedDatabase(Database):
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
         """See `Database`."""
+        async with self._turn(), super().transaction() as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Transaction]:
+        """See `Database`."""
+        async with self._turn(), super().reading() as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
         if self._holder is asyncio.current_task():  # one inside of another must not wait for it
-            async with super().transaction() as tx:
-                yield tx
+            yield
             return
         async with self._one:
             self._holder = asyncio.current_task()
             try:
-                async with super().transaction() as tx:
-                    yield tx
+                yield
             finally:
                 self._holder = None
                 await asyncio.sleep(self.took_s)
