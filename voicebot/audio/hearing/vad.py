@@ -82,6 +82,37 @@ class SharedSilero:
         return probability, after
 
 
+class _Lull:
+    """When one call's line need not be asked about, and when its state is cleared. Pure."""
+
+    __slots__ = ("_quiet", "_windows", "begins", "rests")
+
+    def __init__(self) -> None:
+        self._windows = 0
+        self._quiet = 0
+        self.rests = False
+        self.begins = False
+        """Whether it rests since this window: the state is then to be the settled one."""
+
+    def look(self, level_dbfs: float) -> bool:
+        """Takes a window's level; returns whether it needs no judgement."""
+        silent = level_dbfs < SILENT_DBFS and self._quiet >= _RESET_QUIET_WINDOWS
+        self.begins = silent and not self.rests
+        if self.begins:
+            self._windows = 0
+        self.rests = silent
+        return silent
+
+    def judged(self, probability: float) -> bool:
+        """Takes what was found of a window; returns whether the state is to be cleared."""
+        self._windows += 1
+        self._quiet = self._quiet + 1 if probability < _RESET_QUIET_BELOW else 0
+        clear = self._windows >= _RESET_AFTER_WINDOWS and self._quiet >= _RESET_QUIET_WINDOWS
+        if clear:
+            self._windows = 0
+        return clear
+
+
 class SileroVoice:
     """Silero's view of one call (``VoiceActivity``)."""
 
@@ -89,38 +120,28 @@ class SileroVoice:
         self._model = model
         self._input = np.zeros((1, _CONTEXT + WINDOW), dtype=np.float32)
         self._state = np.zeros((2, 1, 128), dtype=np.float32)
-        self._windows = 0
-        self._quiet = 0
-        self._rests = False
+        self._lull = _Lull()
 
     def probability(self, window: npt.NDArray[np.int16]) -> float:
         """Probability in 0..1 that the window (``WINDOW`` samples, PCM16) holds a voice."""
         if window.shape != (WINDOW,):
             raise ValueError(f"a window has {WINDOW} samples, not {window.shape}")
-        if self._quiet >= _RESET_QUIET_WINDOWS and level_dbfs(window) < SILENT_DBFS:
-            if not self._rests:
+        if self._lull.look(level_dbfs(window)):
+            if self._lull.begins:
                 self._begin(self._model.settled)
-                self._rests = True
             return 0.0
-        self._rests = False
         self._input[0, _CONTEXT:] = window
         self._input[0, _CONTEXT:] /= 32768.0
         probability, self._state = self._model.run(self._input, self._state)
         self._input[0, :_CONTEXT] = self._input[0, -_CONTEXT:]
         value = float(probability[0, 0])
-        self._refresh(value)
-        return value
-
-    def _refresh(self, probability: float) -> None:
-        self._windows += 1
-        self._quiet = self._quiet + 1 if probability < _RESET_QUIET_BELOW else 0
-        if self._windows >= _RESET_AFTER_WINDOWS and self._quiet >= _RESET_QUIET_WINDOWS:
+        if self._lull.judged(value):
             self._begin(np.zeros_like(self._state))
+        return value
 
     def _begin(self, state: npt.NDArray[np.float32]) -> None:
         self._state = state
         self._input[:] = 0.0
-        self._windows = 0
 
 
 class SileroStates:
@@ -134,9 +155,7 @@ class SileroStates:
         self._model = model
         self._inputs = np.zeros((slots, _CONTEXT + WINDOW), dtype=np.float32)
         self._states = np.zeros((2, slots, 128), dtype=np.float32)
-        self._windows = [0] * slots
-        self._quiet = [0] * slots
-        self._resting = [False] * slots
+        self._lulls = [_Lull() for _ in range(slots)]
         self._free = list(range(slots))
 
     def take(self) -> int:
@@ -144,9 +163,8 @@ class SileroStates:
         if not self._free:
             self._grow()
         slot = self._free.pop()
-        self._clear(slot)
-        self._quiet[slot] = 0
-        self._resting[slot] = False
+        self._begin(slot, 0.0)
+        self._lulls[slot] = _Lull()
         return slot
 
     def give_back(self, slot: int) -> None:
@@ -171,12 +189,11 @@ class SileroStates:
         return values
 
     def _rests(self, slot: int, level_dbfs: float) -> bool:
-        silent = level_dbfs < SILENT_DBFS and self._quiet[slot] >= _RESET_QUIET_WINDOWS
-        if silent and not self._resting[slot]:
-            self._clear(slot)
-            self._states[:, slot] = self._model.settled[:, 0]
-        self._resting[slot] = silent
-        return silent
+        lull = self._lulls[slot]
+        rests = lull.look(level_dbfs)
+        if lull.begins:
+            self._begin(slot, self._model.settled[:, 0])
+        return rests
 
     def _judged(self, slots: list[int], windows: npt.NDArray[np.int16]) -> list[float]:
         samples = self._inputs[slots]
@@ -187,27 +204,19 @@ class SileroStates:
         self._inputs[slots, :_CONTEXT] = samples[:, -_CONTEXT:]
         values: list[float] = found[:, 0].tolist()
         for slot, value in zip(slots, values, strict=True):
-            self._refresh(slot, value)
+            if self._lulls[slot].judged(value):
+                self._begin(slot, 0.0)
         return values
 
-    def _refresh(self, slot: int, probability: float) -> None:
-        self._windows[slot] += 1
-        self._quiet[slot] = self._quiet[slot] + 1 if probability < _RESET_QUIET_BELOW else 0
-        if self._windows[slot] >= _RESET_AFTER_WINDOWS and self._quiet[slot] >= _RESET_QUIET_WINDOWS:
-            self._clear(slot)
-
-    def _clear(self, slot: int) -> None:
-        self._states[:, slot] = 0.0
+    def _begin(self, slot: int, state: npt.NDArray[np.float32] | float) -> None:
+        self._states[:, slot] = state
         self._inputs[slot] = 0.0
-        self._windows[slot] = 0
 
     def _grow(self) -> None:
-        had = len(self._windows)
+        had = len(self._lulls)
         self._inputs = np.concatenate((self._inputs, np.zeros_like(self._inputs)))
         self._states = np.concatenate((self._states, np.zeros_like(self._states)), axis=1)
-        self._windows += [0] * had
-        self._quiet += [0] * had
-        self._resting += [False] * had
+        self._lulls += [_Lull() for _ in range(had)]
         self._free = list(range(had, 2 * had))
 
 
