@@ -146,7 +146,7 @@ def stat(*cores: tuple[int, int, int]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("there_are", "share"), [(0.5, 0.65), (1.0, 0.65), (1.5, 0.725), (2.0, 0.8), (16.0, 0.8)]
+    ("there_are", "share"), [(0.5, 0.55), (1.0, 0.55), (1.5, 0.675), (2.0, 0.8), (16.0, 0.8)]
 )
 def test_of_a_single_core_less_is_used(there_are: float, share: float) -> None:
     """Work waits longer for one core than for two that are as busy."""
