@@ -58,9 +58,11 @@ HEAD = ("", "turns", "p50", "p95", "barge-in p95", "holes", "refused", "valid st
 
 
 @contextlib.contextmanager
-def attack(url: str, token: str) -> Iterator[None]:
+def attack(url: str, token: str, *, gives_way: bool) -> Iterator[None]:
     """Attacks until the block ends."""
-    process = multiprocessing.get_context("spawn").Process(target=_attack, args=(url, token), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_attack, args=(url, token, gives_way), daemon=True
+    )
     process.start()
     try:
         yield
@@ -69,8 +71,9 @@ def attack(url: str, token: str) -> Iterator[None]:
         process.join()
 
 
-def _attack(url: str, token: str) -> None:
-    os.nice(10)  # on the callers' core it must not be what makes them late
+def _attack(url: str, token: str, gives_way: bool) -> None:  # a process's arguments
+    if gives_way:  # on the callers' core it must not be what makes them late
+        os.nice(10)
     asyncio.run(_everything(url, token))
 
 
@@ -259,7 +262,11 @@ def measure(calls: int, hold_s: float, rounds: int, *, apart: bool) -> dict[str,
         )
         for n in range(rounds):
             for name in ("quiet", "attacked") if n % 2 == 0 else ("attacked", "quiet"):
-                with attack(bot.url, token) if name == "attacked" else contextlib.nullcontext():
+                with (
+                    attack(bot.url, token, gives_way=apart)
+                    if name == "attacked"
+                    else contextlib.nullcontext()
+                ):
                     found[name] += asyncio.run(run(load, _Quiet()))
         print(f"refused: {refusals(bot.url)}", file=sys.stderr)
     return found

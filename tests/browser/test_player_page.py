@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from desk_kit import Site
@@ -14,6 +16,8 @@ from playwright.async_api import Page, expect
 
 from scripts.seed_recordings import seed
 from voicebot.core.settings import load_settings
+from voicebot.core.store import agent_words
+from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
@@ -28,23 +32,28 @@ DRAWN = """() => { const c = document.querySelector('#player canvas'), g = c.get
 """What share of the canvas is painted."""
 
 
-@pytest.fixture(scope="module")
-def call(site: Site) -> str:
-    """A sample, as if this server had taken the call."""
-    settings = load_settings(data_dir=site.folder)
+def on_the_shelf(site: Site, put: Callable[[Database, KeyRing], Awaitable[Any]]) -> Any:
+    """Puts something into the server's store, from outside of it."""
     postgres = EmbeddedPostgres.attach(site.folder)
 
-    async def put() -> str:
-        database = await Database.open(postgres.url, timeout_s=20.0)
+    async def work() -> Any:
+        database = await Database.open(postgres.url, timeout_s=20.0, at_commit=Linker(keys))
         try:
-            return await seed(database, KeyRing.from_settings(settings), site.folder, SAMPLE)
+            return await put(database, keys)
         finally:
             await database.close()
 
+    keys = KeyRing.from_settings(load_settings(data_dir=site.folder))
     try:
-        return asyncio.run(put())
+        return asyncio.run(work())
     finally:
         postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def call(site: Site) -> str:
+    """A sample, as if this server had taken the call."""
+    return on_the_shelf(site, lambda database, keys: seed(database, keys, site.folder, SAMPLE))
 
 
 async def listening(page: Page, site: Site, call: str) -> None:
@@ -52,6 +61,47 @@ async def listening(page: Page, site: Site, call: str) -> None:
     await page.goto(f"{site.desk}/recordings/{call}")
     await page.locator("#player[data-ready]").wait_for()
     await page.wait_for_function("document.getElementById('sound').readyState >= 1")
+
+
+@pytest.fixture(scope="module")
+def forgotten(site: Site) -> None:
+    """A call of nine days ago in which the bot was wrong, as an agent noted; nobody has listened to any."""
+
+    async def put(database: Database, keys: KeyRing) -> None:
+        call = await seed(database, keys, site.folder, "05-barge-in", ago=timedelta(days=9))
+        async with database.transaction() as tx:
+            await agent_words.say(
+                tx,
+                keys,
+                conversation_id=call,
+                kind="note",
+                value="wrong_answer",
+                who="ada",
+                text="no",
+                turn=2,
+            )
+
+    on_the_shelf(site, put)
+
+
+async def test_a_supervisor_is_reminded_of_the_weekly_review(
+    site: Site, forgotten: None, sits_down: SitsDown
+) -> None:
+    """Before anybody listens to anything here."""
+    page = await sits_down("cleo")
+    await page.goto(f"{site.desk}/recordings")
+    reminder = page.get_by_role("status", name="reviews that are overdue")
+    await expect(reminder).to_contain_text("nobody has listened in four weeks; 1 call since")
+    await reminder.get_by_role("link", name="Look through them").click()
+    await expect(page.locator(".row .why-listen").first).to_have_text(
+        "an agent noted a wrong answer or a misunderstanding"
+    )
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await page.evaluate(FITS)
+    agent = await sits_down("ada")
+    await agent.goto(f"{site.desk}/recordings")
+    await agent.get_by_role("heading", name="Recordings").wait_for()
+    await expect(agent.get_by_text("weekly review")).to_have_count(0)
 
 
 async def test_from_the_list_to_a_word_that_is_heard(site: Site, call: str, sits_down: SitsDown) -> None:

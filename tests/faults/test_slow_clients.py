@@ -10,10 +10,11 @@ from functools import partial
 
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from twilio_kit import free_port, url_of
 
 from voicebot.channels.door import BURST, Door
+from voicebot.runtime import guarded_http
 from voicebot.runtime.guarded_http import MOST_HEAD_BYTES, GuardedHttp
 from voicebot.runtime.server import NodeServer
 
@@ -26,9 +27,18 @@ class Patient(GuardedHttp):
     """For those who ask in time, on a machine that may stall."""
 
     head_within_s = 60.0
+    held_s = 0.2
+
+
+class Holding(Patient):
+    """Keeps those that it does not listen to for as long as a test takes."""
+
+    held_s = 60.0
 
 
 class Server(NodeServer):
+    port = 0
+
     def __init__(self, app: FastAPI, http: type[GuardedHttp]) -> None:
         self.door = Door()
         super().__init__(app, lambda _: None, self.door)
@@ -37,13 +47,14 @@ class Server(NodeServer):
         self.config.lifespan = "off"
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
+    async def running(self) -> AsyncIterator[None]:
         listening = free_port()
         task = asyncio.create_task(self.serve(sockets=[listening]))
         while not self.started:  # uvicorn offers no event
             await asyncio.sleep(0.005)
+        self.port = int(url_of(listening).rpartition(":")[2])
         try:
-            yield int(url_of(listening).rpartition(":")[2])
+            yield
         finally:
             self.should_exit = True
             await task
@@ -52,15 +63,28 @@ class Server(NodeServer):
 
 @asynccontextmanager
 async def echoing(http: type[GuardedHttp]) -> AsyncIterator[int]:
+    async with served(http) as server:
+        yield server.port
+
+
+@asynccontextmanager
+async def served(http: type[GuardedHttp]) -> AsyncIterator[Server]:
     app = FastAPI()
 
     @app.post("/")
     async def echo(request: Request) -> int:
         return len(await request.body())
 
-    _ = echo
-    async with Server(app, http).running() as number:
-        yield number
+    @app.post("/refused")
+    async def refused(request: Request) -> None:
+        assert request.client is not None
+        server.door.refused(request.client.host)
+        raise HTTPException(403)
+
+    _ = (echo, refused)
+    server = Server(app, http)
+    async with server.running():
+        yield server
 
 
 @pytest_asyncio.fixture
@@ -133,3 +157,41 @@ async def test_an_address_that_only_ever_asks_for_nonsense_is_listened_to_no_mor
     for _ in range(int(BURST)):
         assert b"400" in await answered(patient, b"nonsense\r\n\r\n")
     assert await answered(patient, HEAD + b"hi") == b""
+
+
+def close_the_door(server: Server) -> None:
+    for _ in range(int(BURST)):
+        server.door.refused("127.0.0.1")
+
+
+async def test_who_is_not_listened_to_waits_and_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So whoever comes back as soon as they are sent away comes seldom; of too many none is kept."""
+    monkeypatch.setattr(guarded_http, "MOST_HELD", 2)
+    async with served(Holding) as server:
+        close_the_door(server)
+        held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        for _, writer in held:
+            writer.write(HEAD + b"hi")
+            await writer.drain()
+        assert await answered(server.port, HEAD + b"hi") == b"", "one too many"
+        assert server.door.held == 2
+        assert not any(reader.at_eof() for reader, _ in held)
+        server.door.welcomed("127.0.0.1")
+        assert b"200" in await answered(server.port, HEAD + b"hi"), "others are heard meanwhile"
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_place_of_one_who_waits_is_free_again() -> None:
+    async with served(Patient) as server:
+        close_the_door(server)
+        for _ in range(3):
+            assert await answered(server.port, HEAD + b"hi") == b""
+        assert server.door.held == 0
+
+
+async def test_a_kept_connection_ends_with_the_refusal_that_was_too_many(patient: int) -> None:
+    """One that stays open asks no less than one that is made anew."""
+    ask = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    said = await answered(patient, ask * (int(BURST) + 30))
+    assert said.count(b"403") in {int(BURST), int(BURST) + 1}  # two more a second

@@ -177,8 +177,8 @@ async def test_a_connection_that_postgres_ended_is_not_read_from(small: Database
 
 async def test_a_reading_that_takes_too_long_is_the_database_down(small: Database) -> None:
     async def sleep() -> None:
-        async with small.reading() as tx:
-            await tx.execute("SET statement_timeout = 300")
+        async with small.reading() as tx, tx.transaction():
+            await tx.execute("SET LOCAL statement_timeout = 300")
             await tx.execute("SELECT pg_sleep(60)")
 
     with pytest.raises(DatabaseDown, match="57014"):

@@ -246,6 +246,11 @@ class Fragile:
         if self.at == 0:
             raise DatabaseDown("the answer to the commit was lost")
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Any]:
+        async with self._real.reading() as tx:
+            yield _Killed(self, tx)
+
     def statement(self, tx: Transaction) -> None:
         self.seen += 1
         if self.seen == self.at:

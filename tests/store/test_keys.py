@@ -178,6 +178,26 @@ async def test_an_erased_subject_is_unreadable(database: Database, keys: KeyRing
             await conversations.load(tx, conversation_id)
 
 
+async def test_a_key_is_read_once_a_transaction(database: Database, keys: KeyRing) -> None:
+    conversations = Conversations(keys)
+    async with database.transaction() as tx:
+        conversation_id = await conversations.create(
+            tx, channel=Channel.CHAT, call_sid=None, caller=None, called=None, state={}
+        )
+    async with database.transaction() as tx:
+        cipher = await keys.cipher_of(tx, conversation_id)
+        assert await keys.cipher_of(tx, conversation_id) is cipher
+        assert await keys.cipher(tx, cipher.subject_id) is cipher
+        async with database.transaction() as other:
+            await other.execute("UPDATE subjects SET wrapped_key = NULL, erased_at = now()")
+        assert await keys.cipher_of(tx, conversation_id) is cipher
+    async with database.transaction() as tx:
+        with pytest.raises(SubjectErased):
+            await keys.cipher_of(tx, conversation_id)
+        with pytest.raises(LookupError, match="no conversation cv_none"):
+            await keys.cipher_of(tx, "cv_none")
+
+
 async def test_sealed_columns_moved_between_rows_do_not_open(database: Database, keys: KeyRing) -> None:
     """An attacker with write access to the tables cannot give one conversation another's state."""
     conversations = Conversations(keys)

@@ -14,7 +14,7 @@ from voicebot.core.bus import Bus, Subscription
 from voicebot.core.conversation import Channel, Event
 from voicebot.core.store import audit
 from voicebot.core.store.conversations import Conversations
-from voicebot.core.store.database import Database
+from voicebot.core.store.database import Database, is_held
 from voicebot.core.store.follow import follow
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.outbox import BATCH, Relay, append, events_of
@@ -242,6 +242,58 @@ async def test_an_event_needs_its_conversation(call: Call, database: Database, k
     async with database.transaction() as tx:
         with pytest.raises(LookupError, match="cv_none"):
             await append(tx, keys, call.subject_id, event)
+
+
+async def test_who_loaded_the_conversation_locked_need_not_lock_it_again(
+    call: Call, database: Database, keys: KeyRing
+) -> None:
+    """Order still holds: whoever comes second waits for the first, locked or only looked at."""
+    conversations = Conversations(keys)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def first() -> int:
+        async with database.transaction() as tx:
+            await conversations.load(tx, call.id, lock=True)
+            assert is_held(tx, call.id)
+            began.set()
+            await go_on.wait()
+            return await append(tx, keys, call.subject_id, call.event("one"))
+
+    async def second() -> int:
+        await began.wait()
+        async with database.transaction() as tx:
+            await conversations.load(tx, call.id)
+            assert not is_held(tx, call.id)
+            asyncio.get_running_loop().call_later(0.2, go_on.set)
+            return await append(tx, keys, call.subject_id, call.event("two"))
+
+    one, two = await asyncio.gather(first(), second())
+    assert one < two
+
+
+async def test_what_a_busy_process_writes_goes_together(
+    call: Call, database: Database, keys: KeyRing
+) -> None:
+    """The first at once, those that follow it after a pause."""
+    relay = Relay(database, keys, Bus(), poll_s=3600)
+    rounds: list[int] = []
+    deliver = relay.deliver
+
+    async def counted() -> int:
+        rounds.append(await deliver())
+        return rounds[-1]
+
+    relay.deliver = counted  # type: ignore[method-assign]
+    running = asyncio.create_task(relay.run())
+    for nth in range(10):
+        await call.commit(str(nth))
+        relay.poke()
+    async with asyncio.timeout(30):
+        while sum(rounds) < 10:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+    assert len([one for one in rounds if one]) <= 3
 
 
 async def test_events_after_a_seq(call: Call, database: Database, keys: KeyRing) -> None:

@@ -260,6 +260,7 @@ async def test_what_the_database_could_not_take_is_written_later(
         raise DatabaseDown("away")
 
     monkeypatch.setattr(shop_database, "transaction", away)
+    monkeypatch.setattr(shop_database, "reading", away)
     with pytest.raises(DatabaseDown):
         await ours.settle(payment, PAID)
     ours.keep(payment, Told("declined", "later", "twilio"))  # money that moved is not forgotten for it

@@ -13,6 +13,7 @@ import sys
 import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,55 @@ async def test_filters_pages_and_what_is_worth_listening_to(desk: Desk) -> None:
     assert reasons[barged] == ["cut_off"]
     known = await desk.get("/choices")
     assert "order_status" in known["intents"]
+
+
+async def noted(desk: Desk, call: str) -> None:
+    """Somebody says that the bot was wrong: worth listening to."""
+    async with desk.database.transaction() as tx:
+        await agent_words.say(
+            tx,
+            desk.keys,
+            conversation_id=call,
+            kind="note",
+            value="wrong_answer",
+            who="ada",
+            text="no",
+            turn=2,
+        )
+
+
+async def test_a_week_in_which_nobody_listens_is_told_of(desk: Desk) -> None:
+    nothing = {"last": None, "calls": 0, "oldest": None, "overdue": False, "articles": 0}
+    assert await desk.get("/review") == nothing
+    await desk.get("/review", "ada", 403)
+    six, nine, forty = [
+        await seed(desk.database, desk.keys, desk.folder, "05-barge-in", ago=timedelta(days=days))
+        for days in (6, 9, 40)
+    ]
+    await noted(desk, six)
+    await noted(desk, forty)
+    found = await desk.get("/review")
+    assert (found["calls"], found["overdue"]) == (1, False), (
+        "it waits less than a week; the older is forgotten"
+    )
+    await noted(desk, nine)
+    found = await desk.get("/review")
+    assert (found["calls"], found["overdue"], found["last"]) == (2, True, None)
+    await desk.sound()  # of another call: they are at it
+    found = await desk.get("/review")
+    assert (found["calls"], found["overdue"]) == (0, False)
+    assert found["last"] is not None
+    async with desk.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO articles (id, title, owner, reviewed, review_days, version)"
+            " VALUES ('a', 'A', 'ada', current_date - 31, 30, '1'),"
+            " ('b', 'B', 'ada', current_date - 30, 30, '1')"
+        )
+    assert (await desk.get("/review"))["articles"] == 1
+    desk.player.now = lambda: datetime.now(UTC) + timedelta(days=8)
+    await noted(desk, await seed(desk.database, desk.keys, desk.folder, "05-barge-in"))
+    found = await desk.get("/review")
+    assert (found["calls"], found["overdue"]) == (1, True), "they were at it a week ago"
 
 
 async def test_a_turn_becomes_a_golden_case_that_somebody_else_reviews(desk: Desk) -> None:

@@ -51,6 +51,29 @@ def test_what_happened(entry: dict[str, Any], shown: str) -> None:
     assert words.happened(entry) == shown
 
 
+NONE_DUE = {"last": None, "calls": 0, "oldest": None, "overdue": False, "articles": 0}
+
+
+@pytest.mark.parametrize(
+    ("review", "shown"),
+    [
+        ({}, []),
+        (
+            {"overdue": True, "calls": 1, "oldest": "2026-11-10T12:00:00Z"},
+            ["The weekly review is overdue: nobody has listened in four weeks; 1 call since is worth it."],
+        ),
+        (
+            {"overdue": True, "calls": 12, "last": "2026-11-10T12:00:00Z"},
+            ["The weekly review is overdue: nobody has listened for 9 days; 12 calls since are worth it."],
+        ),
+        ({"articles": 1}, ["1 article is past the day on which somebody was to look again."]),
+        ({"articles": 3}, ["3 articles are past the day on which somebody was to look again."]),
+    ],
+)
+def test_reviews_that_are_overdue(review: dict[str, Any], shown: list[str]) -> None:
+    assert words.reviews_due({**NONE_DUE, **review}, datetime(2026, 11, 20, 11, tzinfo=UTC)) == shown
+
+
 NOBODY = {"verified": False, "locked": False, "tries": 0, "method": []}
 
 

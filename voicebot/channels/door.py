@@ -1,8 +1,8 @@
 """Whom a node does not listen to any more: addresses that ask again and again for what they do not get. Pure.
 
-Refusing an upgrade costs a node's loop 0.9 ms, which hundreds in a second take from its calls; closing the
-connection costs a fifth of that (``scripts.bench.hostile --cost``). An address that has lately shown a good
-signature is never turned away, whatever else comes from it: behind a proxy everything comes from one,
+Refusing an upgrade costs a node's loop 0.9 ms, which hundreds in a second take from its calls; not listening
+to the connection costs a fifth of that (``scripts.bench.hostile --cost``). An address that has lately shown a
+good signature is never turned away, whatever else comes from it: behind a proxy everything comes from one,
 Twilio's requests too.
 """
 
@@ -27,10 +27,15 @@ MOST = 10_000
 
 
 class Door:
-    """A token bucket for each address; one per node."""
+    """A token bucket for each address; one per node.
+
+    Attributes:
+        held: connections from addresses that are not listened to, which are kept waiting.
+    """
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
+        self.held = 0
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address -> (refusals left, when)
         self._trusted: OrderedDict[str, float] = OrderedDict()
 

@@ -1,5 +1,6 @@
 """uvicorn's HTTP, with patience that ends: a connection that does not ask, or asks without an end, is closed,
-and one from an address whose door is closed at once.
+and one from an address whose door is closed is not read: whoever knocks there as often as they are answered
+gets slow.
 
 uvicorn waits for the head of a first request for ever and keeps as much of it as comes. A thousand
 connections that say nothing would use up a node's files, and no call would get through any more.
@@ -18,6 +19,13 @@ from voicebot.core import metrics
 HEAD_WITHIN_S = 10.0
 """From the connection, or the first byte of a further request, to the end of its head."""
 
+HELD_S = 3.0
+"""How long a connection that is not listened to stays open, unread. One that is closed at once comes back at
+once, and each costs the node's loop 0.15 ms and more."""
+
+MOST_HELD = 500
+"""Of a node; further ones are closed at once."""
+
 MOST_HEAD_BYTES = 64 * 1024
 """Twilio's are under 2 KB."""
 
@@ -30,9 +38,11 @@ class GuardedHttp(HttpToolsProtocol):
     """
 
     head_within_s = HEAD_WITHIN_S
+    held_s = HELD_S
     _waiting: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _turned_away = False
+    _held: asyncio.TimerHandle | None = None
 
     def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,7 +55,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._door.closed(self._address):
             self._turned_away = True
             metrics.refusals.labels("turned_away").inc()
-            transport.abort()
+            self._hold(transport)
             return
         super().connection_made(transport)
         self._wait()
@@ -53,6 +63,11 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._waited()
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+            self._door.held -= 1
+            self.connections.discard(self)
         if not self._turned_away:
             super().connection_lost(exc)
 
@@ -80,6 +95,22 @@ class GuardedHttp(HttpToolsProtocol):
         """Its head is whole."""
         self._waited()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer has left: the last one on this connection, if it was one refusal too many."""
+        if self._door.closed(self._address):
+            self.transport.close()
+        super().on_response_complete()
+
+    def _hold(self, transport: asyncio.Transport) -> None:
+        if self._door.held >= MOST_HELD:
+            transport.abort()
+            return
+        self._door.held += 1
+        self.transport = transport
+        self.connections.add(self)  # closed with the server
+        transport.pause_reading()
+        self._held = self.loop.call_later(self.held_s, transport.abort)
 
     def _wait(self) -> None:
         if self._waiting is None:

@@ -160,12 +160,13 @@ class Listener:
         """One media frame of any length. Lost, repeated and late ones are tolerated."""
         if self._closed or not ulaw:
             return
-        self._fed_s = self._clock()
-        self.media_clock.observe(timestamp_ms + len(ulaw) / 8, self._fed_s)
+        now_s = self._clock()
+        self.media_clock.observe(timestamp_ms + len(ulaw) / 8, now_s)
         if not self._begun:
             self._begun = True
             self._rest()
         for audio, start_ms in self._timeline.place(ulaw, timestamp_ms):
+            self._fed_s = now_s
             self._append(audio, start_ms)
 
     def _append(self, audio: bytes, start_ms: float) -> None:

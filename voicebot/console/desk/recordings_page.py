@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from nicegui import ui
@@ -35,6 +36,7 @@ class RecordingsPage:
             try:
                 rows = await self._visit.api.get(self._agent, "/api/recordings", **asked.query())
                 known = await self._visit.api.get(self._agent, "/api/recordings/choices")
+                review = await self._review()
             except ApiError as error:
                 draw_trouble(self._visit, error, "/api/recordings")
                 return
@@ -42,6 +44,8 @@ class RecordingsPage:
                 parts.text("h1", "Recordings")
                 if self._visit.supervisor:
                     _views(asked)
+            if review is not None:
+                _remind(review, asked, self._visit.desk.now())
             _filters(asked, known)
             name = "worth listening to" if asked.worth else "calls"
             with parts.box("section", "card", aria_label=name):
@@ -51,6 +55,11 @@ class RecordingsPage:
                     for one in rows:
                         self._row(one)
             _further(asked, rows)
+
+    async def _review(self) -> dict[str, Any] | None:
+        if not self._visit.supervisor:
+            return None
+        return await self._visit.api.get(self._agent, "/api/recordings/review")
 
     def _row(self, one: dict[str, Any]) -> None:
         now = self._visit.desk.now()
@@ -78,6 +87,18 @@ def _views(asked: Asked) -> None:
             one = parts.link(text, asked.to(worth=worth), "chip")
             if asked.worth == worth:
                 one.props["aria-current"] = "true"
+
+
+def _remind(review: dict[str, Any], asked: Asked, now: datetime) -> None:
+    """What a week without anybody listening leaves, and articles that nobody has looked at again."""
+    lines = words.reviews_due(review, now)
+    if not lines:
+        return
+    with parts.box("section", "card remind", role="status", aria_label="reviews that are overdue"):
+        for line in lines:
+            parts.text("p", line)
+        if review["overdue"] and not asked.worth:
+            parts.link("Look through them", asked.to(worth=True), "act")
 
 
 def _filters(asked: Asked, known: dict[str, list[str]]) -> None:

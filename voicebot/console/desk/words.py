@@ -196,6 +196,25 @@ def ago(at: str, now: datetime) -> str:
     return f"{waited(max(0.0, (now - moment(at)).total_seconds()))} ago"
 
 
+def reviews_due(review: Mapping[str, Any], now: datetime) -> list[str]:
+    """What of ``/api/recordings/review`` is overdue, a sentence each."""
+    lines: list[str] = []
+    if review["overdue"]:
+        calls = review["calls"]
+        since = "in four weeks" if review["last"] is None else f"for {_days(review['last'], now)}"
+        worth = "1 call since is" if calls == 1 else f"{calls} calls since are"
+        lines.append(f"The weekly review is overdue: nobody has listened {since}; {worth} worth it.")
+    if review["articles"]:
+        due = "1 article is" if review["articles"] == 1 else f"{review['articles']} articles are"
+        lines.append(f"{due} past the day on which somebody was to look again.")
+    return lines
+
+
+def _days(at: str, now: datetime) -> str:
+    days = (now - moment(at)).days
+    return "1 day" if days == 1 else f"{days} days"
+
+
 def lasted(began: str, ended: str) -> str:
     """How long a conversation was."""
     return waited((moment(ended) - moment(began)).total_seconds())

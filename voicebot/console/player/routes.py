@@ -17,6 +17,7 @@ from voicebot.console.player.golden import add_golden
 from voicebot.console.player.listed import add_list
 from voicebot.console.player.opening import Player
 from voicebot.console.player.replayed import add_replay
+from voicebot.console.player.review import add_review
 from voicebot.console.player.sound import add_sound
 from voicebot.console.readers import Reader
 
@@ -28,6 +29,6 @@ def recordings_router(player: Player, reader: Callable[[HTTPConnection], Reader]
         request.state.reader = reader(request)
 
     router = APIRouter(prefix="/api/recordings", dependencies=[Depends(identify)], tags=["recordings"])
-    for add in (add_list, add_detail, add_sound, add_replay, add_golden):
+    for add in (add_list, add_review, add_detail, add_sound, add_replay, add_golden):
         add(router, player)
     return router

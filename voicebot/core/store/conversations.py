@@ -137,7 +137,7 @@ class Conversations:
         Args:
             tx: the transaction.
             conversation_id: ``cv_...``.
-            lock: hold the row until the transaction ends.
+            lock: hold the row until the transaction ends; not inside a savepoint.
 
         Raises:
             UnknownConversation: there is none.
@@ -152,7 +152,7 @@ class Conversations:
         if row is None:
             raise UnknownConversation(f"no conversation {conversation_id}")
         cipher = self._keys.unwrap(row["subject_id"], row["key_id"], row["wrapped_key"])
-        self._keys.read(tx, conversation_id, cipher)
+        self._keys.remember(tx, conversation_id, cipher)
         if lock:
             hold(tx, conversation_id)
         return Snapshot(

@@ -22,6 +22,7 @@ import select
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -38,6 +39,8 @@ Transaction = AsyncConnection[DictRow]
 _RV = TypeVar("_RV")
 _CLIENT_SLACK_S = 0.2
 """The server ends a slow statement first, with a clean error; if it does not, we hang up."""
+ASKED_AFTER_S = 1.0
+"""A connection that only reads, idle for so long, is asked whether it is still one before it is used."""
 _IDLE_IN_TRANSACTION_MS = 15_000
 """A node that hangs with a transaction open loses it, and its row locks with it."""
 
@@ -81,9 +84,10 @@ def due_at_commit(tx: Transaction) -> list[Due]:
 
 
 def known_in(tx: Transaction) -> dict[Any, Any]:
-    """What was read in this transaction and is not read again in it; forgotten at its end.
+    """What was read in this transaction, or locked, and need not be again in it; forgotten at its end.
 
-    Only for what cannot change, or may be a moment old: keys, whose conversation is whose.
+    Only for what cannot change, or may be a moment old: keys, whose conversation is whose. On a connection
+    that is none of `Database`'s nothing is kept.
     """
     known = getattr(tx, "known", None)
     return {} if known is None else known
@@ -108,6 +112,7 @@ class _Connection(AsyncConnection[DictRow]):
 
     deadline_s: float = 2.0
     reads_only: bool = False
+    idle_since: float = 0.0
     due: list[Due] | None = None
     known: dict[Any, Any]
 
@@ -145,7 +150,9 @@ class Database:
         self.name = f"voicebot-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle: list[_Connection] = []
         self._idle_readers: list[_Connection] = []
+        self._max_size = max_size
         self._slots = asyncio.Semaphore(max_size)
+        self._borrowed = 0
         self._closed = False
         self._at_commit = at_commit
 
@@ -164,7 +171,7 @@ class Database:
         Args:
             url: ``postgresql://...``.
             min_size: connections made now; 0 opens without Postgres.
-            max_size: most transactions at a time; more wait up to ``timeout_s``.
+            max_size: most connections: transactions and readings at a time; more wait up to ``timeout_s``.
             timeout_s: seconds.
             at_commit: chains audit rows (`chain.linking.Linker`). Without it they stay outside the chain,
                 and ``voicebot audit verify`` calls them inserted: only for what never writes any.
@@ -214,10 +221,13 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Transaction]:
         """For statements that only read: each sees what is committed when it begins, as it would in a
-        transaction, but costs no BEGIN and no COMMIT. Postgres refuses any that would write or lock.
+        transaction, but costs no BEGIN and no COMMIT. Postgres refuses any that would write or lock rows.
+
+        ``SET`` and advisory locks do not belong here: they would outlast the block. What needs them opens
+        ``tx.transaction()`` inside.
 
         Raises:
-            DatabaseDown: as in `transaction`; a connection that Postgres ended meanwhile is not used.
+            DatabaseDown: as in `transaction`.
         """
         connection = await self._borrow(self._idle_reader)
         try:
@@ -226,6 +236,7 @@ class Database:
             raise
         except psycopg.Error as error:
             if _server_failed(error):
+                await _close_all(self._idle_readers)  # they are no better
                 raise _down(error) from error
             raise
         finally:
@@ -243,9 +254,8 @@ class Database:
     async def close(self) -> None:
         """Closes the idle connections now, those in use when they come back."""
         self._closed = True
-        for idle in (self._idle, self._idle_readers):
-            while idle:
-                await idle.pop().close()
+        await _close_all(self._idle)
+        await _close_all(self._idle_readers)
 
     async def _borrow(self, find: Callable[[], Awaitable[_Connection]]) -> _Connection:
         """A slot and a connection, all within ``timeout_s``."""
@@ -256,7 +266,7 @@ class Database:
             async with asyncio.timeout(self.timeout_s):
                 slot = await self._slots.acquire()
                 connection = await find()
-                connection.known = {}
+                self._borrowed += 1
                 return connection
         except TimeoutError as error:
             if slot:
@@ -271,18 +281,30 @@ class Database:
             raise
 
     async def _idle_reader(self) -> _Connection:
+        """A connection that only reads, and that answered a moment ago or has just now."""
         while self._idle_readers:
             connection = self._idle_readers.pop()
             if not _has_word(connection):
-                return connection
+                if monotonic() - connection.idle_since < ASKED_AFTER_S:
+                    return connection
+                try:
+                    await connection.execute("SELECT 1")
+                except psycopg.Error as error:
+                    if isinstance(error, _NoAnswer):  # hung: the others are no better
+                        raise
+                except BaseException:
+                    await connection.close()
+                    raise
+                else:
+                    return connection
             await connection.close()
-        return await self._connect(reads_only=True)
+        return await self._new(reads_only=True)
 
     async def _begun(self) -> _Connection:
         """A connection on which BEGIN has just worked."""
         while True:
             new = not self._idle
-            connection = await self._connect(reads_only=False) if new else self._idle.pop()
+            connection = await self._new(reads_only=False) if new else self._idle.pop()
             try:
                 await connection.execute("BEGIN")
             except psycopg.Error as error:
@@ -295,6 +317,13 @@ class Database:
             else:
                 return connection
 
+    async def _new(self, *, reads_only: bool) -> _Connection:
+        """A connection; in place of an idle one of the other kind, where all there may be are there."""
+        others = self._idle if reads_only else self._idle_readers
+        if others and len(others) + self._borrowed >= self._max_size:
+            await others.pop(0).close()
+        return await self._connect(reads_only=reads_only)
+
     async def _connect(self, *, reads_only: bool) -> _Connection:
         connection = await _Connection.connect(
             self.url,
@@ -304,21 +333,25 @@ class Database:
             application_name=self.name,
         )
         connection.deadline_s = self.timeout_s + _CLIENT_SLACK_S
-        connection.reads_only = reads_only
+        connection.reads_only, connection.known = reads_only, {}
         milliseconds = round(self.timeout_s * 1000)
         try:
             await connection.execute(
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
                 f"SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS};"
-                f"SET default_transaction_read_only = {reads_only}; SET timezone = 'UTC'".encode()
+                "SET timezone = 'UTC'".encode()
             )
+            if reads_only:
+                await connection.execute("SET default_transaction_read_only = on")
         except BaseException:
             await connection.close()
             raise
         return connection
 
     async def _put_back(self, connection: _Connection) -> None:
-        connection.due = None
+        connection.due, connection.known = None, {}
+        connection.idle_since = monotonic()
+        self._borrowed -= 1
         try:
             idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
             if idle and not self._closed:
@@ -327,6 +360,11 @@ class Database:
                 await connection.close()
         finally:
             self._slots.release()
+
+
+async def _close_all(idle: list[_Connection]) -> None:
+    while idle:
+        await idle.pop().close()
 
 
 def _has_word(connection: _Connection) -> bool:

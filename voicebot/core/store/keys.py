@@ -201,10 +201,10 @@ class KeyRing:
         if row is None:
             raise LookupError(f"no conversation {conversation_id}")
         cipher = self.unwrap(row["id"], row["key_id"], row["wrapped_key"])
-        self.read(tx, conversation_id, cipher)
+        self.remember(tx, conversation_id, cipher)
         return cipher
 
-    def read(self, tx: Transaction, conversation_id: str, cipher: Cipher) -> None:
+    def remember(self, tx: Transaction, conversation_id: str, cipher: Cipher) -> None:
         """Whoever has read a conversation with its key says so: the transaction need not do it again."""
         known_in(tx).update({conversation_id: cipher, cipher.subject_id: cipher})
 

@@ -29,7 +29,8 @@ TAKEOVER_S = 5.0
 POLL_S = 0.5
 """Only a fallback, and for other processes' events: our own are poked."""
 SPACING_S = 0.1
-"""The first event after a pause goes at once; what a busy process writes goes together, so often."""
+"""The first event after a pause goes at once; what a busy process writes goes together, so often. Live words,
+which are not stored, do not wait for it."""
 BATCH = 200
 
 _EVENT = (
@@ -160,7 +161,8 @@ class Relay:
                     log.info("outbox.database_back")
                 down = False
             if delivered < BATCH:
-                await asyncio.sleep(SPACING_S if delivered else 0)
+                if delivered:
+                    await asyncio.sleep(SPACING_S)
                 await self._wait()
 
     async def deliver(self) -> int:

@@ -93,8 +93,7 @@ async def save(
         turn: the turn that reads it back.
         waits: a person has to approve it before it is read back.
     """
-    subject = await keys.cipher_of(tx, conversation_id)
-    cipher = vault_cipher(subject)
+    cipher = vault_cipher(await keys.cipher_of(tx, conversation_id))
     sealed = {
         "canonical": proposed.canonical,
         "customer_id": proposed.customer_id,

@@ -84,6 +84,9 @@ _FOUND = (
 )
 
 
+_ANY: Mapping[str, Any] = {one.name: None for one in fields(Wanted)} | {"before_at": None, "before_id": None}
+
+
 async def list(
     tx: Transaction, wanted: Wanted, *, limit: int, skip: int = 0
 ) -> builtins.list[dict[str, Any]]:
@@ -127,11 +130,44 @@ async def known(tx: Transaction, since: datetime) -> dict[str, builtins.list[str
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """What nobody has listened to. ``last``: when somebody last listened to any call, None: not in that time.
+
+    ``calls``: how many ended since then and are worth it; ``oldest``: when the first of them ended.
+    """
+
+    last: datetime | None
+    calls: int
+    oldest: datetime | None
+
+
+async def unheard(tx: Transaction, since: datetime, *, slow_ms: int) -> Unheard:
+    """Calls since then that are worth listening to, and that ended after somebody last listened to one."""
+    listened = "resource = 'recording' AND purpose = 'listening' AND at >= %(since)s"
+    row = await (
+        await tx.execute(
+            "SELECT max(at) AS last FROM ("  # noqa: S608  # constants
+            f" SELECT max(at) AS at FROM access_log WHERE {listened} UNION ALL"
+            f" SELECT max(at) FROM audit_outbox WHERE {listened}) AS listenings".encode(),
+            {"since": since},
+        )
+    ).fetchone()
+    assert row is not None
+    last: datetime | None = row["last"]
+    cursor = await tx.execute(
+        "SELECT count(*) AS calls, min(ended_at) AS oldest"  # noqa: S608  # constants
+        f" FROM ({_FOUND}) AS found WHERE weight > 0 AND NOT erased AND ended_at > %(last)s".encode(),
+        {**_ANY, "since": since, "slow_ms": slow_ms, "last": last or since},
+    )
+    found = await cursor.fetchone()
+    assert found is not None
+    return Unheard(last, found["calls"], found["oldest"])
+
+
 async def facts(tx: Transaction, conversation_id: str, *, slow_ms: int) -> dict[str, Any] | None:
     """The row of one call, as `list` gives it; None: there is no such call, or it goes on."""
-    nothing = {one.name: None for one in fields(Wanted)} | {"slow_ms": slow_ms}
     cursor = await tx.execute(
-        f"{_FOUND} AND c.id = %(id)s".encode(),
-        {**nothing, "before_at": None, "before_id": None, "id": conversation_id},
+        f"{_FOUND} AND c.id = %(id)s".encode(), {**_ANY, "slow_ms": slow_ms, "id": conversation_id}
     )
     return await cursor.fetchone()

@@ -14,7 +14,7 @@ from voicebot.dialogue.connectors.queries import Query
 
 
 class PostgresConnector:
-    """Runs the deployment's named queries, each in a read-only transaction of its own.
+    """Runs the deployment's named queries, each on a connection that only reads.
 
     `within` gives one that runs them on the turn's own transaction, changes too.
     """
@@ -93,7 +93,8 @@ async def _run(tx: Transaction, query: Query, parameters: Mapping[str, Any]) -> 
     found: list[dict[str, Any]] = []
     try:
         for statement in query.statements:
-            cursor = await tx.execute(cast("LiteralString", statement), parameters)
+            # Prepared, Postgres takes one statement: no second one can leave what only reads.
+            cursor = await tx.execute(cast("LiteralString", statement), parameters, prepare=True)
             found = await cursor.fetchall() if cursor.description is not None else []
     except psycopg.OperationalError:
         raise  # our own database failed, or the transaction is read-only: not the query's fault

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicebot.core.store import audit
-from voicebot.core.store.database import Transaction
+from voicebot.core.store.database import Transaction, known_in
 from voicebot.core.store.keys import Cipher, KeyRing
 from voicebot.safety.identity import VerifiedCustomer, genuine
 
@@ -102,6 +102,7 @@ class Customers:
             " (id = %s OR id IN (SELECT subject_id FROM conversations WHERE id = ANY(%s)))",
             (row["subject_id"], conversations),
         )
+        known_in(tx).clear()  # no key of theirs is used from here on
         await tx.execute("DELETE FROM memories WHERE customer_id = %s", (customer_id,))
         await tx.execute(
             "UPDATE conversations SET status = 'ended', ended_at = clock_timestamp(), end_reason = 'erased'"
