@@ -182,6 +182,19 @@ async def test_who_is_not_listened_to_waits_and_is_not_read(monkeypatch: pytest.
             writer.close()
 
 
+async def test_many_at_once_are_not_all_let_in_for_one_place() -> None:
+    """Of an address with one refusal left: else each of them would be refused at length."""
+    async with served(Holding) as server:
+        for _ in range(int(BURST) - 1):
+            server.door.refused("127.0.0.1")
+        many = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(40)]
+        async with asyncio.timeout(30):
+            while server.door.held < 30:
+                await asyncio.sleep(0.01)
+        for _, writer in many:
+            writer.close()
+
+
 async def test_a_place_of_one_who_waits_is_free_again() -> None:
     async with served(Patient) as server:
         close_the_door(server)

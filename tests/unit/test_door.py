@@ -42,6 +42,23 @@ def test_many_close_the_door_for_that_address_alone_and_for_a_while(clock: Clock
     assert door.closed("192.0.2.1")
 
 
+def test_what_is_not_answered_yet_counts_where_something_was_refused(clock: Clock) -> None:
+    """Who comes a hundred at a time is not let in for one place; who was never refused may."""
+    door = Door(clock)
+    for _ in range(100):
+        door.came("192.0.2.1")
+        door.came("192.0.2.2")
+    refused(door, "192.0.2.1", 1)
+    assert door.closed("192.0.2.1")
+    assert not door.closed("192.0.2.2")
+    for _ in range(100):
+        door.answered("192.0.2.1")
+    assert not door.closed("192.0.2.1")
+    door.welcomed("192.0.2.2")
+    refused(door, "192.0.2.2", 1)
+    assert not door.closed("192.0.2.2"), "Twilio may come as often as it likes"
+
+
 def test_a_good_signature_keeps_it_open_whatever_else_comes(clock: Clock) -> None:
     """As behind a proxy; but not for ever after."""
     door = Door(clock)

@@ -36,6 +36,7 @@ class Door:
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
         self.held = 0
+        self._unanswered: dict[str, int] = {}
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address -> (refusals left, when)
         self._trusted: OrderedDict[str, float] = OrderedDict()
 
@@ -59,12 +60,27 @@ class Door:
         if len(self._trusted) > MOST:
             self._trusted.popitem(last=False)
 
+    def came(self, address: str | None) -> None:
+        """A connection from there waits for its first answer, which may be a refusal: it counts as one."""
+        if address is not None:
+            key = _key(address)
+            self._unanswered[key] = self._unanswered.get(key, 0) + 1
+
+    def answered(self, address: str | None) -> None:
+        """It has it, or is over."""
+        if address is None:
+            return
+        key = _key(address)
+        left = self._unanswered.pop(key) - 1
+        if left:
+            self._unanswered[key] = left
+
     def closed(self, address: str | None) -> bool:
         """Nothing is read from there for now."""
         if address is None:
             return False
         key = _key(address)
-        if key not in self._left or self._refusals_left(key) >= 1.0:
+        if key not in self._left or self._refusals_left(key) - self._unanswered.get(key, 0) >= 1.0:
             return False
         return self._clock() - self._trusted.get(key, float("-inf")) > TRUSTED_S
 

@@ -42,6 +42,7 @@ class GuardedHttp(HttpToolsProtocol):
     _waiting: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _turned_away = False
+    _unanswered = False
     _held: asyncio.TimerHandle | None = None
 
     def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
@@ -57,12 +58,15 @@ class GuardedHttp(HttpToolsProtocol):
             metrics.refusals.labels("turned_away").inc()
             self._hold(transport)
             return
+        self._door.came(self._address)
+        self._unanswered = True
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._waited()
+        self._answered()
         if self._held is not None:
             self._held.cancel()
             self._held = None
@@ -98,9 +102,20 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer has left: the last one on this connection, if it was one refusal too many."""
+        self._answered()
         if self._door.closed(self._address):
             self.transport.close()
         super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is no more ours."""
+        self._answered()
+        super().handle_websocket_upgrade()
+
+    def _answered(self) -> None:
+        if self._unanswered:
+            self._unanswered = False
+            self._door.answered(self._address)
 
     def _hold(self, transport: asyncio.Transport) -> None:
         if self._door.held >= MOST_HELD:
