@@ -34,7 +34,7 @@ from voicebot.channels.twilio.resumption import GRACE_S
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 
-LOOK_S = 0.1
+LOOK_S = 0.5
 
 
 @pytest.fixture
