@@ -461,7 +461,7 @@ async def test_its_values_open_under_the_key_of_the_vault_only(
         context = f"proposal:{row['id']}"
         with pytest.raises(SealBroken):
             subject.open_json(row["sealed"], context)
-        opened = vault_cipher(subject, row["subject_id"]).open_json(row["sealed"], context)
+        opened = vault_cipher(subject).open_json(row["sealed"], context)
         assert NUMBER in opened["canonical"]
         older = subject.seal_json(opened, context)
         await tx.execute("UPDATE proposals SET sealed = %s WHERE id = %s", (older, row["id"]))
