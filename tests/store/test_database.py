@@ -175,6 +175,18 @@ async def test_a_connection_that_postgres_ended_is_not_read_from(small: Database
         assert await (await tx.execute("SELECT n FROM numbers")).fetchall() == []
 
 
+async def test_connections_of_both_kinds_together_are_no_more_than_allowed(small: Database) -> None:
+    """An idle one of the other kind makes place."""
+    count = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = %s"
+    for one, other in ((small.transaction, small.reading), (small.reading, small.transaction)):
+        async with one(), one():
+            pass
+        async with other() as tx, other():
+            row = await (await tx.execute(count, (small.name,))).fetchone()
+            assert row is not None
+            assert row["n"] <= 2
+
+
 async def test_a_reading_that_takes_too_long_is_the_database_down(small: Database) -> None:
     async def sleep() -> None:
         async with small.reading() as tx, tx.transaction():

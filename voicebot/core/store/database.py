@@ -200,7 +200,7 @@ class Database:
             DatabaseDown: no connection within ``timeout_s``, a statement took longer than
                 that, or the server failed.
         """
-        connection = await self._borrow(self._begun)
+        connection = await self._borrow(reads_only=False)
         connection.due = due = []
         try:
             try:
@@ -229,7 +229,7 @@ class Database:
         Raises:
             DatabaseDown: as in `transaction`.
         """
-        connection = await self._borrow(self._idle_reader)
+        connection = await self._borrow(reads_only=True)
         try:
             yield connection
         except errors.ReadOnlySqlTransaction:  # a mistake of ours, and no sign of a server that fails
@@ -257,7 +257,7 @@ class Database:
         await _close_all(self._idle)
         await _close_all(self._idle_readers)
 
-    async def _borrow(self, find: Callable[[], Awaitable[_Connection]]) -> _Connection:
+    async def _borrow(self, *, reads_only: bool) -> _Connection:
         """A slot and a connection, all within ``timeout_s``."""
         if self._closed:
             raise DatabaseDown("the database was closed by this process")
@@ -265,7 +265,7 @@ class Database:
         try:
             async with asyncio.timeout(self.timeout_s):
                 slot = await self._slots.acquire()
-                connection = await find()
+                connection = await self._find(reads_only=reads_only)
                 self._borrowed += 1
                 return connection
         except TimeoutError as error:
@@ -280,33 +280,16 @@ class Database:
                 raise _down(error) from error
             raise
 
-    async def _idle_reader(self) -> _Connection:
-        """A connection that only reads, and that answered a moment ago or has just now."""
-        while self._idle_readers:
-            connection = self._idle_readers.pop()
-            if not _has_word(connection):
-                if monotonic() - connection.idle_since < ASKED_AFTER_S:
-                    return connection
-                try:
-                    await connection.execute("SELECT 1")
-                except psycopg.Error as error:
-                    if isinstance(error, _NoAnswer):  # hung: the others are no better
-                        raise
-                except BaseException:
-                    await connection.close()
-                    raise
-                else:
-                    return connection
-            await connection.close()
-        return await self._new(reads_only=True)
-
-    async def _begun(self) -> _Connection:
-        """A connection on which BEGIN has just worked."""
+    async def _find(self, *, reads_only: bool) -> _Connection:
+        """A connection that works: BEGIN has just worked on it, or it answered a moment ago."""
+        idle = self._idle_readers if reads_only else self._idle
         while True:
-            new = not self._idle
-            connection = await self._new(reads_only=False) if new else self._idle.pop()
+            new = not idle
+            connection = await self._new(reads_only=reads_only) if new else idle.pop()
+            if reads_only and (new or _answered_lately(connection)):
+                return connection
             try:
-                await connection.execute("BEGIN")
+                await connection.execute("SELECT 1" if reads_only else "BEGIN")
             except psycopg.Error as error:
                 await connection.close()
                 if new or isinstance(error, _NoAnswer):  # hung: the other connections are no better
@@ -367,14 +350,16 @@ async def _close_all(idle: list[_Connection]) -> None:
         await idle.pop().close()
 
 
-def _has_word(connection: _Connection) -> bool:
-    """Whether the server said something nobody asked for: that it is closing this connection, as a rule."""
+def _answered_lately(connection: _Connection) -> bool:
+    """Whether it was used a moment ago, and the server has not spoken since (it says when it closes one)."""
+    if monotonic() - connection.idle_since >= ASKED_AFTER_S:
+        return False
     try:
         poll = select.poll()
         poll.register(connection.pgconn.socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return not poll.poll(0)
     except psycopg.Error:  # it was closed on this side
-        return True
+        return False
 
 
 async def _roll_back(connection: _Connection) -> None:
