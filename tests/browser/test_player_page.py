@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from desk_kit import Site
+from notes_kit import note_wrong_answer
 from playwright.async_api import Page, expect
 
 from scripts.seed_recordings import seed
 from voicebot.core.settings import load_settings
-from voicebot.core.store import agent_words
 from voicebot.core.store.chain.linking import Linker
 from voicebot.core.store.database import Database
 from voicebot.core.store.embedded import EmbeddedPostgres
@@ -69,17 +69,7 @@ def forgotten(site: Site) -> None:
 
     async def put(database: Database, keys: KeyRing) -> None:
         call = await seed(database, keys, site.folder, "05-barge-in", ago=timedelta(days=9))
-        async with database.transaction() as tx:
-            await agent_words.say(
-                tx,
-                keys,
-                conversation_id=call,
-                kind="note",
-                value="wrong_answer",
-                who="ada",
-                text="no",
-                turn=2,
-            )
+        await note_wrong_answer(database, keys, call)
 
     on_the_shelf(site, put)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -185,23 +185,24 @@ class Losing:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
-        self.open += 1
-        self.deepest = max(self.deepest, self.open)
-        try:
+        with self._counted():
             async with self._database.transaction() as tx:
                 yield tx
                 if self.lose():
                     raise DatabaseDown("the lights went out")
-        finally:
-            self.open -= 1
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Transaction]:
+        with self._counted():
+            async with self._database.reading() as tx:
+                yield tx
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         self.open += 1
         self.deepest = max(self.deepest, self.open)
         try:
-            async with self._database.reading() as tx:
-                yield tx
+            yield
         finally:
             self.open -= 1
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from notes_kit import note_wrong_answer
 from pydantic import SecretStr
 from twilio_kit import eventually, free_port, serving
 
@@ -329,21 +330,6 @@ async def test_filters_pages_and_what_is_worth_listening_to(desk: Desk) -> None:
     assert "order_status" in known["intents"]
 
 
-async def noted(desk: Desk, call: str) -> None:
-    """Somebody says that the bot was wrong: worth listening to."""
-    async with desk.database.transaction() as tx:
-        await agent_words.say(
-            tx,
-            desk.keys,
-            conversation_id=call,
-            kind="note",
-            value="wrong_answer",
-            who="ada",
-            text="no",
-            turn=2,
-        )
-
-
 async def test_a_week_in_which_nobody_listens_is_told_of(desk: Desk) -> None:
     nothing = {"last": None, "calls": 0, "oldest": None, "overdue": False, "articles": 0}
     assert await desk.get("/review") == nothing
@@ -352,13 +338,13 @@ async def test_a_week_in_which_nobody_listens_is_told_of(desk: Desk) -> None:
         await seed(desk.database, desk.keys, desk.folder, "05-barge-in", ago=timedelta(days=days))
         for days in (6, 9, 40)
     ]
-    await noted(desk, six)
-    await noted(desk, forty)
+    await note_wrong_answer(desk.database, desk.keys, six)
+    await note_wrong_answer(desk.database, desk.keys, forty)
     found = await desk.get("/review")
     assert (found["calls"], found["overdue"]) == (1, False), (
         "it waits less than a week; the older is forgotten"
     )
-    await noted(desk, nine)
+    await note_wrong_answer(desk.database, desk.keys, nine)
     found = await desk.get("/review")
     assert (found["calls"], found["overdue"], found["last"]) == (2, True, None)
     await desk.sound()  # of another call: they are at it
@@ -373,7 +359,9 @@ async def test_a_week_in_which_nobody_listens_is_told_of(desk: Desk) -> None:
         )
     assert (await desk.get("/review"))["articles"] == 1
     desk.player.now = lambda: datetime.now(UTC) + timedelta(days=8)
-    await noted(desk, await seed(desk.database, desk.keys, desk.folder, "05-barge-in"))
+    await note_wrong_answer(
+        desk.database, desk.keys, await seed(desk.database, desk.keys, desk.folder, "05-barge-in")
+    )
     found = await desk.get("/review")
     assert (found["calls"], found["overdue"]) == (1, True), "they were at it a week ago"
 
