@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
+from deployment_kit import stored_handoffs
 from fastapi import FastAPI
 from twilio_kit import eventually, free_port, serving, settings_for
 
@@ -33,11 +33,9 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
 from voicebot.dialogue import state as states
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.browser import add_browser
 
-ROOT = Path(__file__).resolve().parent.parent
 RATE_HZ = 48_000
 
 
@@ -127,7 +125,7 @@ async def browser_node(
         node=NodeState(node_id=node_id, max_calls=max_calls),
         new_state=new_state,
         run_call=no_phone,
-        store_handoff=FailedCalls(keys, StoredHandoffs.of(keys, ROOT), "p1").store,
+        store_handoff=FailedCalls(keys, stored_handoffs(keys), "p1").store,
     )
     app, live, unwritten = FastAPI(), LiveSessions(), Unwritten()
     app.include_router(twilio_router(services, live, unwritten))

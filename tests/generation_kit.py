@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.phrases import Phrases
 from voicebot.dialogue.prompts import Prompts
@@ -31,7 +30,7 @@ class Words:
 
 def shop_phrases() -> Phrases:
     """``business/phrases.yaml``."""
-    return Phrases.model_validate_json(json.dumps(yaml.safe_load((BUSINESS / "phrases.yaml").read_text())))
+    return Phrases.model_validate_json(json.dumps(parse_yaml((BUSINESS / "phrases.yaml").read_text())))
 
 
 def shop_words() -> Words:

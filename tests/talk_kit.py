@@ -13,9 +13,10 @@ from typing import Any, cast
 
 import httpx
 import numpy as np
+from deployment_kit import LIBRARY, stored_handoffs
 from fastapi import FastAPI
 from transfer_kit import HandsOver, Lines, node, people_of
-from twilio_kit import ROOT, Channel, free_port, url_of
+from twilio_kit import Channel, free_port, url_of
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -39,10 +40,8 @@ from voicebot.core.store import handoffs, outbox
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.transcript import LEG_LINE
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.handoff.people import Agent, People
-from voicebot.handoff.reasons import Library
 from voicebot.handoff.talks import Talks
 from voicebot.proof.simulation import LocalTwilio
 
@@ -222,9 +221,9 @@ async def talk_node(
         hub = TalkHub(kit, services.leases, bot.step_back)
         services.run_call = hub.runner(services.run_call)
         made.append(hub)
-        queue = Queue(database, keys, people, Library.read(ROOT).reasons, services.transfers.wake)
+        queue = Queue(database, keys, people, LIBRARY.reasons, services.transfers.wake)
         who = readers(bearer_guard(None, insecure_local=True), None, people)
-        take_over = FailedCalls(keys, StoredHandoffs.of(keys, ROOT), "p1").take_over
+        take_over = FailedCalls(keys, stored_handoffs(keys), "p1").take_over
         app.include_router(handoffs_router(queue, who))
         app.include_router(talks_router(queue, talks, hub, take_over, who))
 

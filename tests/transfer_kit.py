@@ -12,8 +12,9 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from deployment_kit import stored_handoffs
 from fastapi import FastAPI
-from twilio_kit import ROOT, Channel, eventually, free_port, settings_for, twilio_channel, url_of
+from twilio_kit import Channel, eventually, free_port, settings_for, twilio_channel, url_of
 
 from voicebot.channels.twilio.media import CallOutcome, MediaSession
 from voicebot.channels.twilio.services import TwilioServices
@@ -28,7 +29,6 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.dialogue.state import new_state
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.people import LAST_RESORT, Destination, People
 from voicebot.handoff.transfer.states import Transfer
 from voicebot.handoff.transferring import Transferring, TransferringDesk, load
@@ -192,7 +192,7 @@ async def node(
         forks=run_leg is not None,
         key_wait_s=key_wait_s,
     )
-    bot.desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), ours.transferring)
+    bot.desk = TransferringDesk(stored_handoffs(keys), ours.transferring)
     bot.wake = ours.wake
     async with twilio_channel(
         database,

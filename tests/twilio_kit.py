@@ -15,11 +15,11 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
+from deployment_kit import stored_handoffs
 from fastapi import FastAPI
 from starlette.datastructures import ImmutableMultiDict
 from twilio.request_validator import RequestValidator
@@ -38,11 +38,9 @@ from voicebot.core.store.conversations import Conversations, Snapshot
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.leases import Leases
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.refusing import RefusingSockets
 
-ROOT = Path(__file__).resolve().parent.parent
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "https://voice.example.com"
 FALLBACK = "+4930999999"
@@ -333,7 +331,7 @@ async def twilio_channel(
         node=NodeState(node_id=node_id, max_calls=services.pop("max_calls", 10)),
         new_state=services.pop("new_state", lambda: {"greeted": False}),
         run_call=run_call or Echo(),
-        store_handoff=FailedCalls(keys, StoredHandoffs.of(keys, ROOT), "p1").store,
+        store_handoff=FailedCalls(keys, stored_handoffs(keys), "p1").store,
         **services,
     )
     app = FastAPI()

@@ -18,6 +18,8 @@ from desk_kit import OwnDesk, Site, desk_of, own_desk
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from serving import REPOSITORY, serving
 
+HERE = Path(__file__).parent
+
 
 def drafting(folder: Path) -> Path:
     """The reference deployment, but for gift cards: what is said of them waits for a person's approval."""
@@ -29,6 +31,17 @@ def drafting(folder: Path) -> Path:
     assert changed == 1
     policy.write_text(text)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of pages share one event loop, and with it Playwright's driver: it takes a second to start."""
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and pytest_asyncio.is_async_test(item)
+            and HERE in item.path.parents
+        ):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 expect.set_options(timeout=30_000)  # of a machine with three tests at once
@@ -80,7 +93,7 @@ def chromium_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(60)
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(chromium_address: str) -> AsyncIterator[Browser]:
     """Playwright's asynchronous side: the other one works with greenlets, which Python 3.11 does not survive
     (``AST constructor recursion depth mismatch`` in whatever the same process tests next).
@@ -91,7 +104,7 @@ async def chromium(chromium_address: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def sits_down(chromium: Browser, site: Site) -> AsyncIterator[Callable[..., Awaitable[Page]]]:
     """Opens a browser of its own for an agent and signs them in; no page may show an error in its console."""
     errors: list[str] = []

@@ -44,7 +44,7 @@ HEARD = "() => window.heard.map((one) => Math.round(one * 32767))"
 Sits = Callable[[str], Awaitable[Page]]
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def sits(site: Site, tmp_path: Path) -> AsyncIterator[Sits]:
     """Opens a browser with a microphone into which the agent says their line, again and again."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
-import yaml
 from rich.console import Console
 
+from voicebot.core.documents import parse_yaml
 from voicebot.core.settings import Settings
 from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.monitor.features import words_of
@@ -53,7 +53,7 @@ def test_expectations_name_what_exists(golden: GoldenSet, deployment: Deployment
 
 def test_callers_say_what_no_example_says(golden: GoldenSet) -> None:
     """The classifier is never scored on a sentence that it learnt."""
-    document = yaml.safe_load((BUSINESS / "intents.yaml").read_text())
+    document = parse_yaml((BUSINESS / "intents.yaml").read_text())
     patterns = [p for intent in document["intents"].values() for p in intent["examples"]]
     learnt = {tuple(words_of(text)) for p in [*patterns, *document["out_of_scope"]] for text in expand(p)}
     said = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dialogue_kit import DEPLOYMENT, PATIENCE_S, ROOT
+from deployment_kit import stored_handoffs
+from dialogue_kit import DEPLOYMENT, PATIENCE_S
 
 from voicebot.channels.chat.service import ChatService
 from voicebot.core.store.database import Database
@@ -12,7 +13,6 @@ from voicebot.dialogue.deployment import Deployment
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.orchestrator import Orchestrator
-from voicebot.handoff.desk import StoredHandoffs
 
 
 def orchestrator_on(
@@ -28,7 +28,7 @@ def orchestrator_on(
         deployment=deployment,
         connector=PostgresConnector(database, DEPLOYMENT.queries),
         generator=generator or GroundedResponder(),
-        handoffs=StoredHandoffs.of(keys, ROOT),
+        handoffs=stored_handoffs(keys),
         patience_s=PATIENCE_S,
     )
 

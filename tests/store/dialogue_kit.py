@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployment_kit import REFERENCE
+from deployment_kit import REFERENCE, stored_handoffs
 
 from voicebot.core.conversation import CallStarted, Channel, Heard, TurnInput, TurnTimings, Utterance
 from voicebot.core.store import audit, handoffs, outbox
@@ -23,7 +23,6 @@ from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.request import Generator
 from voicebot.dialogue.orchestrator import Committed, Orchestrator, Plan
 from voicebot.dialogue.state import ConversationState
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.safety.policy import Policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,7 +77,7 @@ def node(
         deployment=deployment,
         connector=connector or PostgresConnector(database, deployment.queries),
         generator=generator or GroundedResponder(),
-        handoffs=StoredHandoffs.of(keys, ROOT),
+        handoffs=stored_handoffs(keys),
         **({"patience_s": PATIENCE_S} | more),
     )
 

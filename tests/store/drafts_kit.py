@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-from dialogue_kit import DEPLOYMENT, ROOT, Talk, with_policy
+from deployment_kit import LIBRARY, PEOPLE
+from dialogue_kit import DEPLOYMENT, Talk, with_policy
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -20,8 +21,6 @@ from voicebot.core.store import audit, drafts, handoffs, outbox
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.deployment import Deployment
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 from voicebot.runtime.waking import Waking
 
 TOKEN = SecretStr("token-of-the-test")
@@ -43,15 +42,14 @@ class Desk:
         self.late_s = 0.0
         self.woken: list[str] = []
         self.waking = Waking(self.database, self.keys, talk.orchestrator.inbox, chat)
-        people = People.read(ROOT)
         queue = Queue(
             self.database,
             self.keys,
-            people,
-            Library.read(ROOT).reasons,
+            PEOPLE,
+            LIBRARY.reasons,
             now=lambda: datetime.now(UTC) + timedelta(seconds=self.late_s),
         )
-        who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, people)
+        who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, PEOPLE)
         app = FastAPI()
         guard = talk.orchestrator.wrong_with
         app.include_router(drafts_router(queue, who, wrong_with=guard, wake=self.woken.append))

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from dialogue_kit import DEPLOYMENT, ROOT, node
+from deployment_kit import LIBRARY, PEOPLE
+from dialogue_kit import DEPLOYMENT, node
 from fastapi import FastAPI
 from live_kit import Talk
 from pydantic import SecretStr
@@ -35,8 +36,6 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.generation.grounded import GroundedResponder
 from voicebot.dialogue.generation.request import GenerationRequest, Meter
 from voicebot.dialogue.generation.writers import Writers
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 from voicebot.runtime.assist import make_assist
 
 TOKEN = SecretStr("token-of-the-test")
@@ -74,7 +73,7 @@ class Desk:
 
     def node(self) -> httpx.AsyncClient:
         """Another node of the same database."""
-        people, library, bus = People.read(ROOT), Library.read(ROOT), Bus()
+        people, library, bus = PEOPLE, LIBRARY, Bus()
         kit = make_assist(DEPLOYMENT, Settings(), self.dialogue, library, self.database, self.keys, bus)
         assisting = Assisting(replace(kit, clock=lambda: self.now_s))
         self.nodes.append((assisting, bus))

@@ -13,7 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from chat_kit import orchestrator_on
-from dialogue_kit import DEPLOYMENT, ROOT
+from deployment_kit import LIBRARY, PEOPLE
+from dialogue_kit import DEPLOYMENT
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -33,8 +34,6 @@ from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.transcript import LEG_LINE
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 
 TOKEN = SecretStr("token-of-the-test")
 WORDS = "Your order 635192 is here.\nCall us on 202 555 0117."
@@ -49,9 +48,8 @@ class Desk:
         self.here, self.there = (
             ChatService(orchestrator, database, keys, DEPLOYMENT.phrases) for _ in range(2)
         )
-        people = People.read(ROOT)
-        queue = Queue(database, keys, people, Library.read(ROOT).reasons)
-        who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, people)
+        queue = Queue(database, keys, PEOPLE, LIBRARY.reasons)
+        who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, PEOPLE)
         colleague = Colleague(keys, orchestrator.shapes)
         self.woken: list[str] = []
         app = FastAPI()

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from dialogue_kit import DEPLOYMENT, ROOT, Talk, with_policy
+from deployment_kit import stored_handoffs
+from dialogue_kit import DEPLOYMENT, Talk, with_policy
 from triggers_kit import NEAR, WAYS
 
 from voicebot.core.conversation import (
@@ -29,7 +30,6 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue import state as states
 from voicebot.dialogue.connectors.connector import ConnectorError
 from voicebot.dialogue.deployment import Deployment
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.safety.policy import Policy
 
@@ -367,7 +367,7 @@ async def test_a_call_that_fails_between_turns_says_since_when(
 ) -> None:
     talk = await Talk.begin(shop_database, keys, now=lambda: NOW)
     await talk.turn(NotHeard(reason=HearingFailure.TOO_NOISY))
-    failed = FailedCalls(keys, StoredHandoffs.of(keys, ROOT), DEPLOYMENT.policy.version)
+    failed = FailedCalls(keys, stored_handoffs(keys), DEPLOYMENT.policy.version)
     async with talk.database.transaction() as tx:
         await failed.store(tx, talk.id, reason)
         events = await outbox.events_of(tx, keys, talk.id)

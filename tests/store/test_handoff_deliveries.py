@@ -11,12 +11,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+from deployment_kit import LIBRARY
 from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr
 from twilio_kit import eventually
@@ -36,12 +36,9 @@ from voicebot.handoff.connectors.signing import is_genuine
 from voicebot.handoff.connectors.webhook import WebhookConnector, webhook_of
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.people import People, Webhook
-from voicebot.handoff.reasons import Library
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = SecretStr("a secret of both sides")
 NOW = 1_764_000_000.0
-LIBRARY = Library.read(ROOT)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from chat_kit import orchestrator_on
-from dialogue_kit import ROOT, Talk, with_policy
+from deployment_kit import stored_handoffs
+from dialogue_kit import Talk, with_policy
 
 from voicebot.channels.chat.errors import ChatUnavailable
 from voicebot.channels.chat.service import ChatService
@@ -20,7 +21,6 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.inbox import Inbox
 from voicebot.dialogue.orchestrator import Orchestrator
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.failed import FailedCalls
 from voicebot.runtime.overdue import OverdueDrafts, Step, step
 
@@ -47,7 +47,7 @@ def sweeper(
         keys,
         (inbox or Inbox()).deliver,
         turn,
-        FailedCalls(keys, StoredHandoffs.of(keys, ROOT), "p1").store,
+        FailedCalls(keys, stored_handoffs(keys), "p1").store,
         now=lambda: datetime.now(UTC) + timedelta(seconds=after_s),
     )
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import pytest_asyncio
+from deployment_kit import LIBRARY, PEOPLE
 from fastapi import FastAPI
 from notes_kit import note_wrong_answer
 from pydantic import SecretStr
@@ -43,8 +44,6 @@ from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, DatabaseDown
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.outcomes import Outcomes
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 from voicebot.handoff.roster import Roster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,12 +95,11 @@ class Desk:
 @pytest_asyncio.fixture
 async def desk(database: Database, keys: KeyRing, tmp_path: Path) -> AsyncIterator[Desk]:
     call = await seed(database, keys, tmp_path, SAMPLE)
-    people = People.read(ROOT)
-    player = Player(database, keys, Shelf(tmp_path / "recordings"), Replays({}), people.time_zone)
-    who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, Roster(ROOT, people))
+    player = Player(database, keys, Shelf(tmp_path / "recordings"), Replays({}), PEOPLE.time_zone)
+    who = readers(bearer_guard(TOKEN, insecure_local=False), TOKEN, Roster(ROOT, PEOPLE))
     app = FastAPI()
     app.include_router(recordings_router(player, who))
-    queue = Queue(database, keys, people, Library.read(ROOT).reasons)
+    queue = Queue(database, keys, PEOPLE, LIBRARY.reasons)
     app.include_router(corrections_router(queue, who))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://node") as http:

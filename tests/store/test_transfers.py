@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from deployment_kit import stored_handoffs
 
 from voicebot.core.conversation import Channel
 from voicebot.core.store import handoffs, outbox, presence, transfers
@@ -17,7 +17,6 @@ from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.dialogue.state import ConversationState, new_state
-from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.people import Agent, People
 from voicebot.handoff.transfer.effects import Do
 from voicebot.handoff.transfer.signs import (
@@ -40,7 +39,6 @@ from voicebot.handoff.transferring import (
     load_effect,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 CALL, LEG = "CA" + "0" * 32, "CA" + "1" * 32
 PEOPLE = People.model_validate_json(
     '{"destinations": [{"name": "desk", "number": "+12025550140", "skills": ["general"]},'
@@ -81,7 +79,7 @@ async def asked(database: Database, keys: KeyRing, **more: Any) -> HandoverReque
 
 
 async def requested(database: Database, keys: KeyRing, request: HandoverRequest) -> str | None:
-    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys))
+    desk = TransferringDesk(stored_handoffs(keys), transferring(keys))
     async with database.transaction() as tx:
         await desk.store(tx, request)
     async with database.transaction() as tx:
@@ -122,7 +120,7 @@ async def test_a_number_whose_agents_pause_is_not_rung_while_another_can_be(
         async with database.transaction() as tx:
             await presence.here(tx, "ada", paused=ada)
             await presence.here(tx, "ben", paused=ben)
-            handoff = await StoredHandoffs.of(keys, ROOT).store(tx, request)
+            handoff = await stored_handoffs(keys).store(tx, request)
             made = await transferring(keys, people).request(tx, request, handoff)
             assert made is not None
             rung.append(load((await transfers.lock(tx, made)).body).destinations)
@@ -132,7 +130,7 @@ async def test_a_number_whose_agents_pause_is_not_rung_while_another_can_be(
 async def test_a_turn_that_is_not_committed_asks_for_nobody(database: Database, keys: KeyRing) -> None:
     """The dial is ordered by the commit itself."""
     request = await asked(database, keys)
-    desk = TransferringDesk(StoredHandoffs.of(keys, ROOT), transferring(keys))
+    desk = TransferringDesk(stored_handoffs(keys), transferring(keys))
 
     async def commit() -> None:
         async with database.transaction() as tx:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deployment_kit import REFERENCE
+from deployment_kit import LIBRARY, REFERENCE
 
 from voicebot.core.conversation import Source
 from voicebot.dialogue.knowledge.passage import Passage, Retrieval
@@ -26,7 +26,6 @@ from voicebot.handoff.assist.signs import promises
 from voicebot.handoff.assist.suggestion import Board, Mark
 from voicebot.handoff.assist.topics import Ask, asks
 from voicebot.handoff.patterns import Facts, PatternsError
-from voicebot.handoff.reasons import Library
 from voicebot.runtime.assist import make_rules
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,7 +40,7 @@ INTENTS = {
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return make_rules(REFERENCE, Library.read(ROOT))
+    return make_rules(REFERENCE, LIBRARY)
 
 
 def talk_of(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from voicebot.audio import mulaw
 from voicebot.audio.engines.phrases import expand, normalise, read_phrases
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.patterns import expand as expand_pattern
 from voicebot.proof.simulation.clips import read_wav
 from voicebot.proof.simulation.script import load_lines, read_script
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LINES = ROOT / "recordings" / "lines"
 SCRIPTS = sorted((ROOT / "recordings" / "scripts").glob("demo*.yaml"))
 OTHERS = sorted(set((ROOT / "recordings" / "scripts").glob("*.yaml")) - set(SCRIPTS))
-ENTRIES = yaml.safe_load((LINES / "lines.yaml").read_text())
+ENTRIES = parse_yaml((LINES / "lines.yaml").read_text())
 
 # Said in one way only, by everybody.
 LISTENING = {"uh_huh", "mm_hm", "yeah", "okay", "right", "i_see"}
@@ -39,7 +39,7 @@ def test_what_is_listed_is_there_and_nothing_else() -> None:
 
 
 def test_lines_come_from_the_texts_beside_them() -> None:
-    texts = yaml.safe_load((LINES / "texts.yaml").read_text())["lines"]
+    texts = parse_yaml((LINES / "texts.yaml").read_text())["lines"]
     said = {
         f"{voice}/{name}": " ".join(text.replace("|", " ").split())
         for voice, lines in texts.items()
@@ -66,7 +66,7 @@ def test_all_lines_together_stay_small() -> None:
 
 
 def test_the_server_was_built_from_none_of_them() -> None:
-    intents = yaml.safe_load((ROOT / "business" / "intents.yaml").read_text())["intents"]
+    intents = parse_yaml((ROOT / "business" / "intents.yaml").read_text())["intents"]
     known = set(expand(read_phrases(ROOT / "business" / "phrases.yaml"), limit=10**9))
     known |= {
         normalise(sentence)

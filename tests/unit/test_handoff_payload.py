@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from deployment_kit import LIBRARY
 from pydantic import ValidationError
 
 from voicebot.core.conversation import (
@@ -33,11 +34,9 @@ from voicebot.dialogue.state import ConversationState
 from voicebot.handoff.compose import as_heard, compose
 from voicebot.handoff.patterns import PatternsError
 from voicebot.handoff.payload import Payload, UnknownPayload, plain, read, schema
-from voicebot.handoff.reasons import Library, Reasons
+from voicebot.handoff.reasons import Reasons
 from voicebot.safety.identity import GateProgress, Match
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-LIBRARY = Library.read(ROOT)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(
     id="cv_1",

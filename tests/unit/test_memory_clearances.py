@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.memory.clearances import ClearanceError, Clearances
 from voicebot.dialogue.memory.features import Feature, Layer, Purpose, Role
 
 FILE = Path(__file__).parents[2] / "business" / "clearances.yaml"
-INTENTS = yaml.safe_load((FILE.parent / "intents.yaml").read_text())["intents"]
+INTENTS = parse_yaml((FILE.parent / "intents.yaml").read_text())["intents"]
 CLEARANCES = Clearances.read(FILE, intents=INTENTS)
-DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+DOCUMENT: dict[str, Any] = parse_yaml(FILE.read_text())
 
 
 def says(feature: Feature, intent: str, role: Role, region: str | None, purpose: Purpose) -> bool:
@@ -61,7 +62,7 @@ def line_of(document: dict[str, Any], feature: str) -> dict[str, Any]:
 
 
 def edited(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Clearances:
-    document = yaml.safe_load(FILE.read_text())
+    document = parse_yaml(FILE.read_text())
     edit(document)
     path = folder / "clearances.yaml"
     path.write_text(yaml.safe_dump(document))

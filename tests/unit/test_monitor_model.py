@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from deployment_kit import REFERENCE
 
 from voicebot.core.conversation import Urgency
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.intents import STEERING, IntentCatalog
 from voicebot.dialogue.monitor.classifier import OUT_OF_SCOPE, IntentClassifier, ModelError
 from voicebot.dialogue.monitor.features import features_of, words_of
@@ -20,10 +20,10 @@ from voicebot.dialogue.patterns import PatternError, expand
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUSINESS, MODELS = ROOT / "business", ROOT / "models"
-INTENTS = yaml.safe_load((BUSINESS / "intents.yaml").read_text())
-TONE = yaml.safe_load((BUSINESS / "monitor.yaml").read_text())
-HELDOUT = yaml.safe_load((BUSINESS / "intents_heldout.yaml").read_text())["heldout"]
-TONE_HELDOUT = yaml.safe_load((BUSINESS / "monitor_heldout.yaml").read_text())
+INTENTS = parse_yaml((BUSINESS / "intents.yaml").read_text())
+TONE = parse_yaml((BUSINESS / "monitor.yaml").read_text())
+HELDOUT = parse_yaml((BUSINESS / "intents_heldout.yaml").read_text())["heldout"]
+TONE_HELDOUT = parse_yaml((BUSINESS / "monitor_heldout.yaml").read_text())
 MODEL = IntentClassifier.load(MODELS)
 ROWS = [(line, intent) for intent, lines in HELDOUT.items() for line in lines]
 DESPAIR = {"killing_myself"}
@@ -154,7 +154,7 @@ def test_danger_and_its_near_misses(text: str, danger: bool) -> None:
 def test_plain_words_are_never_taken_for_danger() -> None:
     """What callers say every day: one sentence of every example, and the lines of the recorded callers."""
     at = MODEL.card.distress_at
-    recorded = yaml.safe_load((ROOT / "recordings" / "lines" / "texts.yaml").read_text())["lines"]
+    recorded = parse_yaml((ROOT / "recordings" / "lines" / "texts.yaml").read_text())["lines"]
     callers = [
         text
         for texts in recorded.values()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployment_kit import PEOPLE
 
 from voicebot.channels.twilio.outbound.answering import Then, detection, ended_as, on_answer
 from voicebot.dialogue.flow.calling import wants_no_calls
@@ -202,7 +203,7 @@ def test_who_wants_a_link(text: str, meant: bool) -> None:
 
 
 def test_the_deployments_own_rules() -> None:
-    found = Outbound.read(ROOT, People.read(ROOT))
+    found = Outbound.read(ROOT, PEOPLE)
     assert found.dialable("+12025550123") is None
     assert found.dialable("+19005550123") is Refused.NOT_ALLOWED
     assert not found.open_at(datetime(2026, 11, 26, 20, 0, tzinfo=UTC))  # Thanksgiving

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from voicebot.core.conversation import Channel
+from voicebot.core.documents import parse_yaml
 from voicebot.dialogue.phrases import Phrases
 
 FILE = Path(__file__).parents[2] / "business" / "phrases.yaml"
-DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+DOCUMENT: dict[str, Any] = parse_yaml(FILE.read_text())
 PHRASES = Phrases.model_validate_json(json.dumps(DOCUMENT))
 _PHONE = re.compile(
     r"\b(press|keypad|the line|this call|the call|hear you|hang up|stay on|say it|calling)\b", re.IGNORECASE

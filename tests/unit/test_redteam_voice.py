@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from voicebot.audio.engines.types import Transcript
 from voicebot.core.conversation import Expects
+from voicebot.core.documents import parse_yaml
 from voicebot.proof.evals.redteam import voice as module
 from voicebot.proof.evals.redteam.attacks import RedteamError, read_attacks
 from voicebot.proof.evals.redteam.voice import Voice
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LINES = ROOT / "recordings" / "lines"
 TEXTS = {
     f"{entry['voice']}/{entry['name']}": entry["text"]
-    for entry in yaml.safe_load((LINES / "lines.yaml").read_text())
+    for entry in parse_yaml((LINES / "lines.yaml").read_text())
 }
 SPOKEN = [one for file in read_attacks(ROOT / "business" / "redteam") for one in file.attacks if one.spoken]
 
@@ -81,7 +81,7 @@ async def test_a_line_is_read_with_what_was_asked_before_it() -> None:
     assert recogniser.asked == [Expects(kind="digits", length=6)]
     seconds = next(
         entry["seconds"]
-        for entry in yaml.safe_load((LINES / "lines.yaml").read_text())
+        for entry in parse_yaml((LINES / "lines.yaml").read_text())
         if (entry["voice"], entry["name"]) == ("rms", "order_427103")
     )
     assert recogniser.samples / 8000 == pytest.approx(seconds + 0.6, abs=0.02)

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 import yaml
+from deployment_kit import LIBRARY, PEOPLE
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -26,11 +27,8 @@ from voicebot.core.store import audit, drafts, handoffs
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database
 from voicebot.core.store.keys import KeyRing
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 from voicebot.proof.evals.reading import read_set
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN = SecretStr("token-of-the-test")
 ASKED = {"kind": "utterance", "text": "my name is [name 1], can i send the lamp back"}
 READ = {"intent": "return_policy", "sources": [{"article": "returns"}]}
@@ -43,11 +41,10 @@ class Desk:
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self.database, self.keys = database, keys
-        people = People.read(ROOT)
-        queue = Queue(database, keys, people, Library.read(ROOT).reasons)
+        queue = Queue(database, keys, PEOPLE, LIBRARY.reasons)
         app = FastAPI()
         guard = bearer_guard(TOKEN, insecure_local=False)
-        who = readers(guard, TOKEN, people)
+        who = readers(guard, TOKEN, PEOPLE)
         app.include_router(agent_words_router(queue, who))
         app.include_router(corrections_router(queue, who))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://voice.example")

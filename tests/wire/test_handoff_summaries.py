@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from generation_kit import ROOT, shop_words
+from deployment_kit import LIBRARY
+from generation_kit import shop_words
 from language_model_server import LanguageModelServer, running
 
 from voicebot.core.bus import Bus
@@ -33,7 +34,6 @@ from voicebot.dialogue.state import ConversationState
 from voicebot.handoff.claims import tell
 from voicebot.handoff.desk import StoredHandoffs
 from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 from voicebot.handoff.summaries import Summaries
 
 SAID = "i want to send it to [address 1] instead"
@@ -82,7 +82,7 @@ class World:
                 turns=(),
                 policy_version="p1",
             )
-            desk = StoredHandoffs(self.keys, Library.read(ROOT), People(), lambda: datetime.now(UTC))
+            desk = StoredHandoffs(self.keys, LIBRARY, People(), lambda: datetime.now(UTC))
             handoff = await desk.store(tx, request)
             await tell(tx, self.keys, conversation, "ev_1", "handoff.requested", {"handoff": handoff})
         return handoff

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+from deployment_kit import LIBRARY, PEOPLE
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -31,14 +31,9 @@ from voicebot.dialogue import state as states
 from voicebot.dialogue.handover import HandoverRequest
 from voicebot.dialogue.state import ConversationState
 from voicebot.handoff.desk import StoredHandoffs
-from voicebot.handoff.people import People
-from voicebot.handoff.reasons import Library
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 ROUTE = "/api/handoffs"
 TOKEN = SecretStr("token-of-the-test")
-PEOPLE = People.read(ROOT)
-LIBRARY = Library.read(ROOT)
 OPEN = datetime(2026, 11, 20, 19, tzinfo=UTC)
 """A Friday, eleven in the morning at the shop."""
 NIGHT = datetime(2026, 11, 21, 6, tzinfo=UTC)

@@ -28,6 +28,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from deployment_kit import PEOPLE
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -42,7 +43,6 @@ from voicebot.core.store import agent_words, handoffs, outcomes
 from voicebot.core.store.conversations import Conversations
 from voicebot.core.store.database import Database, Transaction
 from voicebot.core.store.keys import KeyRing
-from voicebot.handoff.people import People
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 THURSDAY = datetime(2026, 11, 20, 5, 59, tzinfo=UTC)
@@ -163,7 +163,7 @@ async def fill(tx: Transaction, keys: KeyRing) -> None:
 
 @pytest.fixture
 def measures(database: Database) -> Measures:
-    people = People.read(ROOT).model_copy(update={"time_zone": "America/Chicago"})
+    people = PEOPLE.model_copy(update={"time_zone": "America/Chicago"})
     targets = Targets.read(ROOT).model_copy(update={"least": 10})
     return Measures(database, people, targets, lambda: datetime(2026, 11, 22, tzinfo=UTC))
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import soundfile
-import yaml
 
 from scripts.bench.stt import errors, words
 from tests.whisper_kit import packets, silence
@@ -27,6 +26,7 @@ from voicebot.audio.engines.hosts import EngineHosts, WatchPolicy
 from voicebot.audio.engines.types import EngineDown, Transcript
 from voicebot.audio.engines.whisper.model import WhisperModel, Window
 from voicebot.core.conversation import FREE, Expects
+from voicebot.core.documents import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "demo-whisper"
@@ -48,7 +48,7 @@ def _spoken(voice: str, name: str) -> bytes:
 
 def _words(voice: str, name: str) -> str:
     """What is said in it, as the model writes it."""
-    entries = yaml.safe_load((LINES / "lines.yaml").read_text())
+    entries = parse_yaml((LINES / "lines.yaml").read_text())
     text = next(e["text"] for e in entries if (e["voice"], e["name"]) == (voice, name))
     return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split())
 
