@@ -25,10 +25,20 @@ from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 
-LONG = ("faults/test_serve_faults.py", "browser/", "wire/test_serve_calls.py")
-"""Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
+SPOKEN = (
+    "faults/test_serve_faults.py",
+    "wire/test_serve_calls.py",
+    "wire/test_rating_calls.py",
+    "wire/test_bad_line_calls.py",
+    "wire/test_overlap_calls.py",
+)
+"""Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on two
+cores it may share them with other tests, but not with others like it."""
 
-CHROMIUM = "tests/browser/"
+CHROMIUM = "browser/"
+
+LONG = (*SPOKEN, CHROMIUM)
+"""Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 TEMPLATE = "voicebot_template"
 
@@ -62,16 +72,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=key)
 
 
-class OneChromium(LoadFileScheduling):
-    """A file's tests run on one worker, all that need Chromium on the same: it and its server start once."""
+class OneAtATime(LoadFileScheduling):
+    """A file's tests run on one worker; all that need Chromium on the same, for it and its server start once;
+    all of ``SPOKEN`` on the same, so that they run one after the other.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return CHROMIUM if nodeid.startswith(CHROMIUM) else super()._split_scope(nodeid)
+        name = nodeid.removeprefix("tests/")
+        if name.startswith(CHROMIUM):
+            return CHROMIUM
+        return "spoken" if name.startswith(SPOKEN) else super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneChromium | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAtATime | None:
     """For ``--dist loadfile``."""
-    return OneChromium(config, log) if config.getvalue("dist") == "loadfile" else None
+    return OneAtATime(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -19,7 +20,6 @@ from voicebot.core.settings import Settings, SettingsError
 from voicebot.dialogue.flow.speech import Line, Written
 from voicebot.dialogue.generation.deadlines import Deadlines
 from voicebot.dialogue.generation.grounded import GroundedResponder
-from voicebot.dialogue.generation.models import LanguageModel
 from voicebot.dialogue.generation.report import WritingReport
 from voicebot.dialogue.generation.request import (
     Exchange,
@@ -33,6 +33,9 @@ from voicebot.dialogue.generation.utterance import UtteranceStream
 from voicebot.dialogue.generation.writer import model_of
 from voicebot.dialogue.generation.writers import Writers
 from voicebot.dialogue.knowledge.passage import Passage
+
+if TYPE_CHECKING:
+    from voicebot.dialogue.generation.models import LanguageModel
 
 SHORT = Deadlines(
     first_token_s=0.3,
@@ -111,6 +114,15 @@ def server() -> LanguageModelServer:
     return LanguageModelServer()
 
 
+def language_model(settings: Settings, deployment: Words) -> LanguageModel:
+    """As the settings say."""
+    from voicebot.dialogue.generation.models import LanguageModel  # here: its libraries take seconds to load
+
+    made = model_of(settings, settings.llm, deployment.prompts)
+    assert isinstance(made, LanguageModel)
+    return made
+
+
 @pytest_asyncio.fixture(params=["openai", "anthropic"])
 async def model(
     request: pytest.FixtureRequest, server: LanguageModelServer, deployment: Words
@@ -124,8 +136,7 @@ async def model(
             openai_api_key="sk-test",
             anthropic_api_key="sk-test",
         )
-        made = model_of(settings, settings.llm, deployment.prompts)
-        assert isinstance(made, LanguageModel)
+        made = language_model(settings, deployment)
         yield made
         await made.close()
 
@@ -213,8 +224,7 @@ async def test_a_connection_that_is_refused_is_no_wait(
 ) -> None:
     """Nobody listens there: the caller hears the article."""
     settings = Settings(_env_file=None, llm="openai:x", openai_base_url="http://127.0.0.1:9/v1")
-    gone = model_of(settings, settings.llm, deployment.prompts)
-    assert isinstance(gone, LanguageModel)
+    gone = language_model(settings, deployment)
     call = Call(gone, deployment)
     assert await call.hears() == f"{QUOTED} {MORE}"
     assert call.report is not None
