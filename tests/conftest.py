@@ -32,8 +32,8 @@ SPOKEN = (
     "wire/test_bad_line_calls.py",
     "wire/test_overlap_calls.py",
 )
-"""Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on two
-cores it may share them with other tests, but not with others like it."""
+"""Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on
+two cores it may share them with other tests, but not with others like it."""
 
 CHROMIUM = "browser/"
 
