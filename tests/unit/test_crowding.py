@@ -72,7 +72,7 @@ def test_under_load_nothing_is_planned_that_may_be_thrown_away(
         pytest.param([0.6] * 2 + [0.3] * 2, "all", id="calls have ended"),
         pytest.param([0.8] * 2, "none", id="no time"),
         pytest.param([0.8] * 2 + [0.7] * 3, "none", id="not yet"),
-        pytest.param([0.8] * 2 + [0.65] * 2, "likely", id="where admission holds a node there is some"),
+        pytest.param([0.8] * 2 + [0.6] * 2, "likely", id="some again below where admission holds a node"),
     ],
 )
 def test_the_less_time_a_loop_has_the_fewer_turns_are_planned_early(shares: list[float], of: str) -> None:

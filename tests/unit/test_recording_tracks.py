@@ -70,6 +70,43 @@ def test_an_absurd_timestamp_moves_nothing() -> None:
     assert tracks.head_ms == 20
 
 
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(["next", "next", "next", "lost", "again", "bot"]),
+        st.integers(1, 60),
+        st.sampled_from([80, 160, 160, 161, 1600, 2400]),
+    ),
+    max_size=80,
+)
+
+
+@settings(deadline=None)
+@given(moves)
+def test_what_follows_on_is_joined_and_lies_where_it_would(moves: list[tuple[str, int, int]]) -> None:
+    """Whole frames, some lost, some once more, the bot's between them: as if each were placed by itself."""
+    tracks, chunks = Tracks(), list[Chunk]()
+    expected = np.full((80 * 3000, 2), SILENCE, dtype=np.uint8)
+    at_ms = bot_ms = head = 0
+    for number, (move, ms, length) in enumerate(moves):
+        piece = bytes([number % 250]) * length
+        channel, where = CALLER, at_ms
+        if move == "bot":
+            channel, where = BOT, max(at_ms, bot_ms) + SNAP_MS + 1
+            bot_ms = where + -(-length // 8)
+        elif move == "lost":
+            where += ms
+        elif move == "again":
+            where = max(0, where - ms)
+        chunks += tracks.place(channel, piece, where)
+        expected[where * 8 : where * 8 + length, channel] = number % 250
+        head = max(head, where * 8 + length)
+        at_ms = max(at_ms, where + -(-length // 8)) if channel == CALLER else at_ms
+        assert tracks.head_ms == head // 8
+    sound = whole(chunks + tracks.rest())
+    assert len(sound) == head
+    assert tracks.late_ms or (sound == expected[:head]).all()
+
+
 pieces = st.lists(
     st.tuples(st.sampled_from([CALLER, BOT]), st.integers(0, 400), st.integers(1, 900)), max_size=60
 )

@@ -58,11 +58,12 @@ Of plans made at any pause, 135 of 210 were thrown away (21 November 2026, 40 ca
 AT_EASE = 0.4
 """Below this there is time for any of them again."""
 
-EXHAUSTED = 0.75
-"""Of a core, what the loop uses, from which nothing is planned early."""
+EXHAUSTED = 0.7
+"""Of a core, what the loop uses, from which nothing is planned early: as far as admission fills it
+(``LOOP_TARGET``). Beyond that who waits for the loop is answered later for it, not sooner."""
 
-RESTED = 0.68
-"""Below this, and so where admission holds a node, there is time again for what probably ends a turn."""
+RESTED = 0.62
+"""Below this there is time again for what probably ends a turn."""
 
 LAGGING_S = 0.1
 """Typical lateness of the event loop from which no further call is taken: a third of what is sent ahead."""
