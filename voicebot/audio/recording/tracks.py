@@ -27,7 +27,9 @@ SNAP_MS = 15
 """Bot audio this close to the end of the piece before follows on seamlessly: marks are that exact."""
 
 JOINED_MS = 200
-"""So much of the caller, frame after frame, is put in its place at once: a fifth of the work."""
+"""So much of the caller, frame after frame, is put in its place at once."""
+
+_JOINED = JOINED_MS * SAMPLES_PER_MS
 
 CALLER, BOT = 0, 1
 
@@ -53,7 +55,6 @@ class Tracks:
         self._head = 0  # one past the newest sample of either channel
         self._ends = [0, 0]
         self._joined: list[bytes] = []  # the caller's last frames, which follow on from one another
-        self._joined_to = 0  # one past their last sample
         self._joined_size = 0
         self.late_ms = 0
         self.dropped_ms = 0
@@ -66,11 +67,10 @@ class Tracks:
     def place(self, channel: int, ulaw: bytes, at_ms: int) -> list[Chunk]:
         """Places audio whose first sample lies at ``at_ms``; returns what is complete by now."""
         first = at_ms * SAMPLES_PER_MS
-        if channel == CALLER and self._joins(ulaw, first):
-            return []
-        chunks = self._put_joined()
-        if channel == CALLER and first == self._ends[CALLER] and len(ulaw) < JOINED_MS * SAMPLES_PER_MS:
-            self._join(ulaw, first)
+        follows = channel == CALLER and first == self._ends[CALLER]
+        chunks = [] if follows and self._joined_size + len(ulaw) <= _JOINED else self._put_joined()
+        if follows and len(ulaw) <= _JOINED:
+            self._join(ulaw)
             return chunks
         if channel == BOT and abs(first - self._ends[BOT]) <= SNAP_MS * SAMPLES_PER_MS:
             first = self._ends[BOT]
@@ -92,27 +92,20 @@ class Tracks:
         chunks += [self._take(min(CHUNK_SAMPLES, samples - at)) for at in range(0, samples, CHUNK_SAMPLES)]
         return [chunk for chunk in chunks if chunk.samples]
 
-    def _joins(self, ulaw: bytes, first: int) -> bool:
-        """Keeps what follows on from the caller's last frame; False: it does not, or it is enough."""
-        if not self._joined or first != self._joined_to:
-            return False
-        if self._joined_size + len(ulaw) > JOINED_MS * SAMPLES_PER_MS:
-            return False
-        self._join(ulaw, first)
-        return True
-
-    def _join(self, ulaw: bytes, first: int) -> None:
+    def _join(self, ulaw: bytes) -> None:
+        """Keeps what follows on from the caller's last frame, to be put in its place with what comes."""
         self._joined.append(ulaw)
         self._joined_size += len(ulaw)
-        self._joined_to = first + len(ulaw)
-        self._head = max(self._head, self._joined_to)
+        self._ends[CALLER] += len(ulaw)
+        self._head = max(self._head, self._ends[CALLER])
 
     def _put_joined(self) -> list[Chunk]:
         if not self._joined:
             return []
         ulaw, self._joined, self._joined_size = b"".join(self._joined), [], 0
-        chunks = self._advance(self._joined_to)
-        self._put(CALLER, ulaw, self._joined_to - len(ulaw))
+        end = self._ends[CALLER]
+        chunks = self._advance(end)
+        self._put(CALLER, ulaw, end - len(ulaw))
         return chunks
 
     def _put(self, channel: int, ulaw: bytes, first: int) -> None:
