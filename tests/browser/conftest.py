@@ -36,11 +36,7 @@ def drafting(folder: Path) -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of pages share one event loop, and with it Playwright's driver: it takes a second to start."""
     for item in items:
-        if (
-            isinstance(item, pytest.Function)
-            and pytest_asyncio.is_async_test(item)
-            and HERE in item.path.parents
-        ):
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
