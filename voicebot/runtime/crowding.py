@@ -60,7 +60,7 @@ AT_EASE = 0.4
 
 EXHAUSTED = 0.7
 """Of a core, what the loop uses, from which nothing is planned early: as far as admission fills it
-(``LOOP_TARGET``). Beyond that who waits for the loop is answered later for it, not sooner."""
+(``LOOP_TARGET``). Beyond it a plan that may be thrown away takes from turns that are over."""
 
 RESTED = 0.62
 """Below this there is time again for what probably ends a turn."""
