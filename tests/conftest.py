@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -26,16 +27,19 @@ from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 
 SPOKEN = (
-    "faults/test_serve_faults.py",
-    "wire/test_serve_calls.py",
-    "wire/test_rating_calls.py",
-    "wire/test_bad_line_calls.py",
-    "wire/test_overlap_calls.py",
+    "tests/faults/test_serve_faults.py",
+    "tests/wire/test_serve_calls.py",
+    "tests/wire/test_rating_calls.py",
+    "tests/wire/test_bad_line_calls.py",
+    "tests/wire/test_overlap_calls.py",
 )
 """Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on
-two cores it may share them with other tests, but not with others like it."""
+two cores it may share them with other tests, but not with others like it, and it comes before them."""
 
-CHROMIUM = "browser/"
+AFTER_SPOKEN = 10
+"""Niceness of all that is not of ``SPOKEN``."""
+
+CHROMIUM = "tests/browser/"
 
 LONG = (*SPOKEN, CHROMIUM)
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
@@ -49,9 +53,14 @@ PATIENCE_S = 10.0
 """Of the tests' database: a machine with three tests at once may stall for longer than a server waits."""
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs a part of the suite, beside others."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """What servers of an earlier run rendered is not this run's."""
-    if not hasattr(config, "workerinput"):
+    if not is_worker(config):
         shutil.rmtree(PHRASES, ignore_errors=True)
 
 
@@ -65,11 +74,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {file: (nth + 0.5) / len(folder) for folder in files.values() for nth, file in enumerate(folder)}
 
     def key(item: pytest.Item) -> tuple[int, float]:
-        long = (at for at, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}"))
+        long = (at for at, name in enumerate(LONG) if item.nodeid.startswith(name))
         at = next(long, len(LONG))
         return at, place[item.path] if at == len(LONG) else 0.0
 
     items.sort(key=key)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A worker that is not, or no longer, at ``SPOKEN`` leaves the processors to the one that is."""
+    if is_worker(item.config) and not item.nodeid.startswith(SPOKEN):
+        os.nice(max(0, AFTER_SPOKEN - os.nice(0)))
 
 
 class OneAtATime(LoadFileScheduling):
@@ -78,10 +93,9 @@ class OneAtATime(LoadFileScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        name = nodeid.removeprefix("tests/")
-        if name.startswith(CHROMIUM):
+        if nodeid.startswith(CHROMIUM):
             return CHROMIUM
-        return "spoken" if name.startswith(SPOKEN) else super()._split_scope(nodeid)
+        return "spoken" if nodeid.startswith(SPOKEN) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAtATime | None:

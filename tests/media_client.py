@@ -39,12 +39,16 @@ def _loudness(ulaw: bytes) -> float:
 
 @dataclass
 class MediaClient:
-    """One call. ``say`` queues a line; ``heard_s`` is how much bot speech was played out."""
+    """One call. ``say`` queues a line; ``heard_frames`` says which frames of what was played out were speech.
+
+    ``stood_still``: its media clock did, which no phone's does.
+    """
 
     url: str
     call_sid: str
     stream_sid: str = ""
     clears: int = 0
+    stood_still: bool = False
     heard_frames: list[bool] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -117,6 +121,7 @@ class MediaClient:
                 late_s = time.monotonic() - began - chunk * 0.02
                 if late_s > STOOD_STILL_S:
                     began += late_s  # else it would hear what has not come yet as silence
+                    self.stood_still = True
                 frame, self._mouth = self._mouth[:FRAME].ljust(FRAME, b"\xff"), self._mouth[FRAME:]
                 media = {
                     "track": "inbound",

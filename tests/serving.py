@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -12,8 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
+from media_client import MediaClient
 
 from voicebot.core.store.data_dir import make_data_dir
 
@@ -39,6 +43,34 @@ class Serving:
         """Processes of this server whose command line contains a word, e.g. ``engines.host``."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [p for p in family if containing in " ".join(p.cmdline())]
+
+    async def conversation(self, call_sid: str, token: str | None = None) -> dict[str, Any]:
+        """The conversation of a call, whole, by /api."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60) as api:
+            rows = (await api.get("/api/conversations", params={"limit": 100})).json()
+            [row] = [row for row in rows if row["call_sid"] == call_sid]
+            return (await api.get(f"/api/conversations/{row['id']}")).json()
+
+    async def answers(self, caller: MediaClient, ulaw: bytes) -> None:
+        """A caller says a line and hears the answer begin: says it again when it was not heard, as when the
+        recogniser of a busy machine is late.
+        """
+
+        async def turns_since(known: int) -> list[str]:
+            turns = (await self.conversation(caller.call_sid))["turns"]
+            return [turn["input"]["kind"] for turn in turns[known:]]
+
+        known = len(await turns_since(0))
+        caller.say(ulaw)
+        async with asyncio.timeout(120):
+            while "utterance" not in (new := await turns_since(known)):
+                if new:
+                    known += len(new)
+                    await caller.quiet(1.0, within_s=60)
+                    caller.say(ulaw)
+                await asyncio.sleep(0.2)
+        await caller.spoken_to(1.0, within_s=60)
 
 
 def environment_of(data_dir: Path, **environment: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 import psutil
@@ -177,14 +177,6 @@ async def both_nodes(server: Serving) -> None:
             await asyncio.sleep(0.1)
 
 
-async def conversation_of(server: Serving, call: LocalCall) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as api:
-        rows = (await api.get("/api/conversations", params={"limit": 50})).json()
-        [row] = [row for row in rows if row["call_sid"] == call.call_sid]
-        return (await api.get(f"/api/conversations/{row['id']}")).json()
-
-
 async def test_a_broken_socket_resumes_the_same_conversation(phoned: Phoned):
     """The caller loses a second, not the conversation."""
     async with calling(phoned.twilio) as (call, ear):
@@ -192,7 +184,7 @@ async def test_a_broken_socket_resumes_the_same_conversation(phoned: Phoned):
         call.break_socket()
         await ear.hears(1.0)  # what the phone still holds is shorter
         assert call.violations == []
-    assert (await conversation_of(phoned.server, call))["status"] == "ended"
+    assert (await phoned.server.conversation(call.call_sid, TOKEN))["status"] == "ended"
 
 
 async def test_off_sends_new_calls_to_a_person_and_on_takes_them_again(phoned: Phoned):
@@ -228,7 +220,7 @@ async def test_a_killed_node_loses_no_call(phoned: Phoned, fate: Literal["next_v
         ear.say(line("slt", "opening_hours"))
         await ear.hears(1.0)
         assert call.violations == []
-    found = await conversation_of(server, call)
+    found = await server.conversation(call.call_sid, TOKEN)
     starts = [t["input"] for t in found["turns"] if t["input"]["kind"] == "call_started"]
     assert [start["resumed"] for start in starts] == [False, True]
 
@@ -244,7 +236,7 @@ async def test_a_killed_node_loses_no_talk_and_both_are_told(phoned: Phoned):
     headers = {"Authorization": f"Bearer {TOKEN}", "X-Voicebot-Agent": "cleo"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as api:
         await eventually(lambda: spoken_s(bytes(ear.heard)) > 1.0, 40)
-        conversation = (await conversation_of(server, call))["id"]
+        conversation = (await server.conversation(call.call_sid, TOKEN))["id"]
         talk = await api.post(f"/api/conversations/{conversation}/take-over")
         assert talk.is_success, talk.text
         async with at_desk(server.url, TOKEN, talk.json()) as agent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -11,12 +10,6 @@ from tests.media_client import MediaClient, line
 from tests.serving import Serving, serving
 
 SID = f"CA{77:032x}"
-
-
-async def turns(server: Serving) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api:
-        (row,) = (await api.get("/api/conversations")).json()
-        return (await api.get(f"/api/conversations/{row['id']}")).json()["turns"]
 
 
 async def counted(server: Serving) -> dict[str, float]:
@@ -37,15 +30,15 @@ async def test_a_backchannel_is_gone_on_over_and_words_are_not(tmp_path: Path) -
             await caller.quiet(1.0, within_s=40)
             assert caller.clears == 1
             assert await counted(server) == {"backchannel": 1.0}
-            (greeting,) = await turns(server)
+            (greeting,) = (await server.conversation(SID))["turns"]
             assert greeting["heard"]["complete"], "said to its end"
 
-            caller.say(line("rms", "returns"))
-            await caller.spoken_to(1.0, within_s=40)
+            await server.answers(caller, line("rms", "returns"))
             caller.say(line("rms", "interrupt_delivery"))
             await caller.quiet(0.2, within_s=40)
             await caller.spoken_to(1.0, within_s=40)
             assert (await counted(server))["interruption"] >= 1.0
-        cut = [turn for turn in await turns(server) if turn["heard"] and not turn["heard"]["complete"]]
+        turns = (await server.conversation(SID))["turns"]
+        cut = [turn for turn in turns if turn["heard"] and not turn["heard"]["complete"]]
         assert cut, "what was interrupted is remembered as far as it was heard"
         assert cut[0]["heard"]["text"]

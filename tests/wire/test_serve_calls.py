@@ -38,17 +38,6 @@ def call_sid(n: int) -> str:
     return f"CA{n:032x}"
 
 
-async def conversation(server: Serving, sid: str) -> dict[str, Any]:
-    """The conversation of a call, whole, by /api."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as api:
-        rows = (await api.get("/api/conversations", params={"limit": 100})).json()
-        for row in rows:
-            found = (await api.get(f"/api/conversations/{row['id']}")).json()
-            if found["call_sid"] == sid:
-                return found
-    raise AssertionError(f"no conversation of {sid}")
-
-
 def intents(found: dict[str, Any]) -> list[str]:
     return [turn["decision"]["intent"] for turn in found["turns"]]
 
@@ -58,17 +47,12 @@ async def asks_twice_and_interrupts(server: Serving, sid: str, voice: str) -> Me
     async with MediaClient(server.url, sid) as caller:
         await caller.spoken_to(1.0, within_s=40)
         await caller.quiet(1.0, within_s=40)
-        caller.say(line(voice, "opening_hours"))
-        await caller.spoken_to(1.0, within_s=40)
+        await server.answers(caller, line(voice, "opening_hours"))
         await caller.quiet(1.0, within_s=40)
-        caller.say(line(voice, "returns_b"))
-        await caller.spoken_to(1.2, within_s=40)
+        await server.answers(caller, line(voice, "returns_b"))
         before = caller.clears
-        caller.say(line(voice, "shipping"))
-        async with asyncio.timeout(30):
-            while caller.clears == before:
-                await asyncio.sleep(0.01)
-        await caller.spoken_to(1.0, within_s=40)
+        await server.answers(caller, line(voice, "shipping"))
+        assert caller.clears > before
     return caller
 
 
@@ -76,11 +60,11 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
     """No call waits for another, and nobody hears another's answer."""
     sids = [call_sid(n) for n in (1, 2, 3)]
     voices = ["slt", "awb", "rms"]
-    await asyncio.gather(
+    callers = await asyncio.gather(
         *(asks_twice_and_interrupts(server, s, v) for s, v in zip(sids, voices, strict=True))
     )
-    for sid in sids:
-        found = await conversation(server, sid)
+    for caller in callers:
+        found = await server.conversation(caller.call_sid)
         kinds = [turn["input"]["kind"] for turn in found["turns"]]
         assert kinds[0] == "call_started"
         assert kinds.count("utterance") >= 3
@@ -94,9 +78,10 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
             path = [hop for hop in hops(timings) if not hop.ahead]
             names = [hop.name for hop in path if hop.name != "seen"]  # a caller's frames may stop coming
             assert names[:3] == ["end", "words", "plan"]
-            assert sum(hop.ms for hop in path) == pytest.approx(
-                waited_ms(timings), abs=40
-            )  # its last moment is estimated from a mark
+            if not caller.stood_still:
+                assert sum(hop.ms for hop in path) == pytest.approx(
+                    waited_ms(timings), abs=40
+                )  # its last moment is estimated from a mark
             assert timings.early is not None
             assert timings.early == (timings.eager_ms is not None)
     counted = re.compile(r'voicebot_turn_hop_seconds_count\{early="(true|false)",hop="end"\} [1-9]')
@@ -137,9 +122,8 @@ async def test_a_call_survives_the_death_of_its_recogniser(server: Serving):
         async with asyncio.timeout(60):
             while not any("engine_back" in told for told in server.lines):
                 await asyncio.sleep(0.1)
-        caller.say(line("slt", "opening_hours"))
-        await caller.spoken_to(1.0, within_s=40)
-    found = await conversation(server, sid)
+        await server.answers(caller, line("slt", "opening_hours"))
+    found = await server.conversation(sid)
     assert "engine_down" in [turn["input"].get("reason") for turn in found["turns"]]
     assert intents(found)[-1] == "opening_hours"
     assert [p.pid for p in server.children("engines.host sphinx")] != [engine.pid]
@@ -167,7 +151,7 @@ async def test_a_caller_in_the_noise_is_told_so_and_goes_on_by_keys(server: Serv
         await caller.quiet(1.0, within_s=40)
         caller.press("1")
         await caller.spoken_to(1.0, within_s=40)
-    found = await conversation(server, sid)
+    found = await server.conversation(sid)
     unheard = next(turn for turn in found["turns"] if turn["input"]["kind"] == "not_heard")
     assert unheard["input"]["reason"] == "too_noisy"
     assert unheard["decision"]["policy_row"] == "not_heard/too_noisy/rephrase"
@@ -185,7 +169,7 @@ async def test_keys_are_input_while_the_bot_speaks(server: Serving):
         async with asyncio.timeout(60):
             await caller.closed.wait()
         assert caller.clears >= 1
-    found = await conversation(server, sid)
+    found = await server.conversation(sid)
     assert found["turns"][-1]["decision"]["action"] == "escalate"
     assert found["status"] == "handoff"
 
@@ -196,7 +180,7 @@ async def test_a_hang_up_in_the_middle_of_an_answer_is_remembered_as_far_as_it_w
     async with MediaClient(server.url, sid) as caller:
         await caller.spoken_to(2.0, within_s=40)
     async with asyncio.timeout(60):
-        while (heard := (await conversation(server, sid))["turns"][-1]["heard"]) is None:
+        while (heard := (await server.conversation(sid))["turns"][-1]["heard"]) is None:
             await asyncio.sleep(0.1)
     assert not heard["complete"]
     assert heard["text"]
