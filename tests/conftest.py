@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -31,7 +32,6 @@ SPOKEN = (
     "tests/wire/test_serve_calls.py",
     "tests/wire/test_rating_calls.py",
     "tests/wire/test_bad_line_calls.py",
-    "tests/wire/test_overlap_calls.py",
 )
 """Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on
 two cores it may share them with other tests, but not with others like it, and it comes before them."""
@@ -41,10 +41,24 @@ AFTER_SPOKEN = 10
 
 CHROMIUM = "tests/browser/"
 
+CLOUD = (
+    "tests/wire/test_handoff_summaries.py",
+    "tests/wire/test_models_streaming.py",
+    "tests/wire/test_writers_fallback.py",
+)
+"""Files that need the cloud models' libraries, which take four seconds to import."""
+
+TOGETHER = {"spoken": SPOKEN, "chromium": CHROMIUM, "cloud": CLOUD}
+"""Files that run on one worker, one after the other."""
+
 LONG = (*SPOKEN, CHROMIUM)
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 TEMPLATE = "voicebot_template"
+
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+"""Nothing here speaks TLS: no certificates, which every HTTP client would read for 30 ms."""
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # no made-up case fails because the machine was busy
@@ -62,6 +76,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """What servers of an earlier run rendered is not this run's."""
     if not is_worker(config):
         shutil.rmtree(PHRASES, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays: half a million objects that nobody looks through for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,14 +113,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class OneAtATime(LoadFileScheduling):
-    """A file's tests run on one worker; all that need Chromium on the same, for it and its server start once;
-    all of ``SPOKEN`` on the same, so that they run one after the other.
-    """
+    """A file's tests run on one worker, and all of a group of ``TOGETHER`` do."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(CHROMIUM):
-            return CHROMIUM
-        return "spoken" if nodeid.startswith(SPOKEN) else super()._split_scope(nodeid)
+        group = next((name for name, files in TOGETHER.items() if nodeid.startswith(files)), None)
+        return super()._split_scope(nodeid) if group is None else group
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneAtATime | None:

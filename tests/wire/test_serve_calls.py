@@ -10,6 +10,7 @@ import json
 import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,41 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as api, asyncio.timeout(60):
         while not counted.search((await api.get("/metrics")).text):
             await asyncio.sleep(0.1)
+
+
+async def overlaps(server: Serving) -> Counter[str]:
+    """How often who spoke over the bot was taken for what, so far."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
+        lines = (await http.get("/metrics")).text.splitlines()
+    prefix = 'voicebot_overlaps_total{verdict="'
+    found = [line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix)]
+    return Counter({verdict: int(float(count)) for verdict, count in found})
+
+
+async def test_a_backchannel_is_gone_on_over_and_words_are_not(server: Serving):
+    """It goes on over "uh huh", as is heard at the other end, and gives way to words."""
+    sid = call_sid(4)
+    before = await overlaps(server)
+    async with MediaClient(server.url, sid) as caller:
+        await caller.spoken_to(1.0, within_s=40)
+        caller.say(line("rms", "uh_huh"))
+        await caller.quiet(0.2, within_s=40)
+        await caller.spoken_to(0.4, within_s=40)
+        await caller.quiet(1.0, within_s=40)
+        assert caller.clears == 1
+        assert await overlaps(server) - before == {"backchannel": 1}
+        (greeting,) = (await server.conversation(sid))["turns"]
+        assert greeting["heard"]["complete"], "said to its end"
+
+        await server.answers(caller, line("rms", "returns"))
+        caller.say(line("rms", "interrupt_delivery"))
+        await caller.quiet(0.2, within_s=40)
+        await caller.spoken_to(1.0, within_s=40)
+        assert (await overlaps(server) - before)["interruption"] >= 1
+    turns = (await server.conversation(sid))["turns"]
+    cut = [turn for turn in turns if turn["heard"] and not turn["heard"]["complete"]]
+    assert cut, "what was interrupted is remembered as far as it was heard"
+    assert cut[0]["heard"]["text"]
 
 
 async def test_calls_that_are_over_leave_nothing_that_was_made_ahead(server: Serving):

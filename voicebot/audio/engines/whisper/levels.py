@@ -6,6 +6,9 @@ voice activity decides about turns.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import deque
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +26,7 @@ BELOW_LOUDEST_AT_LEAST_DB = 12.0
 """In noise: this much above its floor, which is never taken to reach closer to the voice than the second."""
 
 _HISTORY = 1500  # frames (30 s)
-_NOISE_PERCENTILE = 10
+_NOISE_QUANTILE = 0.1
 
 
 class Levels:
@@ -34,7 +37,8 @@ class Levels:
         self.voiced_ms = 0
         self.voiced_to_ms = 0
         self._rest: npt.NDArray[np.int16] = np.zeros(0, np.int16)
-        self._history: list[float] = []
+        self._history: deque[float] = deque()
+        self._ordered: list[float] = []
         self._loudest = -120.0
 
     def feed(self, pcm: npt.NDArray[np.int16]) -> None:
@@ -49,15 +53,28 @@ class Levels:
         levels = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
         for level in levels.tolist():
             self._loudest = max(self._loudest, level)
-            self._history.append(level)
+            self._remember(level)
             self.fed_ms += FRAME_MS
             if level > self.threshold_dbfs():
                 self.voiced_ms += FRAME_MS
                 self.voiced_to_ms = self.fed_ms
-        del self._history[:-_HISTORY]
 
     def threshold_dbfs(self) -> float:
         """Frames above this are speech."""
-        noise = float(np.percentile(self._history, _NOISE_PERCENTILE)) if self._history else -120.0
-        over_noise = min(noise + ABOVE_NOISE_DB, self._loudest - BELOW_LOUDEST_AT_LEAST_DB)
+        over_noise = min(self._noise_dbfs() + ABOVE_NOISE_DB, self._loudest - BELOW_LOUDEST_AT_LEAST_DB)
         return max(FLOOR_DBFS, self._loudest - BELOW_LOUDEST_DB, over_noise)
+
+    def _remember(self, level: float) -> None:
+        self._history.append(level)
+        insort(self._ordered, level)
+        if len(self._history) > _HISTORY:
+            del self._ordered[bisect_left(self._ordered, self._history.popleft())]
+
+    def _noise_dbfs(self) -> float:
+        """The quantile of what is remembered, interpolated; asked at every frame, so kept in order."""
+        if not self._ordered:
+            return -120.0
+        place = _NOISE_QUANTILE * (len(self._ordered) - 1)
+        below = int(place)
+        above = min(below + 1, len(self._ordered) - 1)
+        return self._ordered[below] + (place - below) * (self._ordered[above] - self._ordered[below])
