@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from twilio_kit import PUBLIC_URL, Channel, Echo, free_port, settings_for, twilio_channel, url_of
+from twilio_kit import PUBLIC_URL, Channel, Echo, eventually, free_port, settings_for, twilio_channel, url_of
 
 from voicebot.channels.node import NodeState
 from voicebot.channels.twilio.outbound.calls import OutboundCalls, OutboundKit
@@ -61,6 +61,14 @@ class Node:
 
     async def stands(self, callback: str, status: str) -> bool:
         return (await self.shown(callback))["status"] == status
+
+    async def dials_again(self) -> None:
+        """Begins a further try, as soon as what tells of the last one holds the booking no more."""
+
+        async def begun() -> bool:
+            return await self.calls.dial_due() == 1
+
+        await eventually(begun)
 
 
 def calls_of(
