@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,12 @@ class Serving:
 
     def children(self, containing: str) -> list[psutil.Process]:
         """Processes of this server whose command line contains a word, e.g. ``engines.host``."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        return [p for p in family if containing in " ".join(p.cmdline())]
+        found: list[psutil.Process] = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # a backend of Postgres that ends just now
+                if containing in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     async def conversation(self, call_sid: str, token: str | None = None) -> dict[str, Any]:
         """The conversation of a call, whole, by /api."""

@@ -71,7 +71,8 @@ async def test_three_calls_at_once_each_with_turns_and_a_barge_in(server: Servin
         assert kinds.count("utterance") >= 3
         assert any(turn["heard"] and not turn["heard"]["complete"] for turn in found["turns"])
         assert "opening_hours" in intents(found)
-        answered = [turn["timings"] for turn in found["turns"] if turn["input"]["kind"] == "utterance"]
+        utterances = [turn for turn in found["turns"] if turn["input"]["kind"] == "utterance"]
+        answered = [turn["timings"] for turn in utterances if turn["timings"]]
         waterfalls = [TurnTimings.model_validate(one) for one in answered if one["first_heard_ms"]]
         assert len(waterfalls) >= 2
         assert any(hops(timings)[0].name == "seen" for timings in waterfalls)
