@@ -27,17 +27,21 @@ from voicebot.core.store.embedded import EmbeddedPostgres
 from voicebot.core.store.keys import KeyRing
 from voicebot.core.store.migrate import ensure_schema
 
-SPOKEN = (
+REAL_TIME = (
     "tests/faults/test_serve_faults.py",
     "tests/wire/test_serve_calls.py",
     "tests/wire/test_rating_calls.py",
     "tests/wire/test_bad_line_calls.py",
+    "tests/wire/test_local_twilio_caller.py",
+    "tests/store/test_browser_calls.py",
+    "tests/store/test_browser_page.py",
 )
-"""Files in which a whole server hears callers speak. A recogniser that is late is given up, as in life: on
-two cores it may share them with other tests, but not with others like it, and it comes before them."""
+"""Files in which sound is spoken and heard as it comes. A recogniser that is late is given up, as in life,
+and sound that is late has holes: on two cores they may share these with other tests, but not with each other,
+and they come first."""
 
-AFTER_SPOKEN = 10
-"""Niceness of all that is not of ``SPOKEN``."""
+AFTER_REAL_TIME = 5
+"""Niceness of all that is not of ``REAL_TIME``."""
 
 CHROMIUM = "tests/browser/"
 
@@ -48,10 +52,10 @@ CLOUD = (
 )
 """Files that need the cloud models' libraries, which take four seconds to import."""
 
-TOGETHER = {"spoken": SPOKEN, "chromium": CHROMIUM, "cloud": CLOUD}
+TOGETHER = {"real time": REAL_TIME, "chromium": CHROMIUM, "cloud": CLOUD}
 """Files that run on one worker, one after the other."""
 
-LONG = (*SPOKEN, CHROMIUM)
+LONG = (*REAL_TIME, CHROMIUM)
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
 
 TEMPLATE = "voicebot_template"
@@ -107,9 +111,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A worker that is not, or no longer, at ``SPOKEN`` leaves the processors to the one that is."""
-    if is_worker(item.config) and not item.nodeid.startswith(SPOKEN):
-        os.nice(max(0, AFTER_SPOKEN - os.nice(0)))
+    """A worker that is not, or no longer, at ``REAL_TIME`` leaves the processors to the one that is."""
+    if is_worker(item.config) and not item.nodeid.startswith(REAL_TIME):
+        os.nice(max(0, AFTER_REAL_TIME - os.nice(0)))
 
 
 class OneAtATime(LoadFileScheduling):

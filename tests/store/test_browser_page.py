@@ -48,7 +48,7 @@ async def test_the_page_talks_with_the_bot_and_shows_what_is_said(
     sound = microphone(tmp_path / "microphone.wav")
     wrong: list[str] = []
     async with (
-        talking(shop_database, keys, tmp_path, "what are your opening hours") as here,
+        talking(shop_database, keys, tmp_path, *["what are your opening hours"] * 20) as here,
         async_playwright() as playwright,
     ):
         browser = await playwright.chromium.launch(

@@ -144,7 +144,7 @@ async def test_a_whole_call_by_ear_with_an_interruption_keys_and_a_person(server
             "until": "return policy",
         },
         {"press": "5", "until": ["warranty"], "tries": 2},
-        {"say": "person", "until": ["speak to a person"]},
+        {"say": "person", "until": ["to a person"]},
         {"wait_s": 1.4},
         {"hang_up": True},
     )
