@@ -40,9 +40,6 @@ REAL_TIME = (
 and sound that is late has holes: on two cores they may share these with other tests, but not with each other,
 and they come first."""
 
-AFTER_REAL_TIME = 5
-"""Niceness of all that is not of ``REAL_TIME``."""
-
 CHROMIUM = "tests/browser/"
 
 CLOUD = (
@@ -57,6 +54,9 @@ TOGETHER = {"real time": REAL_TIME, "chromium": CHROMIUM, "cloud": CLOUD}
 
 LONG = (*REAL_TIME, CHROMIUM)
 """Files with real calls, which wait more than they compute: first, so that the rest runs beside them."""
+
+AFTER_LONG = 5
+"""Niceness of all that is not of ``LONG``."""
 
 TEMPLATE = "voicebot_template"
 
@@ -111,9 +111,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A worker that is not, or no longer, at ``REAL_TIME`` leaves the processors to the one that is."""
-    if is_worker(item.config) and not item.nodeid.startswith(REAL_TIME):
-        os.nice(max(0, AFTER_REAL_TIME - os.nice(0)))
+    """A worker that is not, or no longer, at ``LONG`` leaves the processors to those that are."""
+    if is_worker(item.config) and not item.nodeid.startswith(LONG):
+        os.nice(max(0, AFTER_LONG - os.nice(0)))
 
 
 class OneAtATime(LoadFileScheduling):

@@ -24,6 +24,8 @@ from voicebot.safety.pii.spoken_form import written
 
 CARD, ORDER, POST_CODE, PHONE = "4242424242424242", "427103", "94107", "6175550123"
 EMAIL, BORN = "j_doe85@yahoo.com", "1985-03-03"
+CHANCE = re.compile(r"\b[a-z]+_[0-9a-f]{32}\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d+")
+"""Names and moments: any digits may stand in them."""
 CANARIES = (CARD, ORDER, POST_CODE, PHONE, EMAIL, BORN, "whitfield", "oak road")
 
 CALL: tuple[str | Keys, ...] = (
@@ -85,6 +87,7 @@ def hits(texts: list[str]) -> list[str]:
     """Texts that hold a canary, as written, as spoken, or with anything between its digits."""
     found: list[str] = []
     for text in texts:
+        text = CHANCE.sub("", text)
         forms = [text.lower(), re.sub(r"[^a-z0-9@_.-]", "", text.lower())]
         for part in re.split(r'["\n{}]|\\u', text):
             line = written(part).lower()
